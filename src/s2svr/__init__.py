@@ -1,0 +1,1 @@
+"""Video restoration by flow-aligned sequence-to-sequence learning."""
