@@ -1,0 +1,177 @@
+"""Clips for training: sequences, their decoded and degraded store, and what is drawn from them."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from ..media import read_clip
+from ..recipes import Data
+
+
+class Sequence(NamedTuple):
+    """One shot: its high-quality file or folder, and the low-quality one where it exists."""
+
+    name: str
+    hq: Path
+    lq: Path | None = None  # None: made from hq by a Degradation
+    source: str = ""  # sequences of one source share a scene; sampled by source
+
+
+class Pair(NamedTuple):
+    """Low- and high-quality frames of one clip: (T, 3, h, w) and (T, 3, sh, sw)."""
+
+    lq: Tensor
+    hq: Tensor
+
+
+class Stored(NamedTuple):
+    """A sequence's frames on disk, decoded and degraded once: uint8 (T, 3, H, W) arrays."""
+
+    source: str
+    lq: np.ndarray
+    hq: np.ndarray
+
+
+Degradation = Callable[[Tensor, Generator], Pair]  # (T', 3, H, W) in [0, 1] -> Pair
+
+
+def store(
+    sequences: list[Sequence], degrade: Degradation, name: str, folder: Path
+) -> list[Stored]:
+    """Decode and degrade every sequence once into ``folder``, and open the arrays from there.
+
+    A sequence whose arrays are there already is not decoded again. Reading a clip from an mp4 for
+    every training sample would cost as much as the training step.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [stored(sequence, degrade, name, folder) for sequence in sequences]
+
+
+def stored(sequence: Sequence, degrade: Degradation, name: str, folder: Path) -> Stored:
+    """One sequence of ``store``."""
+    stamp = [str(sequence.hq), str(sequence.lq), name, sequence.hq.stat().st_mtime_ns]
+    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
+    paths = [folder / f"{key}-{kind}.npy" for kind in ("lq", "hq")]
+    if not all(path.exists() for path in paths):
+        hq = read_clip(sequence.hq)
+        if sequence.lq is None:
+            seed = int(key[:15], 16)
+            pair = degrade(hq.float() / 255, Generator().manual_seed(seed))
+            lq, hq = to_bytes(pair.lq), to_bytes(pair.hq)
+        else:
+            lq = read_clip(sequence.lq)
+        for path, clip in zip(paths, (lq, hq), strict=True):
+            write_array(path, clip.numpy())
+    lq_array, hq_array = (np.load(path, mmap_mode="r") for path in paths)
+    return Stored(sequence.source or sequence.name, lq_array, hq_array)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write beside the target, then rename, so that a killed run leaves no half array."""
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    with beside.open("wb") as file:
+        np.save(file, array)
+    beside.replace(path)
+
+
+def to_bytes(clip: Tensor) -> Tensor:
+    """Float in [0, 1] -> uint8 codes."""
+    return (clip.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def source_of(name: str) -> str:
+    """The source that a clip's name tells: ``t009_coffee_pour`` -> ``coffee_pour``.
+
+    A leading number and a trailing one are the clip's, not the source's; a name of digits alone is
+    its own source.
+    """
+    return re.sub(r"^[a-z]?\d+[_-]+|[_-]+\d+$", "", name) or name
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Where a training clip is cut from its sequence; positions in low-quality pixels."""
+
+    sequence: int
+    frames: tuple[int, ...]
+    top: int  # of the context
+    left: int
+    crop_top: int  # of the crop inside the context
+    crop_left: int
+    flip: tuple[bool, bool]  # vertically, horizontally
+
+
+class ClipPairs(Dataset):
+    """Endless training clips; item i depends on the seed and i alone.
+
+    An item is {"lq": (T, 3, h, w) context, "hq": (T, 3, s crop, s crop), "crop": (2,) top, left of
+    the crop in the context}, frames as float in [0, 1].
+    """
+
+    def __init__(self, clips: list[Stored], data: Data, *, seed: int = 0) -> None:
+        self.clips, self.data, self.seed = clips, data, seed
+        if not clips:
+            raise ValueError("expected at least one sequence to train on, got none")
+        by_source: dict[str, list[int]] = {}
+        for index, clip in enumerate(clips):
+            by_source.setdefault(clip.source, []).append(index)
+        self.sources = list(by_source.values())
+        self.scale = clips[0].hq.shape[-1] // clips[0].lq.shape[-1]
+        self.context = (
+            min([data.context[0], *(clip.lq.shape[-2] for clip in clips)]),
+            min([data.context[1], *(clip.lq.shape[-1] for clip in clips)]),
+        )
+        if min(self.context) < data.crop:
+            raise ValueError(
+                f"expected low-quality frames of at least {data.crop} pixels a side for "
+                f"data.crop, got {self.context[0]}x{self.context[1]}; lower data.crop"
+            )
+
+    def draw(self, index: int) -> Draw:
+        """Choose source, sequence, frames, place and flips of item ``index``."""
+        rng = np.random.default_rng((self.seed, index))
+        sequence = int(rng.choice(self.sources[rng.integers(len(self.sources))]))
+        clip, data = self.clips[sequence], self.data
+        length, (height, width) = len(clip.lq), clip.lq.shape[-2:]
+        wanted = (data.frames + 1) // 2 if data.mirrored else data.frames
+        skip = int(rng.integers(1, max(1, min(data.skip, (length - 1) // max(wanted - 1, 1))) + 1))
+        span = (wanted - 1) * skip + 1
+        start = int(rng.integers(max(length - span, 0) + 1))
+        frames = [min(t, length - 1) for t in range(start, start + span, skip)]
+        if data.reverse and rng.random() < 0.5:
+            frames.reverse()
+        if data.mirrored:
+            frames = (frames + frames[::-1])[: data.frames]
+        places = (height - self.context[0], width - self.context[1])
+        places += (self.context[0] - data.crop, self.context[1] - data.crop)
+        top, left, crop_top, crop_left = (int(rng.integers(room + 1)) for room in places)
+        flip = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
+        return Draw(sequence, tuple(frames), top, left, crop_top, crop_left, flip)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        d, (height, width), crop, s = self.draw(index), self.context, self.data.crop, self.scale
+        clip, frames = self.clips[d.sequence], list(d.frames)
+        lq = clip.lq[frames, :, d.top : d.top + height, d.left : d.left + width]
+        top, left = s * (d.top + d.crop_top), s * (d.left + d.crop_left)
+        hq = clip.hq[frames, :, top : top + s * crop, left : left + s * crop]
+        place = [d.crop_top, d.crop_left]
+        for axis, room in ((0, height - crop), (1, width - crop)):
+            if d.flip[axis]:
+                lq, hq = np.flip(lq, axis + 2), np.flip(hq, axis + 2)
+                place[axis] = room - place[axis]
+        return {"lq": as_float(lq), "hq": as_float(hq), "crop": torch.tensor(place)}
+
+
+def as_float(codes: np.ndarray) -> Tensor:
+    """uint8 codes -> float in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(codes)).float() / 255

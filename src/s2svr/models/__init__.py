@@ -1,0 +1,28 @@
+"""The networks, by the name that checkpoints store, and their presets, by the name of recipes."""
+
+from dataclasses import replace
+
+from .pwclite import LIGHT as LIGHT_FLOW
+from .pwclite import PWCLite, PWCLiteConfig
+from .s2svr import LIGHT, S2SVR, S2SVRConfig, State
+
+MODELS = {
+    "s2svr": (S2SVR, S2SVRConfig),
+    "pwclite": (PWCLite, PWCLiteConfig),
+}
+
+PAPER = S2SVRConfig()
+PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
+
+PRESETS = {
+    "sr-light": LIGHT,
+    "deblur-light": replace(LIGHT, scale=1, down=4),
+    "compression-light": replace(LIGHT, scale=1, down=4),
+    "sr-paper": PAPER,
+    "deblur-paper": PAPER_FULL_SIZE,
+    "compression-paper": PAPER_FULL_SIZE,
+    "flow-light": LIGHT_FLOW,
+    "flow-paper": PWCLiteConfig(),
+}
+
+__all__ = ["MODELS", "PRESETS", "PWCLite", "PWCLiteConfig", "S2SVR", "S2SVRConfig", "State"]

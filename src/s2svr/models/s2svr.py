@@ -1,0 +1,359 @@
+"""S2SVR, the sequence-to-sequence model of the paper (https://arxiv.org/abs/2205.10195).
+
+Letters as in the paper: ``x`` low-quality frame, ``z`` latent vector of the encoder, ``s`` state of
+the decoder, ``c`` context, ``y`` restored frame, ``o`` optical flow. Lists over time hold one
+tensor a frame; states live on the grid of the features: the frame's own for super-resolution and
+full-resolution presets, a ``down`` times smaller one where frames are pixel-unshuffled first.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import pad_to_multiple, resize_bicubic, warp
+from .pwclite import LIGHT as LIGHT_FLOW
+from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
+
+
+@dataclass(frozen=True)
+class S2SVRConfig:
+    """Sizes of the network."""
+
+    scale: int = 4  # of the output against the input: 4 super-resolution, 1 otherwise
+    down: int = 1  # pixel-unshuffle of the input: the states live on a grid so much smaller
+    channels: int = 64
+    encoder_layers: int = 6
+    encoder_blocks: int = 6  # residual blocks F_b after each ConvGRU F_g (Eq. 9)
+    decoder_layers: int = 6
+    decoder_blocks: int = 12
+    feedback: int = 64  # channels of the features of y_{i-1} (Eq. 4)
+    attention: int = 64  # channels inside the attention's feed-forward network (Eq. 7)
+    radius: int = 1  # r of Eq. 5
+    bidirectional: bool = False  # first encoder layer in both directions, as in the release
+    warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
+    tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
+    flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
+
+    def __post_init__(self) -> None:
+        if isinstance(self.flow, dict):  # comes from JSON
+            object.__setattr__(self, "flow", PWCLiteConfig(**self.flow))
+        for name in ("channels", "encoder_layers", "decoder_layers", "feedback", "attention"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        if self.scale * self.down not in (1, 2, 4):
+            raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
+
+
+LIGHT = S2SVRConfig(
+    channels=32,
+    encoder_layers=1,
+    encoder_blocks=1,
+    decoder_layers=1,
+    decoder_blocks=2,
+    feedback=8,
+    attention=8,
+    tail=0,
+    flow=LIGHT_FLOW,
+)
+
+
+class State(NamedTuple):
+    """Memory after a frame; all that the following frames need to know of the ones before."""
+
+    x: list[Tensor]  # last max(r, 1) input frames, (B, 3, H, W)
+    z: list[Tensor]  # encoder: each layer's latent vectors of the last frame, (B, C, h, w)
+    latents: list[Tensor]  # top layer's latent vectors of the last r frames
+    s: list[Tensor]  # decoder: each layer's state
+    y: Tensor  # last restored frame before clamping, (B, 3, sH, sW)
+
+
+class Flows(NamedTuple):
+    """Optical flow on the grid of the states; entry [d - 1][t] joins frames d apart."""
+
+    before: list[list[Tensor | None]]  # o = F_o(x_t, x_{t-d}); None where there is no such frame
+    after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
+
+
+class ConvGRU(nn.Module):
+    """F_g of Eq. 9: a gated recurrent unit of 3x3 convolutions."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.gates = nn.Conv2d(inputs + channels, 2 * channels, 3, padding=1)
+        self.candidate = nn.Conv2d(inputs + channels, channels, 3, padding=1)
+
+    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+        """State (B, C, h, w) and input (B, inputs, h, w) -> new state (B, C, h, w)."""
+        update, reset = torch.sigmoid(self.gates(torch.cat((x, h), 1))).chunk(2, 1)
+        candidate = torch.tanh(self.candidate(torch.cat((x, reset * h), 1)))
+        return torch.lerp(h, candidate, update)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside an identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(x)))
+
+
+class ResConvGRU(nn.Module):
+    """One layer of Eq. 9: z^l_t = z^{l-1}_t + F_b(F_g(z^l_{t-1}, z^{l-1}_t)).
+
+    ``inputs`` counts the channels that the unit sees; the residual path is their first ``channels``
+    (the decoder's first layer sees y_{i-1}'s features beside c_i, Eq. 4).
+    """
+
+    def __init__(self, inputs: int, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.gru = ConvGRU(inputs, channels)
+        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
+
+    def forward(self, z: Tensor, below: Tensor) -> Tensor:
+        """z^l_{t-1}, already warped, and z^{l-1}_t -> z^l_t."""
+        return below[:, : self.channels] + self.blocks(self.gru(z, below))
+
+
+class LocalAttention(nn.Module):
+    """Context vector of Eq. 5-7: one weight per pixel and neighbouring frame."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        # W_a [s, z] = W_s s + W_z z: the query's half is computed once for all neighbours.
+        self.query = nn.Conv2d(channels, hidden, 3, padding=1)
+        self.key = nn.Conv2d(channels, hidden, 3, padding=1, bias=False)
+        self.score = nn.Conv2d(hidden, 1, 1)
+
+    def forward(self, s: Tensor, latents: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """s_{i-1} and the latent vectors of the neighbours, all warped to frame i.
+
+        Returns c_i (B, C, h, w) and the weights alpha (B, n, h, w), which sum to 1 over n.
+        """
+        query = self.query(s)
+        scores = [self.score(torch.tanh(query + self.key(z))) for z in latents]  # Eq. 7
+        alpha = torch.softmax(torch.cat(scores, 1), 1)  # Eq. 6
+        c = alpha[:, :1] * latents[0]
+        for n, z in enumerate(latents[1:], 1):
+            c = c + alpha[:, n : n + 1] * z  # Eq. 5
+        return c, alpha
+
+
+class Encoder(nn.Module):
+    """F_e of Eq. 1: features of each frame, then residual stacked ConvGRUs along time."""
+
+    def __init__(self, config: S2SVRConfig) -> None:
+        super().__init__()
+        c = config.channels
+        size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
+        self.first = nn.Conv2d(3 * config.down**2, c, size, padding=size // 2)
+        self.layers = nn.ModuleList(
+            ResConvGRU(c, c, config.encoder_blocks) for _ in range(config.encoder_layers)
+        )
+        self.bidirectional = config.bidirectional
+        if self.bidirectional:
+            self.backward_layer = ResConvGRU(c, c, config.encoder_blocks)
+            self.fuse = nn.Conv2d(2 * c, c, 3, padding=1)
+
+    def step(self, z: list[Tensor], below: Tensor, first: int) -> list[Tensor]:
+        """Layers ``first``.. of one frame: their warped states and their input -> new states."""
+        new = []
+        for layer, memory in zip(self.layers[first:], z, strict=True):
+            below = layer(memory, below)
+            new.append(below)
+        return new
+
+    def sweep_back(self, z1: list[Tensor], after: list[Tensor | None]) -> list[Tensor]:
+        """The release's first layer: a pass backward in time, fused with the forward states."""
+        out: list[Tensor] = []
+        b = torch.zeros_like(z1[0])
+        for z, o in zip(reversed(z1), reversed(after), strict=True):
+            b = self.backward_layer(align(b, o), z)
+            out.append(self.fuse(torch.cat((z, b), 1)))
+        return out[::-1]
+
+    def forward(
+        self, x: list[Tensor], memory: list[Tensor] | None, flows: Flows, keep: int
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Frames (B, 3 down^2, h, w) -> latent vectors of all, states after frame keep - 1."""
+        features = [self.first(frame) for frame in x]
+        zero = [torch.zeros_like(features[0])] * len(self.layers)
+        z, at_keep = memory or zero, memory or zero
+        below, split = features, 0
+        if self.bidirectional:
+            split, z1, memory1 = 1, [], z[0]
+            for frame, o in zip(features, flows.before[0], strict=True):
+                memory1 = self.layers[0](align(memory1, o), frame)
+                z1.append(memory1)
+            below = self.sweep_back(z1, flows.after[0])
+        latents = []
+        upper = z[split:]
+        for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=True)):
+            upper = self.step([align(state, o) for state in upper], frame, split)
+            latents.append(upper[-1] if upper else frame)
+            if t == keep - 1:
+                at_keep = [*([z1[t]] if split else []), *upper]
+        return latents, at_keep
+
+
+class Decoder(nn.Module):
+    """Eq. 2-4: restores frame after frame from the context, its own state and its last output."""
+
+    def __init__(self, config: S2SVRConfig) -> None:
+        super().__init__()
+        c, factor = config.channels, config.scale * config.down
+        self.factor = factor
+        self.attention = LocalAttention(c, config.attention)
+        self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
+        inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
+        self.layers = nn.ModuleList(
+            ResConvGRU(i, c, config.decoder_blocks) for i in inputs
+        )
+        self.output = feed_forward(c, config.tail, factor)
+
+    def step(
+        self, s: list[Tensor], y: Tensor, latents: list[Tensor]
+    ) -> tuple[list[Tensor], Tensor]:
+        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
+        c, _ = self.attention(s[-1], latents)
+        below = torch.cat((c, y), 1)
+        new = []
+        for layer, memory in zip(self.layers, s, strict=True):  # F_r
+            below = layer(memory, below)
+            new.append(below)
+        return new, self.output(below)  # F_f
+
+
+def feed_forward(channels: int, tail: int, factor: int) -> nn.Sequential:
+    """F_f of Eq. 4: state -> what is added to the base, ``factor`` times larger."""
+    if not tail:
+        last = nn.Conv2d(channels, 3 * factor**2, 3, padding=1)
+        return nn.Sequential(last, nn.PixelShuffle(factor))
+    layers: list[nn.Module] = []
+    inputs = channels
+    for _ in range(factor.bit_length() - 1):
+        layers += [nn.Conv2d(inputs, 4 * tail, 3, padding=1), nn.PixelShuffle(2)]
+        layers += [nn.LeakyReLU(SLOPE)]
+        inputs = tail
+    layers += [nn.Conv2d(inputs, tail, 3, padding=1), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers, nn.Conv2d(tail, 3, 3, padding=1))
+
+
+def last_convolution(layers: nn.Sequential) -> nn.Module:
+    """The convolution that makes the picture."""
+    return [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1]
+
+
+def align(state: Tensor, o: Tensor | None) -> Tensor:
+    """F_w of Eq. 8; without flow (first frame, or a network without one) the state as it is."""
+    return state if o is None else warp(state, o)
+
+
+class S2SVR(nn.Module):
+    """Restores a clip from its degraded frames; the memory between windows is a value."""
+
+    def __init__(self, config: S2SVRConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or S2SVRConfig()
+        self.scale = c.scale
+        self.lookahead = c.radius + (c.warm if c.bidirectional else 0)
+        self.encoder = Encoder(c)
+        self.decoder = Decoder(c)
+        initialise(self)
+        with torch.no_grad():  # deep residual stacks start near the identity
+            for block in (m for m in self.modules() if isinstance(m, ResidualBlock)):
+                block.second.weight.mul_(0.1)
+            for parameter in last_convolution(self.decoder.output).parameters():
+                parameter.zero_()  # and the output at its base
+        self.flow = PWCLite(c.flow) if c.flow else None
+
+    def body_parameters(self) -> list[nn.Parameter]:
+        """All parameters but the flow network's."""
+        return [*self.encoder.parameters(), *self.decoder.parameters()]
+
+    def forward(
+        self, x: Tensor, state: State | None = None, lookahead: int = 0
+    ) -> tuple[Tensor, State]:
+        """Restore a clip or one window of it.
+
+        x (B, T + lookahead, 3, H, W) in [0, 1], any size; the last ``lookahead`` frames are seen
+        but not restored. ``state`` is the memory after the previous window of the same shot.
+        Returns y (B, T, 3, sH, sW), not clamped, and the memory after frame T - 1.
+        """
+        if x.ndim != 5 or x.shape[2] != 3 or x.shape[1] <= lookahead:
+            raise ValueError(
+                f"expected clips (B, T + {lookahead}, 3, H, W) with T of at least 1, "
+                f"got {tuple(x.shape)}"
+            )
+        frames = [*(state.x if state else []), *x.unbind(1)]
+        return self.restore(x, self.flows(frames, x.shape[1]), state, lookahead)
+
+    def flows(self, frames: list[Tensor], count: int) -> Flows:
+        """Flow of the last ``count`` frames (B, 3, H, W) to their neighbours, pair by pair."""
+        reach = range(1, max(self.config.radius, 1) + 1)
+        small = [self.reduce(frame) for frame in frames] if self.flow else frames
+        first = len(frames) - count
+
+        def pair(t: int, other: int) -> Tensor | None:
+            if self.flow is None or not 0 <= other < len(small):
+                return None
+            return self.flow(small[t], small[other])
+
+        times = range(first, len(frames))
+        return Flows(
+            before=[[pair(t, t - d) for t in times] for d in reach],
+            after=[[pair(t, t + d) for t in times] for d in reach],
+        )
+
+    def reduce(self, frame: Tensor) -> Tensor:
+        """The frame on the grid of the states, where the flow is estimated."""
+        down = self.config.down
+        return resize_bicubic(pad_to_multiple(frame, down), 1 / down) if down > 1 else frame
+
+    def restore(
+        self, x: Tensor, flows: Flows, state: State | None, lookahead: int
+    ) -> tuple[Tensor, State]:
+        """Eq. 1-9 with known flow; arguments and result as in ``forward``."""
+        c = self.config
+        frames = list(x.unbind(1))
+        count, (height, width) = len(frames) - lookahead, x.shape[-2:]
+        padded = [F.pixel_unshuffle(pad_to_multiple(frame, c.down), c.down) for frame in frames]
+        latents, z = self.encoder(padded, state.z if state else None, flows, count)
+        latents = [*(state.latents if state else []), *latents]
+        first = len(latents) - len(frames)  # of the window inside ``latents``
+        s = state.s if state else [torch.zeros_like(latents[0])] * len(self.decoder.layers)
+        y = state.y if state else None
+        out = []
+        for t in range(count):
+            o = flows.before[0][t]
+            neighbours = [latents[first + t]]
+            for d in range(1, c.radius + 1):
+                for j, flow in ((-d, flows.before[d - 1][t]), (d, flows.after[d - 1][t])):
+                    if 0 <= first + t + j < len(latents):
+                        neighbours.append(align(latents[first + t + j], flow))
+            s = [align(memory, o) for memory in s]
+            s, change = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
+            y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
+            out.append(y)
+        past = [*(state.x if state else []), *frames[:count]][-max(c.radius, 1) :]
+        kept = latents[: first + count][-c.radius :] if c.radius else []
+        return torch.stack(out, 1), State(past, z, kept, s, out[-1])
+
+    def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
+        """Features of y_{i-1}, warped to frame i; zero where there is none."""
+        if y is None:
+            return like.new_zeros(like.shape[0], self.config.feedback, *like.shape[-2:])
+        factor = self.decoder.factor
+        small = F.pixel_unshuffle(pad_to_multiple(y, factor), factor)
+        return align(self.decoder.feedback(small), o)
+
+    def base(self, x: Tensor) -> Tensor:
+        """What F_f's output is added to: the frame, bicubically enlarged."""
+        return resize_bicubic(x, self.scale) if self.scale > 1 else x

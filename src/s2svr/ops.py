@@ -1,0 +1,117 @@
+"""Pure tensor functions: warping, flow resizing, correlation, occlusion, bicubic resizing, padding.
+
+Flow is (B, 2, H, W) in pixels of its own grid, channel 0 = right, 1 = down, and
+``warp(b, flow(a, b)) ~ a``.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Reach of the bicubic kernel at a reduction by 4, in input pixels; MATLAB mirrors at the border.
+BICUBIC_PAD = 16
+
+
+def warp(image: Tensor, flow: Tensor) -> Tensor:
+    """Sample ``image`` where ``flow`` points (F_w of Eq. 8): bilinear, border repeated.
+
+    image (B, C, H, W), flow (B, 2, H, W) in pixels; returns (B, C, H, W).
+    """
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+    grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
+    return F.grid_sample(
+        image, grid.type_as(image), mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of flow (B, 2, H, W) to ``size`` (height, width); its values are rescaled.
+
+    This is F_u of Eq. 16.
+    """
+    height, width = flow.shape[-2:]
+    if (height, width) == tuple(size):
+        return flow
+    ratio = flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
+    return F.interpolate(flow, size=size, mode="bilinear", align_corners=False) * ratio
+
+
+def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
+    """Cost volume: mean over channels of ``a`` times ``b`` shifted by up to ``radius`` pixels.
+
+    a, b (B, C, H, W); returns (B, (2 radius + 1)^2, H, W), shifts in row-major order (down, right),
+    zero outside the frame. PWC-Net, https://arxiv.org/abs/1709.02371.
+    """
+    height, width = a.shape[-2:]
+    padded = F.pad(b, (radius,) * 4)
+    costs = [
+        (a * padded[..., dy : dy + height, dx : dx + width]).mean(1)
+        for dy in range(2 * radius + 1)
+        for dx in range(2 * radius + 1)
+    ]
+    return torch.stack(costs, dim=1)
+
+
+def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
+    """Visibility O of Eq. 11 by the bidirectional check, without gradient.
+
+    forward F12 and backward F21 (B, 2, H, W); returns (B, 1, H, W), 1 where the pixel of frame 1
+    is seen in frame 2, 0 where |F12 + warp(F21)|^2 exceeds 0.01 (|F12|^2 + |warp(F21)|^2) + 0.5
+    or where the target lies outside the frame.
+    """
+    forward, backward = forward.detach(), backward.detach()
+    back = warp(backward, forward)
+    gap = (forward + back).square().sum(1, keepdim=True)
+    scale = forward.square().sum(1, keepdim=True) + back.square().sum(1, keepdim=True)
+    return ((gap < 0.01 * scale + 0.5) & inside(forward)).type_as(forward)
+
+
+def inside(flow: Tensor) -> Tensor:
+    """Whether each pixel's target lies inside the frame: (B, 2, H, W) -> (B, 1, H, W) bool."""
+    height, width = flow.shape[-2:]
+    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))[:, None]
+
+
+def pad_symmetric(x: Tensor, pad: int) -> Tensor:
+    """Mirror the last two dimensions with the edge repeated, by ``pad`` pixels on every side.
+
+    Unlike torch's own modes it works for any size from 1x1 up.
+    """
+    for dim in (-2, -1):
+        size = x.shape[dim]
+        index = torch.arange(-pad, size + pad, device=x.device) % (2 * size)
+        x = x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
+    return x
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Repeat the right and lower edge of (B, C, H, W) until both sides divide by ``multiple``."""
+    height, width = x.shape[-2:]
+    bottom, right = -height % multiple, -width % multiple
+    return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+
+
+def resize_bicubic(x: Tensor, factor: float) -> Tensor:
+    """MATLAB's ``imresize(x, factor, 'bicubic')`` of a float (..., C, H, W), antialiased.
+
+    Exact at the factors 1/4, 1/2, 2 and 4; output sides are rounded up, as MATLAB does.
+    """
+    lead, (channels, height, width) = x.shape[:-3], x.shape[-3:]
+    if factor >= 1:
+        pad, step = 4, 1
+    else:
+        pad, step = BICUBIC_PAD, round(1 / factor)
+    padded = pad_symmetric(x.reshape(-1, channels, height, width), pad)
+    # Sides that do not divide by the step are completed on the right, so that the phase stays.
+    padded = F.pad(
+        padded, (0, -padded.shape[-1] % step, 0, -padded.shape[-2] % step), mode="replicate"
+    )
+    size = (round(padded.shape[-2] * factor), round(padded.shape[-1] * factor))
+    y = F.interpolate(padded, size=size, mode="bicubic", antialias=True, align_corners=False)
+    edge = round(pad * factor)
+    out_h, out_w = -int(-height * factor // 1), -int(-width * factor // 1)
+    return y[..., edge : edge + out_h, edge : edge + out_w].reshape(*lead, channels, out_h, out_w)
