@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .data.clips import Data
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be used; the message names the file and the entry."""
@@ -27,23 +29,6 @@ class Model(Part):
     preset: str  # a name of models.PRESETS
     channels: int | None = None  # narrower or wider than the preset, for tests and studies
     motion: bool = True  # False: no flow network at all, the twin that shows what motion is worth
-
-
-class Data(Part):
-    """Which clips are drawn; lengths in frames, sizes in low-quality pixels."""
-
-    degradation: str = "bicubic"  # a name of degrade.DEGRADATIONS
-    dataset: str = "folder"  # a name of data.DATASETS
-    split: str = "train"
-    frames: int = Field(7, ge=1)
-    mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
-    crop: int = Field(64, ge=8)  # square that is restored
-    context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
-    skip: int = Field(1, ge=1)  # largest step between frames
-    reverse: bool = True  # time reversal
-    rendered: float = Field(0.0, ge=0, le=1)  # share of moving photographs
-    speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
-    batch: int = Field(4, ge=1)  # clips a step, over all processes
 
 
 class Optim(Part):
@@ -142,7 +127,7 @@ def override(table: dict, entry: str) -> None:
     table[last] = value
 
 
-def describe(error: ValidationError, recipe: type[Part]) -> str:
+def describe(error: ValidationError, recipe: type[BaseModel]) -> str:
     """One sentence for the first thing that is wrong."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])

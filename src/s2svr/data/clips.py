@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from ..media import read_clip
-from ..recipes import Data
 
 
 class Sequence(NamedTuple):
@@ -32,6 +32,25 @@ class Pair(NamedTuple):
 
     lq: Tensor
     hq: Tensor
+
+
+class Data(BaseModel):
+    """Which clips are drawn; lengths in frames, sizes in low-quality pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    degradation: str = "bicubic"  # a name of degrade.DEGRADATIONS
+    dataset: str = "folder"  # a name of data.DATASETS
+    split: str = "train"
+    frames: int = Field(7, ge=1)
+    mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
+    crop: int = Field(64, ge=8)  # square that is restored
+    context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
+    skip: int = Field(1, ge=1)  # largest step between frames
+    reverse: bool = True  # time reversal
+    rendered: float = Field(0.0, ge=0, le=1)  # share of moving photographs
+    speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
+    batch: int = Field(4, ge=1)  # clips a step, over all processes
 
 
 class Stored(NamedTuple):
@@ -119,23 +138,20 @@ class ClipPairs(Dataset):
     """
 
     def __init__(self, clips: list[Stored], data: Data, *, seed: int = 0) -> None:
-        self.clips, self.data, self.seed = clips, data, seed
-        if not clips:
-            raise ValueError("expected at least one sequence to train on, got none")
+        self.data, self.seed, self.context = data, seed, data.context
+        height, width = data.context
+        self.clips = [c for c in clips if c.lq.shape[-2] >= height and c.lq.shape[-1] >= width]
+        if not self.clips or min(data.context) < data.crop:
+            raise ValueError(
+                f"expected sequences with low-quality frames of at least {height}x{width} pixels "
+                f"(data.context) and a data.crop within them, got {len(clips)} sequences, "
+                f"{len(self.clips)} of them large enough, and a crop of {data.crop}"
+            )
         by_source: dict[str, list[int]] = {}
-        for index, clip in enumerate(clips):
+        for index, clip in enumerate(self.clips):
             by_source.setdefault(clip.source, []).append(index)
         self.sources = list(by_source.values())
-        self.scale = clips[0].hq.shape[-1] // clips[0].lq.shape[-1]
-        self.context = (
-            min([data.context[0], *(clip.lq.shape[-2] for clip in clips)]),
-            min([data.context[1], *(clip.lq.shape[-1] for clip in clips)]),
-        )
-        if min(self.context) < data.crop:
-            raise ValueError(
-                f"expected low-quality frames of at least {data.crop} pixels a side for "
-                f"data.crop, got {self.context[0]}x{self.context[1]}; lower data.crop"
-            )
+        self.scale = self.clips[0].hq.shape[-1] // self.clips[0].lq.shape[-1]
 
     def draw(self, index: int) -> Draw:
         """Choose source, sequence, frames, place and flips of item ``index``."""

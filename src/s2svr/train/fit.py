@@ -1,0 +1,209 @@
+"""The training loop, the only one: teacher, student and restoration differ in the loss."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.tensorboard import SummaryWriter
+
+from ..recipes import Optim
+
+Batch = dict[str, Tensor]
+Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
+Say = Callable[[str], None]
+
+CHECKPOINT = "last.ckpt"
+
+
+class Objective(nn.Module):
+    """Model and loss as one module, so that a gradient is shared whatever method the loss calls."""
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        return self.loss(self.model, batch, step)
+
+
+class Endless(Sampler[int]):
+    """Indices of this process's samples from step ``first`` on; the batch is split over all."""
+
+    def __init__(self, batch: int, first: int, rank: int, processes: int) -> None:
+        if batch % processes:
+            raise ValueError(
+                f"expected data.batch to divide by the {processes} processes, got {batch}"
+            )
+        self.batch, self.first, self.rank, self.processes = batch, first, rank, processes
+
+    def __iter__(self) -> Iterator[int]:
+        index = self.first * self.batch + self.rank
+        while True:
+            yield index
+            index += self.processes
+
+
+def batches(
+    dataset: Dataset, batch: int, workers: int
+) -> Callable[[Fabric, int], Iterator[Batch]]:
+    """A function of the loop's Fabric and first step that yields this process's batches."""
+
+    def start(fabric: Fabric, first: int) -> Iterator[Batch]:
+        sampler = Endless(batch, first, fabric.global_rank, fabric.world_size)
+        loader = DataLoader(
+            dataset, batch // fabric.world_size, sampler=sampler, num_workers=workers
+        )
+        return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+
+    return start
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    batches: Callable[[Fabric, int], Iterator[Batch]],
+    optim: Optim,
+    out: Path,
+    *,
+    fabric: Fabric,
+    groups: list[dict] | None = None,
+    validate: Callable[[nn.Module, SummaryWriter, int], dict[str, float]] | None = None,
+    export: Callable[[nn.Module, int, dict[str, float]], None] | None = None,
+    say: Say = lambda line: None,
+) -> None:
+    """Train ``model`` until step ``optim.steps``, going on from ``out/last.ckpt`` if it is there.
+
+    loss(model, batch, step) returns named terms, of which "loss" is minimised; a model whose
+    parameters come and go by step freezes them there. groups are the optimizer's (all parameters
+    at ``optim.rate`` without). validate and export get the averaged weights; both run in the first
+    process only. A resumed run equals an unbroken one: batches and rates depend on the step alone.
+    """
+    optimizer = torch.optim.Adam(
+        groups or [{"params": list(model.parameters())}],
+        lr=optim.rate,
+        betas=optim.betas,
+        weight_decay=optim.weight_decay,
+    )
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    averaged = deepcopy(model).requires_grad_(False).to(fabric.device)
+    step = restore(out / CHECKPOINT, model, averaged, optimizer, fabric)
+    objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
+    stream = batches(fabric, step)
+    log = SummaryWriter(str(out), purge_step=step) if fabric.is_global_zero else None
+    clock = Clock(optim, step)
+    scores: dict[str, float] = {}
+    while step < optim.steps:
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * rate(step, optim)
+        optimizer.zero_grad(set_to_none=True)
+        terms = objective(next(stream), step)
+        fabric.backward(terms["loss"])
+        fabric.clip_gradients(objective, optimizer, max_norm=optim.clip)
+        optimizer.step()
+        step += 1
+        average(averaged, model, min(optim.average, step / (step + 9)))
+        if step % optim.log_every == 0 or step == optim.steps:
+            values = {name: fabric.all_reduce(v.detach()).item() for name, v in terms.items()}
+            if log:
+                report(log, say, clock, step, values)
+        last = step == optim.steps
+        if log and validate and (step % optim.validate_every == 0 or last):
+            scores = validate(averaged.eval(), log, step)
+            say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
+        if log and (clock.due() or last):
+            save(out / CHECKPOINT, model, averaged, optimizer, step)
+            if export:
+                export(averaged.eval(), step, scores)
+    if log:
+        log.close()
+    fabric.barrier()
+
+
+def rate(step: int, optim: Optim) -> float:
+    """Share of the peak rate at ``step``: linear warm-up, constant, cosine fall to 1 %."""
+    if step < optim.warmup:
+        return (step + 1) / optim.warmup
+    left = optim.steps - step
+    if left >= optim.decay:
+        return 1.0
+    return 0.01 + 0.99 * 0.5 * (1 - math.cos(math.pi * left / optim.decay))
+
+
+@torch.no_grad()
+def average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
+    """Exponential average of the weights, in place."""
+    for mean, value in zip(averaged.parameters(), model.parameters(), strict=True):
+        mean.lerp_(value, 1 - keep)
+
+
+class Clock:
+    """Steps a second, time left, and when the next checkpoint is due."""
+
+    def __init__(self, optim: Optim, step: int) -> None:
+        self.optim, self.first = optim, step
+        self.start = self.saved = time.monotonic()
+
+    def due(self) -> bool:
+        """True once every ``checkpoint_minutes``."""
+        if time.monotonic() - self.saved < 60 * self.optim.checkpoint_minutes:
+            return False
+        self.saved = time.monotonic()
+        return True
+
+    def speed(self, step: int) -> float:
+        """Steps a second since this run began."""
+        return (step - self.first) / max(time.monotonic() - self.start, 1e-9)
+
+
+def report(log: SummaryWriter, say: Say, clock: Clock, step: int, values: dict[str, float]) -> None:
+    """One line and one TensorBoard point for the terms of a step."""
+    for name, value in values.items():
+        log.add_scalar(f"train/{name}", value, step)
+    speed = clock.speed(step)
+    left = (clock.optim.steps - step) / speed
+    terms = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
+    say(f"step {step}/{clock.optim.steps}: {terms}, {speed:.2f} steps/s, {left / 60:.0f} min left")
+
+
+def save(
+    path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    """Everything a resumed run needs, written beside the target and renamed."""
+    beside = path.with_suffix(".tmp")
+    with beside.open("wb") as file:
+        torch.save(
+            {
+                "step": step,
+                "model": model.state_dict(),
+                "averaged": averaged.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            },
+            file,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def restore(
+    path: Path,
+    model: nn.Module,
+    averaged: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    fabric: Fabric,
+) -> int:
+    """Load what ``save`` wrote, if it is there; returns the step to go on from."""
+    if not path.exists():
+        return 0
+    kept = torch.load(path, map_location=fabric.device, weights_only=True)
+    model.load_state_dict(kept["model"])
+    averaged.load_state_dict(kept["averaged"])
+    optimizer.load_state_dict(kept["optimizer"])
+    return int(kept["step"])

@@ -1,0 +1,198 @@
+"""Unsupervised flow (Sec. 3.3, Algorithm 1): the teacher's loss, the student's, and their data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.utils.data import Dataset
+
+from ..checkpoint import Card, load
+from ..checkpoint import save as save_model
+from ..data.clips import ClipPairs, Stored, as_float, store
+from ..data.render import render_clip
+from ..degrade import DEGRADATIONS
+from ..losses import distillation, photometric, smoothness, structural
+from ..models import PRESETS, PWCLite, PWCLiteConfig
+from ..ops import occlusion, resize_flow
+from ..recipes import FlowLoss, FlowRecipe
+from .fit import Batch, Say, batches, fit
+from .setup import launch, sequences_of
+
+PHOTOS = 4  # still frames that one moving photograph is made from
+
+
+class FlowPairs(Dataset):
+    """Endless pairs of frames, some of them moving photographs whose true flow is not told.
+
+    Item i is {"hq": (2, 3, H, W), "lq": (2, 3, h, w)} and depends on the seed and i alone.
+    """
+
+    def __init__(self, clips: list[Stored], recipe: FlowRecipe) -> None:
+        self.data, self.seed = recipe.data, recipe.optim.seed
+        self.real = ClipPairs(clips, recipe.data, seed=self.seed)
+        self.degrade = DEGRADATIONS[recipe.data.degradation]
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if np.random.default_rng((self.seed, index, 1)).random() >= self.data.rendered:
+            item, size = self.real[index], self.data.crop
+            top, left = item["crop"].tolist()
+            return {"lq": item["lq"][..., top : top + size, left : left + size], "hq": item["hq"]}
+        rng = np.random.default_rng((self.seed, index, 2))
+        photos = [self.photo(rng) for _ in range(PHOTOS)]
+        generator = Generator().manual_seed(int(rng.integers(2**62)))
+        scale = self.real.scale
+        size = (self.data.crop * scale, self.data.crop * scale)
+        hq = render_clip(
+            photos, frames=2, size=size, generator=generator, max_speed=self.data.speed
+        ).frames
+        pair = self.degrade(hq, generator)
+        return {"lq": pair.lq, "hq": pair.hq}
+
+    def photo(self, rng: np.random.Generator) -> Tensor:
+        """A frame of a training clip, (3, H, W) in [0, 1]."""
+        source = self.real.sources[rng.integers(len(self.real.sources))]
+        clip = self.real.clips[int(rng.choice(source))].hq
+        return as_float(clip[int(rng.integers(len(clip)))])
+
+
+def unsupervised(
+    net: PWCLite, a: Tensor, b: Tensor, weights: FlowLoss, step: int
+) -> tuple[dict[str, Tensor], Tensor]:
+    """L_ph and L_sm of both directions over the pyramid (Eq. 11, 13, 14), and the finest flow F12.
+
+    a, b (B, 3, H, W), sides divisible by the network's coarsest stride.
+    """
+    size = (a.shape[-2], a.shape[-1])
+    both = [net.pyramid(a, b), net.pyramid(b, a)]
+    terms = {name: a.new_zeros(()) for name in ("photometric", "structural", "smooth")}
+    for level, weight in enumerate(weights.scales[: len(both[0])]):
+        f12, f21 = both[0][level], both[1][level]
+        if level == 0:  # the network's result: judged at full size
+            f12, f21 = resize_flow(f12, size), resize_flow(f21, size)
+            finest = torch.cat((f12, f21))
+        one, two = shrink(a, f12), shrink(b, f12)
+        for x, y, forward, backward in ((one, two, f12, f21), (two, one, f21, f12)):
+            visible = occlusion(forward, backward) if step >= weights.mask_from else None
+            terms["photometric"] = terms["photometric"] + weight * photometric(
+                x, y, forward, visible
+            )
+            if weights.structural:
+                terms["structural"] = terms["structural"] + weight * structural(
+                    x, y, forward, visible
+                )
+            terms["smooth"] = terms["smooth"] + weight * smoothness(forward, x, weights.edge)
+    total = (
+        weights.photometric * terms["photometric"]
+        + weights.structural * terms["structural"]
+        + weights.smooth * terms["smooth"]
+    )
+    return {"loss": total, **{k: v for k, v in terms.items() if k != "structural"}}, finest
+
+
+def shrink(image: Tensor, flow: Tensor) -> Tensor:
+    """The image at the flow's size, by the mean over each cell."""
+    return nn.functional.adaptive_avg_pool2d(image, (flow.shape[-2], flow.shape[-1]))
+
+
+def teacher_loss(weights: FlowLoss) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
+    """Step 1 of Algorithm 1: Eq. 14 on high-quality frames."""
+
+    def loss(net: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        assert isinstance(net, PWCLite)
+        a, b = fitting(batch["hq"], net).unbind(1)
+        return unsupervised(net, a, b, weights, step)[0]
+
+    return loss
+
+
+def student_loss(
+    teacher: PWCLite, weights: FlowLoss
+) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
+    """Step 2 of Algorithm 1: Eq. 17 on low-quality frames against the frozen teacher (Eq. 15)."""
+    teacher.requires_grad_(False).eval()
+
+    def loss(net: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        assert isinstance(net, PWCLite)
+        lq = fitting(batch["lq"], net)
+        scale = batch["hq"].shape[-1] // batch["lq"].shape[-1]
+        hq = batch["hq"][..., : lq.shape[-2] * scale, : lq.shape[-1] * scale]
+        a, b = lq.unbind(1)
+        terms, flow = unsupervised(net, a, b, weights, step)
+        one, two = hq.unbind(1)
+        with torch.no_grad():
+            wanted = teacher(torch.cat((one, two)), torch.cat((two, one)))
+        size = (wanted.shape[-2], wanted.shape[-1])
+        distill = distillation(wanted, resize_flow(flow, size))  # Eq. 16
+        return {
+            **terms,
+            "loss": terms["loss"] + weights.distill * distill,
+            "distill": distill,
+        }
+
+    return loss
+
+
+def fitting(frames: Tensor, net: PWCLite) -> Tensor:
+    """Frames (B, 2, 3, H, W) cut to sides that divide by the network's coarsest stride."""
+    multiple = 2 ** len(net.config.channels)
+    height, width = (side - side % multiple for side in frames.shape[-2:])
+    if not height or not width:
+        raise ValueError(
+            f"expected training frames of at least {multiple}x{multiple} pixels for this flow "
+            f"network, got {frames.shape[-2]}x{frames.shape[-1]}; raise data.crop"
+        )
+    return frames[..., :height, :width]
+
+
+def train_flow(
+    recipe: FlowRecipe,
+    *,
+    data: Path,
+    out: Path,
+    teacher: Path | str | None = None,
+    device: str = "auto",
+    processes: int = 1,
+    cache: Path | None = None,
+    name: str = "",
+    say: Say = lambda line: None,
+) -> Path:
+    """Train a teacher, or with ``teacher`` given a student of it; returns the weights' path.
+
+    data is the folder of high-quality clips, out the run's folder: checkpoint, TensorBoard log,
+    decoded clips and ``model.safetensors`` (averaged weights). A run found there goes on; runs that
+    share ``cache`` decode the clips once.
+    """
+    fabric = launch(recipe.optim, out, device, processes)
+    config = PRESETS[recipe.model.preset]
+    assert isinstance(config, PWCLiteConfig)
+    net = PWCLite(config)
+    clips = sequences_of(recipe.data, data)
+    degrade = DEGRADATIONS[recipe.data.degradation]
+    stored = store(clips, degrade, recipe.data.degradation, cache or out / "clips")
+    if teacher is None:
+        loss = teacher_loss(recipe.loss)
+    else:
+        wanted = load(teacher)
+        if not isinstance(wanted, PWCLite):
+            raise ValueError(f"expected a flow network as teacher, {teacher} is another model")
+        loss = student_loss(wanted.to(fabric.device), recipe.loss)
+    path = out / "model.safetensors"
+
+    def export(averaged: nn.Module, step: int, scores: dict[str, float]) -> None:
+        card = Card(task="flow", recipe=name, data=f"{len(clips)} clips", step=step)
+        save_model(path, averaged, card)
+
+    fit(
+        net,
+        loss,
+        batches(FlowPairs(stored, recipe), recipe.data.batch, recipe.optim.workers),
+        recipe.optim,
+        out,
+        fabric=fabric,
+        export=export,
+        say=say,
+    )
+    return path
+
