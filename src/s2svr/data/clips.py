@@ -59,6 +59,8 @@ class Stored(NamedTuple):
     source: str
     lq: np.ndarray
     hq: np.ndarray
+    path: Path  # of the low-quality array; what is derived from it is named after it
+    flow: np.ndarray | None = None  # float16 (S, 2, T, 2, h, w), see train.restoration
 
 
 Degradation = Callable[[Tensor, Generator], Pair]  # (T', 3, H, W) in [0, 1] -> Pair
@@ -92,7 +94,7 @@ def stored(sequence: Sequence, degrade: Degradation, name: str, folder: Path) ->
         for path, clip in zip(paths, (lq, hq), strict=True):
             write_array(path, clip.numpy())
     lq_array, hq_array = (np.load(path, mmap_mode="r") for path in paths)
-    return Stored(sequence.source or sequence.name, lq_array, hq_array)
+    return Stored(sequence.source or sequence.name, lq_array, hq_array, paths[0])
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -134,18 +136,21 @@ class ClipPairs(Dataset):
     """Endless training clips; item i depends on the seed and i alone.
 
     An item is {"lq": (T, 3, h, w) context, "hq": (T, 3, s crop, s crop), "crop": (2,) top, left of
-    the crop in the context}, frames as float in [0, 1].
+    the crop in the context}, frames as float in [0, 1]. Where the clips carry their flow, "lq" is
+    the crop itself and "before", "after" (T, 2, crop / down, crop / down) are its flows to the
+    neighbouring frames, zero where there is none.
     """
 
-    def __init__(self, clips: list[Stored], data: Data, *, seed: int = 0) -> None:
-        self.data, self.seed, self.context = data, seed, data.context
+    def __init__(self, clips: list[Stored], data: Data, *, seed: int = 0, down: int = 1) -> None:
+        self.data, self.seed, self.context, self.down = data, seed, data.context, down
         height, width = data.context
         self.clips = [c for c in clips if c.lq.shape[-2] >= height and c.lq.shape[-1] >= width]
-        if not self.clips or min(data.context) < data.crop:
+        if not self.clips or min(data.context) < data.crop or data.crop % down:
             raise ValueError(
                 f"expected sequences with low-quality frames of at least {height}x{width} pixels "
-                f"(data.context) and a data.crop within them, got {len(clips)} sequences, "
-                f"{len(self.clips)} of them large enough, and a crop of {data.crop}"
+                f"(data.context) and a data.crop within them that divides by {down}, got "
+                f"{len(clips)} sequences, {len(self.clips)} of them large enough, and a crop of "
+                f"{data.crop}"
             )
         by_source: dict[str, list[int]] = {}
         for index, clip in enumerate(self.clips):
@@ -157,7 +162,7 @@ class ClipPairs(Dataset):
         """Choose source, sequence, frames, place and flips of item ``index``."""
         rng = np.random.default_rng((self.seed, index))
         sequence = int(rng.choice(self.sources[rng.integers(len(self.sources))]))
-        clip, data = self.clips[sequence], self.data
+        clip, data, down = self.clips[sequence], self.data, self.down
         length, (height, width) = len(clip.lq), clip.lq.shape[-2:]
         wanted = (data.frames + 1) // 2 if data.mirrored else data.frames
         skip = int(rng.integers(1, max(1, min(data.skip, (length - 1) // max(wanted - 1, 1))) + 1))
@@ -170,24 +175,67 @@ class ClipPairs(Dataset):
             frames = (frames + frames[::-1])[: data.frames]
         places = (height - self.context[0], width - self.context[1])
         places += (self.context[0] - data.crop, self.context[1] - data.crop)
-        top, left, crop_top, crop_left = (int(rng.integers(room + 1)) for room in places)
+        # On the grid of the states, so that crops and their flow fall together.
+        top, left, crop_top, crop_left = (
+            down * int(rng.integers(room // down + 1)) for room in places
+        )
         flip = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
         return Draw(sequence, tuple(frames), top, left, crop_top, crop_left, flip)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         d, (height, width), crop, s = self.draw(index), self.context, self.data.crop, self.scale
         clip, frames = self.clips[d.sequence], list(d.frames)
+        top, left = d.top + d.crop_top, d.left + d.crop_left
+        hq = clip.hq[frames, :, s * top : s * (top + crop), s * left : s * (left + crop)]
+        if clip.flow is not None:
+            lq = clip.lq[frames, :, top : top + crop, left : left + crop]
+            before, after = cut_flow(clip.flow, d, top // self.down, crop // self.down, self.down)
+            return {
+                "lq": as_float(flipped(lq, d.flip)),
+                "hq": as_float(flipped(hq, d.flip)),
+                "before": before,
+                "after": after,
+            }
         lq = clip.lq[frames, :, d.top : d.top + height, d.left : d.left + width]
-        top, left = s * (d.top + d.crop_top), s * (d.left + d.crop_left)
-        hq = clip.hq[frames, :, top : top + s * crop, left : left + s * crop]
         place = [d.crop_top, d.crop_left]
         for axis, room in ((0, height - crop), (1, width - crop)):
             if d.flip[axis]:
-                lq, hq = np.flip(lq, axis + 2), np.flip(hq, axis + 2)
                 place[axis] = room - place[axis]
-        return {"lq": as_float(lq), "hq": as_float(hq), "crop": torch.tensor(place)}
+        return {
+            "lq": as_float(flipped(lq, d.flip)),
+            "hq": as_float(flipped(hq, d.flip)),
+            "crop": torch.tensor(place),
+        }
+
+
+def cut_flow(flow: np.ndarray, d: Draw, top: int, size: int, down: int) -> list[Tensor]:
+    """A draw's flows to the frame before and to the one after, each (T, 2, size, size).
+
+    flow (S, 2, T, 2, h, w): for each step between frames the flow of every frame to the earlier
+    and to the later one; a clip drawn backward in time swaps them. A flip turns a component's sign.
+    """
+    left = (d.left + d.crop_left) // down
+    sign = torch.tensor([-1.0 if d.flip[1] else 1.0, -1.0 if d.flip[0] else 1.0]).view(2, 1, 1)
+    both = []
+    for neighbour in (-1, 1):
+        out = torch.zeros(len(d.frames), 2, size, size)
+        for i, t in enumerate(d.frames):
+            other = d.frames[i + neighbour] if 0 <= i + neighbour < len(d.frames) else t
+            if other != t:
+                step, later = abs(other - t), int(other > t)
+                cut = flow[step - 1, later, t, :, top : top + size, left : left + size]
+                cut = flipped(cut.astype(np.float32), d.flip)
+                out[i] = sign * torch.tensor(np.ascontiguousarray(cut))
+        both.append(out)
+    return both
+
+
+def flipped(array: np.ndarray, flip: tuple[bool, bool]) -> np.ndarray:
+    """Flip the last two axes, vertically and horizontally."""
+    axes = tuple(axis for axis, wanted in zip((-2, -1), flip, strict=True) if wanted)
+    return np.flip(array, axes) if axes else array
 
 
 def as_float(codes: np.ndarray) -> Tensor:
     """uint8 codes -> float in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(codes)).float() / 255
+    return torch.tensor(np.ascontiguousarray(codes)).float() / 255

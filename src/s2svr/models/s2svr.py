@@ -89,7 +89,7 @@ class ConvGRU(nn.Module):
         """State (B, C, h, w) and input (B, inputs, h, w) -> new state (B, C, h, w)."""
         update, reset = torch.sigmoid(self.gates(torch.cat((x, h), 1))).chunk(2, 1)
         candidate = torch.tanh(self.candidate(torch.cat((x, reset * h), 1)))
-        return torch.lerp(h, candidate, update)
+        return h + update * (candidate - h)
 
 
 class ResidualBlock(nn.Module):

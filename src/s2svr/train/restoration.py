@@ -1,16 +1,18 @@
 """Training of the whole model (Sec. 4.1): Charbonnier on crops, flow estimated on their context."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card, load
 from ..checkpoint import save as save_model
-from ..data.clips import ClipPairs, Stored, as_float, store
+from ..data.clips import ClipPairs, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import DEGRADATIONS
 from ..losses import charbonnier
@@ -31,16 +33,31 @@ def restoration_loss(
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
-        with torch.set_grad_enabled(trains(model) and step >= flow_from):
-            flows = context_flows(model, batch["lq"])
-        down, size = model.config.down, batch["hq"].shape[-1] // model.scale
-        x = crop(batch["lq"], batch["crop"], size)
-        cut = Flows(*([[cropped(f, batch["crop"] // down, size // down) for f in line]
-                       for line in lines] for lines in flows))
-        y, _ = model.restore(x, cut, None, 0)
-        return {"loss": charbonnier(y, batch["hq"], eps)}
+        x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
+        y, _ = model.restore(x, flows, None, 0)
+        return {"loss": charbonnier(y.float(), batch["hq"], eps)}
 
     return loss
+
+
+def ready(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
+    """Crops and the flow that was estimated on their whole frames beforehand."""
+    before, after = ([*batch[name].unbind(1)] for name in ("before", "after"))
+    return batch["lq"], Flows([[None, *before[1:]]], [[*after[:-1], None]])
+
+
+def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
+    """Crops and their flow, estimated now on the context around them."""
+    with torch.set_grad_enabled(train_flow and trains(model)):
+        flows = context_flows(model, batch["lq"])
+    down, place = model.config.down, batch["crop"]
+    size = batch["hq"].shape[-1] // model.scale
+
+    def cut(line: list[Tensor | None]) -> list[Tensor | None]:
+        return [None if f is None else crop(f, place // down, size // down) for f in line]
+
+    before, after = ([cut(line) for line in lines] for lines in flows)
+    return crop(batch["lq"], place, size), Flows(before, after)
 
 
 def trains(model: S2SVR) -> bool:
@@ -77,9 +94,37 @@ def crop(x: Tensor, place: Tensor, size: int) -> Tensor:
     return torch.stack(rows)
 
 
-def cropped(flow: Tensor | None, place: Tensor, size: int) -> Tensor | None:
-    """``crop`` of a flow that may be missing."""
-    return None if flow is None else crop(flow, place, size)
+def with_flow(clips: list[Stored], model: S2SVR, skip: int) -> list[Stored]:
+    """The clips with the frozen network's flow, estimated once on whole frames and kept on disk.
+
+    For each step up to ``skip`` between frames: every frame's flow to the earlier and the later
+    one, (skip, 2, T, 2, h, w), zero where there is no such frame.
+    """
+    assert model.flow is not None
+    digest = hashlib.sha256()
+    for tensor in model.flow.state_dict().values():
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    with_it = []
+    for clip in clips:
+        path = clip.path.with_name(f"{clip.path.stem}-{digest.hexdigest()[:12]}-flow{skip}.npy")
+        if not path.exists():
+            write_array(path, clip_flow(clip, model, skip))
+        with_it.append(clip._replace(flow=np.load(path, mmap_mode="r")))
+    return with_it
+
+
+@torch.no_grad()
+def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
+    """One clip of ``with_flow``."""
+    assert model.flow is not None
+    small = [model.reduce(as_float(frame)[None]) for frame in clip.lq]
+    out = np.zeros((skip, 2, len(small), 2, *small[0].shape[-2:]), np.float16)
+    for step in range(1, skip + 1):
+        for t in range(step, len(small)):
+            earlier, later = small[t - step], small[t]
+            flow = model.flow(torch.cat((later, earlier)), torch.cat((earlier, later)))
+            out[step - 1, 0, t], out[step - 1, 1, t - step] = flow.numpy()
+    return out
 
 
 def validation(
@@ -133,6 +178,9 @@ def train_restoration(
     clips = sequences_of(recipe.data, data)
     degrade, cache = DEGRADATIONS[recipe.data.degradation], cache or out / "clips"
     stored = store(clips, degrade, recipe.data.degradation, cache)
+    if model.flow is not None and not recipe.optim.flow_rate and model.config.radius == 1:
+        stored = with_flow(stored, model, recipe.data.skip)
+    fabric.barrier()
     validate = None
     if val is not None and fabric.is_global_zero:
         wanted = folder(val)
@@ -156,7 +204,7 @@ def train_restoration(
         model,
         restoration_loss(recipe.loss.eps, recipe.optim.flow_from),
         batches(
-            ClipPairs(stored, recipe.data, seed=recipe.optim.seed),
+            ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.down),
             recipe.data.batch,
             recipe.optim.workers,
         ),

@@ -1,0 +1,232 @@
+"""The networks against the paper's equations written as loops, and the promises of the signature."""
+
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
+from s2svr.models.s2svr import ConvGRU, LocalAttention, ResConvGRU, last_convolution
+
+TINY_FLOW = PWCLiteConfig(
+    channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
+)
+TINY = S2SVRConfig(
+    channels=6,
+    encoder_layers=2,
+    encoder_blocks=1,
+    decoder_layers=2,
+    decoder_blocks=1,
+    feedback=3,
+    attention=4,
+    tail=0,
+    flow=TINY_FLOW,
+)
+SMALL = [
+    TINY,
+    replace(TINY, radius=2),
+    replace(TINY, radius=0),
+    replace(TINY, scale=1, down=4),
+    replace(TINY, scale=1, tail=5),
+    replace(TINY, scale=4, tail=5),
+    replace(TINY, flow=None),
+]
+
+
+def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
+    """A network whose output differs from its base (a fresh one starts there)."""
+    torch.manual_seed(seed)
+    net = S2SVR(config).eval()
+    with torch.no_grad():
+        last_convolution(net.decoder.output).weight.normal_(0, 0.02)
+    return net
+
+
+def clip(length: int, height: int = 9, width: int = 11) -> torch.Tensor:
+    return torch.rand(1, length, 3, height, width, generator=torch.Generator().manual_seed(length))
+
+
+@torch.inference_mode()
+def streamed(net: S2SVR, x: torch.Tensor, window: int, lookahead: int) -> torch.Tensor:
+    """The clip in windows with carried state."""
+    state, out, length = None, [], x.shape[1]
+    for start in range(0, length, window):
+        stop = min(start + window, length)
+        ahead = min(lookahead, length - stop)
+        y, state = net(x[:, start : stop + ahead], state, ahead)
+        out.append(y)
+    return torch.cat(out, 1)
+
+
+@pytest.mark.parametrize("config", SMALL)
+@pytest.mark.parametrize(("length", "window"), [(1, 4), (2, 1), (7, 3), (8, 4)])
+def test_windows_with_carried_state_equal_the_whole_clip_bit_by_bit(config, length, window):
+    net, x = lively(config), clip(length)
+    with torch.inference_mode():
+        whole, _ = net(x)
+    assert torch.equal(streamed(net, x, window, net.lookahead), whole)
+
+
+def test_bidirectional_windows_come_close_with_lookahead():
+    net = lively(replace(TINY, bidirectional=True, warm=6))
+    x = clip(14)
+    with torch.inference_mode():
+        whole, _ = net(x)
+    near = (streamed(net, x, 4, net.lookahead) - whole).abs().max()
+    far = (streamed(net, x, 4, 1) - whole).abs().max()
+    assert near < 0.5 * far
+
+
+@pytest.mark.parametrize("config", [*SMALL, replace(TINY, bidirectional=True)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (6, 3), (13, 9)])
+def test_any_size_and_length_from_one(config, height, width):
+    net = lively(config)
+    with torch.inference_mode():
+        y, _ = net(clip(1, height, width))
+    assert y.shape == (1, 1, 3, height * config.scale, width * config.scale)
+    assert y.isfinite().all()
+
+
+def test_clips_of_a_batch_do_not_mix():
+    net, one, two = lively(TINY), clip(3), clip(3) * 0.5
+    with torch.inference_mode():
+        both, _ = net(torch.cat((one, two)))
+        alone, _ = net(two)
+    assert torch.allclose(both[1:], alone, atol=1e-6)
+
+
+def test_a_frame_depends_on_the_past_and_on_radius_frames_ahead_only():
+    net, x = lively(TINY), clip(6)
+    with torch.inference_mode():
+        y, _ = net(x)
+        changed = x.clone()
+        changed[:, 4] = 0.5
+        z, _ = net(changed)
+    assert torch.equal(y[:, :3], z[:, :3])
+    assert all(not torch.equal(y[:, t], z[:, t]) for t in (3, 4, 5))
+
+
+def test_a_fresh_network_returns_its_base():
+    torch.manual_seed(0)
+    net, x = S2SVR(replace(TINY, scale=1, down=4)).eval(), clip(2)
+    with torch.inference_mode():
+        assert torch.equal(net(x)[0], x)
+
+
+def test_wrong_shapes_are_refused():
+    net = lively(TINY)
+    with pytest.raises(ValueError, match=r"expected clips \(B, T \+ 0, 3, H, W\).*\(1, 3, 4, 4\)"):
+        net(torch.rand(1, 3, 4, 4))
+    with pytest.raises(ValueError, match=r"T \+ 2"):
+        net(clip(2), lookahead=2)
+    with pytest.raises(ValueError, match="scale x down of 1, 2 or 4, got 4 x 4"):
+        replace(TINY, down=4)
+
+
+def pixel(conv: torch.nn.Conv2d, x: torch.Tensor, i: int, j: int) -> torch.Tensor:
+    """One output pixel of a zero-padded 3x3 convolution, tap by tap; x (C, H, W)."""
+    out = conv.bias.clone() if conv.bias is not None else torch.zeros(conv.out_channels)
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            if 0 <= i + dy < x.shape[1] and 0 <= j + dx < x.shape[2]:
+                out = out + conv.weight[:, :, dy + 1, dx + 1] @ x[:, i + dy, j + dx]
+    return out
+
+
+@torch.no_grad()
+def test_gru_equals_its_equations_pixel_by_pixel():
+    torch.manual_seed(0)
+    gru, h, x = ConvGRU(2, 3), torch.rand(3, 4, 5), torch.rand(2, 4, 5)
+    got = gru(h[None], x[None])[0]
+    gates = torch.zeros(6, 4, 5)
+    for i in range(4):
+        for j in range(5):
+            gates[:, i, j] = torch.sigmoid(pixel(gru.gates, torch.cat((x, h)), i, j))
+    update, reset = gates[:3], gates[3:]
+    for i in range(4):
+        for j in range(5):
+            candidate = torch.tanh(pixel(gru.candidate, torch.cat((x, reset * h)), i, j))
+            want = (1 - update[:, i, j]) * h[:, i, j] + update[:, i, j] * candidate
+            assert torch.allclose(got[:, i, j], want, atol=1e-5)
+
+
+@torch.no_grad()
+def test_layer_adds_what_is_below():  # Eq. 9
+    torch.manual_seed(0)
+    layer, z, below = ResConvGRU(5, 3, 2), torch.rand(1, 3, 4, 4), torch.rand(1, 5, 4, 4)
+    want = below[:, :3] + layer.blocks(layer.gru(z, below))
+    assert torch.equal(layer(z, below), want)
+
+
+@torch.no_grad()
+def test_attention_equals_its_equations_pixel_by_pixel():  # Eq. 5-7
+    torch.manual_seed(0)
+    net, s = LocalAttention(3, 4), torch.rand(3, 4, 5)
+    latents = [torch.rand(3, 4, 5) for _ in range(3)]
+    c, alpha = net(s[None], [z[None] for z in latents])
+    assert torch.allclose(alpha.sum(1), torch.ones(1, 4, 5))
+    for i in range(4):
+        for j in range(5):
+            e = []
+            for z in latents:
+                hidden = torch.tanh(pixel(net.query, s, i, j) + pixel(net.key, z, i, j))
+                e.append((net.score.weight[0, :, 0, 0] @ hidden + net.score.bias).item())
+            a = torch.softmax(torch.tensor(e), 0)
+            want = sum(w * z[:, i, j] for w, z in zip(a, latents, strict=True))
+            assert torch.allclose(c[0, :, i, j], want, atol=1e-5)
+
+
+def parameters(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
+    """Multiply-accumulates of one further frame of a long clip."""
+    counts = []
+    for length in (4, 3):
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            net(torch.rand(1, length, 3, height, width), lookahead=1)
+        counts.append(counter.get_total_flops() / 2)
+    return counts[0] - counts[1]
+
+
+@pytest.mark.parametrize("task", ["sr", "deblur", "compression"])
+def test_light_presets_are_within_their_size(task):
+    net = S2SVR(PRESETS[f"{task}-light"]).eval()
+    assert parameters(net) <= 0.6e6
+    # A quarter of the 180x320 grid, for speed: the count is proportional to the pixels.
+    grid = 4 // net.scale
+    assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= 14e9
+
+
+def test_paper_presets_are_within_their_size():
+    assert parameters(PWCLite()) == pytest.approx(2.24e6, rel=0.005)
+    assert parameters(S2SVR(PRESETS["sr-paper"])) == pytest.approx(13.4e6, rel=0.02)
+    assert parameters(S2SVR(PRESETS["deblur-paper"])) == pytest.approx(8.44e6, rel=0.02)
+
+
+@pytest.mark.parametrize("config", list(PRESETS.values()))
+def test_configurations_survive_a_dictionary(config):
+    assert type(config)(**asdict(config)) == config
+
+
+def test_flow_network_takes_any_size_and_learns_one_shift():
+    torch.manual_seed(0)
+    net = PWCLite(replace(TINY_FLOW, search=2))
+    assert net(torch.rand(1, 3, 1, 1), torch.rand(1, 3, 1, 1)).shape == (1, 2, 1, 1)
+    b = torch.nn.functional.avg_pool2d(torch.rand(1, 3, 36, 44), 5, 1)
+    a = torch.roll(b, (-1, -2), (-2, -1))  # flow (2, 1)
+    optim = torch.optim.Adam(net.parameters(), 3e-3)
+    want = torch.tensor([2.0, 1.0]).view(1, 2, 1, 1)
+    for _ in range(80):
+        error = (net(a, b) - want).abs().mean()
+        optim.zero_grad()
+        error.backward()
+        optim.step()
+    assert error.item() < 0.3  # zero flow: 1.5
+
+
+def test_unknown_pyramid_level_is_refused():
+    with pytest.raises(ValueError, match="finest within the 2 levels, got 5"):
+        replace(TINY_FLOW, finest=5)
