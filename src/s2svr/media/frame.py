@@ -1,0 +1,104 @@
+"""What readers yield and writers take."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from torch import Tensor
+
+from ..color import ColorInfo
+
+
+class MediaError(Exception):
+    """A file cannot be read or written; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture, in coded orientation (a rotation tag is not applied)."""
+
+    planes: tuple[
+        Tensor, ...
+    ]  # Y, Cb, Cr as coded, or R, G, B, or grey: uint8, uint16 above 8 bits
+    color: ColorInfo
+    time: Fraction | None  # seconds, as in the file; None in image folders
+    duration: Fraction | None = None  # seconds, where the file says so
+    corrupt: bool = False  # the decoder met damage in this frame
+
+
+@dataclass(frozen=True)
+class Track:
+    """One stream of a file beside the video."""
+
+    kind: str  # audio, subtitle, attachment, data or video
+    codec: str
+    language: str = ""
+    title: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.kind, self.codec, self.language, self.title)))
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What is known of a video before its frames are read."""
+
+    width: int  # pixels, as coded
+    height: int
+    rate: Fraction  # frames per second, the mean where it varies
+    time_base: Fraction  # seconds; every time stamp is a multiple
+    color: ColorInfo
+    chroma: tuple[int, int]  # subsampling, horizontal and vertical
+    rotation: int = 0  # degrees, anticlockwise, that a player applies
+    aspect: Fraction = Fraction(1)  # of one pixel: width / height
+    duration: Fraction | None = None  # seconds, between start and end where they are given
+    tracks: list[Track] = field(default_factory=list)
+    kind: str = "video"  # or "images"
+    codec: str = ""
+    container: str = ""
+    interlaced: bool = False
+
+    @property
+    def frames(self) -> int | None:
+        """About how many frames there are, for progress bars; exact only for images."""
+        return None if self.duration is None else max(1, round(self.duration * self.rate))
+
+
+class Reader(Protocol):
+    """An iterator of frames that closes its file at the end of a ``with`` block."""
+
+    path: Path
+    info: MediaInfo
+    damage: list[str]  # filled while reading: what is missing or broken
+    warnings: list[str]  # what is dropped or assumed
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    def __next__(self) -> Frame: ...
+
+
+class Writer(Protocol):
+    """Takes frames in the format it names; the file appears when its ``with`` block ends well."""
+
+    path: Path
+    color: ColorInfo  # of the planes that ``write`` takes
+    chroma: tuple[int, int]
+    warnings: list[str]  # what was converted or dropped
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def write(self, frame: Frame) -> None: ...
