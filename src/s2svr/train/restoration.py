@@ -230,14 +230,22 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
     torch.manual_seed(recipe.optim.seed)
     model = S2SVR(config)
     if init is not None:
-        trunk = load(init)
-        model.load_state_dict(trunk.state_dict())
+        start_from(model, load(init))
     if flow is not None and model.flow is not None:
         student = load(flow)
         if not isinstance(student, PWCLite) or student.config != config.flow:
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
     return model
+
+
+def start_from(model: S2SVR, other: nn.Module) -> None:
+    """Take over the weights of another task's network; only the input layer may differ."""
+    given, own = other.state_dict(), model.state_dict()
+    for name in ("encoder.first.weight", "encoder.first.bias"):
+        if name in given and given[name].shape != own[name].shape:
+            given[name] = own[name]
+    model.load_state_dict(given)
 
 
 def groups(model: S2SVR, recipe: RestorationRecipe) -> list[dict]:

@@ -1,0 +1,145 @@
+"""Weights files: safetensors that carry their network's configuration and a card."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from .models import MODELS
+
+WEIGHTS = Path(__file__).parent / "weights"
+# What a task's name means where a weights name is asked for.
+TASKS = {"sr": "sr-light", "deblur": "deblur-light", "compression": "compression-light"}
+
+
+class CheckpointError(ValueError):
+    """Weights that cannot be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a training; PSNR and gain in dB."""
+
+    task: str
+    recipe: str = ""
+    data: str = ""
+    step: int = 0
+    psnr: float | None = None
+    ssim: float | None = None
+    gain_db: float | None = None
+    clips: str = ""  # on which psnr, ssim and gain_db were measured
+    commit: str = ""
+    licence: str = "Apache-2.0"
+    notes: str = ""
+
+
+def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
+    """Write the model's weights, configuration and card; ``half`` stores the weights as float16.
+
+    The file is written beside the target, synced and renamed.
+    """
+    name = next(name for name, (network, _) in MODELS.items() if isinstance(model, network))
+    tensors = {
+        key: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
+        for key, tensor in model.state_dict().items()
+    }
+    metadata = {
+        "model": name,
+        "config": json.dumps(asdict(model.config)),  # type: ignore[call-overload]
+        "card": json.dumps(asdict(card)),
+    }
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, str(beside), metadata)
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.chmod(0o644)
+    beside.replace(path)
+
+
+def load(
+    name_or_path: str | Path, *, task: str | None = None, device: str | torch.device | None = None
+) -> nn.Module:
+    """The network of a bundled name, a task's name or a weights file, ready to restore.
+
+    Weights are float32 whatever the file holds. Raises CheckpointError for an unknown name, a
+    file that is not ours or is broken, and, with ``task`` given, weights of another task.
+    """
+    path = find(name_or_path)
+    metadata, tensors = read(path)
+    network, configuration = MODELS[metadata["model"]]
+    card = parse_card(metadata, path)
+    if task is not None and card.task != task:
+        raise CheckpointError(f"expected weights for {task}, {path} is for {card.task}")
+    try:
+        model = network(configuration(**json.loads(metadata["config"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} holds a configuration of another version: {error}") from error
+    wanted = model.state_dict()
+    if set(tensors) != set(wanted) or any(
+        tensors[key].shape != wanted[key].shape for key in wanted
+    ):
+        raise CheckpointError(
+            f"expected the {len(wanted)} tensors of its configuration in {path}, "
+            f"got {len(tensors)} that differ; the file is damaged or edited"
+        )
+    model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    return model.eval().to(device or "cpu")
+
+
+def read_card(name_or_path: str | Path) -> Card:
+    """The card alone."""
+    path = find(name_or_path)
+    return parse_card(read(path)[0], path)
+
+
+def bundled() -> dict[str, Path]:
+    """The weights that come with the package, by name."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file that a task, a bundled name or a path means."""
+    names = bundled()
+    name = TASKS.get(str(name_or_path), str(name_or_path))
+    if name in names:
+        return names[name]
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise CheckpointError(
+            f"expected weights by name ({', '.join(names) or 'none are bundled'}) or a file, "
+            f"got {str(name_or_path)!r}, which is neither"
+        )
+    return path
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors of one of our files."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"expected a safetensors file written by s2svr, {path} is none or is damaged: {error}"
+        ) from error
+    if metadata.get("model") not in MODELS or "config" not in metadata:
+        raise CheckpointError(
+            f"expected weights written by s2svr, {path} names no model of it; "
+            "weights of other projects cannot be used"
+        )
+    return metadata, tensors
+
+
+def parse_card(metadata: dict[str, str], path: Path) -> Card:
+    """The card in a file's metadata; entries of a later version are left out."""
+    try:
+        entries = json.loads(metadata.get("card", "{}"))
+        known = {field.name for field in fields(Card)}
+        return Card(**{key: value for key, value in entries.items() if key in known})
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"expected a card in {path}, could not read it: {error}") from error

@@ -1,0 +1,197 @@
+"""The trainings: resume equals unbroken, two processes equal one, and losses fall."""
+
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from s2svr.checkpoint import load
+from s2svr.models import PWCLite, S2SVR
+from s2svr.recipes import Optim, load_recipe
+from s2svr.train.fit import rate
+from s2svr.train.flow import train_flow
+from s2svr.train.restoration import context_flows, train_restoration
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+SMALL = [
+    "data.crop=16",
+    "data.context=[32, 32]",
+    "data.batch=2",
+    "data.frames=3",
+    "optim.decay=0",
+    "optim.warmup=0",
+    "optim.log_every=1",
+    "optim.checkpoint_minutes=0.0001",
+]
+FLOW = [*SMALL, "data.frames=2", "data.crop=32", "data.rendered=0"]
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two short lossless clips of a smooth pattern that drifts."""
+    root = tmp_path_factory.mktemp("footage")
+    y, x = np.mgrid[:128, :144].astype(np.float32)
+    for name, speed in (("one", 2.0), ("two", -1.0)):
+        with av.open(str(root / f"{name}.mkv"), "w") as container:
+            stream = container.add_stream("ffv1", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 144, 128, "gbrp"
+            stream.codec_context.time_base = Fraction(1, 25)
+            for t in range(5):
+                phase = x - speed * t
+                rgb = [np.sin(phase / 3) * np.cos(y / k) for k in (2, 5, 9)]
+                codes = np.stack([(c + 1) * 127 for c in rgb], -1).astype(np.uint8)
+                frame = av.VideoFrame.from_ndarray(codes, format="rgb24").reformat(format="gbrp")
+                frame.pts = t
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return root
+
+
+@pytest.fixture(scope="module")
+def teacher(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("teacher")
+    recipe = load_recipe(RECIPES / "flow-light-teacher.toml", [*FLOW, "optim.steps=2"])
+    return train_flow(recipe, data=footage, out=out, device="cpu")
+
+
+class Kill(Exception):
+    """Stands for the end of the process."""
+
+
+def kill_at(step: int):
+    def say(line: str) -> None:
+        if line.startswith(f"step {step}/"):
+            raise Kill
+
+    return say
+
+
+def sr(steps: int, *more: str):
+    return load_recipe(RECIPES / "sr-light.toml", [*SMALL, f"optim.steps={steps}", *more])
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load(path).state_dict()
+
+
+def test_a_resumed_run_equals_an_unbroken_one(footage: Path, teacher: Path, tmp_path: Path):
+    given = {"data": footage, "flow": teacher, "device": "cpu"}
+    lines: dict[str, list[str]] = {"whole": [], "broken": []}
+    whole = train_restoration(sr(5), out=tmp_path / "whole", say=lines["whole"].append, **given)
+    with pytest.raises(Kill):
+        train_restoration(sr(5), out=tmp_path / "broken", say=kill_at(4), **given)
+    broken = train_restoration(sr(5), out=tmp_path / "broken", say=lines["broken"].append, **given)
+    losses = {run: [line.split(",")[0] for line in said] for run, said in lines.items()}
+    assert losses["broken"] == losses["whole"][3:]
+    for name, tensor in weights(whole).items():
+        assert torch.equal(tensor, weights(broken)[name])
+
+
+def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path):
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from s2svr.recipes import load_recipe\n"
+        "from s2svr.train.restoration import train_restoration\n"
+        "data, flow, recipe, out, processes, *overrides = sys.argv[1:]\n"
+        "train_restoration(load_recipe(Path(recipe), overrides), data=Path(data), flow=Path(flow),"
+        " out=Path(out), device='cpu', processes=int(processes))\n"
+    )
+    for processes in (1, 2):
+        arguments = [footage, teacher, RECIPES / "sr-light.toml", tmp_path / str(processes)]
+        overrides = [*SMALL, "optim.steps=3"]
+        command = [sys.executable, script, *arguments, str(processes), *overrides]
+        subprocess.run([str(part) for part in command], check=True, timeout=200)
+    one, two = (weights(tmp_path / n / "model.safetensors") for n in "12")
+    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+
+
+def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):
+    from s2svr.train.fit import Endless
+
+    with pytest.raises(ValueError, match="data.batch to divide by the 2 processes, got 3"):
+        Endless(3, 0, 0, 2)
+
+
+def test_one_clip_is_learnt(footage: Path, teacher: Path, tmp_path: Path):
+    recipe = sr(60, "optim.rate=3e-3", "optim.average=0.9", "data.crop=24")
+    said: list[str] = []
+    train_restoration(
+        recipe,
+        data=footage,
+        val=footage,
+        flow=teacher,
+        out=tmp_path,
+        device="cpu",
+        say=said.append,
+    )
+    gain = float(said[-1].split("gain ")[1])
+    assert gain > 0.3
+
+
+def test_a_frozen_flow_network_stays_and_a_trained_one_moves(
+    footage: Path, teacher: Path, tmp_path: Path
+):
+    before = weights(teacher)
+    for rate_, moves in ((0.0, False), (1e-3, True)):
+        path = train_restoration(
+            sr(2, f"optim.flow_rate={rate_}", "optim.average=0.0"),
+            data=footage,
+            flow=teacher,
+            out=tmp_path / str(rate_),
+            device="cpu",
+        )
+        model = load(path)
+        assert isinstance(model, S2SVR)
+        assert model.flow is not None
+        after = model.flow.state_dict()
+        assert all(torch.equal(before[k], after[k]) for k in before) is not moves
+
+
+def test_teacher_then_student(footage: Path, teacher: Path, tmp_path: Path):
+    recipe = load_recipe(RECIPES / "flow-light-student-sr.toml", [*FLOW, "optim.steps=2"])
+    said: list[str] = []
+    path = train_flow(
+        recipe, data=footage, out=tmp_path, teacher=teacher, device="cpu", say=said.append
+    )
+    assert "distill" in said[0]
+    assert isinstance(load(path), PWCLite)
+
+
+def test_a_restoration_model_is_no_teacher(footage: Path, teacher: Path, tmp_path: Path):
+    model = train_restoration(sr(1), data=footage, flow=teacher, out=tmp_path / "m", device="cpu")
+    recipe = load_recipe(RECIPES / "flow-light-student-sr.toml", [*FLOW, "optim.steps=1"])
+    with pytest.raises(ValueError, match="expected a flow network as teacher"):
+        train_flow(recipe, data=footage, out=tmp_path / "s", teacher=model, device="cpu")
+
+
+def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
+    torch.manual_seed(0)
+    from s2svr.models import PRESETS
+
+    for radius in (1, 2):
+        from dataclasses import replace
+
+        model = S2SVR(replace(PRESETS["sr-light"], radius=radius)).eval()
+        x = torch.rand(2, 4, 3, 32, 40)
+        with torch.inference_mode():
+            batched, single = context_flows(model, x), model.flows([*x.unbind(1)], 4)
+        for mine, theirs in zip(batched, single, strict=True):
+            for a, b in zip(mine, theirs, strict=True):
+                for f, g in zip(a, b, strict=True):
+                    assert (f is None) == (g is None)
+                    assert f is None or torch.allclose(f, g, atol=1e-5)
+
+
+def test_rate_warms_up_stays_and_falls():
+    optim = Optim(steps=100, rate=1.0, warmup=10, decay=20)
+    assert rate(0, optim) == pytest.approx(0.1)
+    assert rate(9, optim) == rate(50, optim) == rate(80, optim) == 1.0
+    assert rate(90, optim) == pytest.approx(0.505)
+    assert 0.01 <= rate(99, optim) < 0.03
