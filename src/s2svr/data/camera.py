@@ -1,4 +1,8 @@
-"""Smooth paths of a camera or an object, as homographies over time."""
+"""Smooth paths of a camera or an object, as homographies over time.
+
+A homography is a matrix (3, 3) in float64 that acts on (right, down, 1) in pixels about the centre
+of the screen or of the object.
+"""
 
 import math
 from typing import NamedTuple
@@ -8,24 +12,32 @@ from torch import Generator, Tensor
 
 # Largest excursion of zoom (log), roll and the two tilts: strong, yet still looks like a camera.
 SWING = (0.3, 0.25, 0.12, 0.12)
+# Beyond this many radians a frame a movement is a vibration.
+SHARPEST = 0.5
 
 
 class Path(NamedTuple):
-    """Sums of sines of six parameters: right, down, zoom, roll, tilt right, tilt down.
+    """Six parameters over time, each a slow sine and a faster one, the hand's shake.
 
-    All are in pixels of displacement at ``radius`` pixels from the centre, so that one number
-    scales a whole motion. amplitude, omega (radians per frame) and phase are (K, 6) float64.
+    The parameters are right, down, zoom, roll, tilt right, tilt down, all in pixels of displacement
+    at ``radius`` pixels from the centre, so that one factor on ``speed`` changes a whole motion.
     """
 
-    amplitude: Tensor
-    omega: Tensor
-    phase: Tensor
-    limit: Tensor  # (6,), largest amplitude
+    speed: Tensor  # (2, 6) pixels a frame
+    omega: Tensor  # (2, 6) radians a frame, at least
+    phase: Tensor  # (2, 6) radians at the middle
+    limit: Tensor  # (6,) pixels, largest excursion
     radius: float
+    middle: float  # the time in frames at which the pan is zero
 
     def at(self, times: Tensor) -> Tensor:
-        """Motion matrices (N, 3, 3) at times (N,) in frames: own coordinates -> screen, centred."""
-        p = (self.amplitude * torch.sin(self.omega * times[:, None, None] + self.phase)).sum(1)
+        """Matrices (N, 3, 3) at times (N,) in frames: own coordinates -> screen."""
+        speed = self.speed.clamp(-SHARPEST * self.limit, SHARPEST * self.limit)
+        omega = torch.maximum(self.omega, speed.abs() / self.limit)
+        angle = omega * (times - self.middle)[:, None, None] + self.phase
+        sines = torch.sin(angle)
+        sines[..., :2] -= torch.sin(self.phase[:, :2])
+        p = (speed / omega * sines).sum(1)  # (N, 6)
         zoom, roll = torch.exp(p[:, 2] / self.radius), p[:, 3] / self.radius
         matrix = torch.zeros(len(p), 3, 3, dtype=p.dtype)
         matrix[:, 0, 0] = matrix[:, 1, 1] = zoom * torch.cos(roll)
@@ -38,20 +50,53 @@ class Path(NamedTuple):
         return matrix @ tilt
 
 
-def draw_path(generator: Generator, radius: float, travel: float, frames: int) -> Path:
-    """A random path of speed about 1 pixel a frame: a slow movement and a hand's shake.
+def draw_path(
+    generator: Generator, *, radius: float, travel: float, roll: float, frames: int
+) -> Path:
+    """A random path of speed about 1 pixel a frame; ``at_speed`` gives it the speed wanted.
 
-    ``travel`` is the largest excursion of the pan in pixels.
+    travel is the largest excursion of the pan in pixels, roll that of the rotation in radians.
     """
-    share = torch.tensor([1.0, 1.0, 0.5, 0.5, 0.15, 0.15], dtype=torch.float64)
-    speed = torch.randn(2, 6, generator=generator, dtype=torch.float64) * share
-    speed[1] *= 0.3 * torch.rand(1, generator=generator, dtype=torch.float64)
-    slow = 0.3 / max(frames, 4) * (1 + uniform(generator, 6))
-    omega = torch.stack((slow, 0.3 + 0.9 * uniform(generator, 6)))
+    heading = 2 * math.pi * uniform(generator, 1)
+    pan = torch.cat((heading.cos(), heading.sin()))
+    spread = torch.tensor([0.5, 0.5, 0.15, 0.15], dtype=torch.float64)
+    turns = torch.randn(4, generator=generator, dtype=torch.float64) * spread
+    shake = torch.randn(6, generator=generator, dtype=torch.float64)
+    shake[2:] *= spread
+    steady = uniform(generator, 2)  # many a camera only pans, or stands on a tripod
+    speed = torch.stack((torch.cat((pan, turns * steady[0])), 0.3 * steady[1] ** 2 * shake))
+    omega = torch.stack(
+        (0.5 / max(frames, 4) * (1 + uniform(generator, 6)), 0.3 + 0.9 * uniform(generator, 6))
+    )
     phase = 2 * math.pi * uniform(generator, 2, 6)
-    phase[0] = (uniform(generator, 6) - 0.5) * math.pi / 2  # on the steep part of the sine
+    phase[0] = (phase[0] - math.pi) / 4  # the steep part of the slow sine
     limit = torch.tensor([travel, travel, *(s * radius for s in SWING)], dtype=torch.float64)
-    return Path((speed / omega).clamp(-limit, limit), omega, phase, limit, radius)
+    limit[3] = roll * radius
+    return Path(speed, omega, phase, limit, radius, (frames - 1) / 2)
+
+
+def at_speed(
+    path: Path, speed: float, frames: int, points: Tensor, *, on_screen: bool = False
+) -> Path:
+    """The path changed so that the largest step of its points (P, 2) is ``speed`` pixels a frame.
+
+    The points are the path's own coordinates, or ``on_screen`` places that stay on the screen while
+    a world passes under them.
+    """
+    times = torch.arange(max(frames, 2), dtype=torch.float64)
+    for _ in range(3):
+        motion = path.at(times)
+        here = points if on_screen else project(motion[:-1], points)
+        there = project(motion[1:] @ torch.linalg.inv(motion[:-1]), here)
+        fastest = float((there - here).norm(dim=-1).max())
+        path = path._replace(speed=path.speed * (speed / max(fastest, 1e-9)))
+    return path
+
+
+def project(matrix: Tensor, points: Tensor) -> Tensor:
+    """Apply homographies (..., 3, 3) to points (..., P, 2)."""
+    ahead = points @ matrix[..., :2].transpose(-1, -2) + matrix[..., None, :, 2]
+    return ahead[..., :2] / ahead[..., 2:]
 
 
 def uniform(generator: Generator, *size: int) -> Tensor:
@@ -59,26 +104,6 @@ def uniform(generator: Generator, *size: int) -> Tensor:
     return torch.rand(*size, generator=generator, dtype=torch.float64)
 
 
-def project(matrix: Tensor, points: Tensor) -> Tensor:
-    """Apply homographies (..., 3, 3) to points (..., P, 2)."""
-    ahead = matrix[..., None, :, :2] @ points[..., None]  # (..., P, 3, 1)
-    ahead = ahead.squeeze(-1) + matrix[..., None, :, 2]
-    return ahead[..., :2] / ahead[..., 2:]
-
-
-def fastest(matrix: Tensor, points: Tensor) -> float:
-    """Largest step in pixels of screen points (P, 2) that ride on matrices (T, 3, 3)."""
-    if len(matrix) < 2:
-        return 0.0
-    moved = project(matrix[1:] @ torch.linalg.inv(matrix[:-1]), points)
-    return float((moved - points).norm(dim=-1).max())
-
-
-def at_speed(path: Path, speed: float, frames: int, points: Tensor) -> Path:
-    """The path scaled until its largest step at the screen's points (P, 2) is ``speed`` pixels."""
-    times = torch.arange(frames, dtype=torch.float64)
-    for _ in range(3):
-        step = fastest(path.at(times), points)
-        amplitude = path.amplitude * min(speed / max(step, 1e-6), 100.0)
-        path = path._replace(amplitude=amplitude.clamp(-path.limit, path.limit))
-    return path
+def between(generator: Generator, low: float, high: float) -> float:
+    """A uniform number in [low, high)."""
+    return low + (high - low) * float(uniform(generator, 1))

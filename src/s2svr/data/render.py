@@ -1,10 +1,8 @@
 """Moving photographs: clips of photographs under moving cameras, with exact flow and occlusion.
 
-A clip is a stack of flat layers: a background photograph and cut-outs of others in front of it.
-Each layer has one homography per frame, so the flow between any two frames is known exactly.
+Each layer of a scene has one homography per moment, so the flow of every point is known exactly.
 """
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,13 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .camera import at_speed, draw_path, project, uniform
+from .camera import project
+from .scene import QUAD, Look, Scene, batch_of, draw_scene, half
+
+GAMMA = 2.2  # light = code ** GAMMA
+Window = tuple[slice, slice]  # rows and columns of the screen
 
 
 class Rendered(NamedTuple):
     """A clip with its truth; flow in pixels, ``warp(frames[t + 1], flow_forward[t])`` ~ frame t.
 
-    An occlusion is True where the pixel's point is hidden or outside in the other frame.
+    An occlusion is True where the pixel's point is hidden or outside in the other frame. A batch of
+    clips has B before every shape.
     """
 
     frames: Tensor  # (T, 3, H, W) in [0, 1]
@@ -26,14 +29,7 @@ class Rendered(NamedTuple):
     flow_backward: Tensor  # (T - 1, 2, H, W), frame t + 1 -> t
     occlusion_forward: Tensor  # (T - 1, 1, H, W) bool, pixels of frame t
     occlusion_backward: Tensor  # (T - 1, 1, H, W) bool, pixels of frame t + 1
-
-
-class Layer(NamedTuple):
-    """A flat picture, premultiplied by its alpha, and where screen pixels lie in it."""
-
-    texture: Tensor  # (4, h, w): RGB times alpha, alpha
-    to_texture: Tensor  # (T, 3, 3) float64: screen pixel -> texture pixel, per frame
-    mirrored: bool  # beyond its border it goes on mirrored (else it is transparent)
+    sharp: Tensor  # (T, 3, H, W): the middle sub-frames, without noise
 
 
 def render_clip(
@@ -47,194 +43,174 @@ def render_clip(
 ) -> Rendered:
     """A random clip of ``frames`` x ``size`` (height, width) from photographs (3, h, w) in [0, 1].
 
-    The first photograph is the background, the others lend the cut-outs. ``generator`` is one of
-    the CPU; pictures are made on the photographs' device. No point moves by more than about
-    ``max_speed`` pixels a frame.
+    No point moves by more than about ``max_speed`` pixels a frame; ``objects`` is the range of the
+    number of cut-outs. See ``render_batch``.
     """
-    if not photos or frames < 1:
-        raise ValueError(f"expected photographs and frames, got {len(photos)} and {frames}")
-    layers = draw_layers(photos, frames, size, generator, max_speed, objects)
-    return compose(layers, size)
+    look = Look(speed=(0.0, max_speed), objects=objects)
+    batch = render_batch([photos], frames=frames, size=size, generator=generator, look=look)
+    return Rendered(*(field[0] for field in batch))
 
 
-def draw_layers(
-    photos: Sequence[Tensor],
+def render_batch(
+    photos: Sequence[Sequence[Tensor]],
+    *,
     frames: int,
     size: tuple[int, int],
     generator: Generator,
-    max_speed: float,
-    objects: tuple[int, int],
-) -> list[Layer]:
-    """Background and cut-outs, back to front."""
-    height, width = size
-    times = torch.arange(frames, dtype=torch.float64)
-    corners = torch.tensor([[x, y] for x in (-0.5, 0.5) for y in (-0.5, 0.5)], dtype=torch.float64)
-    corners = corners * torch.tensor([width, height], dtype=torch.float64)
-    radius = max(size) / 2
-    speed = max_speed * float(uniform(generator, 1))
-    path = draw_path(generator, radius, travel=float(width), frames=frames)
-    camera = at_speed(path, speed, frames, corners).at(times)
-    layers = [background(photos[0], camera, corners, size, generator)]
-    count = int(torch.randint(objects[0], objects[1] + 1, (1,), generator=generator))
-    for index in range(count):
-        photo = photos[(index + 1) % len(photos)]
-        reach = min(size) * (0.1 + 0.2 * float(uniform(generator, 1)))
-        box = reach * corners.sign()
-        rides = bool(uniform(generator, 1) < 0.5)  # on the camera's world, or free of it
-        own = (max_speed - speed * rides) * float(uniform(generator, 1))
-        path = at_speed(draw_path(generator, reach, float(width), frames), own, frames, box)
-        place = torch.eye(3, dtype=torch.float64).repeat(frames, 1, 1)
-        # Where it stands halfway through the clip, so that it is on screen.
-        middle = path.at(times[frames // 2, None])[0, :2, 2]
-        place[:, :2, 2] = (uniform(generator, 2) - 0.5) * 2 * corners[-1] - middle
-        motion = place @ path.at(times)
-        motion = camera @ torch.linalg.inv(camera[frames // 2]) @ motion if rides else motion
-        layers.append(cut_out(photo, motion, reach, size, generator))
-    return layers
+    look: Look,
+) -> Rendered:
+    """A batch of random clips, one from each list of photographs (3, h, w) in [0, 1].
 
-
-def background(
-    photo: Tensor, camera: Tensor, corners: Tensor, size: tuple[int, int], generator: Generator
-) -> Layer:
-    """The part of a photograph that the camera (T, 3, 3) passes over, reduced to about 1:1."""
-    seen = project(torch.linalg.inv(camera), corners)  # (T, 4, 2)
-    low, high = seen.amin((0, 1)) - 2, seen.amax((0, 1)) + 2
-    # Texture pixels per layer unit: 1 where the camera is farthest away, so nothing aliases.
-    density = min(1.0, float(camera[:, :2, :2].det().abs().sqrt().min()))
-    wanted = ((high - low) * density).ceil().int().tolist()
-    picture = cut(photo, wanted[1], wanted[0], generator)
-    density = min(density, picture.shape[-1] / wanted[0], picture.shape[-2] / wanted[1])
-    texture = torch.cat((picture, torch.ones_like(picture[:1])))
-    return Layer(texture, to_texture(camera, -low, density, size), True)
-
-
-def cut(photo: Tensor, height: int, width: int, generator: Generator) -> Tensor:
-    """A random part of a photograph, antialiased, of the size wanted.
-
-    A photograph that is smaller is enlarged by up to 1.4; beyond that the part stays smaller.
+    The first photograph of a list is the background, the others lend the cut-outs; they may differ
+    in size. Drawn on the photographs' device; ``generator`` is one of the CPU.
     """
-    room = min(photo.shape[-2] / height, photo.shape[-1] / width)
-    ratio = max(1 / 1.4, min(room, math.exp(float(uniform(generator, 1)) * math.log(2.5))))
-    if room < 1:
-        ratio = max(1 / 1.4, room)
-    h = min(photo.shape[-2], math.ceil(height * ratio))
-    w = min(photo.shape[-1], math.ceil(width * ratio))
-    top, left = (
-        int(float(uniform(generator, 1)) * (have - need + 1))
-        for have, need in zip(photo.shape[-2:], (h, w), strict=True)
-    )
-    part = photo[None, :, top : top + h, left : left + w]
-    target = (min(height, round(h / ratio)), min(width, round(w / ratio)))
-    if target != (h, w):
-        part = F.interpolate(
-            part, size=target, mode="bicubic", antialias=True, align_corners=False
-        ).clamp(0, 1)
-    return part[0]
+    if frames < 1 or min(size) < 1 or not photos or not all(photos):
+        raise ValueError(
+            "expected at least one photograph for each clip, one frame and one pixel, got "
+            f"{[len(group) for group in photos]} photographs, {frames} frames, size {tuple(size)}"
+        )
+    scenes = [
+        draw_scene(group, frames=frames, size=size, generator=generator, look=look)
+        for group in photos
+    ]
+    clip = render(batch_of(scenes), size)
+    return clip._replace(frames=noisy(clip.frames, look.noise, generator)) if look.noise else clip
 
 
-def cut_out(
-    photo: Tensor, motion: Tensor, reach: float, size: tuple[int, int], generator: Generator
-) -> Layer:
-    """A round shape of about ``reach`` pixels radius cut from a photograph, with a soft edge."""
-    zoom = float(motion[:, :2, :2].det().abs().sqrt().min())
-    density = min(1.0, zoom)
-    side = math.ceil(2 * 1.5 * reach * density) + 4
-    picture = cut(photo, side, side, generator)
-    picture = F.interpolate(picture[None], size=(side, side), mode="bilinear")[0]
-    alpha = blob(side, reach * density, generator).to(photo)
-    texture = torch.cat((picture * alpha, alpha))
-    offset = torch.full((2,), side / density / 2, dtype=torch.float64)
-    return Layer(texture, to_texture(motion, offset, density, size), False)
+def noisy(frames: Tensor, most: float, generator: Generator) -> Tensor:
+    """Frames (B, T, 3, H, W) with sensor noise, each clip of its own strength up to ``most``.
 
-
-def blob(side: int, radius: float, generator: Generator) -> Tensor:
-    """The alpha (1, side, side) of a random smooth shape, with an edge 1 to 3 pixels soft."""
-    axis = torch.arange(side, dtype=torch.float32) + 0.5 - side / 2
-    angle, distance = torch.atan2(axis[:, None], axis), torch.hypot(axis[:, None], axis)
-    outline = torch.ones_like(angle)
-    for order in range(2, 6):
-        size, phase = (float(v) for v in uniform(generator, 2))
-        outline += 0.3 * size / order * torch.cos(order * angle + 2 * math.pi * phase)
-    soft = 1 + 2 * float(uniform(generator, 1))
-    return ((outline * radius - distance) / soft + 0.5).clamp(0, 1)[None]
-
-
-def to_texture(motion: Tensor, offset: Tensor, density: float, size: tuple[int, int]) -> Tensor:
-    """Screen pixel -> texture pixel, both counted from the centre of the first pixel.
-
-    motion (T, 3, 3) maps a layer's units to the screen about its centre; the texture's corner lies
-    at ``-offset`` and has ``density`` pixels per unit.
+    Its variance grows with the light (shot noise) from a quarter in the dark (read-out noise).
     """
-    screen = torch.eye(3, dtype=torch.float64)
-    screen[:2, 2] = torch.tensor([0.5 - size[1] / 2, 0.5 - size[0] / 2], dtype=torch.float64)
-    picture = torch.eye(3, dtype=torch.float64) * density
-    picture[:2, 2] = offset * density - 0.5
-    picture[2, 2] = 1
-    return picture @ torch.linalg.inv(motion) @ screen
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    strength = most * torch.rand(len(frames), 1, 1, 1, 1, generator=generator).to(frames)
+    own = Generator(frames.device).manual_seed(seed)
+    noise = torch.randn(frames.shape, generator=own, device=frames.device, dtype=frames.dtype)
+    return (frames + noise * strength * (0.25 + 0.75 * frames).sqrt()).clamp(0, 1)
 
 
-def compose(layers: Sequence[Layer], size: tuple[int, int]) -> Rendered:
-    """Draw the layers back to front, with flow and occlusion of what is in front at each pixel."""
-    here = pixels(size, layers[0].texture)
-    alphas, frames = [], torch.zeros(())
-    for index, layer in enumerate(layers):
-        drawn = sample(layer.texture, carry(layer.to_texture, here), layer.mirrored, "bicubic")
-        color, alpha = drawn[:, :3], drawn[:, 3:].clamp(0, 1)
-        frames = color + (1 - alpha) * frames if index else color
-        alphas.append(alpha)
-    frames = frames.clamp(0, 1)
-    front = torch.zeros_like(alphas[0], dtype=torch.long)  # (T, 1, H, W): index of the layer seen
-    for index, alpha in enumerate(alphas[1:], 1):
-        front = torch.where(alpha > 0.5, index, front)
-    forward = flow_between(layers, front[:-1], slice(None, -1), slice(1, None), here)
-    backward = flow_between(layers, front[1:], slice(1, None), slice(None, -1), here)
-    return Rendered(frames, forward[0], backward[0], forward[1], backward[1])
+def render(scene: Scene, size: tuple[int, int]) -> Rendered:
+    """Draw a scene, a batch of B clips, with the flow and occlusion of what is in front."""
+    here = pixels(size, scene.textures[0])
+    count = scene.moves.shape[3]
+    truth = scene.moves[:, :, :, count // 2]  # (L, B, T, 3, 3)
+    gain = scene.gain[:, :, None, None, None]
+    picture, front = draw(scene.textures, truth, here)
+    sharp = frames = (picture * gain).clamp(0, 1)
+    if count > 1:
+        light = torch.zeros_like(sharp)
+        for index in range(count):
+            picture = draw(scene.textures, scene.moves[:, :, :, index], here)[0]
+            light += (picture * gain).clamp(0, 1) ** GAMMA
+        frames = (light / count) ** (1 / GAMMA)
+    past, future = truth[:, :, :-1], truth[:, :, 1:]
+    forward, hidden = flow_between(scene.textures, front[:, :-1], past, future, here)
+    backward, hidden_back = flow_between(scene.textures, front[:, 1:], future, past, here)
+    return Rendered(frames, forward, backward, hidden, hidden_back, sharp)
+
+
+def draw(textures: Sequence[Tensor], moves: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
+    """Compose layers back to front: frames (B, T, 3, H, W), index of the one seen (B, T, 1, H, W).
+
+    moves (L, B, T, 3, 3), here (2, H, W) the screen's pixels.
+    """
+    picture = sample(textures[0], carry(moves[0], here), "bicubic").clamp(0, 1)
+    front = torch.zeros_like(picture[:, :, :1], dtype=torch.uint8)
+    for index in range(1, len(textures)):
+        rows, columns = window(textures[index], moves[index], here)
+        place = carry(moves[index], here[:, rows, columns])
+        drawn = sample(textures[index], place, "bicubic").clamp(0, 1)
+        alpha = drawn[:, :, 3:]
+        part = picture[..., rows, columns]
+        picture[..., rows, columns] = (drawn[:, :, :3] + (1 - alpha) * part).clamp(0, 1)
+        front[..., rows, columns].masked_fill_(alpha > 0.5, index)
+    return picture, front
 
 
 def flow_between(
-    layers: Sequence[Layer], front: Tensor, source: slice, target: slice, here: Tensor
+    textures: Sequence[Tensor], front: Tensor, source: Tensor, target: Tensor, here: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Flow (T - 1, 2, H, W) of the layers seen in the source frames, and its occlusion."""
-    there = here.expand(len(front), 2, *here.shape[-2:])
-    for index, layer in enumerate(layers):
-        step = torch.linalg.inv(layer.to_texture[target]) @ layer.to_texture[source]
-        there = torch.where(front == index, carry(step, here), there)
+    """Flow (B, T, 2, H, W) of the layers seen in the source frames, and where it is occluded.
+
+    front (B, T, 1, H, W) is the index of the layer seen, source and target (L, B, T, 3, 3).
+    """
+    steps = torch.linalg.inv(target) @ source
+    there = carry(steps[0], here)
+    reach = furthest(textures, source, target, here)
+    for index in range(1, len(textures)):
+        rows, columns = window(textures[index], source[index], here)
+        moved = carry(steps[index], here[:, rows, columns])
+        seen = front[..., rows, columns] == index
+        there[..., rows, columns] = torch.where(seen, moved, there[..., rows, columns])
     height, width = here.shape[-2:]
-    limit = here.new_tensor([width - 1, height - 1]).view(1, 2, 1, 1)
-    hidden = ((there < 0) | (there > limit)).any(1, keepdim=True)
-    for index, layer in enumerate(layers[1:], 1):
-        place = carry(layer.to_texture[target], there)
-        cover = sample(layer.texture[3:], place, layer.mirrored, "bilinear")
-        hidden |= (front < index) & (cover > 0.5)
+    limit = here.new_tensor([width - 1, height - 1]).view(2, 1, 1)
+    hidden = ((there < 0) | (there > limit)).any(2, keepdim=True)
+    for index in range(1, len(textures)):
+        rows, columns = window(textures[index], target[index], here, reach)
+        place = carry(target[index], there[..., rows, columns])
+        cover = sample(textures[index][:, 3:], place, "bicubic")
+        hidden[..., rows, columns] |= (cover > 0.5) & (front[..., rows, columns] < index)
     return there - here, hidden
 
 
+def window(texture: Tensor, moves: Tensor, here: Tensor, reach: float = 0.0) -> Window:
+    """The part of the screen that a texture covers at any of the moments (B, T), plus ``reach``."""
+    height, width = here.shape[-2:]
+    corners = project(torch.linalg.inv(moves), outline(texture)).flatten(0, -2)
+    if not moves.numel():
+        return slice(0, 0), slice(0, 0)
+    low, high = (corners.amin(0) - reach).floor(), (corners.amax(0) + reach).ceil() + 1
+    left, top = (max(0, int(v)) for v in low)
+    right, bottom = (int(v) for v in high)
+    return slice(top, max(min(bottom, height), top)), slice(left, max(min(right, width), left))
+
+
+def furthest(textures: Sequence[Tensor], source: Tensor, target: Tensor, here: Tensor) -> float:
+    """A bound in pixels on how far any point on the screen moves from source to target."""
+    if not source.numel():
+        return 0.0
+    height, width = here.shape[-2:]
+    screen = (QUAD + 1) * half(width, height)
+    step = project(torch.linalg.inv(target[0]) @ source[0], screen) - screen
+    reach = float(step.abs().max())
+    for index in range(1, len(textures)):
+        corners = outline(textures[index])
+        ends = (project(torch.linalg.inv(moves[index]), corners) for moves in (source, target))
+        reach = max(reach, float((next(ends) - next(ends)).abs().max()))
+    return 1.5 * reach + 2  # tilted layers may move a little more inside than at their corners
+
+
+def outline(texture: Tensor) -> Tensor:
+    """The corners (4, 2) of a texture in its own pixels."""
+    return (QUAD + 1) * half(texture.shape[-1], texture.shape[-2]) - 0.5
+
+
 def pixels(size: tuple[int, int], like: Tensor) -> Tensor:
-    """Coordinates (1, 2, H, W) of a frame's pixels: right, down."""
+    """Coordinates (2, H, W) of a frame's pixels: right, down."""
     y, x = torch.meshgrid(
         *(torch.arange(n, device=like.device, dtype=like.dtype) for n in size), indexing="ij"
     )
-    return torch.stack((x, y))[None]
+    return torch.stack((x, y))
 
 
 def carry(matrix: Tensor, points: Tensor) -> Tensor:
-    """Apply homographies (T, 3, 3) to fields of points (1 or T, 2, H, W)."""
-    m = (matrix / matrix[:, 2:, 2:]).to(points)[..., None, None]
-    x, y = points[:, 0], points[:, 1]
-    rows = [m[:, i, 0] * x + m[:, i, 1] * y + m[:, i, 2] for i in range(3)]
-    return torch.stack((rows[0] / rows[2], rows[1] / rows[2]), dim=1)
+    """Apply homographies (B, T, 3, 3) to fields of points (2, H, W) or (B, T, 2, H, W)."""
+    m = (matrix / matrix[..., 2:, 2:]).to(points)[..., None, None]
+    x, y = points[..., 0, :, :], points[..., 1, :, :]
+    right, down, depth = (
+        m[..., i, 0, :, :] * x + m[..., i, 1, :, :] * y + m[..., i, 2, :, :] for i in range(3)
+    )
+    return torch.stack((right / depth, down / depth), dim=-3)
 
 
-def sample(texture: Tensor, place: Tensor, mirrored: bool, mode: str) -> Tensor:
-    """Read a texture (C, h, w) at pixel places (T, 2, H, W) -> (T, C, H, W)."""
+def sample(texture: Tensor, place: Tensor, mode: str) -> Tensor:
+    """Read textures (B, C, h, w) at places (B, T, 2, H, W) in their pixels -> (B, T, C, H, W)."""
     height, width = texture.shape[-2:]
     grid = torch.stack(
-        ((2 * place[:, 0] + 1) / width - 1, (2 * place[:, 1] + 1) / height - 1), dim=-1
+        ((2 * place[:, :, 0] + 1) / width - 1, (2 * place[:, :, 1] + 1) / height - 1), dim=-1
     )
-    return F.grid_sample(
-        texture.expand(len(place), *texture.shape),
-        grid,
-        mode=mode,
-        padding_mode="reflection" if mirrored else "zeros",
-        align_corners=False,
+    # The moments one below the other: one call, and the texture is not repeated.
+    tall = F.grid_sample(
+        texture, grid.flatten(1, 2), mode=mode, padding_mode="zeros", align_corners=False
     )
+    return tall.unflatten(2, grid.shape[1:3]).transpose(1, 2)
