@@ -1,14 +1,17 @@
 """Weights files: safetensors that carry their network's configuration and a card."""
 
 import json
+import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from .models import MODELS
 
@@ -41,9 +44,12 @@ class Card:
 def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
     """Write the model's weights, configuration and card; ``half`` stores the weights as float16.
 
-    The file is written beside the target, synced and renamed.
+    The file is written beside the target, synced and renamed; a failure leaves nothing behind.
+    Raises CheckpointError for a network that MODELS does not know.
     """
-    name = next(name for name, (network, _) in MODELS.items() if isinstance(model, network))
+    name = next((name for name, (network, _) in MODELS.items() if type(model) is network), None)
+    if name is None:
+        raise CheckpointError(f"expected one of {', '.join(MODELS)}, got a {type(model).__name__}")
     tensors = {
         key: (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
         for key, tensor in model.state_dict().items()
@@ -54,11 +60,14 @@ def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> Non
         "card": json.dumps(asdict(card)),
     }
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, str(beside), metadata)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.chmod(0o644)
-    beside.replace(path)
+    try:
+        save_file(tensors, str(beside), metadata)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.chmod(0o644)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def load(
@@ -70,15 +79,18 @@ def load(
     file that is not ours or is broken, and, with ``task`` given, weights of another task.
     """
     path = find(name_or_path)
-    metadata, tensors = read(path)
+    metadata, tensors = read_header(path), read_tensors(path)
     network, configuration = MODELS[metadata["model"]]
     card = parse_card(metadata, path)
     if task is not None and card.task != task:
         raise CheckpointError(f"expected weights for {task}, {path} is for {card.task}")
     try:
-        model = network(configuration(**json.loads(metadata["config"])))
+        with torch.random.fork_rng(devices=[]):  # the first values are overwritten
+            model = network(configuration(**json.loads(metadata["config"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} holds a configuration of another version: {error}") from error
+        raise CheckpointError(
+            f"{path} holds a configuration of another version: {error}"
+        ) from error
     wanted = model.state_dict()
     if set(tensors) != set(wanted) or any(
         tensors[key].shape != wanted[key].shape for key in wanted
@@ -92,9 +104,15 @@ def load(
 
 
 def read_card(name_or_path: str | Path) -> Card:
-    """The card alone."""
+    """The card alone; the weights are not read."""
     path = find(name_or_path)
-    return parse_card(read(path)[0], path)
+    return parse_card(read_header(path), path)
+
+
+def count_parameters(name_or_path: str | Path) -> int:
+    """How many numbers the weights hold, from the file's header."""
+    with opened(find(name_or_path)) as file:
+        return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
 
 
 def bundled() -> dict[str, Path]:
@@ -117,28 +135,40 @@ def find(name_or_path: str | Path) -> Path:
     return path
 
 
-def read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
-    """Metadata and tensors of one of our files."""
+@contextmanager
+def opened(path: Path) -> Iterator[safe_open]:
+    """A safetensors file; its errors become CheckpointError."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"expected a safetensors file written by s2svr, {path} is none or is damaged: {error}"
         ) from error
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """The metadata of one of our files."""
+    with opened(path) as file:
+        metadata = file.metadata() or {}
     if metadata.get("model") not in MODELS or "config" not in metadata:
         raise CheckpointError(
             f"expected weights written by s2svr, {path} names no model of it; "
             "weights of other projects cannot be used"
         )
-    return metadata, tensors
+    return metadata
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file."""
+    with opened(path) as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
 def parse_card(metadata: dict[str, str], path: Path) -> Card:
     """The card in a file's metadata; entries of a later version are left out."""
     try:
-        entries = json.loads(metadata.get("card", "{}"))
+        entries = dict(json.loads(metadata.get("card", "{}")))
         known = {field.name for field in fields(Card)}
         return Card(**{key: value for key, value in entries.items() if key in known})
     except (TypeError, ValueError) as error:
