@@ -10,6 +10,7 @@ from typing import Protocol, Self
 from torch import Tensor
 
 from ..color import ColorInfo
+from .hdr import Light
 
 
 class MediaError(Exception):
@@ -74,6 +75,10 @@ class Reader(Protocol):
     info: MediaInfo
     damage: list[str]  # filled while reading: what is missing or broken
     warnings: list[str]  # what is dropped or assumed
+    start: Fraction | None  # seconds in the file's time; None: its begin
+    end: Fraction | None
+    shift: Fraction  # the time that an output begins with: ``start`` of a cut, else 0
+    light: Light  # display matrix and HDR10 side data
 
     def __enter__(self) -> Self: ...
     def __exit__(

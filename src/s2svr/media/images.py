@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,18 +13,20 @@ import torch
 from torch import Tensor
 
 from ..color import ColorInfo
-from .frame import Frame, MediaError, MediaInfo
-from .planes import from_picture, packed_rgb
+from .beside import Beside
+from .container import MAX_PIXELS
+from .frame import Frame, MediaError, MediaInfo, Reader
+from .hdr import Light, light_of
+from .planes import bits_of, from_picture, subsampling, to_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
-SIGNATURES = [
-    (rb"\x89PNG\r\n\x1a\n", "png"),
-    (rb"\xff\xd8\xff", "mjpeg"),
-    (rb"(II\*\0|MM\0\*)", "tiff"),
-    (rb"BM", "bmp"),
-    (rb"RIFF....WEBP", "webp"),
-]
-MAX_PIXELS = 2**27
+SIGNATURES = {
+    rb"\x89PNG\r\n\x1a\n": "png",
+    rb"\xff\xd8\xff": "mjpeg",
+    rb"II\*\0|MM\0\*": "tiff",
+    rb"BM": "bmp",
+    rb"RIFF....WEBP": "webp",
+}
 
 
 def images_in(path: Path) -> list[Path]:
@@ -31,57 +34,121 @@ def images_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file()]
-    return sorted(files, key=natural)
+    return sorted((f for f in files if not f.name.startswith(".")), key=natural)
 
 
 def natural(path: Path) -> list[tuple[int, str]]:
     """Sorting key in which numbers count as numbers."""
     parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
-def read_image(path: Path) -> Frame:
-    """Decode one image; its EXIF rotation is applied."""
-    data = path.read_bytes()
-    name = next((n for s, n in SIGNATURES if re.match(s, data, re.DOTALL)), None)
-    if name is None:
+def read_picture(path: Path) -> av.VideoFrame:
+    """Decode one image file, whatever its suffix says."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MediaError(f"the image {path} cannot be read: {error.strerror}") from error
+    names = [n for pattern, n in SIGNATURES.items() if re.match(pattern, data, re.DOTALL)]
+    if not names:
         raise MediaError(f"expected a PNG, JPEG, TIFF, BMP or WebP image, {path} is none")
-    codec = av.CodecContext.create(name, "r")
+    codec = av.CodecContext.create(names[0], "r")
     codec.options = {"max_pixels": str(MAX_PIXELS)}
     try:
         pictures = codec.decode(av.Packet(data)) + codec.decode(None)
     except (av.error.FFmpegError, ValueError) as error:
-        raise MediaError(f"the image {path} cannot be decoded: {error}") from error
+        raise MediaError(f"the image {path} is broken or too large") from error
     if not pictures:
-        raise MediaError(f"the image {path} cannot be decoded: it holds no picture")
-    picture = pictures[0]
+        raise MediaError(f"the image {path} holds no picture")
+    return pictures[0]
+
+
+def read_image(path: Path) -> Frame:
+    """One image as a frame; its EXIF rotation is applied."""
+    picture = read_picture(path)
     planes = from_picture(picture)
-    bits = 8 if planes[0].dtype == torch.uint8 else 16
-    matrix = "gray" if len(planes) == 1 else "rgb" if picture.format.is_rgb else "bt601"
-    return Frame(planes, ColorInfo(matrix, True, bits, siting="center"), None)
+    matrix = "gray" if len(planes) == 1 else "rgb" if is_rgb(picture) else "bt601"
+    full = picture.color_range != 1 and picture.format.name != "yuv420p"  # WebP's is limited
+    color = ColorInfo(matrix, full, bits_of(picture.format), siting="center", matrix_code=None)
+    matrix_of = light_of(picture).matrix
+    return Frame(
+        tuple(upright(p, matrix_of) for p in planes), color, None, corrupt=picture.is_corrupt
+    )
+
+
+def is_rgb(picture: av.VideoFrame) -> bool:
+    return picture.format.is_rgb or picture.format.has_palette
+
+
+def upright(plane: Tensor, matrix: tuple[int, ...] | None) -> Tensor:
+    """Apply a display matrix of quarter turns and mirrorings to a plane (H, W)."""
+    if matrix is None:
+        return plane
+    a, b, _, c, d = matrix[:5]
+    if abs(b) > abs(a):  # output x runs along input y
+        plane, a, d = plane.transpose(0, 1), c, b
+    flips = [dim for dim, sign in ((0, d), (1, a)) if sign < 0]
+    return plane.flip(flips) if flips else plane
 
 
 class ImageReader:
-    """Iterator of the frames of a folder of images of one size."""
+    """Iterator of the frames of a folder of images of one size; seconds count at ``fps``."""
 
-    def __init__(self, path: Path, *, fps: Fraction | None = None) -> None:
-        self.path, self.damage, self.warnings = path, [], []  # type: Path, list[str], list[str]
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fps: Fraction | None = None,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+    ) -> None:
+        self.path = path
+        self.damage: list[str] = []
+        self.warnings: list[str] = []
+        rate = fps or Fraction(25)
         self.files = images_in(path)
         if not self.files:
             kinds = ", ".join(sorted(SUFFIXES))
             raise MediaError(f"the folder {path} holds no images ({kinds})")
-        first = read_image(self.files[0])
-        height, width = first.planes[0].shape
-        rate = Fraction(fps or 25)
+        times = [index / rate for index in range(len(self.files))]
+        first, stop = start or Fraction(0), times[-1] + 1 if end is None else end
+        self.files = [f for f, t in zip(self.files, times, strict=True) if first <= t < stop]
+        if not self.files:
+            raise MediaError(
+                f"the folder {path} holds no images between {start or 0} s and {end} s"
+            )
+        self.start, self.end, self.shift, self.light = start, end, Fraction(0), Light()
+        frame = read_image(self.files[0])
+        picture = read_picture(self.files[0])
+        height, width = frame.planes[0].shape
+        if any(part.is_alpha for part in picture.format.components):
+            self.warnings.append("the alpha channel is left out")
         self.info = MediaInfo(
-            width, height, rate, 1 / rate, first.color, (1, 1), duration=len(self.files) / rate,
+            width=width,
+            height=height,
+            rate=rate,
+            time_base=1 / rate,
+            color=frame.color,
+            chroma=subsampling(picture.format),
+            duration=len(self.files) / rate,
             kind="images",
-        )  # fmt: skip
-        self.frames = self.read()
+            codec=self.files[0].suffix[1:].lower(),
+        )
+        self.frames = self.read(frame)
 
-    def read(self) -> Iterator[Frame]:
-        for file in self.files:
-            yield read_image(file)
+    def read(self, first: Frame) -> Iterator[Frame]:
+        """The frames, the first of which was read already."""
+        size = first.planes[0].shape
+        for file, frame in zip(
+            self.files, chain([first], map(read_image, self.files[1:])), strict=True
+        ):
+            height, width = frame.planes[0].shape
+            if (height, width) != size:
+                raise MediaError(
+                    f"expected images of one size, {self.files[0].name} is {size[1]}x{size[0]} "
+                    f"and {file.name} is {width}x{height}"
+                )
+            yield frame
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -101,11 +168,65 @@ class ImageReader:
         self.frames = iter(())
 
 
+class ImageWriter:
+    """Writes frames as PNGs into a folder that appears when the ``with`` block ends well.
+
+    The names are those of the source images, or 000000.png, 000001.png ... for a video.
+    """
+
+    def __init__(
+        self, path: Path, *, reader: Reader, bits: int | None = None, overwrite: bool = False
+    ) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        source = reader.info.color
+        bits = bits or source.bits
+        matrix = "gray" if source.matrix == "gray" else "rgb"
+        self.color = ColorInfo(matrix, True, 8 if bits <= 8 else 16)
+        self.chroma = (1, 1)
+        files = getattr(reader, "files", None)
+        stems = [file.stem for file in files] if files else []
+        self.stems = stems if len(set(stems)) == len(stems) else []
+        if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
+            self.warnings.append("sound and subtitles are left out: a folder of images holds none")
+        self.beside = Beside(path, overwrite=overwrite, folder=True)
+        self.count = 0
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame, in ``color``."""
+        stem = self.stems[self.count] if self.stems else f"{self.count:06d}"
+        with self.beside.errors():
+            write_picture(self.beside.partial / f"{stem}.png", frame.planes)
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.beside.keep()
+        else:
+            self.beside.discard()
+
+
+def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
+    """Write R, G, B or grey planes of 8 or 16 bits as a PNG."""
+    gray, deep = len(planes) == 1, planes[0].dtype == torch.uint16
+    picture = to_picture(planes, ("gray" if gray else "gbrp") + ("16le" if deep else ""))
+    form = ("gray16be" if deep else "gray") if gray else ("rgb48be" if deep else "rgb24")
+    codec = av.CodecContext.create("png", "w")
+    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
+    codec.time_base = Fraction(1, 25)
+    codec.color_range = 2
+    packets = codec.encode(picture.reformat(format=form)) + codec.encode(None)
+    path.write_bytes(b"".join(bytes(packet) for packet in packets))
+
+
 def write_png(path: Path, rgb: Tensor) -> None:
     """Write RGB (3, H, W) in [0, 1] as an 8-bit PNG."""
-    codes = (rgb.clamp(0, 1) * 255).round().to(torch.uint8)
-    picture = av.VideoFrame.from_ndarray(packed_rgb(tuple(codes)), format="rgb24")
-    codec = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, "rgb24"
-    codec.time_base = Fraction(1, 25)
-    Path(path).write_bytes(b"".join(bytes(p) for p in codec.encode(picture) + codec.encode(None)))
+    write_picture(Path(path), tuple((rgb.clamp(0, 1) * 255).round().to(torch.uint8)))

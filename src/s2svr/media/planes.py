@@ -3,40 +3,58 @@
 import re
 
 import av
-import numpy as np
 import torch
 from torch import Tensor
 
+from .frame import MediaError
+
 PLANAR = re.compile(r"(yuv|yuvj|yuva|gbr|gbra)\d*p(9|10|12|14|16)?(le)?|gray(9|1[0246])?(le)?")
+CHROMA = {
+    (1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410",
+}  # fmt: skip
 
 
 def from_picture(picture: av.VideoFrame) -> tuple[Tensor, ...]:
     """A decoded picture -> its planes Y, Cb, Cr or R, G, B or grey; alpha is left out.
 
-    Planar pictures are not copied: the tensors hold the decoder's memory.
+    Planar pictures are not copied: the tensors hold the decoder's memory. All others are only
+    reordered on the way, no code changes.
     """
-    form = picture.format
-    if not PLANAR.fullmatch(form.name):
-        picture = picture.reformat(format=planar_name(form))
+    if not PLANAR.fullmatch(picture.format.name):
+        picture = picture.reformat(format=planar_name(picture.format))
     planes = [torch.from_dlpack(plane) for plane in picture.planes]
     if picture.format.name.startswith("gbr"):
         planes = [planes[2], planes[0], planes[1]]
     return tuple(planes[:3]) if len(planes) >= 3 else tuple(planes[:1])
 
 
+def bits_of(form: av.VideoFormat) -> int:
+    """Bits of a code in the planes of a picture; palettes and 5-bit colours become 8."""
+    bits = max([8, *(part.bits for part in form.components if not part.is_alpha)])
+    return bits if bits in (8, 9, 10, 12, 14) else 16
+
+
+def subsampling(form: av.VideoFormat) -> tuple[int, int]:
+    """Horizontal and vertical subsampling of chroma."""
+    parts = [part for part in form.components if not part.is_alpha]
+    if form.is_rgb or len(parts) < 3:
+        return 1, 1
+    # From a large size, since that of a tiny picture is rounded up.
+    chroma = av.VideoFormat(form.name, 64, 64).components[1]
+    return 64 // chroma.width, 64 // chroma.height
+
+
 def planar_name(form: av.VideoFormat) -> str:
     """The planar format that holds every code of ``form``."""
-    components = [c for c in form.components if not c.is_alpha]
-    bits = max(8, *(c.bits for c in components)) if components else 8
-    depth = "" if bits == 8 else f"{bits if bits in (9, 10, 12, 14) else 16}le"
+    bits = bits_of(form)
+    depth = "" if bits == 8 else f"{bits}le"
+    if form.name.startswith(("xyz", "bayer")):
+        raise MediaError(f"pictures in the format {form.name} are not supported")
     if form.is_rgb or form.has_palette:
         return f"gbrp{depth}"
-    if len(components) < 3:
+    if len([part for part in form.components if not part.is_alpha]) < 3:
         return f"gray{depth}"
-    chroma = components[1]
-    kind = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411"}
-    across, down = -(-form.width // chroma.width), -(-form.height // chroma.height)
-    return f"yuv{kind[across, down]}p{depth}"
+    return f"yuv{CHROMA[subsampling(form)]}p{depth}"
 
 
 def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
@@ -47,8 +65,3 @@ def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
     for target, index in zip(picture.planes, order, strict=True):
         torch.from_dlpack(target).copy_(planes[index])
     return picture
-
-
-def packed_rgb(planes: tuple[Tensor, ...]) -> np.ndarray:
-    """R, G, B or grey planes -> (H, W, 3) or (H, W) in memory order."""
-    return (planes[0] if len(planes) == 1 else torch.stack(planes, -1)).cpu().numpy()

@@ -1,0 +1,135 @@
+"""Opening of video files: what may be opened, and what their headers say."""
+
+import re
+import threading
+from pathlib import Path
+
+import av
+import av.logging
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from .frame import MediaError, Track
+
+# Files only, and only formats that hold a picture or sound: no playlists or scripts that name
+# other files, and no text.
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,flv,asf,ogg,nut,"
+    "yuv4mpegpipe,dv,mxf,gif,apng,rm,vc1,wav,w64,caf,aiff,mp3,aac,flac,ac3,eac3"
+)
+MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
+SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
+LOG = threading.Lock()
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a media file, or say in one sentence why not."""
+    if not path.exists():
+        raise MediaError(f"there is no file {path}")
+    if not path.is_file():
+        raise MediaError(f"expected a video file, {path} is none")
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    try:
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, PermissionError):
+            raise MediaError(f"{path} may not be read: permission denied") from error
+        if path.stat().st_size == 0:
+            raise MediaError(f"{path} is empty") from error
+        cut = " (it is cut off before its index)" if is_cut_off(path) else ""
+        raise MediaError(f"{path} is not a video that can be read{cut}") from error
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The main video stream: the first one that is no cover picture."""
+    streams = [s for s in container.streams.video if not is_cover(s)]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams} - {"video"})
+        found = f"only {' and '.join(kinds)}" if kinds else "nothing"
+        raise MediaError(f"{path} has no video, {found}")
+    stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
+    if stream.codec_context is None or not stream.codec_context.codec.is_decoder:
+        raise MediaError(f"the video of {path} is in a code that no decoder here knows")
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"{path} claims a picture of {width}x{height}, too large to be true")
+    return stream
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a single attached picture."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def tracks(container: InputContainer, video: VideoStream) -> list[Track]:
+    """The streams beside the video."""
+    return [
+        Track(s.type, codec_name(s), s.metadata.get("language", ""), s.metadata.get("title", ""))
+        for s in container.streams
+        if s.index != video.index
+    ]
+
+
+def codec_name(stream: Stream) -> str:
+    """Name of the code of a stream, as a decoder calls it; empty where none is known."""
+    return stream.codec_context.name if stream.codec_context else (stream.name or "")
+
+
+def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
+    """Where chroma is sited, or None where the file does not say.
+
+    PyAV has no attribute for it, so it is read from FFmpeg's description of the stream.
+    """
+    with LOG:
+        av.logging.set_level(av.logging.INFO)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            text = container.dumps_format()
+        finally:
+            av.logging.set_libav_level(av.logging.INFO)
+            av.logging.set_level(None)
+    found = re.search(
+        rf"#0:{stream.index}\b.*Video:.*{stream.codec_context.pix_fmt}\((.*?)\)", text
+    )
+    words = found[1].split(", ") if found else []
+    return next((word for word in words if word in SITINGS), None)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether an mp4, mov, mkv, webm or avi file ends before its own sizes say it should."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
+        if head[:4] == b"RIFF":
+            return int.from_bytes(head[4:8], "little") + 8 > size
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            return end_of_segment(head) > size
+        if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+            return False
+        place = 0
+        while place < size:
+            file.seek(place)
+            length = int.from_bytes(head := file.read(8), "big") >> 32
+            if length == 1:
+                length = int.from_bytes(file.read(8), "big")
+            if length == 0 or len(head) < 8:
+                return len(head) < 8
+            place += max(length, 8)
+    return place > size
+
+
+def end_of_segment(head: bytes) -> int:
+    """Where the Matroska segment that follows the file header ends; 0 where it is left open."""
+
+    def number(place: int) -> tuple[int, int, bool]:
+        width = 9 - head[place].bit_length()
+        value = int.from_bytes(head[place : place + width], "big") & (1 << 7 * width) - 1
+        return value, place + width, value == (1 << 7 * width) - 1
+
+    length, place, _ = number(4)
+    place += length
+    if place + 12 > len(head) or head[place : place + 4] != b"\x18\x53\x80\x67":
+        return 0
+    length, place, unknown = number(place + 4)
+    return 0 if unknown else place + length
