@@ -1,1 +1,5 @@
-"""Data sets and clip sampling."""
+"""Data sets: each is one function (root, split) -> list of sequences."""
+
+from .folder import folder
+
+DATASETS = {"folder": folder}

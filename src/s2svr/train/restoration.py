@@ -16,7 +16,7 @@ from ..data.clips import ClipPairs, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import DEGRADATIONS
 from ..losses import charbonnier
-from ..metrics import psnr
+from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.s2svr import Flows
 from ..recipes import RestorationRecipe
@@ -140,8 +140,8 @@ def validation(
             device = next(model.parameters()).device
             y = model(lq[None].to(device))[0][0].clamp(0, 1).to("cpu")
             base = model.base(lq).clamp(0, 1)  # type: ignore[operator]
-            ours.append(sum(psnr(a, b) for a, b in zip(y, hq, strict=True)) / len(y))
-            bases.append(sum(psnr(a, b) for a, b in zip(base, hq, strict=True)) / len(y))
+            ours.append(sum(psnr_rgb(a, b) for a, b in zip(y, hq, strict=True)) / len(y))
+            bases.append(sum(psnr_rgb(a, b) for a, b in zip(base, hq, strict=True)) / len(y))
             log.add_scalar(f"psnr/{name}", ours[-1], step)
             middle = len(y) // 2
             log.add_image(name, torch.cat((base[middle], y[middle], hq[middle]), -1), step)

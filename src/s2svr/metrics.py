@@ -1,0 +1,119 @@
+"""PSNR, SSIM and flow errors, in the exact variants of the published benchmarks.
+
+A variant is named by the protocol that uses it; none may stand in for another.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .color import rgb_to_y
+from .ops import warp
+
+
+def rounded(x: Tensor) -> Tensor:
+    """[0, 1] -> clamped and rounded 8-bit codes, float64."""
+    return (x.clamp(0, 1) * 255).round().double()
+
+
+def psnr(a: Tensor, b: Tensor, *, peak: float = 255.0) -> float:
+    """PSNR in dB of two arrays of codes or values with the given peak; infinite where equal."""
+    if a.shape != b.shape:
+        raise ValueError(f"expected frames of one size, got {tuple(a.shape)} and {tuple(b.shape)}")
+    error = (a.double() - b.double()).square().mean().item()
+    return 10 * math.log10(peak**2 / error) if error else math.inf
+
+
+def psnr_rgb(a: Tensor, b: Tensor) -> float:
+    """mmedit's: rounded 8-bit RGB (3, H, W), the channels jointly, no border crop."""
+    return psnr(rounded(a), rounded(b))
+
+
+def luma(x: Tensor) -> Tensor:
+    """mmedit's Y of an RGB frame (3, H, W) in [0, 1]: BT.601, 16-235, of rounded RGB; float64."""
+    return rgb_to_y(rounded(x) / 255) * 255
+
+
+def psnr_y(a: Tensor, b: Tensor) -> float:
+    """mmedit's Y variant: from rounded RGB, Y itself not rounded again."""
+    return psnr(luma(a), luma(b))
+
+
+def ssim_rgb(a: Tensor, b: Tensor) -> float:
+    """mmedit's: rounded 8-bit codes, 11x11 Gaussian, per channel, then the mean."""
+    return ssim(rounded(a), rounded(b))
+
+
+def ssim_y(a: Tensor, b: Tensor) -> float:
+    """The same on Y."""
+    return ssim(luma(a), luma(b))
+
+
+def ssim(a: Tensor, b: Tensor, *, peak: float = 255.0) -> float:
+    """SSIM with an 11x11 Gaussian window of sigma 1.5, valid region, of (C, H, W), float64.
+
+    Wang et al., 2004. Needs frames of at least 11x11.
+    """
+    line = torch.arange(-5, 6, dtype=torch.float64)
+    line = torch.exp(-line.square() / (2 * 1.5**2))
+    return ssim_windowed(a, b, line / line.sum(), peak)
+
+
+def ssim_uniform(a: Tensor, b: Tensor, *, peak: float = 1.0) -> float:
+    """MFQEv2's: 7x7 uniform window and sample covariance (scikit-image's default), (C, H, W)."""
+    line = torch.full((7,), 1 / 7, dtype=torch.float64)
+    return ssim_windowed(a, b, line, peak, covariance=49 / 48)
+
+
+def ssim_windowed(
+    a: Tensor, b: Tensor, line: Tensor, peak: float, *, covariance: float = 1.0
+) -> float:
+    """SSIM over a separable window, mean over the valid region and the channels."""
+    size = len(line)
+    if a.shape != b.shape or min(a.shape[-2:]) < size:
+        raise ValueError(
+            f"expected frames of one size, at least {size}x{size}, "
+            f"got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    x, y = a.double()[:, None], b.double()[:, None]
+
+    def mean(v: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(v, line.view(1, 1, -1, 1)), line.view(1, 1, 1, -1))
+
+    mx, my = mean(x), mean(y)
+    vx = covariance * (mean(x * x) - mx * mx)
+    vy = covariance * (mean(y * y) - my * my)
+    cov = covariance * (mean(x * y) - mx * my)
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    similarity = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    return similarity.mean().item()
+
+
+def mean_finite(values: list[float]) -> tuple[float, int]:
+    """Mean of the finite values, and how many were infinite (frames equal to their reference)."""
+    finite = [value for value in values if math.isfinite(value)]
+    mean = sum(finite) / len(finite) if finite else math.inf
+    return mean, len(values) - len(finite)
+
+
+def end_point_error(flow: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
+    """Mean distance in pixels of flow (B, 2, H, W) from the truth, where ``mask`` (B, 1, H, W)."""
+    error = (flow - truth).norm(dim=1, keepdim=True)
+    return error.mean().item() if mask is None else error[mask.bool()].mean().item()
+
+
+def outliers(flow: Tensor, truth: Tensor) -> float:
+    """KITTI's Fl: share of pixels whose error exceeds both 3 pixels and 5 % of the true motion."""
+    error, speed = (flow - truth).norm(dim=1), truth.norm(dim=1)
+    return ((error > 3) & (error > 0.05 * speed)).double().mean().item()
+
+
+def warping_error(frames: Tensor, flow: Tensor, visible: Tensor | None = None) -> float:
+    """Flicker: mean |frame t + 1, warped along the truth's flow, - frame t| in [0, 1].
+
+    frames (T, 3, H, W), flow (T - 1, 2, H, W) from t to t + 1, visible (T - 1, 1, H, W).
+    """
+    gap = (warp(frames[1:], flow) - frames[:-1]).abs().mean(1, keepdim=True)
+    return gap.mean().item() if visible is None else gap[visible.bool()].mean().item()
