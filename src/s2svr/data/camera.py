@@ -31,7 +31,7 @@ class Path(NamedTuple):
     middle: float  # the time in frames at which the pan is zero
 
     def at(self, times: Tensor) -> Tensor:
-        """Matrices (N, 3, 3) at times (N,) in frames: own coordinates -> screen."""
+        """Matrices (N, 3, 3) at times (N,) in frames: own coordinates -> where they are then."""
         speed = self.speed.clamp(-SHARPEST * self.limit, SHARPEST * self.limit)
         omega = torch.maximum(self.omega, speed.abs() / self.limit)
         angle = omega * (times - self.middle)[:, None, None] + self.phase
@@ -76,20 +76,21 @@ def draw_path(
 
 
 def at_speed(
-    path: Path, speed: float, frames: int, points: Tensor, *, on_screen: bool = False
+    path: Path, speed: float, frames: int, points: Tensor, *, camera: bool = False
 ) -> Path:
     """The path changed so that the largest step of its points (P, 2) is ``speed`` pixels a frame.
 
-    The points are the path's own coordinates, or ``on_screen`` places that stay on the screen while
-    a world passes under them.
+    The points are those of an object on the path. Or the path is a ``camera``'s, the screen's place
+    in a world, and the points are places on the screen, under which the world passes.
     """
     times = torch.arange(max(frames, 2), dtype=torch.float64)
     for _ in range(3):
-        motion = path.at(times)
-        here = points if on_screen else project(motion[:-1], points)
-        there = project(motion[1:] @ torch.linalg.inv(motion[:-1]), here)
-        fastest = float((there - here).norm(dim=-1).max())
-        path = path._replace(speed=path.speed * (speed / max(fastest, 1e-9)))
+        before, after = path.at(times).unfold(0, 2, 1).unbind(-1)
+        if camera:
+            step = project(torch.linalg.solve(after, before), points) - points
+        else:
+            step = project(after, points) - project(before, points)
+        path = path._replace(speed=path.speed * (speed / max(float(step.norm(dim=-1).max()), 1e-9)))
     return path
 
 

@@ -47,7 +47,7 @@ def render_clip(
     number of cut-outs. See ``render_batch``.
     """
     look = Look(speed=(0.0, max_speed), objects=objects)
-    batch = render_batch([photos], frames=frames, size=size, generator=generator, look=look)
+    batch = render_batch([photos], frames=frames, size=size, generators=[generator], look=look)
     return Rendered(*(field[0] for field in batch))
 
 
@@ -56,13 +56,13 @@ def render_batch(
     *,
     frames: int,
     size: tuple[int, int],
-    generator: Generator,
+    generators: Sequence[Generator],
     look: Look,
 ) -> Rendered:
     """A batch of random clips, one from each list of photographs (3, h, w) in [0, 1].
 
     The first photograph of a list is the background, the others lend the cut-outs; they may differ
-    in size. Drawn on the photographs' device; ``generator`` is one of the CPU.
+    in size. Drawn on the photographs' device; the generators, one for each clip, are the CPU's.
     """
     if frames < 1 or min(size) < 1 or not photos or not all(photos):
         raise ValueError(
@@ -71,19 +71,22 @@ def render_batch(
         )
     scenes = [
         draw_scene(group, frames=frames, size=size, generator=generator, look=look)
-        for group in photos
+        for group, generator in zip(photos, generators, strict=True)
     ]
-    clip = render(batch_of(scenes), size)
-    return clip._replace(frames=noisy(clip.frames, look.noise, generator)) if look.noise else clip
+    scene = batch_of(scenes)
+    clip = render(scene, size)
+    if not look.noise:
+        return clip
+    each = zip(clip.frames, scene.noise.tolist(), generators, strict=True)
+    return clip._replace(frames=torch.stack([noisy(*one) for one in each]))
 
 
-def noisy(frames: Tensor, most: float, generator: Generator) -> Tensor:
-    """Frames (B, T, 3, H, W) with sensor noise, each clip of its own strength up to ``most``.
+def noisy(frames: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Frames (T, 3, H, W) with sensor noise of standard deviation ``strength`` in white.
 
     Its variance grows with the light (shot noise) from a quarter in the dark (read-out noise).
     """
     seed = int(torch.randint(2**62, (1,), generator=generator))
-    strength = most * torch.rand(len(frames), 1, 1, 1, 1, generator=generator).to(frames)
     own = Generator(frames.device).manual_seed(seed)
     noise = torch.randn(frames.shape, generator=own, device=frames.device, dtype=frames.dtype)
     return (frames + noise * strength * (0.25 + 0.75 * frames).sqrt()).clamp(0, 1)

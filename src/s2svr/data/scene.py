@@ -45,11 +45,12 @@ class Layer(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A batch of layers, back to front; textures and gain on the device, moves on the CPU."""
+    """A batch of layers, back to front; textures and gain on the device, the rest on the CPU."""
 
     textures: list[Tensor]  # per layer (B, 3 | 4, h, w); the first is opaque
     moves: Tensor  # (L, B, T, n, 3, 3) float64, n sub-frames of T frames
     gain: Tensor  # (B, T) brightness
+    noise: Tensor  # (B,) standard deviation of the sensor's noise in white
 
 
 class Shot(NamedTuple):
@@ -59,7 +60,7 @@ class Shot(NamedTuple):
     frames: int
     times: Tensor  # (N,) moments, in frames
     speed: float  # pixels a frame
-    world: Tensor  # (N, 3, 3): the world -> screen, about the screen's centre
+    view: Tensor  # (N, 3, 3): screen, about its centre -> world
 
 
 def draw_scene(
@@ -84,7 +85,11 @@ def draw_scene(
         layers.append(thing(texture, shot, look.speed[1], 0.1, generator))
     wave, phase = (float(v) for v in uniform(generator, 2))
     gain = torch.sin(torch.arange(frames) * wave * math.pi + 2 * math.pi * phase)
-    return scene_of(layers, look.subframes, 1 + look.flicker * gain.to(photos[0]))
+    scene = scene_of(layers, frames)
+    return scene._replace(
+        gain=1 + look.flicker * gain[None].to(photos[0]),
+        noise=look.noise * uniform(generator, 1).float(),
+    )
 
 
 def draw_shot(
@@ -98,7 +103,7 @@ def draw_shot(
     # Fast cameras swing wide: a pan that turned back within a few frames would be a vibration.
     travel = max(room, 6 * speed, 16.0)
     path = draw_path(generator, radius=max(size) / 2, travel=travel, roll=0.25, frames=frames)
-    path = at_speed(path, speed, frames, QUAD * half(size[1], size[0]), on_screen=True)
+    path = at_speed(path, speed, frames, QUAD * half(size[1], size[0]), camera=True)
     part = torch.arange(look.subframes, dtype=torch.float64) - look.subframes // 2
     time = torch.arange(frames, dtype=torch.float64)[:, None]
     times = (time + part * look.shutter / look.subframes).flatten()
@@ -108,13 +113,13 @@ def draw_shot(
 def background(photo: Tensor, shot: Shot, generator: Generator) -> Layer:
     """The part of a photograph that the camera passes over, reduced to about 1:1."""
     corners = QUAD * half(shot.size[1], shot.size[0])
-    seen = project(torch.linalg.inv(shot.world), corners).flatten(0, 1)
+    seen = project(shot.view, corners).flatten(0, 1)
     low, high = seen.amin(0) - 3, seen.amax(0) + 3
     # Texture pixels per unit: 1:1 where the camera is farthest away, so that nothing aliases.
-    density = min(1.0, float(shot.world[:, :2, :2].det().sqrt().min()))
+    density = min(1.0, 1 / float(shot.view[:, :2, :2].det().sqrt().max()))
     width, height = ((high - low) * density).ceil().int().tolist()
     texture = cut(photo, height, width, generator)
-    return Layer(texture, to_texture(shot.world, -low, density, shot.size))
+    return Layer(texture, to_texture(shot.view, -low, density, shot.size))
 
 
 def thing(
@@ -129,13 +134,13 @@ def thing(
     middle = half(texture.shape[-1], texture.shape[-2])
     reach = float(middle.max())
     path = draw_path(generator, radius=reach, travel=shot.size[1], roll=roll, frames=shot.frames)
-    motion = at_speed(path, speed, shot.frames, QUAD * middle / 1.5).at(shot.times)
+    path = at_speed(path, speed, shot.frames, QUAD * middle / 1.5)
     place = torch.eye(3, dtype=torch.float64)
     place[:2, 2] = (2 * uniform(generator, 2) - 1) * half(shot.size[1], shot.size[0])
-    motion = place @ motion
+    view = torch.linalg.inv(place @ path.at(shot.times))  # screen -> texture, centred
     if rides:
-        motion = shot.world @ torch.linalg.inv(shot.world[len(shot.world) // 2]) @ motion
-    return Layer(texture, to_texture(motion, middle, 1.0, shot.size))
+        view = view @ torch.linalg.inv(shot.view[len(shot.view) // 2]) @ shot.view
+    return Layer(texture, to_texture(view, middle, 1.0, shot.size))
 
 
 def cut_out(photo: Tensor, screen: int, generator: Generator) -> Tensor:
@@ -194,24 +199,24 @@ def cut(photo: Tensor, height: int, width: int, generator: Generator) -> Tensor:
     return part
 
 
-def to_texture(motion: Tensor, corner: Tensor, density: float, size: tuple[int, int]) -> Tensor:
+def to_texture(view: Tensor, corner: Tensor, density: float, size: tuple[int, int]) -> Tensor:
     """Screen pixel -> texture pixel, both counted from the centre of the first pixel.
 
-    motion (N, 3, 3) maps a layer's units to the screen about its centre; the texture's corner lies
-    at ``-corner`` and has ``density`` pixels per unit.
+    view (N, 3, 3) maps the screen about its centre to a layer's units; the texture's corner lies at
+    ``-corner`` and has ``density`` pixels per unit.
     """
     screen, picture = torch.eye(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
     screen[:2, 2] = 0.5 - half(size[1], size[0])
     picture[:2] *= density
     picture[:2, 2] = corner * density - 0.5
-    return picture @ torch.linalg.inv(motion) @ screen
+    return picture @ view @ screen
 
 
-def scene_of(layers: Sequence[Layer], subframes: int, gain: Tensor) -> Scene:
-    """A batch of one from layers, back to front, and the brightness gain (T,) of each frame."""
-    moves = torch.stack([layer.moves for layer in layers])
-    moves = moves.view(len(layers), 1, -1, subframes, 3, 3)
-    return Scene([layer.texture[None] for layer in layers], moves, gain[None])
+def scene_of(layers: Sequence[Layer], frames: int) -> Scene:
+    """A batch of one from layers, back to front, without flicker and noise."""
+    moves = torch.stack([layer.moves for layer in layers]).unflatten(1, (1, frames, -1))
+    textures = [layer.texture[None] for layer in layers]
+    return Scene(textures, moves, textures[0].new_ones(1, frames), torch.zeros(1))
 
 
 def batch_of(scenes: Sequence[Scene]) -> Scene:
@@ -231,7 +236,8 @@ def batch_of(scenes: Sequence[Scene]) -> Scene:
             depth - len(scene.textures), *scene.moves.shape[1:]
         )
         moves.append(torch.cat((scene.moves, missing)))
-    return Scene(textures, torch.cat(moves, 1), torch.cat([scene.gain for scene in scenes]))
+    gain = torch.cat([scene.gain for scene in scenes])
+    return Scene(textures, torch.cat(moves, 1), gain, torch.cat([scene.noise for scene in scenes]))
 
 
 def half(width: float, height: float) -> Tensor:

@@ -1,0 +1,62 @@
+"""Flow on disk and on paper: Middlebury's .flo files and its colours."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAGIC = 202021.25  # "PIEH" as a little-endian float
+# The colour circle, from right over down, left and up: each colour's place among 55 steps.
+# Baker et al., A Database and Evaluation Methodology for Optical Flow, 2011.
+STEPS = 55
+CIRCLE = {0: (1, 0, 0), 15: (1, 1, 0), 21: (0, 1, 0), 25: (0, 1, 1), 36: (0, 0, 1), 49: (1, 0, 1)}
+
+
+def read_flo(path: Path) -> Tensor:
+    """The flow (2, H, W) of a .flo file, in pixels: right, down."""
+    data = Path(path).read_bytes()
+    magic, width, height = struct.unpack("<fii", data[:12]) if len(data) >= 12 else (0.0, 0, 0)
+    if magic != MAGIC or min(width, height) < 1:
+        raise ValueError(f"expected a .flo file of Middlebury's layout, {path} is none")
+    if len(data) != 12 + 8 * width * height:
+        raise ValueError(
+            f"expected {12 + 8 * width * height} bytes for {width}x{height} pixels of flow, "
+            f"{path} has {len(data)}; it may be cut off"
+        )
+    values = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2)
+    return torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1).contiguous()
+
+
+def write_flo(path: Path, flow: Tensor) -> None:
+    """Write flow (2, H, W) in pixels as a .flo file."""
+    if flow.ndim != 3 or len(flow) != 2:
+        raise ValueError(f"expected flow (2, H, W), got {tuple(flow.shape)}")
+    height, width = flow.shape[1:]
+    values = flow.detach().cpu().permute(1, 2, 0).numpy().astype("<f4")
+    Path(path).write_bytes(struct.pack("<fii", MAGIC, width, height) + values.tobytes())
+
+
+def flow_to_color(flow: Tensor, longest: float | None = None) -> Tensor:
+    """Flow (..., 2, H, W) -> RGB (..., 3, H, W) in [0, 1]: direction as hue, white where it rests.
+
+    ``longest`` pixels have the full colour (without it the longest flow there is); what is longer
+    is darker. Unknown flow, as Middlebury marks it (beyond 1e9 or NaN), is black.
+    """
+    known = (flow.abs() < 1e9).all(-3, keepdim=True)
+    flow = torch.where(known, flow, torch.zeros_like(flow))
+    length = flow.norm(dim=-3)
+    if longest is None:
+        longest = float(length.max()) if length.numel() else 0.0
+    length = length / max(longest, 1e-6)
+    turn = torch.atan2(flow[..., 1, :, :], flow[..., 0, :, :]) / (2 * torch.pi) % 1
+    place = (turn * STEPS).cpu().numpy()
+    hues = [
+        np.interp(place, [*CIRCLE, STEPS], [*column, column[0]])
+        for column in zip(*CIRCLE.values(), strict=True)
+    ]
+    hue = torch.from_numpy(np.stack(hues, -3)).to(flow)
+    length = length.unsqueeze(-3)
+    color = torch.where(length <= 1, 1 - length * (1 - hue), 0.75 * hue)
+    return color * known

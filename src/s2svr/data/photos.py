@@ -1,0 +1,84 @@
+"""Endless moving photographs, and the photographs to make them of."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from ..media import open_reader, read_clip
+from .folder import IMAGES, VIDEOS
+from .render import Rendered, render_batch
+from .scene import Look
+
+PHOTOS = 4  # photographs of one scene
+
+
+def photographs(root: Path, most: int = 256) -> list[Tensor]:
+    """Every image below ``root`` and the middle frame of every video: (3, h, w) uint8.
+
+    Of more than ``most`` files, evenly spaced ones are read.
+    """
+    root = Path(root)
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGES | VIDEOS)
+    if root.is_file():
+        files = [root]
+    if not files:
+        raise ValueError(f"expected a folder with photographs or videos, {root} holds none")
+    step = max(len(files) / most, 1.0)
+    return [photograph(files[int(index * step)]) for index in range(min(len(files), most))]
+
+
+def photograph(path: Path) -> Tensor:
+    """An image, or the middle frame of a video: (3, h, w) uint8."""
+    middle = 0
+    if path.suffix.lower() in VIDEOS:
+        with open_reader(path) as reader:
+            middle = (reader.info.frames or 1) // 2
+    return read_clip(path, start=middle, count=1)[0]
+
+
+def choose(
+    photos: Sequence[Tensor], generator: Generator, device: torch.device | str = "cpu"
+) -> list[Tensor]:
+    """Random photographs for one scene, (3, h, w) in [0, 1]."""
+    indices = torch.randint(len(photos), (PHOTOS,), generator=generator).tolist()
+    chosen = [photos[index].to(device) for index in indices]
+    return [photo if photo.is_floating_point() else photo.float() / 255 for photo in chosen]
+
+
+class MovingPhotographs(Dataset):
+    """Endless rendered clips; item i is a ``Rendered`` that depends on the seed and i alone.
+
+    photos are (3, h, w) in uint8 codes or [0, 1], of any sizes. Items of one shape collate to a
+    ``Rendered`` of batches.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Tensor],
+        *,
+        frames: int,
+        size: tuple[int, int],
+        seed: int = 0,
+        look: Look | None = None,
+    ) -> None:
+        if not photos:
+            raise ValueError("expected at least one photograph, got none")
+        self.photos, self.frames, self.size, self.seed = photos, frames, size, seed
+        self.look = look or Look()
+
+    def __getitem__(self, index: int) -> Rendered:
+        return Rendered(*(field[0] for field in self.batch([index])))
+
+    def batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Rendered:
+        """The items of several indices as one batch, drawn together on a device."""
+        generators = [Generator().manual_seed((self.seed << 32) + index) for index in indices]
+        return render_batch(
+            [choose(self.photos, generator, device) for generator in generators],
+            frames=self.frames,
+            size=self.size,
+            generators=generators,
+            look=self.look,
+        )

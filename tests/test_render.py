@@ -1,0 +1,324 @@
+"""Moving photographs: their flow is what the pixels do."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Generator
+
+from s2svr.data.camera import at_speed, draw_path, project
+from s2svr.data.render import GAMMA, Rendered, noisy, render, render_batch, render_clip
+from s2svr.data.scene import (
+    QUAD,
+    Layer,
+    Look,
+    batch_of,
+    cut,
+    cut_out,
+    draw_scene,
+    half,
+    scene_of,
+    to_texture,
+)
+from s2svr.ops import occlusion, warp
+
+
+def seeded(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def photos(count: int = 3, size: tuple[int, int] = (90, 120), grain: int = 8) -> list[torch.Tensor]:
+    """Smooth random pictures with spots of ``grain`` pixels."""
+    coarse = torch.rand(count, 3, size[0] // grain, size[1] // grain, generator=seeded(9))
+    fine = F.interpolate(coarse, size=size, mode="bicubic", align_corners=False)
+    return list(fine.clamp(0, 1))
+
+
+def shifts(steps: list[tuple[float, float]]) -> torch.Tensor:
+    """Moves (N, 3, 3) that read a texture at these places (right, down) at the screen's corner."""
+    moves = torch.eye(3, dtype=torch.float64).repeat(len(steps), 1, 1)
+    moves[:, :2, 2] = torch.tensor(steps, dtype=torch.float64)
+    return moves
+
+
+def first(batch: Rendered) -> Rendered:
+    return Rendered(*(field[0] for field in batch))
+
+
+def square(side: int, color: float) -> torch.Tensor:
+    """An opaque square in an empty margin of two pixels."""
+    alpha = F.pad(torch.ones(1, side, side), (2, 2, 2, 2))
+    return torch.cat((alpha.expand(3, -1, -1) * color, alpha))
+
+
+def test_whole_pixel_pan_is_an_exact_crop():
+    texture = torch.rand(3, 60, 80, generator=seeded())
+    scene = scene_of([Layer(texture, shifts([(5, 20), (8, 18), (11, 16)]))], 3)
+    clip = first(render(scene, (30, 40)))
+    for index, (x, y) in enumerate([(5, 20), (8, 18), (11, 16)]):
+        torch.testing.assert_close(
+            clip.frames[index], texture[:, y : y + 30, x : x + 40], atol=1e-4, rtol=0
+        )
+    expected = torch.tensor([-3.0, 2.0]).view(1, 2, 1, 1).expand_as(clip.flow_forward)
+    torch.testing.assert_close(clip.flow_forward, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(clip.flow_backward, -expected, atol=1e-4, rtol=0)
+    # Only what leaves the screen, three columns and two rows, is out of sight.
+    gone = torch.zeros(30, 40, dtype=torch.bool)
+    gone[:, :3] = gone[-2:] = True
+    assert torch.equal(clip.occlusion_forward[0, 0], gone)
+
+
+def test_moving_square_covers_what_lies_before_it():
+    ground = torch.rand(3, 40, 60, generator=seeded())
+    still, moving = shifts([(5, 5)] * 2), shifts([(-10, -8), (-14, -8)])
+    scene = scene_of([Layer(ground, still), Layer(square(6, 0.5), moving)], 2)
+    clip = first(render(scene, (30, 40)))
+    on = torch.zeros(30, 40, dtype=torch.bool)
+    on[10:16, 12:18] = True  # the square without its margin, in the first frame
+    covered = torch.zeros_like(on)
+    covered[10:16, 18:22] = True  # the ground that it moves over
+    uncovered = torch.zeros_like(on)
+    uncovered[10:16, 12:16] = True  # in the second frame, new to sight
+    wanted = torch.stack((on * 4.0, on * 0.0))
+    torch.testing.assert_close(clip.flow_forward[0], wanted, atol=1e-4, rtol=0)
+    assert torch.equal(clip.occlusion_forward[0, 0], covered)
+    assert torch.equal(clip.occlusion_backward[0, 0], uncovered)
+
+
+def test_turning_object_has_the_flow_of_a_turn():
+    angle, size = math.radians(4), (41, 51)
+    motion = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
+    motion[1, :2, :2] = torch.tensor(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+    )
+    ground = Layer(torch.rand(3, *size), shifts([(0, 0)] * 2))
+    thing = Layer(square(17, 0.5), to_texture(motion.inverse(), half(21, 21), 1.0, size))
+    clip = first(render(scene_of([ground, thing], 2), size))
+    # The screen's centre is pixel (25, 20); down is positive, so a positive turn is clockwise.
+    for x, y in ((25, 20), (30, 24), (19, 15)):
+        dx, dy = x - 25, y - 20
+        turned = (
+            dx * math.cos(angle) - dy * math.sin(angle) - dx,
+            dx * math.sin(angle) + dy * math.cos(angle) - dy,
+        )
+        assert clip.flow_forward[0, :, y, x].tolist() == pytest.approx(turned, abs=1e-4)
+    assert clip.flow_forward[0, :, 2, 2].tolist() == pytest.approx([0, 0], abs=1e-4)
+
+
+def at_edges(flow: torch.Tensor) -> torch.Tensor:
+    """Where the flow jumps, within two pixels: there pixels mix two motions (T - 1, 1, H, W)."""
+    spread = F.max_pool2d(flow, 5, 1, 2) + F.max_pool2d(-flow, 5, 1, 2)
+    return spread.amax(1, keepdim=True) > 1
+
+
+@pytest.mark.parametrize(("seed", "speed"), [(0, 3.0), (1, 8.0), (2, 20.0)])
+def test_forward_flow_warps_the_next_frame_onto_this_one(seed, speed):
+    clip = render_clip(
+        photos(3, (200, 300), 30), frames=3, size=(64, 80), generator=seeded(seed), max_speed=speed
+    )
+    for flow, hidden, here, there in (
+        (clip.flow_forward, clip.occlusion_forward, clip.frames[:-1], clip.frames[1:]),
+        (clip.flow_backward, clip.occlusion_backward, clip.frames[1:], clip.frames[:-1]),
+    ):
+        error = (warp(there, flow) - here).abs().mean(1, keepdim=True)
+        seen = (F.max_pool2d(hidden.float(), 7, 1, 3) == 0) & ~at_edges(flow)
+        assert seen.float().mean() > 0.3
+        assert error[seen].mean() < 0.004
+        assert error[seen].quantile(0.98) < 0.015  # the rest: soft edges that come near
+        assert error[seen].mean() < 0.2 * (here - there).abs().mean(1, keepdim=True)[seen].mean()
+
+
+def test_occlusion_agrees_with_the_forward_backward_check():
+    found, wrong, truth = 0, 0, 0
+    for seed in range(4):
+        clip = render_clip(photos(), frames=2, size=(64, 80), generator=seeded(seed), max_speed=8.0)
+        guess = occlusion(clip.flow_forward, clip.flow_backward) == 0
+        found += int((guess & clip.occlusion_forward).sum())
+        wrong += int((guess & ~clip.occlusion_forward).sum())
+        truth += int(clip.occlusion_forward.sum())
+    assert truth > 500
+    assert found > 0.9 * truth
+    assert wrong < 0.25 * truth  # bilinear mixing along the edges of objects
+
+
+def test_one_seed_is_one_clip():
+    once, again, other = (
+        render_clip(photos(), frames=2, size=(32, 40), generator=seeded(seed)) for seed in (5, 5, 6)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not torch.equal(once.frames, other.frames)
+
+
+def test_batch_holds_what_single_clips_hold():
+    look = Look(objects=(0, 3), text=(0, 2), subframes=3, flicker=0.2)
+    groups = [photos(2, (60, 90)), photos(3, (100, 70)), photos(1, (48, 48))]
+
+    def draw(which: list[int]) -> Rendered:
+        return render_batch(
+            [groups[i] for i in which],
+            frames=2,
+            size=(32, 40),
+            generators=[seeded(i) for i in which],
+            look=look,
+        )
+
+    together = draw([0, 1, 2])
+    for index in range(3):
+        alone = draw([index])
+        for name, one, many in zip(Rendered._fields, alone, together, strict=True):
+            if one.dtype == torch.bool:
+                assert (one[0] != many[index]).sum() <= 2, name  # a point exactly on an edge
+            else:
+                torch.testing.assert_close(many[index], one[0], atol=2e-3, rtol=0, msg=name)
+
+
+def test_subframes_are_averaged_in_linear_light():
+    look = Look(speed=(4.0, 6.0), subframes=3, shutter=1.0)
+    scene = draw_scene(photos(), frames=2, size=(32, 40), generator=seeded(), look=look)
+    clip = render(scene, (32, 40))
+    parts = [
+        render(scene._replace(moves=scene.moves[:, :, :, i : i + 1]), (32, 40)) for i in range(3)
+    ]
+    light = torch.stack([part.frames**GAMMA for part in parts]).mean(0)
+    torch.testing.assert_close(clip.frames, light ** (1 / GAMMA))
+    assert torch.equal(clip.sharp, parts[1].frames)
+    assert torch.equal(clip.flow_forward, parts[1].flow_forward)
+    assert (clip.frames - clip.sharp).abs().mean() > 1e-3
+
+
+def test_subframes_lie_around_their_frame():
+    look = Look(speed=(6.0, 6.0), objects=(0, 0), subframes=3, shutter=1.0)
+    scene = draw_scene(photos(), frames=2, size=(32, 40), generator=seeded(), look=look)
+    centre = torch.tensor([[20.0, 16.0]], dtype=torch.float64)
+    track = project(scene.moves[0, 0].flatten(0, 1), centre)[:, 0]  # (2 frames x 3, 2)
+    steps = (track[1:] - track[:-1]).norm(dim=-1)
+    # A third of the time between frames lies between any two, over the frame's border too.
+    assert steps.tolist() == pytest.approx([float(steps.mean())] * 5, rel=0.25)
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 10**6), frames=st.integers(2, 20), fast=st.booleans())
+def test_camera_is_as_fast_as_it_is_told(seed, frames, fast):
+    low, high = (20.0, 40.0) if fast else (0.5, 8.0)
+    look = Look(speed=(low, high), objects=(0, 0))
+    scene = draw_scene(photos(1), frames=frames, size=(90, 120), generator=seeded(seed), look=look)
+    flow = render(scene, (90, 120)).flow_forward.norm(dim=2)
+    assert 0.9 * low <= flow.max() <= 1.15 * high
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_object_is_much_faster_than_allowed(seed):
+    clip = render_clip(
+        photos(), frames=6, size=(48, 64), generator=seeded(seed), max_speed=6.0, objects=(4, 5)
+    )
+    assert clip.flow_forward.norm(dim=1).max() < 1.25 * 6.0
+
+
+def test_at_speed_changes_only_the_speed():
+    path = draw_path(seeded(), radius=40.0, travel=50.0, roll=0.2, frames=5)
+    box = QUAD * half(80, 60)
+    for wanted in (0.0, 0.3, 4.0):
+        motion = at_speed(path, wanted, 5, box).at(torch.arange(5, dtype=torch.float64))
+        places = project(motion, box)
+        assert float((places[1:] - places[:-1]).norm(dim=-1).max()) == pytest.approx(
+            wanted, rel=0.02
+        )
+
+
+def test_project_divides_by_depth():
+    matrix = torch.tensor([[2.0, 0, 1], [0, 3, -1], [0.1, 0, 1]], dtype=torch.float64)
+    point = torch.tensor([[5.0, 4.0]], dtype=torch.float64)
+    assert project(matrix, point)[0].tolist() == pytest.approx([11 / 1.5, 11 / 1.5])
+
+
+def test_flicker_changes_the_brightness_alone():
+    group = [torch.full((3, 60, 80), 0.5)]
+    look = Look(objects=(0, 0), flicker=0.3)
+    clip = render_batch([group], frames=6, size=(16, 24), generators=[seeded(3)], look=look)
+    level = clip.frames[0].mean((1, 2, 3)) / 0.5
+    assert level.min() >= 0.7
+    assert level.max() <= 1.3
+    assert level.std() > 0.02
+    assert clip.frames[0].std((1, 2, 3)).max() < 1e-3
+
+
+def test_noise_is_strongest_in_the_light_and_left_out_of_the_sharp_frames():
+    grey = torch.full((4, 3, 64, 64), 0.6)
+    dark = noisy(grey * 0.2, 0.05, seeded()).std()
+    light = noisy(grey, 0.05, seeded()).std()
+    assert float(light) == pytest.approx(0.05 * math.sqrt(0.25 + 0.75 * 0.6), rel=0.03)
+    assert float(dark) == pytest.approx(0.05 * math.sqrt(0.25 + 0.75 * 0.12), rel=0.03)
+    clip = render_batch(
+        [photos()], frames=2, size=(32, 40), generators=[seeded(1)], look=Look(noise=0.1)
+    )
+    plain = render_batch([photos()], frames=2, size=(32, 40), generators=[seeded(1)], look=Look())
+    assert torch.equal(clip.sharp, plain.frames)
+    assert 0.001 < float((clip.frames - clip.sharp).std()) < 0.1
+
+
+def test_cut_takes_pixels_as_they_are_when_the_photograph_just_fits():
+    photo = torch.rand(3, 20, 30, generator=seeded())
+    assert torch.equal(cut(photo, 20, 30, seeded()), photo)
+
+
+def test_cut_goes_on_mirrored_beyond_a_small_photograph():
+    photo = photos(1, (20, 30))[0]
+    part = cut(photo, 60, 90, seeded())
+    assert part.shape == (3, 60, 90)
+    assert torch.equal(part[:, 28:56], part[:, :28].flip(1))  # 20 rows enlarged by 1.4
+    assert torch.equal(part[:, :, 42:84], part[:, :, :42].flip(2))
+
+
+def test_cut_does_not_alias():
+    fine = torch.zeros(3, 200, 200)
+    fine[:, ::2] = 1  # one pixel on, one off: beyond what half the size can show
+    parts = [cut(fine, 40, 40, seeded(seed)) for seed in range(12)]
+    # Reduced by 1.5 and more, the stripes are grey; near 1:1 they stay.
+    assert sum(float(part.std()) < 0.05 for part in parts) >= 4
+    assert all(float(part.mean()) == pytest.approx(0.5, abs=0.02) for part in parts)
+
+
+def test_cut_out_is_premultiplied_and_ends_before_its_border():
+    picture = cut_out(torch.ones(3, 100, 100), 64, seeded())
+    torch.testing.assert_close(picture[:3], picture[3:].expand(3, -1, -1))
+    alpha = picture[3]
+    assert alpha.max() == 1
+    assert ((alpha > 0) & (alpha < 1)).any()
+    assert alpha[:2].sum() + alpha[-2:].sum() + alpha[:, :2].sum() + alpha[:, -2:].sum() == 0
+
+
+def test_small_photographs_show_no_border():
+    clip = render_clip(
+        [torch.ones(3, 12, 9)], frames=3, size=(40, 50), generator=seeded(4), max_speed=30.0
+    )
+    torch.testing.assert_close(clip.frames, torch.ones_like(clip.frames), atol=1e-3, rtol=0)
+
+
+def test_one_frame_has_no_flow():
+    clip = render_clip(photos(), frames=1, size=(5, 7), generator=seeded())
+    assert clip.frames.shape == (1, 3, 5, 7)
+    assert clip.flow_forward.shape == (0, 2, 5, 7)
+    assert clip.occlusion_backward.shape == (0, 1, 5, 7)
+
+
+def test_missing_layers_are_empty():
+    ground = torch.rand(3, 20, 30)
+    poor = scene_of([Layer(ground, shifts([(0, 0)] * 2))], 2)
+    rich = scene_of(
+        [*[Layer(ground, shifts([(0, 0)] * 2))], Layer(square(4, 1), shifts([(-3, -3)] * 2))], 2
+    )
+    clip = render(batch_of([poor, rich]), (20, 30))
+    torch.testing.assert_close(clip.frames[0, 0], ground, atol=1e-5, rtol=0)
+    assert clip.frames[1, 0, :, 5:9, 5:9].min() > 0.999
+
+
+def test_errors_say_what_is_missing():
+    with pytest.raises(ValueError, match="at least one photograph for each clip.*got"):
+        render_clip([], frames=2, size=(8, 8), generator=seeded())
+    with pytest.raises(ValueError, match="0 frames"):
+        render_clip(photos(), frames=0, size=(8, 8), generator=seeded())
+    with pytest.raises(ValueError, match="odd number of sub-frames.*got 4"):
+        Look(subframes=4)
