@@ -39,13 +39,13 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, speed in (("one", 2.0), ("two", -1.0)):
         with av.open(str(root / f"{name}.mkv"), "w") as container:
             stream = container.add_stream("ffv1", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 144, 128, "gbrp"
+            stream.width, stream.height, stream.pix_fmt = 144, 128, "bgr0"
             stream.codec_context.time_base = Fraction(1, 25)
             for t in range(5):
                 phase = x - speed * t
                 rgb = [np.sin(phase / 3) * np.cos(y / k) for k in (2, 5, 9)]
                 codes = np.stack([(c + 1) * 127 for c in rgb], -1).astype(np.uint8)
-                frame = av.VideoFrame.from_ndarray(codes, format="rgb24").reformat(format="gbrp")
+                frame = av.VideoFrame.from_ndarray(codes, format="rgb24").reformat(format="bgr0")
                 frame.pts = t
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
@@ -101,15 +101,22 @@ def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path
         "from s2svr.train.restoration import train_restoration\n"
         "data, flow, recipe, out, processes, *overrides = sys.argv[1:]\n"
         "train_restoration(load_recipe(Path(recipe), overrides), data=Path(data), flow=Path(flow),"
-        " out=Path(out), device='cpu', processes=int(processes))\n"
+        " out=Path(out), device='cpu', processes=int(processes), say=print)\n"
     )
+    losses = []
     for processes in (1, 2):
         arguments = [footage, teacher, RECIPES / "sr-light.toml", tmp_path / str(processes)]
-        overrides = [*SMALL, "optim.steps=3"]
-        command = [sys.executable, script, *arguments, str(processes), *overrides]
-        subprocess.run([str(part) for part in command], check=True, timeout=200)
+        overrides = [*SMALL, "optim.steps=4", "optim.rate=1e-4"]
+        command = [str(part) for part in (sys.executable, script, *arguments, processes)]
+        run = subprocess.run(
+            [*command, *overrides], check=True, timeout=200, capture_output=True, text=True
+        )
+        lines = [line for line in run.stdout.splitlines() if line.startswith("step")]
+        losses.append([float(line.split("loss ")[1].split(",")[0]) for line in lines])
+    assert len(losses[0]) == 4
+    assert losses[0] == pytest.approx(losses[1], abs=2e-5)
     one, two = (weights(tmp_path / n / "model.safetensors") for n in "12")
-    assert all(torch.allclose(one[name], two[name], atol=1e-5) for name in one)
+    assert all(torch.allclose(one[name], two[name], atol=5e-4) for name in one)
 
 
 def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):

@@ -152,6 +152,7 @@ def train_flow(
     data: Path,
     out: Path,
     teacher: Path | str | None = None,
+    init: Path | str | None = None,
     device: str = "auto",
     processes: int = 1,
     cache: Path | None = None,
@@ -160,14 +161,18 @@ def train_flow(
 ) -> Path:
     """Train a teacher, or with ``teacher`` given a student of it; returns the weights' path.
 
-    data is the folder of high-quality clips, out the run's folder: checkpoint, TensorBoard log,
-    decoded clips and ``model.safetensors`` (averaged weights). A run found there goes on; runs that
-    share ``cache`` decode the clips once.
+    init are weights to start from (a student may start as its teacher), data the folder of
+    high-quality clips, out the run's folder: checkpoint, TensorBoard log, decoded clips and
+    ``model.safetensors`` (averaged weights). A run found there goes on; runs that share ``cache``
+    decode the clips once.
     """
     fabric = launch(recipe.optim, out, device, processes)
     config = PRESETS[recipe.model.preset]
     assert isinstance(config, PWCLiteConfig)
+    torch.manual_seed(recipe.optim.seed)
     net = PWCLite(config)
+    if init is not None:
+        net.load_state_dict(load(init).state_dict())
     clips = sequences_of(recipe.data, data)
     degrade = DEGRADATIONS[recipe.data.degradation]
     stored = store(clips, degrade, recipe.data.degradation, cache or out / "clips")
