@@ -4,6 +4,8 @@ Flow is (B, 2, H, W) in pixels of its own grid, channel 0 = right, 1 = down, and
 ``warp(b, flow(a, b)) ~ a``.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -81,11 +83,14 @@ def pad_symmetric(x: Tensor, pad: int) -> Tensor:
 
     Unlike torch's own modes it works for any size from 1x1 up.
     """
-    for dim in (-2, -1):
-        size = x.shape[dim]
-        index = torch.arange(-pad, size + pad, device=x.device) % (2 * size)
-        x = x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
-    return x
+    return mirror(mirror(x, -2, pad), -1, pad)
+
+
+def mirror(x: Tensor, dim: int, pad: int) -> Tensor:
+    """``pad_symmetric`` along one dimension."""
+    size = x.shape[dim]
+    index = torch.arange(-pad, size + pad, device=x.device) % (2 * size)
+    return x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -115,3 +120,23 @@ def resize_bicubic(x: Tensor, factor: float) -> Tensor:
     edge = round(pad * factor)
     out_h, out_w = -int(-height * factor // 1), -int(-width * factor // 1)
     return y[..., edge : edge + out_h, edge : edge + out_w].reshape(*lead, channels, out_h, out_w)
+
+
+def resize_to(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """MATLAB's ``imresize(x, size, 'bicubic')`` of a float (..., C, H, W), antialiased.
+
+    Each side is mirrored by a number of pixels that the ratio turns into whole ones, so that the
+    phase stays; where both sides share no divisor that is the whole side.
+    """
+    lead, (channels, height, width), edges = x.shape[:-3], x.shape[-3:], []
+    x = x.reshape(-1, channels, height, width)
+    for dim, length, target in ((-2, height, size[0]), (-1, width, size[1])):
+        unit = length // math.gcd(length, target)
+        pad = unit * math.ceil((2 * max(1, length / target) + 1) / unit)
+        x = mirror(x, dim, pad)
+        edges.append(pad * target // length)
+    top, left = edges
+    padded = (size[0] + 2 * top, size[1] + 2 * left)
+    y = F.interpolate(x, size=padded, mode="bicubic", antialias=True, align_corners=False)
+    y = y[..., top : top + size[0], left : left + size[1]]
+    return y.reshape(*lead, channels, *size)
