@@ -1,4 +1,4 @@
-"""The networks against the paper's equations written as loops, and the promises of the signature."""
+"""The networks against the paper's equations written as loops, and their signature's promises."""
 
 from dataclasses import asdict, replace
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from s2svr.checkpoint import load
-from s2svr.models import PWCLite, S2SVR
+from s2svr.models import S2SVR, PWCLite
 from s2svr.recipes import Optim, load_recipe
 from s2svr.train.fit import rate
 from s2svr.train.flow import train_flow
@@ -59,14 +59,14 @@ def teacher(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_flow(recipe, data=footage, out=out, device="cpu")
 
 
-class Kill(Exception):
+class KillError(Exception):
     """Stands for the end of the process."""
 
 
 def kill_at(step: int):
     def say(line: str) -> None:
         if line.startswith(f"step {step}/"):
-            raise Kill
+            raise KillError
 
     return say
 
@@ -83,7 +83,7 @@ def test_a_resumed_run_equals_an_unbroken_one(footage: Path, teacher: Path, tmp_
     given = {"data": footage, "flow": teacher, "device": "cpu"}
     lines: dict[str, list[str]] = {"whole": [], "broken": []}
     whole = train_restoration(sr(5), out=tmp_path / "whole", say=lines["whole"].append, **given)
-    with pytest.raises(Kill):
+    with pytest.raises(KillError):
         train_restoration(sr(5), out=tmp_path / "broken", say=kill_at(4), **given)
     broken = train_restoration(sr(5), out=tmp_path / "broken", say=lines["broken"].append, **given)
     losses = {run: [line.split(",")[0] for line in said] for run, said in lines.items()}

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import torch
+from av.video.stream import VideoStream
 from torch import Generator, Tensor
 
 from .color import ColorInfo, from_rgb, to_rgb
@@ -65,6 +66,7 @@ def through_codec(clip: Tensor, codec: str, options: dict[str, str]) -> Tensor:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="nut") as container:
         stream = container.add_stream(codec, rate=Fraction(25), options=options)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for t, frame in enumerate(clip):
             picture = to_picture(from_rgb(frame, BT709, (2, 2)), "yuv420p")
@@ -72,8 +74,8 @@ def through_codec(clip: Tensor, codec: str, options: dict[str, str]) -> Tensor:
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer, format="nut") as container:
-        decoded = [to_rgb(from_picture(p), BT709) for p in container.decode(video=0)]
+    with av.open(buffer, "r", format="nut") as coded:
+        decoded = [to_rgb(from_picture(p), BT709) for p in coded.decode(video=0)]
     if len(decoded) != len(clip):
         raise RuntimeError(f"expected {len(clip)} frames from {codec}, got {len(decoded)}")
     return quantised(torch.stack(decoded))

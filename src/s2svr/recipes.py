@@ -67,7 +67,7 @@ class FlowLoss(Part):
 class RestorationLoss(Part):
     """Charbonnier."""
 
-    eps: float = Field(1e-12, gt=0)
+    eps: float = Field(default=1e-12, gt=0)
 
 
 class FlowRecipe(Part):
@@ -77,7 +77,7 @@ class FlowRecipe(Part):
     model: Model
     data: Data
     optim: Optim
-    loss: FlowLoss = FlowLoss()
+    loss: FlowLoss = Field(default_factory=FlowLoss)
 
 
 class RestorationRecipe(Part):
@@ -88,7 +88,7 @@ class RestorationRecipe(Part):
     model: Model
     data: Data
     optim: Optim
-    loss: RestorationLoss = RestorationLoss()
+    loss: RestorationLoss = Field(default_factory=RestorationLoss)
 
 
 def load_recipe(path: Path, overrides: list[str] | None = None) -> FlowRecipe | RestorationRecipe:
@@ -102,10 +102,15 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> FlowRecipe | 
             override(table, entry)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"expected a TOML recipe in {path}: {error}") from error
-    kinds = {"flow": FlowRecipe, "restoration": RestorationRecipe}
+    kinds: dict[str, type[FlowRecipe] | type[RestorationRecipe]] = {
+        "flow": FlowRecipe,
+        "restoration": RestorationRecipe,
+    }
     kind = kinds.get(table.get("kind", ""))
     if kind is None:
-        raise RecipeError(f"expected kind = one of {list(kinds)} in {path}, got {table.get('kind')!r}")
+        raise RecipeError(
+            f"expected kind = one of {list(kinds)} in {path}, got {table.get('kind')!r}"
+        )
     try:
         return kind.model_validate(table)
     except ValidationError as error:

@@ -66,9 +66,7 @@ class Stored(NamedTuple):
 Degradation = Callable[[Tensor, Generator], Pair]  # (T', 3, H, W) in [0, 1] -> Pair
 
 
-def store(
-    sequences: list[Sequence], degrade: Degradation, name: str, folder: Path
-) -> list[Stored]:
+def store(sequences: list[Sequence], degrade: Degradation, name: str, folder: Path) -> list[Stored]:
     """Decode and degrade every sequence once into ``folder``, and open the arrays from there.
 
     A sequence whose arrays are there already is not decoded again. Reading a clip from an mp4 for
@@ -173,8 +171,8 @@ class ClipPairs(Dataset):
             frames.reverse()
         if data.mirrored:
             frames = (frames + frames[::-1])[: data.frames]
-        places = (height - self.context[0], width - self.context[1])
-        places += (self.context[0] - data.crop, self.context[1] - data.crop)
+        places = [height - self.context[0], width - self.context[1]]
+        places += [self.context[0] - data.crop, self.context[1] - data.crop]
         # On the grid of the states, so that crops and their flow fall together.
         top, left, crop_top, crop_left = (
             down * int(rng.integers(room // down + 1)) for room in places

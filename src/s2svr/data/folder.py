@@ -21,7 +21,9 @@ def folder(root: Path, split: str = "") -> list[Sequence]:
     paths = {path for path in root.rglob("*") if path.suffix.lower() in VIDEOS}
     paths |= {path.parent for path in root.rglob("*") if path.suffix.lower() in IMAGES}
     if not paths:
-        raise ValueError(f"expected videos ({', '.join(sorted(VIDEOS))}) or image folders in {root}")
+        raise ValueError(
+            f"expected videos ({', '.join(sorted(VIDEOS))}) or image folders in {root}"
+        )
     return [
         Sequence(str(path.relative_to(root)), path, source=source_of(path.stem))
         for path in sorted(paths)

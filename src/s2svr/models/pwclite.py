@@ -63,9 +63,7 @@ class Estimator(nn.Module):
         super().__init__()
         seen = [inputs, widths[0]]
         seen += [a + b for a, b in zip(widths, widths[1:], strict=False)]
-        self.layers = nn.ModuleList(
-            conv(i, o) for i, o in zip(seen, widths, strict=False)
-        )
+        self.layers = nn.ModuleList(conv(i, o) for i, o in zip(seen, widths, strict=False))
         self.flow = nn.Conv2d(seen[len(widths)], 2, 3, padding=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -213,9 +213,7 @@ class Decoder(nn.Module):
         self.attention = LocalAttention(c, config.attention)
         self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
         inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
-        self.layers = nn.ModuleList(
-            ResConvGRU(i, c, config.decoder_blocks) for i in inputs
-        )
+        self.layers = nn.ModuleList(ResConvGRU(i, c, config.decoder_blocks) for i in inputs)
         self.output = feed_forward(c, config.tail, factor)
 
     def step(

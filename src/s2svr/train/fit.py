@@ -50,9 +50,7 @@ class Endless(Sampler[int]):
             index += self.processes
 
 
-def batches(
-    dataset: Dataset, batch: int, workers: int
-) -> Callable[[Fabric, int], Iterator[Batch]]:
+def batches(dataset: Dataset, batch: int, workers: int) -> Callable[[Fabric, int], Iterator[Batch]]:
     """A function of the loop's Fabric and first step that yields this process's batches."""
 
     def start(fabric: Fabric, first: int) -> Iterator[Batch]:
@@ -60,7 +58,9 @@ def batches(
         loader = DataLoader(
             dataset, batch // fabric.world_size, sampler=sampler, num_workers=workers
         )
-        return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+        on_device = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        assert not isinstance(on_device, list)
+        return iter(on_device)
 
     return start
 
@@ -110,7 +110,7 @@ def fit(
         step += 1
         average(averaged, model, min(optim.average, step / (step + 9)))
         if step % optim.log_every == 0 or step == optim.steps:
-            values = {name: fabric.all_reduce(v.detach()).item() for name, v in terms.items()}
+            values = {name: mean_of_all(fabric, value) for name, value in terms.items()}
             if log:
                 report(log, say, clock, step, values)
         last = step == optim.steps
@@ -124,6 +124,13 @@ def fit(
     if log:
         log.close()
     fabric.barrier()
+
+
+def mean_of_all(fabric: Fabric, value: Tensor) -> float:
+    """A number's mean over the processes."""
+    mean = fabric.all_reduce(value.detach())
+    assert isinstance(mean, Tensor)
+    return mean.item()
 
 
 def rate(step: int, optim: Optim) -> float:

@@ -42,10 +42,9 @@ class FlowPairs(Dataset):
         rng = np.random.default_rng((self.seed, index, 2))
         photos = [self.photo(rng) for _ in range(PHOTOS)]
         generator = Generator().manual_seed(int(rng.integers(2**62)))
-        scale = self.real.scale
-        size = (self.data.crop * scale, self.data.crop * scale)
+        side = self.data.crop * self.real.scale
         hq = render_clip(
-            photos, frames=2, size=size, generator=generator, max_speed=self.data.speed
+            photos, frames=2, size=(side, side), generator=generator, max_speed=self.data.speed
         ).frames
         pair = self.degrade(hq, generator)
         return {"lq": pair.lq, "hq": pair.hq}
@@ -200,4 +199,3 @@ def train_flow(
         say=say,
     )
     return path
-
