@@ -4,13 +4,24 @@ from dataclasses import replace
 
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import PWCLite, PWCLiteConfig
-from .s2svr import LIGHT, S2SVR, S2SVRConfig, State
+from .s2svr import S2SVR, S2SVRConfig, State
 
 MODELS = {
     "s2svr": (S2SVR, S2SVRConfig),
     "pwclite": (PWCLite, PWCLiteConfig),
 }
 
+LIGHT = S2SVRConfig(
+    channels=32,
+    encoder_layers=1,
+    encoder_blocks=1,
+    decoder_layers=1,
+    decoder_blocks=2,
+    feedback=8,
+    attention=8,
+    tail=0,
+    flow=LIGHT_FLOW,
+)
 PAPER = S2SVRConfig()
 PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
 

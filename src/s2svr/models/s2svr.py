@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import pad_to_multiple, resize_bicubic, warp
-from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
 
@@ -45,19 +44,6 @@ class S2SVRConfig:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if self.scale * self.down not in (1, 2, 4):
             raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
-
-
-LIGHT = S2SVRConfig(
-    channels=32,
-    encoder_layers=1,
-    encoder_blocks=1,
-    decoder_layers=1,
-    decoder_blocks=2,
-    feedback=8,
-    attention=8,
-    tail=0,
-    flow=LIGHT_FLOW,
-)
 
 
 class State(NamedTuple):
