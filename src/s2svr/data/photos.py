@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
@@ -48,6 +49,11 @@ def choose(
     return [photo if photo.is_floating_point() else photo.float() / 255 for photo in chosen]
 
 
+def mixed(seed: int, index: int) -> int:
+    """A seed for one item, of the 32 bits that torch's generator makes use of."""
+    return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
+
+
 class MovingPhotographs(Dataset):
     """Endless rendered clips; item i is a ``Rendered`` that depends on the seed and i alone.
 
@@ -74,7 +80,7 @@ class MovingPhotographs(Dataset):
 
     def batch(self, indices: Sequence[int], device: torch.device | str = "cpu") -> Rendered:
         """The items of several indices as one batch, drawn together on a device."""
-        generators = [Generator().manual_seed((self.seed << 32) + index) for index in indices]
+        generators = [Generator().manual_seed(mixed(self.seed, index)) for index in indices]
         return render_batch(
             [choose(self.photos, generator, device) for generator in generators],
             frames=self.frames,

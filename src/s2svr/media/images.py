@@ -20,6 +20,7 @@ from .hdr import Light, light_of
 from .planes import bits_of, from_picture, subsampling, to_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+PNG = b"\x89PNG\r\n\x1a\n"
 SIGNATURES = {
     rb"\x89PNG\r\n\x1a\n": "png",
     rb"\xff\xd8\xff": "mjpeg",
@@ -55,12 +56,29 @@ def read_picture(path: Path) -> av.VideoFrame:
     codec = av.CodecContext.create(names[0], "r")
     codec.options = {"max_pixels": str(MAX_PIXELS)}
     try:
-        pictures = codec.decode(av.Packet(data)) + codec.decode(None)
+        pictures = codec.decode(av.Packet(without_profile(data))) + codec.decode(None)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"the image {path} is broken or too large") from error
     if not pictures:
         raise MediaError(f"the image {path} holds no picture")
     return pictures[0]
+
+
+def without_profile(data: bytes) -> bytes:
+    """A PNG's bytes less its colour profile; other data as it is.
+
+    The decoder hands the profile over with a name, and PyAV frees such a name twice: reading the
+    picture's side data would end the process.
+    """
+    if not data.startswith(PNG):
+        return data
+    kept, at = [PNG], len(PNG)
+    while at < len(data):
+        size = 12 + int.from_bytes(data[at : at + 4], "big")  # length, type, body, check sum
+        if data[at + 4 : at + 8] != b"iCCP":
+            kept.append(data[at : at + size])
+        at += size
+    return b"".join(kept)
 
 
 def read_image(path: Path) -> Frame:
