@@ -4,7 +4,7 @@ What a stage raises is raised again at its caller, and a caller that leaves earl
 Ctrl-C, waits for the item in work and no longer.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
 from threading import Event, Thread
@@ -21,7 +21,7 @@ class _End:
         self.error = error
 
 
-def read_ahead(source: Iterable[T], depth: int) -> Iterator[T]:
+def read_ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
     """The items of ``source``, taken in a thread that is up to ``depth`` items ahead.
 
     Close the iterator (``contextlib.closing``) where it may be left before its end.

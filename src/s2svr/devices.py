@@ -1,0 +1,28 @@
+"""Where and how precisely networks run."""
+
+import torch
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` (a GPU where there is one), ``cpu``, ``cuda`` or ``cuda:1``."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise ValueError(f"expected the device auto, cpu, cuda or cuda:N, got {name!r}")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"the device {name} is not there: {torch.cuda.device_count()} GPUs found")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` (float32), ``fp32``, ``fp16`` or ``bf16``; the last two on GPUs only."""
+    if name == "auto":
+        return torch.float32
+    if name not in PRECISIONS:
+        raise ValueError(f"expected the precision auto, {', '.join(PRECISIONS)}, got {name!r}")
+    if device.type == "cpu" and name != "fp32":
+        raise ValueError(f"the precision {name} is slower than fp32 on a CPU; use fp32 or a GPU")
+    return PRECISIONS[name]

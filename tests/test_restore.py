@@ -1,0 +1,306 @@
+"""restore: the same result whatever the windows, no more frames held than promised, no seams."""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from s2svr.models import PRESETS, S2SVR, PWCLite
+from s2svr.ops import resize_to
+from s2svr.restore import fitting_window, output_size, restore
+from s2svr.tiles import ALIGN, SMALLEST, Box, blend, cut_memory, split, split_until
+from s2svr.windows import windows
+
+TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
+CONFIGS = {
+    "sr": TINY,
+    "radius 2": replace(TINY, radius=2, flow=None),
+    "unshuffled": replace(TINY, scale=1, down=4),
+}
+
+
+def network(config: object) -> S2SVR:
+    """A random network whose output and memory matter."""
+    torch.manual_seed(0)
+    model = S2SVR(config).eval()  # type: ignore[arg-type]
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=g))
+    return model
+
+
+def clip(count: int, height: int = 24, width: int = 40, seed: int = 0) -> list[Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return list(torch.rand(count, 3, height, width, generator=g))
+
+
+def at(*starts: int):  # noqa: ANN201
+    """A cut detector that knows."""
+
+    def cuts(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+        for index, frame in enumerate(frames):
+            yield frame, index in starts
+
+    return cuts
+
+
+def whole(model: nn.Module, frames: list[Tensor]) -> Tensor:
+    """The model called once on one shot."""
+    last = model.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        return last(torch.stack(frames)[None])[0][0].clamp(0, 1)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("count", "window"), [(1, 4), (7, 1), (7, 2), (9, 4), (5, 16)])
+def test_windows_equal_the_whole_clip_bit_by_bit(name: str, count: int, window: int) -> None:
+    model, frames = network(CONFIGS[name]), clip(count)
+    got = torch.stack(list(restore(model, frames, window=window, cuts=None)))
+    assert torch.equal(got, whole(model, frames))
+    assert got.std() > 0.05
+
+
+def test_shots_are_restored_as_if_alone() -> None:
+    model, frames = network(TINY), clip(11)
+    got = torch.stack(list(restore(model, frames, window=4, cuts=at(0, 3, 4))))
+    parts = [whole(model, frames[a:b]) for a, b in ((0, 3), (3, 4), (4, 11))]
+    assert torch.equal(got, torch.cat(parts))
+    assert not torch.equal(got, whole(model, frames))
+
+
+def test_real_cuts_are_found_on_the_way() -> None:
+    model = network(TINY)
+    one, two = ([f.mul(0.1).add(v) for f in clip(4, seed=s)] for s, v in ((1, 0.1), (2, 0.8)))
+    one = [one[0]] * 4
+    two = [torch.flip(one[0], (2,)).sub(0.1).mul(-5).add(0.8).clamp(0, 1)] * 4
+    got = torch.stack(list(restore(model, [*one, *two], window=8)))
+    assert torch.equal(got, torch.cat((whole(model, one), whole(model, two))))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.booleans(), min_size=0, max_size=40),
+    st.integers(1, 9),
+    st.integers(0, 12),
+)
+def test_windows_cover_every_shot_once_and_never_reach_out(
+    begins: list[bool], size: int, lookahead: int
+) -> None:
+    shots, shot = [], -1
+    for index, cut in enumerate(begins):
+        shot += cut or index == 0
+        shots.append(shot)
+    frames = [torch.tensor([i]) for i in range(len(begins))]
+    covered: list[int] = []
+    for window in windows(zip(frames, begins, strict=True), size, lookahead):
+        numbers = [int(f) for f in window.frames]
+        kept = numbers[: len(numbers) - window.ahead]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert len(numbers) <= size + lookahead
+        assert len({shots[n] for n in numbers}) == 1
+        assert kept
+        assert window.first == (kept[0] == 0 or shots[kept[0]] != shots[kept[0] - 1])
+        ends = numbers[-1] + 1 == len(shots) or shots[numbers[-1] + 1] != shots[numbers[-1]]
+        assert window.ahead in (0, lookahead)
+        assert window.ahead == lookahead or ends  # less is seen only at a shot's end
+        covered += kept
+    assert covered == list(range(len(begins)))
+
+
+def test_memory_does_not_grow_with_length() -> None:
+    alive: weakref.WeakSet[Tensor] = weakref.WeakSet()
+    most = 0
+
+    def source() -> Iterator[Tensor]:
+        nonlocal most
+        for value in range(60):
+            frame = torch.full((3, 8, 8), value / 60)
+            alive.add(frame)
+            most = max(most, len(alive))
+            yield frame
+            del frame
+
+    model = network(TINY)
+    assert sum(1 for _ in restore(model, source(), window=5)) == 60
+    assert most <= 5 + model.lookahead + 3  # one with the detector, one in hand on each side
+
+
+class Memory(NamedTuple):
+    sums: list[Tensor]
+    last: Tensor
+
+
+class Leaky(nn.Module):
+    """A pixel-wise model with memory on grids of 1, 1/4 and x2, so that tiles are exact.
+
+    It refuses inputs of more than ``most`` pixels, as a full GPU would.
+    """
+
+    scale, lookahead = 2, 1
+
+    def __init__(self, most: int = 2**40) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+        self.most = most
+        self.calls: list[tuple[int, ...]] = []
+
+    def forward(
+        self, x: Tensor, state: Memory | None = None, lookahead: int = 0
+    ) -> tuple[Tensor, Memory]:
+        self.calls.append(tuple(x.shape))
+        if x.numel() > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        h, w = x.shape[-2:]
+        total = state.sums[0] if state else torch.zeros_like(x[:, 0])
+        coarse = state.sums[1] if state else x.new_zeros(1, 1, -(-h // 4), -(-w // 4))
+        last = state.last if state else x.new_zeros(1, 3, 2 * h, 2 * w)
+        out = []
+        for t in range(x.shape[1] - lookahead):
+            ahead = x[:, t + 1] if t + 1 < x.shape[1] else x[:, t]
+            total = self.weight * total + x[:, t] + 0.1 * ahead
+            coarse = 0.5 * coarse + x[:, t, :1, ::4, ::4]
+            fine = coarse.repeat_interleave(4, -2).repeat_interleave(4, -1)[..., :h, :w]
+            large = (total + fine).repeat_interleave(2, -2).repeat_interleave(2, -1)
+            last = 0.1 * large + 0.3 * last
+            out.append(last)
+        return torch.stack(out, 1), Memory([total, coarse], last)
+
+
+def test_out_of_memory_is_answered_by_smaller_windows_exactly() -> None:
+    frames, said = clip(13, 8, 8), []
+    wanted = list(restore(Leaky(), frames, window=8, cuts=at(0, 9)))
+    small = Leaky(most=3 * 64 * 4)
+    got = list(restore(small, frames, window=8, cuts=at(0, 9), say=said.append))
+    assert torch.equal(torch.stack(got), torch.stack(wanted))
+    assert said == [f"out of GPU memory, going on with windows of {n} frames" for n in (4, 2)]
+    assert max(shape[1] for shape in small.calls[3:]) <= 3
+
+
+def test_out_of_memory_in_mid_shot_is_answered_by_tiles_exactly() -> None:
+    frames, said = clip(9, 150, 301), []
+    wanted = torch.stack(list(restore(Leaky(), frames, window=2, cuts=at(0, 7))))
+    model = Leaky()
+
+    def fill(frames: list[Tensor]) -> Iterator[Tensor]:
+        for index, frame in enumerate(frames):
+            if index == 5:
+                model.most = 3 * 130 * 130 * 2
+            yield frame
+
+    got = torch.stack(list(restore(model, fill(frames), window=2, cuts=at(0, 7), say=said.append)))
+    assert torch.allclose(got, wanted, atol=1e-6)
+    assert said == [
+        "out of GPU memory, going on with windows of 1 frames",
+        "out of GPU memory, going on with 2 tiles",
+        "out of GPU memory, going on with 4 tiles",
+        "out of GPU memory, going on with 8 tiles",
+    ]
+
+
+def test_out_of_memory_for_good_is_one_sentence() -> None:
+    with pytest.raises(MemoryError, match="single frames in tiles of .* restore on the CPU"):
+        list(restore(Leaky(most=10), clip(2, 200, 300), say=lambda line: None))
+
+
+def test_without_a_listener_the_fallback_is_a_warning() -> None:
+    with pytest.warns(UserWarning, match="windows of 1 frames"):
+        list(restore(Leaky(most=3 * 64 * 2), clip(3, 8, 8), window=2))
+
+
+def test_given_tiles_are_exact_for_a_pixelwise_model() -> None:
+    frames = clip(5, 200, 333)
+    model = Leaky()
+    got = torch.stack(list(restore(model, frames, tile=128, cuts=None)))
+    assert torch.allclose(got, torch.stack(list(restore(Leaky(), frames, cuts=None))), atol=1e-6)
+    assert max(max(shape[-2:]) for shape in model.calls) <= 128
+
+
+def test_tiles_of_the_real_model_are_near_the_whole() -> None:
+    model, frames = network(replace(TINY, flow=None)), clip(3, 64, 300)
+    got = torch.stack(list(restore(model, frames, tile=160, cuts=None)))
+    difference = (got - whole(model, frames)).abs()
+    assert difference.max() < 0.5 / 255
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(SMALLEST, 400))
+def test_parts_cover_the_frame_and_are_aligned(height: int, width: int, size: int) -> None:
+    frame = Box(0, 0, height, width)
+    parts = split_until(frame, size)
+    seen = np.zeros((height, width), int)
+    for box in parts:
+        assert max(box.height, box.width) <= size
+        assert box.top % ALIGN == box.left % ALIGN == 0
+        assert box.bottom % ALIGN == 0 or box.bottom == height
+        assert box.right % ALIGN == 0 or box.right == width
+        seen[box.top : box.bottom, box.left : box.right] += 1
+    assert seen.min() >= 1
+    pieces = ((box, torch.full((1, 3, box.height, box.width), 0.25)) for box in parts)
+    assert torch.allclose(blend(pieces, frame, 1), torch.tensor(0.25))
+
+
+def test_a_memory_is_cut_on_every_grid() -> None:
+    box = Box(16, 32, 16 + 150, 32 + 301)
+    rows, columns = torch.meshgrid(torch.arange(600), torch.arange(1204), indexing="ij")
+    codes = (rows * 10_000 + columns)[None, None]
+    state = Memory([codes[..., :150, :301], codes[..., :38, :76]], codes)
+    for part in split(box):
+        top, left = part.top - 16, part.left - 32
+        cut = cut_memory(state, box, part)
+        assert isinstance(cut, Memory)
+        for got, unit in ((cut.sums[0], 1), (cut.sums[1], 0.25), (cut.last, 4)):
+            assert got.shape[-2:] == (
+                int(-(-part.height * unit // 1)),
+                int(-(-part.width * unit // 1)),
+            )
+            assert got[0, 0, 0, 0] == top * unit * 10_000 + left * unit
+    assert cut_memory(None, box, box) is None
+    with pytest.raises(ValueError, match="expected a memory on a grid of 150 pixels, got 7 cells"):
+        cut_memory(torch.zeros(1, 1, 7, 301), box, box)
+
+
+def test_nothing_comes_of_nothing_and_nothing_is_read_before_it_is_asked_for() -> None:
+    assert list(restore(Leaky(), [])) == []
+
+    def never() -> Iterator[Tensor]:
+        raise AssertionError
+        yield
+
+    restore(Leaky(), never())
+
+
+def test_gradients_stay_on_outside() -> None:
+    for _ in restore(Leaky(), clip(2, 8, 8)):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (torch.zeros(1, 3, 4, 4), r"expected frames \(3, H, W\) of floats"),
+        (torch.zeros(4, 4, 4), r"got \(4, 4, 4\)"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), "got .* of torch.uint8"),
+        (torch.zeros(3, 4, 5), r"expected all frames of one size \(3, 4, 4\), got \(3, 4, 5\)"),
+    ],
+)
+def test_wrong_frames_are_refused(frame: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        list(restore(Leaky(), [torch.zeros(3, 4, 4), frame]))
+
+
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="window of at least 1 frame, got 0"):
+        restore(Leaky(), [], window=0)
+    with pytest.raises(ValueError, match="tiles of at least 128 pixels, got 64"):
+        restore(Leaky(), [], tile=64)
+    with pytest.raises(ValueError, match="expected a restoration model, got a PWCLite"):
+        restore(PWCLite(PRESETS["flow-light"]), [])
