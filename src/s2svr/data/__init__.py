@@ -1,5 +1,45 @@
 """Data sets: each is one function (root, split) -> list of sequences."""
 
-from .folder import folder
+from collections.abc import Callable
+from pathlib import Path
 
-DATASETS = {"folder": folder}
+from .clips import Sequence
+from .folder import folder
+from .gopro import gopro
+from .mfqev2 import mfqev2
+from .reds import reds
+from .tree import DatasetError
+from .vid4 import vid4
+from .vimeo90k import vimeo90k
+
+DATASETS: dict[str, Callable[[Path, str], list[Sequence]]] = {
+    "folder": folder,
+    "reds": reds,
+    "vimeo90k": vimeo90k,
+    "gopro": gopro,
+    "mfqev2": mfqev2,
+    "vid4": vid4,
+}
+SPLITS: dict[str, tuple[str, ...]] = {
+    "folder": ("",),
+    "reds": ("train", "test"),
+    "vimeo90k": ("train", "test"),
+    "gopro": ("train", "test"),
+    "mfqev2": ("train", "test"),
+    "vid4": ("test", "bd"),
+}
+
+
+def check(name: str, root: Path) -> list[str]:
+    """What is missing of a data set below ``root``: a sentence a fault, none where it is whole."""
+    if name not in DATASETS:
+        raise ValueError(f"expected a data set ({', '.join(DATASETS)}), got {name!r}")
+    faults = []
+    for split in SPLITS[name]:
+        try:
+            DATASETS[name](Path(root), split)
+        except DatasetError as error:
+            faults += [f"{split}: {fault}" for fault in error.faults]
+        except ValueError as error:  # of a plain folder
+            faults.append(str(error))
+    return faults

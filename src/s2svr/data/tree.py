@@ -1,0 +1,86 @@
+"""Checks of a published data set's tree: each fault is one sentence that says what is missing."""
+
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+Clips = TypeVar("Clips")
+SHOWN = 3  # faults in an error's message; the error holds them all
+PNG_BEGIN, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+
+
+class DatasetError(ValueError):
+    """A tree that is not as published; ``faults`` holds a sentence for each difference."""
+
+    def __init__(self, what: str, faults: list[str], published: str) -> None:
+        self.faults = faults
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        shown = "; ".join(faults[:SHOWN])
+        super().__init__(f"{what} is incomplete: {shown}{more}. It is published at {published}")
+
+
+def refuse(what: str, faults: Iterable[str], published: str) -> None:
+    """Raise DatasetError if there are faults; one that several clips share is named once."""
+    once = list(dict.fromkeys(faults))
+    if once:
+        raise DatasetError(what, once, published)
+
+
+def chosen(what: str, split: str, splits: Mapping[str, Clips]) -> Clips:
+    """The clips of a split."""
+    if split not in splits:
+        raise ValueError(f"expected a split of {what} ({', '.join(splits)}), got {split!r}")
+    return splits[split]
+
+
+def first_of(root: Path, *names: str) -> Path:
+    """The first of the places below ``root`` that is there, else the first."""
+    places = [root / name for name in names]
+    return next((place for place in places if place.exists()), places[0])
+
+
+def absent(place: Path) -> str:
+    """Names the highest folder that is missing above and including ``place``."""
+    while not place.parent.exists() and place != place.parent:
+        place = place.parent
+    kind = "file" if place.suffix in (".txt", ".yuv") else "folder"
+    return f"there is no {kind} {place}"
+
+
+def clip_faults(folder: Path, frames: list[str] | int, size: tuple[int, int]) -> list[str]:
+    """What keeps a folder of PNGs from being a clip of ``frames`` (names or count) of one size.
+
+    ``size`` is (width, height) in pixels.
+    """
+    if not folder.is_dir():
+        return [absent(folder)]
+    found = names_in(folder)
+    wanted = frames if isinstance(frames, int) else len(frames)
+    lost = [] if isinstance(frames, int) else sorted(set(frames) - set(found))
+    faults = []
+    if lost or len(found) != wanted:
+        named = f"; {', '.join(lost[:SHOWN])} missing" if lost else ""
+        faults.append(f"expected {wanted} frames in {folder}, got {len(found)}{named}")
+    return faults + [fault for name in found if (fault := image_fault(folder / name, size))]
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of a folder's PNGs."""
+    names = (path.name for path in folder.iterdir() if path.suffix.lower() == ".png")
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def image_fault(path: Path, size: tuple[int, int]) -> str | None:
+    """What is wrong with a PNG, by its first and last bytes."""
+    with path.open("rb") as file:
+        head = file.read(24)
+        if len(head) < 24 or head[:8] != PNG_BEGIN:
+            return f"expected a PNG image, {path} is none"
+        file.seek(-len(PNG_END), 2)
+        if file.read() != PNG_END:
+            return f"the image {path} is cut off"
+    width, height = struct.unpack(">II", head[16:])
+    if (width, height) != size:
+        return f"expected {size[0]}x{size[1]} pixels in {path}, got {width}x{height}"
+    return None
