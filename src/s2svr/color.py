@@ -44,6 +44,15 @@ class ColorInfo:
             raise ValueError(f"expected one of {', '.join(WEIGHTS)}, rgb, gray; got {self.matrix}")
 
     @property
+    def code(self) -> int:
+        """The matrix as a number of ITU-T H.273."""
+        if self.matrix_code is not None:
+            return self.matrix_code
+        return {"rgb": 0, "gray": 2, "bt601": 6, "bt709": 1, "bt2020": 9, "smpte240m": 7}[
+            self.matrix
+        ]
+
+    @property
     def offset(self) -> tuple[float, float]:
         """Codes of black and of no colour."""
         return 0.0 if self.full_range else 16.0 * 2 ** (self.bits - 8), 2.0 ** (self.bits - 1)

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from ..color import to_rgb
+from .coding import CODECS, CONTAINERS
 from .frame import Frame, MediaError, MediaInfo, Reader, Track, Writer
-from .images import SUFFIXES, ImageReader, write_png
+from .images import SUFFIXES, ImageReader, ImageWriter, write_png
 from .video import VideoReader
+from .writer import VideoWriter
 
 __all__ = [
+    "CODECS",
+    "CONTAINERS",
     "Frame",
     "MediaError",
     "MediaInfo",
@@ -20,19 +24,85 @@ __all__ = [
     "Track",
     "Writer",
     "open_reader",
+    "open_writer",
     "read_clip",
     "write_png",
 ]
 
 
-def open_reader(path: Path, *, fps: Fraction | None = None) -> Reader:
-    """Open a video file, a folder of images or one image."""
+def open_reader(
+    path: Path,
+    *,
+    fps: Fraction | float | None = None,
+    start: Fraction | float | None = None,
+    end: Fraction | float | None = None,
+) -> Reader:
+    """Open a video file, a folder of images or one image, from ``start`` to ``end`` in seconds.
+
+    ``fps`` is the frame rate of images; videos have their own times. Raises MediaError.
+    """
     path = Path(path)
     if not path.exists():
         raise MediaError(f"there is no file or folder {path}")
+    first, stop = exact(start), exact(end)
+    if (first is not None and first < 0) or (stop is not None and stop <= (first or 0)):
+        raise MediaError(f"expected 0 <= start < end in seconds, got start {start} and end {end}")
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
-        return ImageReader(path, fps=fps)
-    return VideoReader(path)
+        if fps is not None and fps <= 0:
+            raise MediaError(f"expected a frame rate above 0, got {fps}")
+        return ImageReader(path, fps=exact(fps), start=first, end=stop)
+    if fps is not None:
+        raise MediaError(f"a frame rate is for images; the video {path} has its own times")
+    return VideoReader(path, start=first, end=stop)
+
+
+def exact(value: Fraction | float | None) -> Fraction | None:
+    """A number as typed: 0.1 is a tenth."""
+    return None if value is None else Fraction(str(value))
+
+
+def open_writer(
+    path: Path,
+    *,
+    reader: Reader,
+    width: int,
+    height: int,
+    bits: int | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    overwrite: bool = False,
+    comment: str | None = None,
+) -> Writer:
+    """Open a video file for writing, or a folder of PNGs where the name has no video suffix.
+
+    Frames are width x height, in the writer's ``color`` and ``chroma``. ``bits``, ``codec`` (of
+    CODECS) and ``crf`` are the source's or our choice where they are None. Raises MediaError.
+    """
+    path = Path(path)
+    if path.suffix.lower() in CONTAINERS:
+        return VideoWriter(
+            path, reader=reader, width=width, height=height, bits=bits, codec=codec, crf=crf,
+            overwrite=overwrite, comment=comment,
+        )  # fmt: skip
+    if path.suffix.lower() in SUFFIXES | READ_ONLY:
+        kinds = ", ".join(CONTAINERS)
+        raise MediaError(f"expected an output named {kinds}, or a folder of images, got {path}")
+    return ImageWriter(path, reader=reader, bits=bits, overwrite=overwrite)
+
+
+READ_ONLY = {
+    ".avi",
+    ".flv",
+    ".wmv",
+    ".asf",
+    ".mpg",
+    ".mpeg",
+    ".y4m",
+    ".yuv",
+    ".gif",
+    ".ogv",
+    ".mxf",
+}
 
 
 def read_clip(path: Path, *, start: int = 0, count: int | None = None) -> Tensor:

@@ -14,19 +14,18 @@ from .frame import MediaError
 
 
 class Beside:
-    """A hidden file or folder beside ``path`` that is renamed to it at the end."""
+    """A hidden work folder beside ``path``, in which the product is made and then renamed."""
 
-    def __init__(self, path: Path, *, overwrite: bool, folder: bool) -> None:
-        self.path, self.overwrite, self.folder = path, overwrite, folder
+    def __init__(self, path: Path, *, overwrite: bool, images: bool = False) -> None:
+        self.path, self.overwrite, self.images = path, overwrite, images
         self.check()
-        suffix = "" if folder else path.suffix
-        self.partial = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{suffix}")
+        self.folder = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        self.product = self.folder / path.name
         with self.errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            if folder:
-                self.partial.mkdir()
-            else:
-                self.partial.touch()
+            self.folder.mkdir()
+            if images:
+                self.product.mkdir()
 
     def check(self) -> None:
         """Refuse a target that is there already, unless it may be overwritten."""
@@ -35,11 +34,10 @@ class Beside:
             return
         if not self.overwrite:
             raise MediaError(f"{path} exists already; name another output or allow to overwrite it")
-        if path.is_dir() != self.folder:
-            raise MediaError(
-                f"{path} is a {'file' if self.folder else 'folder'} and is left as it is"
-            )
-        if self.folder and any(f.suffix != ".png" or f.is_dir() for f in path.iterdir()):
+        if path.is_dir() != self.images:
+            kind = "file" if self.images else "folder"
+            raise MediaError(f"{path} is a {kind} and is left as it is; name another output")
+        if self.images and any(f.suffix != ".png" or f.is_dir() for f in path.iterdir()):
             raise MediaError(f"the folder {path} holds more than PNG images and is left as it is")
 
     @contextmanager
@@ -47,39 +45,26 @@ class Beside:
         """Turn what the system or FFmpeg says about writing into one sentence."""
         try:
             yield
-        except (OSError, av.error.FFmpegError, ValueError) as error:
-            number = getattr(error, "errno", None)
-            if number in (errno.ENOSPC, errno.EDQUOT):
+        except (OSError, av.error.FFmpegError) as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 reason = "the disk is full"
-            elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 reason = "permission denied"
             else:
-                reason = getattr(error, "strerror", None) or str(error)
+                reason = error.strerror or str(error)
             raise MediaError(f"{self.path} cannot be written: {reason}") from error
 
     def keep(self) -> None:
-        """Give the partial file or folder its final name."""
-        try:
-            with self.errors():
-                files = list(self.partial.iterdir()) if self.folder else [self.partial]
-                for file in files:
-                    sync(file)
-                self.check()
-                if self.folder and self.path.exists():
-                    shutil.rmtree(self.path)
-                os.replace(self.partial, self.path)
-        finally:
-            self.discard()
+        """Wait until the product is on the disk, and give it its name."""
+        with self.errors():
+            for file in self.product.iterdir() if self.images else [self.product]:
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+            self.check()
+            if self.images and self.path.exists():
+                self.path.replace(self.folder / "replaced")
+            self.product.replace(self.path)
 
     def discard(self) -> None:
-        """Remove what is partial."""
-        if self.folder:
-            shutil.rmtree(self.partial, ignore_errors=True)
-        else:
-            self.partial.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file is on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+        """Remove the work folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -207,14 +207,14 @@ class ImageWriter:
         self.stems = stems if len(set(stems)) == len(stems) else []
         if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
             self.warnings.append("sound and subtitles are left out: a folder of images holds none")
-        self.beside = Beside(path, overwrite=overwrite, folder=True)
+        self.beside = Beside(path, overwrite=overwrite, images=True)
         self.count = 0
 
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color``."""
         stem = self.stems[self.count] if self.stems else f"{self.count:06d}"
         with self.beside.errors():
-            write_picture(self.beside.partial / f"{stem}.png", frame.planes)
+            write_picture(self.beside.product / f"{stem}.png", frame.planes)
         self.count += 1
 
     def __enter__(self) -> Self:
@@ -226,9 +226,10 @@ class ImageWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self.beside.keep()
-        else:
+        try:
+            if kind is None:
+                self.beside.keep()
+        finally:
             self.beside.discard()
 
 

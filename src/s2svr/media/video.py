@@ -89,7 +89,7 @@ class VideoReader:
         )
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
-        """What a picture's tags say its codes mean, with the usual guesses where they are silent."""
+        """What a picture's tags say its codes mean; the usual guesses where they are silent."""
         form, code = picture.format, int(picture.colorspace)
         full = picture.color_range == 2 or form.name.startswith("yuvj")
         siting = self.siting or "left"
@@ -150,9 +150,9 @@ class VideoReader:
                 break
             pictures = self.decode()
             first = next(pictures, None)
-            if first is not None and first.pts is not None:
-                if first.pts * self.stream.time_base <= self.start:
-                    return chain([first], pictures)
+            stamp = None if first is None else first.pts
+            if stamp is not None and stamp * self.stream.time_base <= self.start:
+                return chain([first], pictures)
             self.lost.clear()
         self.container.close()
         self.open()

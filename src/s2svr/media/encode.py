@@ -1,0 +1,64 @@
+"""Frames -> encoded packets."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from .coding import CODECS, Coding, configure
+from .frame import Frame
+from .planes import to_picture
+from .spool import Spool
+
+
+class Encoder:
+    """Encodes frames and keeps their packets in a spool until they are joined with the sound."""
+
+    def __init__(self, path: Path, coding: Coding, *, shift: Fraction = Fraction(0)) -> None:
+        self.coding, self.shift = coding, shift
+        self.context = av.CodecContext.create(CODECS[coding.codec].encoder, "w")
+        wants = (
+            av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value
+        )
+        configure(self.context, coding, global_header=bool(wants))
+        self.context.open()
+        self.spool = Spool(path, coding.time_base)
+        self.count = 0
+        self.moved = 0  # frames whose time stamp was not after the one before
+        self.last: int | None = None
+
+    def write(self, frame: Frame) -> None:
+        """Encode a frame whose planes are as ``coding`` says."""
+        c = self.coding
+        sizes = [tuple(plane.shape) for plane in frame.planes]
+        if sizes[0] != (c.height, c.width) or frame.color.bits != c.color.bits:
+            raise ValueError(
+                f"expected planes of {c.height}x{c.width} at {c.color.bits} bits, "
+                f"got {sizes} at {frame.color.bits} bits"
+            )
+        picture = to_picture(frame.planes, c.planar)
+        if c.form != c.planar:
+            picture = picture.reformat(format=c.form)
+        picture.pts, picture.time_base = self.stamp(frame), c.time_base
+        length = frame.duration or 1 / c.rate
+        picture.duration = max(1, round(length / c.time_base))
+        for packet in self.context.encode(picture):
+            self.spool.append(packet)
+        self.count += 1
+
+    def stamp(self, frame: Frame) -> int:
+        """The frame's time in units of the time base; always after the one before."""
+        time = self.count / self.coding.rate if frame.time is None else frame.time - self.shift
+        stamp = round(time / self.coding.time_base)
+        if self.last is not None and stamp <= self.last:
+            stamp = self.last + 1
+            self.moved += 1
+        self.last = stamp
+        return stamp
+
+    def close(self) -> None:
+        """Encode what is still held back."""
+        if self.count:
+            for packet in self.context.encode(None):
+                self.spool.append(packet)
+        self.spool.close()

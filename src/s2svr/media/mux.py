@@ -1,0 +1,71 @@
+"""Encoded video, and everything that goes with it, into one container."""
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from operator import itemgetter
+from pathlib import Path
+
+import av
+
+from .coding import CODECS, Coding, configure
+from .tracks import Companions, kept
+
+# Of a file's metadata: what its muxer writes itself.
+WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "comment"}
+
+
+def mux(
+    path: Path,
+    coding: Coding,
+    video: Iterable[av.Packet],
+    companions: Companions | None,
+    *,
+    comment: str = "",
+) -> None:
+    """Write ``path``: the packets of a video encoded with ``coding``, and the companions' tracks.
+
+    Errors are those of FFmpeg and the system.
+    """
+    options = {"fflags": "+bitexact"}  # the same packets give the same file
+    if coding.container in ("mp4", "mov"):
+        # Starts are written in units of the movie, by default milliseconds: too coarse.
+        options["movie_timescale"] = str(movie_timescale(coding, companions))
+    with av.open(str(path), "w", format=coding.container, options=options) as output:
+        stream = output.add_stream(CODECS[coding.codec].encoder)
+        configure(stream.codec_context, coding, global_header=False)
+        stream.time_base = coding.time_base
+        if coding.light.matrix:
+            stream.set_display_matrix(coding.light.matrix)
+        metadata = {"comment": comment}
+        if companions is not None:
+            companions.attach(output)
+            stream.metadata.update(kept(companions.video.metadata))
+            stream.disposition = companions.video.disposition
+            source = companions.input.metadata
+            metadata = {k: v for k, v in source.items() if k not in WRITTEN}
+            metadata["comment"] = "; ".join(filter(None, (source.get("comment"), comment)))
+        output.metadata.update({key: value for key, value in metadata.items() if value})
+        output.start_encoding()
+        for _, packet in heapq.merge(
+            timed(video, stream), companions.packets() if companions else (), key=itemgetter(0)
+        ):
+            output.mux_one(packet)
+
+
+def timed(
+    packets: Iterable[av.Packet], stream: av.VideoStream
+) -> Iterator[tuple[Fraction, av.Packet]]:
+    """Video packets with their decoding times in seconds."""
+    for packet in packets:
+        packet.stream = stream
+        yield packet.dts * packet.time_base, packet
+
+
+def movie_timescale(coding: Coding, companions: Companions | None) -> int:
+    """Units per second that hold every track's start exactly, or the video's alone."""
+    sources = [r.source for r in companions.routes.values()] if companions else []
+    bases = [coding.time_base, *(s.time_base for s in sources if s.time_base)]
+    common = math.lcm(*(base.denominator for base in bases))
+    return common if common < 2**31 else coding.time_base.denominator

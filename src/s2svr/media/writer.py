@@ -1,0 +1,90 @@
+"""Frames -> a video file with the sound and tags of its source."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .beside import Beside
+from .coding import choose
+from .encode import Encoder
+from .frame import Frame, Reader
+from .mux import mux
+from .tracks import Companions
+
+
+class VideoWriter:
+    """Encodes the frames it is given; sound, subtitles, chapters and tags come from the reader.
+
+    The file appears under its name when the ``with`` block ends without an exception.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        reader: Reader,
+        width: int,
+        height: int,
+        bits: int | None = None,
+        codec: str | None = None,
+        crf: int | None = None,
+        overwrite: bool = False,
+        comment: str | None = None,
+    ) -> None:
+        self.path, self.reader, self.comment = path, reader, comment or ""
+        self.coding, self.warnings = choose(
+            reader.info, reader.light, path.suffix, width=width, height=height,
+            bits=bits, codec=codec, crf=crf,
+        )  # fmt: skip
+        self.color, self.chroma = self.coding.color, self.coding.chroma
+        self.companions: Companions | None = None
+        self.beside = Beside(path, overwrite=overwrite)
+        try:
+            if reader.info.kind == "video":
+                self.companions = Companions(reader, self.coding.container)
+                self.warnings += self.companions.warnings
+            with self.beside.errors():
+                spool = self.beside.folder / "video.packets"
+                self.encoder = Encoder(spool, self.coding, shift=reader.shift)
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame, in ``color`` and ``chroma``."""
+        with self.beside.errors():
+            self.encoder.write(frame)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.discard()
+
+    def finish(self) -> None:
+        """Join the video with everything else and give the file its name."""
+        if self.encoder.moved:
+            self.warnings.append(
+                f"{self.encoder.moved} time stamps did not grow and were moved forward"
+            )
+        comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
+        with self.beside.errors():
+            self.encoder.close()
+            packets = self.encoder.spool.packets()
+            mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
+        self.beside.keep()
+
+    def discard(self) -> None:
+        """Remove everything that is not finished."""
+        if self.companions is not None:
+            self.companions.close()
+        self.beside.discard()

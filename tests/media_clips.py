@@ -1,0 +1,167 @@
+"""Small media files for the tests, made with PyAV directly, without the code under test."""
+
+import hashlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+VARIABLE = [0, 3003, 6006, 20000, 20100, 30000, 31000, 47047, 50050, 60060, 63063, 66066]
+ASS = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
+    b"Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, "
+    b"MarginR, MarginV, Effect, Text\n"
+)
+
+
+def paint(form: str, width: int, height: int, index: int, top: int) -> av.VideoFrame:
+    """A moving smooth pattern in every plane, codes 16 to ``top``."""
+    picture = av.VideoFrame(width, height, form)
+    for number, plane in enumerate(picture.planes):
+        target = torch.from_dlpack(plane)
+        y, x = np.mgrid[: target.shape[0], : target.shape[1]]
+        wave = 0.5 + 0.4 * np.sin(0.15 * x + 0.1 * (number + 1) * y + 0.3 * index)
+        codes = 16 + wave * (top - 32)
+        if target.ndim == 3:
+            codes = np.repeat(codes[..., None], target.shape[2], 2)
+        target.copy_(torch.from_numpy(codes.astype(np.int64)).to(target.dtype))
+    return picture
+
+
+def make_video(
+    path: Path,
+    *,
+    codec: str = "libx264",
+    form: str = "yuv420p",
+    size: tuple[int, int] = (64, 48),
+    pts: list[int] | None = None,
+    time_base: Fraction = Fraction(1, 90000),
+    tags: tuple[int, int, int, int] | None = None,  # range, matrix, primaries, transfer
+    aspect: Fraction | None = None,
+    matrix: tuple[int, ...] | None = None,
+    sound: list[str] | None = None,
+    texts: list[str] | None = None,
+    chapters: bool = False,
+    attachment: bool = False,
+    metadata: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
+    container: dict[str, str] | None = None,
+    last: int = 3003,
+) -> Path:
+    """Write a file whose streams come in the order video, sound, texts."""
+    pts = VARIABLE if pts is None else pts
+    end = float((pts[-1] + last) * time_base)
+    with av.open(str(path), "w", options=container or {}) as output:
+        video = output.add_stream(codec, rate=30)
+        video.width, video.height, video.pix_fmt = *size, form
+        context = video.codec_context
+        context.time_base = time_base
+        context.flags |= av.codec.context.Flags.frame_duration
+        if tags:
+            context.color_range, context.colorspace = tags[:2]
+            context.color_primaries, context.color_trc = tags[2:]
+        if aspect:
+            context.sample_aspect_ratio = aspect
+        if matrix:
+            video.set_display_matrix(matrix)
+        defaults = {"libx264": {"preset": "veryfast"}, "libx265": {"x265-params": "log-level=none"}}
+        video.options = options if options is not None else defaults.get(codec, {})
+        voices = [add_sound(output, name) for name in sound or []]
+        lines = [add_text(output, name) for name in texts or []]
+        if attachment:
+            output.add_attachment("note.txt", "text/plain", b"kept as it is")
+        if chapters:
+            base = Fraction(1, 1000)
+            titles = [(0, 300, "one"), (300, 700, "two")]
+            output.set_chapters(
+                [
+                    {"id": i + 1, "start": a, "end": b, "time_base": base, "metadata": {"title": t}}
+                    for i, (a, b, t) in enumerate(titles)
+                ]
+            )
+        output.metadata.update(metadata or {})
+        output.start_encoding()
+        top = 256 if picture_bits(form) == 8 else 2 ** picture_bits(form)
+        for index, stamp in enumerate(pts):
+            picture = paint(form, *size, index, top)
+            picture.pts, picture.time_base = stamp, time_base
+            following = pts[index + 1] if index + 1 < len(pts) else stamp + last
+            picture.duration = max(1, following - stamp)
+            output.mux(video.encode(picture))
+        output.mux(video.encode(None))
+        for voice in voices:
+            write_sound(output, voice, end)
+        for line in lines:
+            write_text(output, line)
+    return path
+
+
+def picture_bits(form: str) -> int:
+    return av.VideoFormat(form, 64, 64).components[0].bits
+
+
+def add_sound(output: av.container.OutputContainer, name: str) -> av.AudioStream:
+    stream = output.add_stream(name, rate=48000, layout="stereo")
+    stream.metadata["language"] = "fin"
+    return stream
+
+
+def write_sound(
+    output: av.container.OutputContainer, stream: av.AudioStream, seconds: float
+) -> None:
+    context = stream.codec_context
+    size = context.frame_size or 1024
+    kind = context.format
+    for start in range(0, int(seconds * 48000), size):
+        wave = 0.3 * np.sin(np.arange(start, start + size) * 0.05)
+        data = np.stack([wave, 0.5 * wave])
+        if "s16" in kind.name:
+            data = (data * 30000).astype(np.int16)
+        data = data.astype(np.float32) if "flt" in kind.name else data
+        data = data if kind.is_planar else data.T.reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), kind.name, "stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+
+
+def add_text(output: av.container.OutputContainer, name: str) -> av.stream.Stream:
+    stream = output.add_stream(name)
+    stream.codec_context.subtitle_header = ASS
+    stream.time_base = Fraction(1, 1000)
+    stream.metadata["language"] = "swe"
+    return stream
+
+
+def write_text(output: av.container.OutputContainer, stream: av.stream.Stream) -> None:
+    for start, text in [(100, "Hello"), (400, "World & more")]:
+        data = text.encode()
+        if stream.codec_context.name == "mov_text":
+            data = len(data).to_bytes(2, "big") + data
+        elif stream.codec_context.name == "ass":
+            data = b"0,0,Default,,0,0,0,,{\\i1}" + data + b"{\\i0}"
+        packet = av.Packet(data)
+        packet.pts = packet.dts = start
+        packet.duration, packet.time_base, packet.stream = 200, Fraction(1, 1000), stream
+        packet.is_keyframe = True
+        output.mux(packet)
+
+
+def video_times(path: Path) -> list[Fraction]:
+    """Time stamps of all frames in seconds."""
+    with av.open(str(path)) as source:
+        stream = source.streams.video[0]
+        return [frame.pts * stream.time_base for frame in source.decode(stream)]
+
+
+def packets(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction, str]]:
+    """Time in seconds and checksum of each packet of a stream."""
+    with av.open(str(path)) as source:
+        stream = getattr(source.streams, kind)[number]
+        return [
+            (p.pts * p.time_base, hashlib.sha256(bytes(p)).hexdigest())
+            for p in source.demux(stream)
+            if p.size
+        ]
