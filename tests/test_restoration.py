@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from s2svr.models import PRESETS, S2SVR, PWCLite
-from s2svr.ops import resize_to
-from s2svr.restore import fitting_window, output_size, restore
+from s2svr.restoration import restore
 from s2svr.tiles import ALIGN, SMALLEST, Box, blend, cut_memory, split, split_until
 from s2svr.windows import windows
 
