@@ -40,7 +40,7 @@ class Summary:
     size_out: tuple[int, int]
     seconds: float
     peak_memory: int  # bytes: of the GPU where one was used, else of the process so far
-    shares: dict[str, float]  # of the busy time of decoding, restoring and encoding
+    busy: dict[str, float]  # seconds that decoding, restoring and encoding worked
     shots: int = 1
     corrupt: int = 0  # frames that the decoder called damaged; they were restored all the same
     damage: list[str] = field(default_factory=list)
@@ -48,7 +48,12 @@ class Summary:
 
     @property
     def frames_per_second(self) -> float:
-        return self.frames / max(self.seconds, 1e-9)
+        return self.frames / self.seconds
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of the busy time; the stages work side by side."""
+        return {name: seconds / sum(self.busy.values()) for name, seconds in self.busy.items()}
 
 
 class Job:
@@ -136,7 +141,7 @@ class Job:
             size_out=self.size,
             seconds=time.perf_counter() - self.began,
             peak_memory=peak_memory(self.device),
-            shares={name: seconds / sum(busy.values()) for name, seconds in busy.items()},
+            busy=busy,
             shots=max(self.shots, 1),
             corrupt=self.corrupt,
             damage=list(self.reader.damage),
