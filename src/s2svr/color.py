@@ -83,17 +83,17 @@ def to_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
         return first.clamp(0, 1).expand(3, -1, -1)
     if color.matrix == "rgb":
         rest = [(plane.float() - black) / span for plane in planes[1:3]]
-        return torch.stack([first, *rest]).clamp(0, 1)
+        return torch.stack([first, *rest]).clamp_(0, 1)
     height, width = first.shape
     cb, cr = (
         upsample((plane.float() - neutral) / chroma_span, (height, width), color.shifts)
         for plane in planes[1:3]
     )
-    red_weight, blue_weight = WEIGHTS[color.matrix]
-    red = first + 2 * (1 - red_weight) * cr
-    blue = first + 2 * (1 - blue_weight) * cb
-    green = (first - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
-    return torch.stack([red, green, blue]).clamp(0, 1)
+    kr, kb = WEIGHTS[color.matrix]
+    red = first.add(cr, alpha=2 * (1 - kr))
+    blue = first.add(cb, alpha=2 * (1 - kb))
+    green = first.sub_(red, alpha=kr).sub_(blue, alpha=kb).div_(1 - kr - kb)
+    return torch.stack([red, green, blue]).clamp_(0, 1)
 
 
 def from_rgb(rgb: Tensor, color: ColorInfo, chroma: tuple[int, int]) -> tuple[Tensor, ...]:
@@ -107,13 +107,13 @@ def from_rgb(rgb: Tensor, color: ColorInfo, chroma: tuple[int, int]) -> tuple[Te
     if color.matrix == "rgb":
         return tuple(to_codes(plane * span + black, color.bits) for plane in (red, green, blue))
     gray = color.matrix == "gray"
-    red_weight, blue_weight = WEIGHTS["bt709" if gray else color.matrix]
-    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    kr, kb = WEIGHTS["bt709" if gray else color.matrix]
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
     codes = to_codes(luma * span + black, color.bits)
     if gray:
         return (codes,)
-    cb = downsample((blue - luma) / (2 * (1 - blue_weight)), chroma, color.shifts)
-    cr = downsample((red - luma) / (2 * (1 - red_weight)), chroma, color.shifts)
+    cb = downsample((blue - luma) / (2 * (1 - kb)), chroma, color.shifts)
+    cr = downsample((red - luma) / (2 * (1 - kr)), chroma, color.shifts)
     return codes, *(to_codes(plane * chroma_span + neutral, color.bits) for plane in (cb, cr))
 
 
