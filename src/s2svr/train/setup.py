@@ -12,10 +12,12 @@ from ..recipes import Optim
 def launch(optim: Optim, out: Path, device: str, processes: int) -> Fabric:
     """Start the processes of a run (torchrun's, where it has started them) and make its folder."""
     out.mkdir(parents=True, exist_ok=True)
+    # A flow network that starts to train later has no gradients before.
+    ddp = "ddp_find_unused_parameters_true" if optim.flow_from else "ddp"
     fabric = Fabric(
         accelerator="gpu" if device.startswith("cuda") else device,
         devices=processes,
-        strategy="ddp" if processes > 1 else "auto",
+        strategy=ddp if processes > 1 else "auto",
         precision=optim.precision,
     )
     fabric.launch()
