@@ -99,7 +99,7 @@ def draw_shot(
     speed = between(generator, *look.speed)
     if uniform(generator, 1) < 0.15:  # sub-pixel drift, where it is allowed
         speed = max(look.speed[0], 0.1 * speed)
-    room = max(photo.shape[-2] - size[0], photo.shape[-1] - size[1]) / 2
+    room = min(photo.shape[-2] - size[0], photo.shape[-1] - size[1]) / 2
     # Fast cameras swing wide: a pan that turned back within a few frames would be a vibration.
     travel = max(room, 6 * speed, 16.0)
     path = draw_path(generator, radius=max(size) / 2, travel=travel, roll=0.25, frames=frames)
