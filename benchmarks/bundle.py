@@ -1,0 +1,49 @@
+"""Measure trained weights and put them into the package, as float16 with their card.
+
+    python benchmarks/bundle.py runs/sr/model.safetensors sr-light --clips VAL --data "..."
+
+A restoration model is scored on CLIPS, damaged as its recipe says; a flow network is copied.
+"""
+
+import argparse
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from s2svr.checkpoint import WEIGHTS, load, read_card, save
+from s2svr.data.folder import folder
+from s2svr.degrade import DEGRADATIONS
+from s2svr.evaluate import evaluate, markdown, mean_row
+from s2svr.models import S2SVR
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--clips", type=Path)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--damage", default="bicubic", choices=sorted(DEGRADATIONS))
+    parser.add_argument("--data", default="", help="what it was trained on, in words")
+    parser.add_argument("--notes", default="")
+    parser.add_argument("--into", type=Path, default=WEIGHTS)
+    chosen = parser.parse_args()
+    model, card = load(chosen.weights), read_card(chosen.weights)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    card = replace(card, data=chosen.data or card.data, notes=chosen.notes, commit=commit)
+    target = chosen.into / f"{chosen.name}.safetensors"
+    if isinstance(model, S2SVR):
+        save(target, model, card, half=True)
+        degrade = DEGRADATIONS[chosen.damage]
+        rows = evaluate(load(target), folder(chosen.clips), degrade, frames=chosen.frames)
+        mean = mean_row(rows)
+        clips = f"{len(rows)} validation clips, first {chosen.frames} frames, {chosen.damage}"
+        card = replace(card, psnr=mean.psnr, ssim=mean.ssim, gain_db=mean.gain, clips=clips)
+        print(markdown([*rows, mean]))  # noqa: T201
+    save(target, model, card, half=True)
+
+
+if __name__ == "__main__":
+    main()
