@@ -89,7 +89,7 @@ def evaluate_clip(
             f"got {tuple(lq.shape)} and {tuple(hq.shape)}"
         )
     columns: dict[str, list[float]] = {key: [] for key in ("p", "bp", "y", "by", "s", "bs")}
-    worst = (float("inf"), None)
+    worst: tuple[float, Tensor | None] = (float("inf"), None)
     for x, restored, truth in zip(lq, restore(model, iter(lq)), hq, strict=True):
         base = resize_bicubic(x, scale) if scale > 1 else x
         for prefix, picture in (("", restored), ("b", base)):

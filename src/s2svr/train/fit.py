@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 
+from ..checkpoint import Card
+from ..checkpoint import save as save_weights
 from ..recipes import Optim
 
 Batch = dict[str, Tensor]
@@ -177,6 +180,16 @@ def report(log: SummaryWriter, say: Say, clock: Clock, step: int, values: dict[s
     left = (clock.optim.steps - step) / speed
     terms = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
     say(f"step {step}/{clock.optim.steps}: {terms}, {speed:.2f} steps/s, {left / 60:.0f} min left")
+
+
+def exporter(path: Path, about: Card) -> Callable[[nn.Module, int, dict[str, float]], None]:
+    """Writes the averaged weights with the step and the last scores on their card."""
+
+    def export(averaged: nn.Module, step: int, scores: dict[str, float]) -> None:
+        card = replace(about, step=step, psnr=scores.get("psnr"), gain_db=scores.get("gain"))
+        save_weights(path, averaged, card)
+
+    return export
 
 
 def save(

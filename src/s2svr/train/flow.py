@@ -9,7 +9,6 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset
 
 from ..checkpoint import Card, load
-from ..checkpoint import save as save_model
 from ..data.clips import ClipPairs, Stored, as_float, store
 from ..data.render import render_clip
 from ..degrade import DEGRADATIONS
@@ -17,7 +16,7 @@ from ..losses import distillation, photometric, smoothness, structural
 from ..models import PRESETS, PWCLite, PWCLiteConfig
 from ..ops import occlusion, resize_flow
 from ..recipes import FlowLoss, FlowRecipe
-from .fit import Batch, Say, batches, fit
+from .fit import Batch, Say, batches, exporter, fit
 from .setup import launch, sequences_of
 
 PHOTOS = 4  # still frames that one moving photograph is made from
@@ -182,12 +181,6 @@ def train_flow(
         if not isinstance(wanted, PWCLite):
             raise ValueError(f"expected a flow network as teacher, {teacher} is another model")
         loss = student_loss(wanted.to(fabric.device), recipe.loss)
-    path = out / "model.safetensors"
-
-    def export(averaged: nn.Module, step: int, scores: dict[str, float]) -> None:
-        card = Card(task="flow", recipe=name, data=f"{len(clips)} clips", step=step)
-        save_model(path, averaged, card)
-
     fit(
         net,
         loss,
@@ -195,7 +188,10 @@ def train_flow(
         recipe.optim,
         out,
         fabric=fabric,
-        export=export,
+        export=exporter(
+            out / "model.safetensors",
+            Card(task="flow", recipe=name, data=f"{len(clips)} clips, {recipe.data.degradation}"),
+        ),
         say=say,
     )
-    return path
+    return out / "model.safetensors"

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card, load
-from ..checkpoint import save as save_model
-from ..data.clips import ClipPairs, Stored, as_float, store, write_array
+from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import DEGRADATIONS
 from ..losses import charbonnier
@@ -20,7 +19,7 @@ from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.s2svr import Flows
 from ..recipes import RestorationRecipe
-from .fit import Batch, Say, batches, fit
+from .fit import Batch, Say, batches, exporter, fit
 from .setup import launch, sequences_of
 
 VALIDATION_FRAMES = 8
@@ -128,9 +127,11 @@ def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
 
 
 def validation(
-    clips: list[Stored], names: list[str], out: Path
+    sequences: list[Sequence], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
     """Mean PSNR (RGB, rounded) over the first frames of each clip, and one picture a clip."""
+    clips = store(sequences, DEGRADATIONS[damage], damage, cache)
+    names = [sequence.name for sequence in sequences]
 
     @torch.no_grad()
     def validate(model: nn.Module, log: SummaryWriter, step: int) -> dict[str, float]:
@@ -174,49 +175,31 @@ def train_restoration(
     A run found there goes on; runs that share ``cache`` decode the clips once.
     """
     fabric = launch(recipe.optim, out, device, processes)
-    model = build(recipe, flow, init)
+    model, cache = build(recipe, flow, init), cache or out / "clips"
+    damage = recipe.data.degradation
     clips = sequences_of(recipe.data, data)
-    degrade, cache = DEGRADATIONS[recipe.data.degradation], cache or out / "clips"
-    stored = store(clips, degrade, recipe.data.degradation, cache)
+    stored = store(clips, DEGRADATIONS[damage], damage, cache)
     if model.flow is not None and not recipe.optim.flow_rate and model.config.radius == 1:
         stored = with_flow(stored, model, recipe.data.skip)
     fabric.barrier()
     validate = None
     if val is not None and fabric.is_global_zero:
-        wanted = folder(val)
-        names = [sequence.name for sequence in wanted]
-        validate = validation(store(wanted, degrade, recipe.data.degradation, cache), names, out)
-    path = out / "model.safetensors"
-
-    def export(averaged: nn.Module, step: int, scores: dict[str, float]) -> None:
-        card = Card(
-            task=recipe.task,
-            recipe=name,
-            data=f"{len(clips)} clips, {recipe.data.degradation}",
-            step=step,
-            psnr=scores.get("psnr"),
-            gain_db=scores.get("gain"),
-            clips=f"{len(names)} validation clips, first {VALIDATION_FRAMES} frames" if val else "",
-        )
-        save_model(path, averaged, card)
-
+        validate = validation(folder(val), damage, cache)
+    about = Card(task=recipe.task, recipe=name, data=f"{len(clips)} clips, {damage}")
+    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.down)
     fit(
         model,
         restoration_loss(recipe.loss.eps, recipe.optim.flow_from),
-        batches(
-            ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.down),
-            recipe.data.batch,
-            recipe.optim.workers,
-        ),
+        batches(pairs, recipe.data.batch, recipe.optim.workers),
         recipe.optim,
         out,
         fabric=fabric,
         groups=groups(model, recipe),
         validate=validate,
-        export=export,
+        export=exporter(out / "model.safetensors", about),
         say=say,
     )
-    return path
+    return out / "model.safetensors"
 
 
 def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str | None) -> S2SVR:
