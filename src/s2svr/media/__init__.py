@@ -13,6 +13,7 @@ from .frame import Frame, MediaError, MediaInfo, Reader, Track, Writer
 from .images import SUFFIXES, ImageReader, ImageWriter, write_png
 from .video import VideoReader
 from .writer import VideoWriter
+from .yuv import YuvReader
 
 __all__ = [
     "CODECS",
@@ -39,7 +40,8 @@ def open_reader(
 ) -> Reader:
     """Open a video file, a folder of images or one image, from ``start`` to ``end`` in seconds.
 
-    ``fps`` is the frame rate of images; videos have their own times. Raises MediaError.
+    ``fps`` is the frame rate of images and raw video; other videos have their own times. Raises
+    MediaError.
     """
     path = Path(path)
     if not path.exists():
@@ -47,10 +49,12 @@ def open_reader(
     first, stop = exact(start), exact(end)
     if (first is not None and first < 0) or (stop is not None and stop <= (first or 0)):
         raise MediaError(f"expected 0 <= start < end in seconds, got start {start} and end {end}")
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+    images, raw = path.is_dir() or path.suffix.lower() in SUFFIXES, path.suffix.lower() == ".yuv"
+    if images or raw:
         if fps is not None and fps <= 0:
             raise MediaError(f"expected a frame rate above 0, got {fps}")
-        return ImageReader(path, fps=exact(fps), start=first, end=stop)
+        reader = ImageReader if images else YuvReader
+        return reader(path, fps=exact(fps), start=first, end=stop)
     if fps is not None:
         raise MediaError(f"a frame rate is for images; the video {path} has its own times")
     return VideoReader(path, start=first, end=stop)

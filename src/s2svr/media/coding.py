@@ -9,8 +9,8 @@ from typing import NamedTuple
 import av
 
 from ..color import ColorInfo, guess_matrix
+from .display import Display, svt_params, x265_params
 from .frame import MediaError, MediaInfo
-from .hdr import Light, svt_params, x265_params
 from .planes import planar_name
 
 
@@ -59,12 +59,12 @@ class Coding:
     aspect: Fraction  # of a pixel
     container: str  # FFmpeg's name of the format
     crf: int | None = None
-    light: Light = field(default_factory=Light)
+    display: Display = field(default_factory=Display)
 
 
 def choose(
     info: MediaInfo,
-    light: Light,
+    display: Display,
     suffix: str,
     *,
     width: int,
@@ -96,12 +96,12 @@ def choose(
     depth = picked.components[0].bits
     if depth < min(wanted, info.color.bits):
         warnings.append(f"written with {depth} bits, {codec} has no {wanted}")
-    if light.dynamic:
-        warnings.append(f"{' and '.join(light.dynamic)} metadata are left out")
+    if display.dynamic:
+        warnings.append(f"{' and '.join(display.dynamic)} metadata are left out")
     aspect = info.aspect * Fraction(info.width * height, info.height * width)
     if aspect != 1 and container in ("matroska", "webm") and codec not in ("h264", "hevc"):
         warnings.append(f"the pixel aspect {aspect} cannot be written with {codec} in {suffix}")
-    if light.matrix and container == "mpegts":
+    if display.matrix and container == "mpegts":
         warnings.append("the rotation cannot be written in .ts files")
     return Coding(
         codec=codec,
@@ -116,7 +116,7 @@ def choose(
         aspect=aspect.limit_denominator(10000),
         container=container,
         crf=crf,
-        light=light,
+        display=display.scaled(Fraction(width, info.width), Fraction(height, info.height)),
     ), warnings
 
 
@@ -198,11 +198,11 @@ def configure(context: av.VideoCodecContext, coding: Coding, *, global_header: b
         options["chroma_sample_location"] = coding.color.siting
     if kind.encoder == "libx265":
         # Closed groups of pictures can be cut and joined; its log would break progress bars.
-        params = ["log-level=none:open-gop=0", x265_params(coding.light)]
+        params = ["log-level=none:open-gop=0", x265_params(coding.display)]
         options["x265-params"] = ":".join(filter(None, params))
         if coding.container in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players want
     if kind.encoder == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "1")
-        options["svtav1-params"] = svt_params(coding.light)
+        options["svtav1-params"] = svt_params(coding.display)
     context.options = {name: value for name, value in options.items() if value}

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from torch import Tensor
 
 from ..color import ColorInfo
-from .hdr import Light
+from .display import Display
 
 
 class MediaError(Exception):
@@ -78,7 +78,7 @@ class Reader(Protocol):
     start: Fraction | None  # seconds in the file's time; None: its begin
     end: Fraction | None
     shift: Fraction  # the time that an output begins with: ``start`` of a cut, else 0
-    light: Light  # display matrix and HDR10 side data
+    display: Display  # orientation and HDR10 side data
 
     def __enter__(self) -> Self: ...
     def __exit__(

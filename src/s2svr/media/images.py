@@ -15,8 +15,9 @@ from torch import Tensor
 from ..color import ColorInfo
 from .beside import Beside
 from .container import MAX_PIXELS
+from .display import Display
+from .exif import COMPRESSION, ORIENTATION, tag, upright
 from .frame import Frame, MediaError, MediaInfo, Reader
-from .hdr import Light, light_of
 from .planes import bits_of, from_picture, subsampling, to_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
@@ -44,8 +45,8 @@ def natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
-def read_picture(path: Path) -> av.VideoFrame:
-    """Decode one image file, whatever its suffix says."""
+def decode_image(path: Path) -> tuple[av.VideoFrame, int]:
+    """Decode an image file, whatever its suffix says; with its EXIF orientation."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -53,60 +54,36 @@ def read_picture(path: Path) -> av.VideoFrame:
     names = [n for pattern, n in SIGNATURES.items() if re.match(pattern, data, re.DOTALL)]
     if not names:
         raise MediaError(f"expected a PNG, JPEG, TIFF, BMP or WebP image, {path} is none")
-    codec = av.CodecContext.create(names[0], "r")
+    codec = av.VideoCodecContext.create(names[0], "r")
     codec.options = {"max_pixels": str(MAX_PIXELS)}
     try:
-        pictures = codec.decode(av.Packet(without_profile(data))) + codec.decode(None)
+        pictures = codec.decode(av.Packet(data)) + codec.decode(None)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"the image {path} is broken or too large") from error
     if not pictures:
         raise MediaError(f"the image {path} holds no picture")
-    return pictures[0]
-
-
-def without_profile(data: bytes) -> bytes:
-    """A PNG's bytes less its colour profile; other data as it is.
-
-    The decoder hands the profile over with a name, and PyAV frees such a name twice: reading the
-    picture's side data would end the process.
-    """
-    if not data.startswith(PNG):
-        return data
-    kept, at = [PNG], len(PNG)
-    while at < len(data):
-        size = 12 + int.from_bytes(data[at : at + 4], "big")  # length, type, body, check sum
-        if data[at + 4 : at + 8] != b"iCCP":
-            kept.append(data[at : at + size])
-        at += size
-    return b"".join(kept)
+    if names[0] == "tiff" and tag(data, COMPRESSION) in (6, 7):
+        raise MediaError(f"the image {path} is a TIFF with JPEG inside, which is not supported")
+    return pictures[0], tag(data, ORIENTATION) or 1
 
 
 def read_image(path: Path) -> Frame:
-    """One image as a frame; its EXIF rotation is applied."""
-    picture = read_picture(path)
+    """One image as a frame, upright."""
+    return as_frame(*decode_image(path))
+
+
+def as_frame(picture: av.VideoFrame, turn: int) -> Frame:
+    """A decoded image as a frame, upright."""
     planes = from_picture(picture)
-    matrix = "gray" if len(planes) == 1 else "rgb" if is_rgb(picture) else "bt601"
-    full = picture.color_range != 1 and picture.format.name != "yuv420p"  # WebP's is limited
-    color = ColorInfo(matrix, full, bits_of(picture.format), siting="center", matrix_code=None)
-    matrix_of = light_of(picture).matrix
-    return Frame(
-        tuple(upright(p, matrix_of) for p in planes), color, None, corrupt=picture.is_corrupt
+    rgb = picture.format.is_rgb or picture.format.has_palette
+    color = ColorInfo(
+        "gray" if len(planes) == 1 else "rgb" if rgb else "bt601",
+        full_range=picture.color_range != 1,
+        bits=bits_of(picture.format),
+        siting="center",
     )
-
-
-def is_rgb(picture: av.VideoFrame) -> bool:
-    return picture.format.is_rgb or picture.format.has_palette
-
-
-def upright(plane: Tensor, matrix: tuple[int, ...] | None) -> Tensor:
-    """Apply a display matrix of quarter turns and mirrorings to a plane (H, W)."""
-    if matrix is None:
-        return plane
-    a, b, _, c, d = matrix[:5]
-    if abs(b) > abs(a):  # output x runs along input y
-        plane, a, d = plane.transpose(0, 1), c, b
-    flips = [dim for dim, sign in ((0, d), (1, a)) if sign < 0]
-    return plane.flip(flips) if flips else plane
+    planes = tuple(upright(plane, turn) for plane in planes)
+    return Frame(planes, color, None, corrupt=picture.is_corrupt)
 
 
 class ImageReader:
@@ -135,9 +112,9 @@ class ImageReader:
             raise MediaError(
                 f"the folder {path} holds no images between {start or 0} s and {end} s"
             )
-        self.start, self.end, self.shift, self.light = start, end, Fraction(0), Light()
-        frame = read_image(self.files[0])
-        picture = read_picture(self.files[0])
+        self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
+        picture, turn = decode_image(self.files[0])
+        frame = as_frame(picture, turn)
         height, width = frame.planes[0].shape
         if any(part.is_alpha for part in picture.format.components):
             self.warnings.append("the alpha channel is left out")

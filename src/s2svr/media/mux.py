@@ -36,8 +36,8 @@ def mux(
         stream = output.add_stream(CODECS[coding.codec].encoder)
         configure(stream.codec_context, coding, global_header=False)
         stream.time_base = coding.time_base
-        if coding.light.matrix:
-            stream.set_display_matrix(coding.light.matrix)
+        if coding.display.matrix:
+            stream.set_display_matrix(coding.display.matrix)
         metadata = {"comment": comment}
         if companions is not None:
             companions.attach(output)

@@ -11,8 +11,8 @@ import av
 
 from ..color import ColorInfo, guess_matrix
 from .container import chroma_siting, is_cut_off, open_container, tracks, video_stream
+from .display import Display, display_of
 from .frame import Frame, MediaError, MediaInfo
-from .hdr import Light, light_of
 from .planes import bits_of, from_picture, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
@@ -48,7 +48,7 @@ class VideoReader:
             cut = "" if start is None and end is None else f" between {start or 0} s and {end} s"
             raise MediaError(f"{path} has no picture that can be decoded{cut}")
         self.info = self.describe(first[1])
-        self.light: Light = light_of(first[1])
+        self.display: Display = display_of(first[1])
         self.frames = self.read(first)
 
     def open(self) -> None:

@@ -33,7 +33,7 @@ class VideoWriter:
     ) -> None:
         self.path, self.reader, self.comment = path, reader, comment or ""
         self.coding, self.warnings = choose(
-            reader.info, reader.light, path.suffix, width=width, height=height,
+            reader.info, reader.display, path.suffix, width=width, height=height,
             bits=bits, codec=codec, crf=crf,
         )  # fmt: skip
         self.color, self.chroma = self.coding.color, self.coding.chroma

@@ -1,0 +1,84 @@
+"""What a video says about its display, which PyAV does not copy: orientation and HDR10."""
+
+import struct
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import av
+from av.sidedata.sidedata import Type
+
+DYNAMIC = {
+    Type.DYNAMIC_HDR_PLUS: "HDR10+",
+    Type.DOVI_METADATA: "Dolby Vision",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
+}
+TURNS = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1), -90: (0, 1, -1, 0)}
+
+
+@dataclass(frozen=True)
+class Display:
+    """Side data of a video stream; None where it has none."""
+
+    matrix: tuple[int, ...] | None = None  # 3 x 3, as FFmpeg stores it: 16.16, last column 2.30
+    mastering: tuple[Fraction, ...] | None = None  # x, y of red, green, blue, white; cd/m2 from, to
+    light: tuple[int, int] | None = None  # brightest pixel and brightest mean of a frame, cd/m2
+    dynamic: tuple[str, ...] = ()  # names of what changes by frame and cannot be written again
+
+    def scaled(self, across: Fraction, down: Fraction) -> "Display":
+        """For a picture whose width and height are that many times larger."""
+        if self.matrix is None:
+            return self
+        a, b, u, c, d, v, x, y, w = self.matrix
+        if abs(b) > abs(a):
+            across, down = down, across
+        return replace(self, matrix=(a, b, u, c, d, v, round(x * across), round(y * down), w))
+
+
+def display_of(picture: av.VideoFrame) -> Display:
+    """Read the side data of a decoded picture."""
+    try:
+        data = {item.type: bytes(item) for item in picture.side_data.values()}
+    except ValueError:  # PyAV gives none of it where there is a kind that is newer than itself
+        turn = TURNS.get(picture.rotation)
+        one = 1 << 16
+        matrix = turn and (turn[0] * one, turn[1] * one, 0, turn[2] * one, turn[3] * one, 0, 0, 0)
+        return Display(matrix=(*matrix, 1 << 30) if matrix else None)
+    matrix = data.get(Type.DISPLAYMATRIX)
+    mastering = data.get(Type.MASTERING_DISPLAY_METADATA)
+    light = data.get(Type.CONTENT_LIGHT_LEVEL)
+    numbers = struct.unpack_from("=22i", mastering) if mastering else ()
+    known = len(numbers) == 22 and all(numbers[1:20:2]) and numbers[20] and numbers[21]
+    return Display(
+        matrix=struct.unpack_from("=9i", matrix) if matrix else None,
+        mastering=tuple(Fraction(*numbers[i : i + 2]) for i in range(0, 20, 2)) if known else None,
+        light=struct.unpack_from("=2I", light) if light else None,
+        dynamic=tuple(sorted({DYNAMIC[kind] for kind in data if kind in DYNAMIC})),
+    )
+
+
+def x265_params(display: Display) -> str:
+    """HDR10 side data as options of x265, in units of 0.00002 and 0.0001 cd/m2."""
+    parts = []
+    if display.mastering:
+        rx, ry, gx, gy, bx, by, wx, wy = (round(v * 50000) for v in display.mastering[:8])
+        low, high = (round(v * 10000) for v in display.mastering[8:])
+        parts.append(
+            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if display.light:
+        parts.append(f"max-cll={display.light[0]},{display.light[1]}")
+    return ":".join(parts)
+
+
+def svt_params(display: Display) -> str:
+    """HDR10 side data as options of SVT-AV1."""
+    parts = []
+    if display.mastering:
+        rx, ry, gx, gy, bx, by, wx, wy, low, high = (f"{float(v):.5f}" for v in display.mastering)
+        parts.append(
+            f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if display.light:
+        parts.append(f"content-light={display.light[0]},{display.light[1]}")
+    return ":".join(parts)
