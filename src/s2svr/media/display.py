@@ -3,6 +3,7 @@
 import struct
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.sidedata.sidedata import Type
@@ -38,7 +39,8 @@ class Display:
 def display_of(picture: av.VideoFrame) -> Display:
     """Read the side data of a decoded picture."""
     try:
-        data = {item.type: bytes(item) for item in picture.side_data.values()}
+        items: Any = picture.side_data  # a mapping that iterates over its values
+        data = {item.type: bytes(item) for item in items}
     except ValueError:  # PyAV gives none of it where there is a kind that is newer than itself
         turn = TURNS.get(picture.rotation)
         one = 1 << 16
