@@ -15,7 +15,7 @@ from s2svr.checkpoint import (
     Card,
     CheckpointError,
     bundled,
-    count_parameters,
+    describe,
     load,
     read_card,
     read_header,
@@ -54,7 +54,11 @@ def test_round_trip_is_exact(tiny: S2SVR, saved: Path) -> None:
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, tiny.state_dict()[name]), name
     assert read_card(saved) == CARD
-    assert count_parameters(saved) == sum(p.numel() for p in tiny.parameters())
+    known = describe(saved)
+    assert known["name"] == "tiny"
+    assert known["parameters"] == sum(p.numel() for p in tiny.parameters())
+    assert known["bytes"] == saved.stat().st_size
+    assert known["gain_db"] == CARD.gain_db
 
 
 def test_half_is_stored_rounded_and_loaded_as_float32(tiny: S2SVR, tmp_path: Path) -> None:

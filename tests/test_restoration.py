@@ -149,6 +149,7 @@ class Leaky(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(0.5))
         self.most = most
+        self.error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory")
         self.calls: list[tuple[int, ...]] = []
 
     def forward(
@@ -156,7 +157,7 @@ class Leaky(nn.Module):
     ) -> tuple[Tensor, Memory]:
         self.calls.append(tuple(x.shape))
         if x.numel() > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         h, w = x.shape[-2:]
         total = state.sums[0] if state else torch.zeros_like(x[:, 0])
         coarse = state.sums[1] if state else x.new_zeros(1, 1, -(-h // 4), -(-w // 4))
@@ -179,7 +180,7 @@ def test_out_of_memory_is_answered_by_smaller_windows_exactly() -> None:
     small = Leaky(most=3 * 64 * 4)
     got = list(restore(small, frames, window=8, cuts=at(0, 9), say=said.append))
     assert torch.equal(torch.stack(got), torch.stack(wanted))
-    assert said == [f"out of GPU memory, going on with windows of {n} frames" for n in (4, 2)]
+    assert said == [f"out of memory, going on with windows of {n} frames" for n in (4, 2)]
     assert max(shape[1] for shape in small.calls[3:]) <= 3
 
 
@@ -197,16 +198,26 @@ def test_out_of_memory_in_mid_shot_is_answered_by_tiles_exactly() -> None:
     got = torch.stack(list(restore(model, fill(frames), window=2, cuts=at(0, 7), say=said.append)))
     assert torch.allclose(got, wanted, atol=1e-6)
     assert said == [
-        "out of GPU memory, going on with windows of 1 frames",
-        "out of GPU memory, going on with 2 tiles",
-        "out of GPU memory, going on with 4 tiles",
-        "out of GPU memory, going on with 8 tiles",
+        "out of memory, going on with windows of 1 frames",
+        "out of memory, going on with 2 tiles",
+        "out of memory, going on with 4 tiles",
+        "out of memory, going on with 8 tiles",
     ]
 
 
 def test_out_of_memory_for_good_is_one_sentence() -> None:
-    with pytest.raises(MemoryError, match="single frames in tiles of .* restore on the CPU"):
+    with pytest.raises(MemoryError, match="single frames in tiles of .* on another device"):
         list(restore(Leaky(most=10), clip(2, 200, 300), say=lambda line: None))
+
+
+def test_the_cpus_allocator_counts_too_and_other_errors_do_not() -> None:
+    model, said = Leaky(most=3 * 64 * 2), []
+    model.error = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+    assert len(list(restore(model, clip(3, 8, 8), window=2, say=said.append))) == 3
+    assert len(said) == 1
+    model.error = RuntimeError("expected scalar type Half")
+    with pytest.raises(RuntimeError, match="scalar type"):
+        list(restore(model, clip(3, 8, 8), window=2))
 
 
 def test_without_a_listener_the_fallback_is_a_warning() -> None:

@@ -31,13 +31,44 @@ class Speed:
     precision: str
     threads: int
 
+    def row(self) -> dict[str, str]:
+        """The columns of a table."""
+        return {
+            "what": self.what,
+            "in": "{}x{}".format(*self.size_in),
+            "out": "{}x{}".format(*self.size_out),
+            "frames": str(self.frames),
+            "frames/s": f"{self.frames_per_second:.2f}",
+            "time": ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items()),
+            "memory MiB": f"{self.peak_memory / 2**20:.0f}",
+            "device": self.device,
+            "precision": self.precision,
+            "threads": str(self.threads),
+        }
+
+
+def benchmark(
+    model: nn.Module,
+    sizes: list[tuple[int, int]],
+    clips: list[Path],
+    *,
+    frames: int = 16,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    threads: int | None = None,
+) -> list[Speed]:
+    """Time the model alone on made-up frames of each (width, height), and each clip as a file."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    alone = [benchmark_model(model, s, frames=frames, device=device, dtype=dtype) for s in sizes]
+    return alone + [benchmark_video(model, c, device=device, dtype=dtype) for c in clips]
+
 
 def benchmark_model(
     model: nn.Module,
     size: tuple[int, int],
     *,
     frames: int = 16,
-    window: int = 16,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Speed:
@@ -53,7 +84,7 @@ def benchmark_model(
     ready = list(clip(frames, size, device))
     with flow_seconds(model, device) as flow:
         began = clock(device)
-        for _ in restore(model, ready, window=window, device=device, dtype=dtype, cuts=None):
+        for _ in restore(model, ready, device=device, dtype=dtype, cuts=None):
             pass
         seconds = clock(device) - began
     scale = int(model.scale)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -109,10 +110,14 @@ def read_card(name_or_path: str | Path) -> Card:
     return parse_card(read_header(path), path)
 
 
-def count_parameters(name_or_path: str | Path) -> int:
-    """How many numbers the weights hold, from the file's header."""
-    with opened(find(name_or_path)) as file:
-        return sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+def describe(name_or_path: str | Path) -> dict[str, Any]:
+    """The card with the weights' name, how many numbers they hold, and the file's bytes."""
+    path = find(name_or_path)
+    card = parse_card(read_header(path), path)
+    with opened(path) as file:
+        count = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    size = {"parameters": count, "bytes": path.stat().st_size}
+    return {"name": path.stem, "task": card.task, **size, **asdict(card)}
 
 
 def bundled() -> dict[str, Path]:

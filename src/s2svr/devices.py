@@ -1,5 +1,8 @@
 """Where and how precisely networks run."""
 
+import platform
+from importlib.metadata import version
+
 import torch
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -26,3 +29,21 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and name != "fp32":
         raise ValueError(f"the precision {name} is slower than fp32 on a CPU; use fp32 or a GPU")
     return PRECISIONS[name]
+
+
+def describe(device: str = "auto", precision: str = "auto") -> dict[str, str]:
+    """What a restoration with these settings would run on."""
+    place = choose_device(device)
+    facts = {
+        "s2svr": version("s2svr"),
+        "python": platform.python_version(),
+        "backend": f"PyTorch {torch.__version__}",
+        "video": f"PyAV {version('av')}",
+        "device": str(place),
+        "precision": str(choose_precision(precision, place)).removeprefix("torch."),
+        "threads": str(torch.get_num_threads()),
+    }
+    for index in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(index)
+        facts[f"cuda:{index}"] = f"{gpu.name}, {gpu.total_memory / 2**30:.1f} GiB"
+    return facts

@@ -41,8 +41,8 @@ def restore(
     memory is carried; whatever the window, the result is the same, on a CPU bit by bit. Memory
     starts afresh where ``cuts`` says that a shot begins (None: it is all one shot). ``tile`` is
     the longest side, in pixels, of the parts that frames are restored in; ``dtype`` other than
-    float32 is for GPUs. When a GPU's memory runs out, smaller windows and then tiles are used, and
-    ``say`` is told; MemoryError when that does not suffice.
+    float32 is for GPUs. When memory runs out, smaller windows and then tiles are used, and ``say``
+    is told; MemoryError when that does not suffice.
     """
     if not hasattr(model, "scale") or not hasattr(model, "lookahead"):
         raise ValueError(f"expected a restoration model, got a {type(model).__name__}")

@@ -42,8 +42,8 @@ def windows(frames: Iterable[tuple[Tensor, bool]], size: int, lookahead: int) ->
 class Runner:
     """Restores windows in order and carries the model's memory from one to the next.
 
-    A window for which the GPU's memory does not suffice is tried again in smaller windows, then in
-    tiles, from the same memory of the frames before; what sufficed is kept for all that follow.
+    A window that is too much for the device is tried again in smaller windows, then in tiles, from
+    the same memory of the frames before; what sufficed is kept for all that follow.
     """
 
     def __init__(
@@ -104,7 +104,9 @@ class Runner:
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=reduced):
                 x = torch.stack(frames)[None].to(self.device)
                 y = blend(parts(x), Box(0, 0, *x.shape[-2:]), self.scale)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
             return None
         self.memories = memories
         return y
@@ -115,17 +117,22 @@ class Runner:
             torch.cuda.empty_cache()
         if self.window > 1:
             self.window //= 2
-            self.say(f"out of GPU memory, going on with windows of {self.window} frames")
+            self.say(f"out of memory, going on with windows of {self.window} frames")
             return
         largest = max(max(box.height, box.width) for box in self.boxes)
         if largest <= SMALLEST:
             raise MemoryError(
-                f"out of GPU memory with single frames in tiles of {largest} pixels; "
-                "free some of it or restore on the CPU"
+                f"out of memory with single frames in tiles of {largest} pixels; "
+                "free some of it, or restore on another device"
             )
         old, self.boxes, self.memories = zip(self.boxes, self.memories, strict=True), [], []
         for box, memory in old:
             for part in split(box) if max(box.height, box.width) > SMALLEST else (box,):
                 self.boxes.append(part)
                 self.memories.append(cut_memory(memory, box, part))
-        self.say(f"out of GPU memory, going on with {len(self.boxes)} tiles")
+        self.say(f"out of memory, going on with {len(self.boxes)} tiles")
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a GPU's or the CPU's allocator has refused."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,186 @@
+"""The command line: each command parses, calls one public function, and prints.
+
+torch is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .cli_options import (
+    Device,
+    Json,
+    Precision,
+    Task,
+    Threads,
+    Weights,
+    dimensions,
+    rate,
+    seconds,
+)
+from .cli_train import data, evaluate, evaluate_flow, train
+from .console import Commands, print_json, print_table, progress, say, summary_lines
+
+if TYPE_CHECKING:
+    from torch import nn
+
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.add_typer(train, name="train")
+app.add_typer(data, name="data")
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("s2svr"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """Make videos better: super-resolution, deblurring, removal of compression artefacts."""
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
+    task: Task = None,
+    weights: Weights = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: Threads = None,
+    codec: Annotated[str | None, typer.Option(help="Encoder of the output.")] = None,
+    crf: Annotated[int | None, typer.Option(help="Its quality: lower is better.")] = None,
+    bits: Annotated[int | None, typer.Option(help="8 or 10, not as the input.")] = None,
+    scale: Annotated[int | None, typer.Option(help="Output 2 or 3 times the input, not 4.")] = None,
+    size: Annotated[
+        tuple | None, typer.Option(parser=dimensions, metavar="WxH", help="Instead of --scale.")
+    ] = None,
+    fps: Annotated[
+        Fraction | None, typer.Option(parser=rate, metavar="N", help="Rate of an image folder.")
+    ] = None,
+    start: Annotated[
+        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
+    ] = None,
+    end: Annotated[
+        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
+    ] = None,
+    window: Annotated[int, typer.Option(min=1, help="Most frames at once.")] = 16,
+    tile: Annotated[
+        int | None, typer.Option(help="Longest side restored at once, in pixels.")
+    ] = None,
+    scene_cuts: Annotated[bool, typer.Option(help="Start afresh at scene cuts.")] = True,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Restore a video file or a folder of images."""
+    from .devices import choose_device, choose_precision
+    from .restoration import restore_video
+
+    place = choose_device(device)
+    model = network(weights, task)
+    with progress() as (move, tell):
+        summary = restore_video(
+            model, source, target, window=window, tile=tile, device=place,
+            dtype=choose_precision(precision, place), threads=threads, codec=codec, crf=crf,
+            bits=bits, scale=scale, size=size, fps=fps, start=start, end=end,
+            scene_cuts=scene_cuts, overwrite=overwrite, progress=move,
+            say=lambda line: tell(f"warning: {line}"),
+        )  # fmt: skip
+    if as_json:
+        print_json(summary)
+    else:
+        typer.echo("\n".join(summary_lines(summary)))
+    if summary.damage or summary.corrupt:
+        raise typer.Exit(1)
+
+
+def network(weights: str | None, task: str | None) -> "nn.Module":
+    """The weights asked for, or else those of the task."""
+    from .checkpoint import load
+
+    return load(weights or task or "sr", task=task)
+
+
+@app.command()
+def models(
+    weights: Annotated[list[Path] | None, typer.Argument(help="Weights files besides.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the bundled weights, and those given, with what is known of them."""
+    from .checkpoint import bundled, describe
+
+    names: list[str | Path] = [*bundled(), *(weights or [])]
+    rows = [describe(name) for name in names]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(rows)
+    else:
+        say("no weights are bundled")
+
+
+@app.command()
+def info(device: Device = "auto", precision: Precision = "auto", as_json: Json = False) -> None:
+    """Say what restoring would run on."""
+    from .devices import describe
+
+    facts = describe(device, precision)
+    if as_json:
+        print_json(facts)
+    else:
+        print_table([{"": name, " ": value} for name, value in facts.items()])
+
+
+@app.command()
+def benchmark(
+    task: Task = None,
+    weights: Weights = None,
+    sizes: Annotated[
+        list[tuple] | None,
+        typer.Option("--size", parser=dimensions, metavar="WxH", help="Of made-up frames; often."),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Of each size.")] = 16,
+    clips: Annotated[
+        list[Path] | None, typer.Option("--clip", help="Video to time from file to file.")
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Measure frames a second of the model alone, by size, and from file to file."""
+    from .benchmark import benchmark as measure
+    from .devices import choose_device, choose_precision
+
+    place = choose_device(device)
+    results = measure(
+        network(weights, task), sizes or [(320, 180)], clips or [], frames=frames, device=place,
+        dtype=choose_precision(precision, place), threads=threads,
+    )  # fmt: skip
+    if as_json:
+        print_json(results)
+    else:
+        print_table([result.row() for result in results])
+
+
+app.command()(evaluate)
+app.command()(evaluate_flow)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="s2svr")

@@ -1,0 +1,185 @@
+"""Commands for those who train: trainings, evaluations, data sets."""
+
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .cli_options import Device, Json, Task, Weights, dimensions, rate
+from .console import print_json, print_table, say
+
+train = typer.Typer(no_args_is_help=True, help="Train networks.")
+data = typer.Typer(no_args_is_help=True, help="Look through data sets, and render clips.")
+
+
+class Stage(StrEnum):
+    """Steps of Algorithm 1."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+Recipe = Annotated[Path, typer.Argument(help="A file as those in recipes/.")]
+Clips = Annotated[Path, typer.Option("--data", help="Folder of the training clips.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run; one found there goes on.")]
+Init = Annotated[str | None, typer.Option(help="Weights to start from.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="Change an entry.")
+]
+Processes = Annotated[int, typer.Option(min=1, help="Devices, one process each.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder of decoded clips, shared by runs.")]
+
+
+@train.command()
+def flow(
+    recipe: Recipe,
+    clips: Clips,
+    out: Out,
+    stage: Annotated[Stage, typer.Option(help="Step of the training.")],
+    teacher: Annotated[str | None, typer.Option(help="The teacher's weights.")] = None,
+    init: Init = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    processes: Processes = 1,
+    cache: Cache = None,
+) -> None:
+    """Train a flow network without labels: a teacher, then a student that imitates it."""
+    if (stage is Stage.STUDENT) != (teacher is not None):
+        raise ValueError("expected --teacher with --stage student, and with no other")
+    from .recipes import FlowRecipe
+    from .train.flow import train_flow
+
+    path = train_flow(
+        recipe_of(recipe, overrides, FlowRecipe), data=clips, out=out, teacher=teacher, init=init,
+        device=device, processes=processes, cache=cache, name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
+@train.command()
+def restoration(
+    recipe: Recipe,
+    clips: Clips,
+    out: Out,
+    val: Annotated[Path | None, typer.Option(help="Folder of clips to validate on.")] = None,
+    flow: Annotated[str | None, typer.Option(help="The flow student's weights.")] = None,
+    init: Init = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    processes: Processes = 1,
+    cache: Cache = None,
+) -> None:
+    """Train the whole network."""
+    from .recipes import RestorationRecipe
+    from .train.restoration import train_restoration
+
+    path = train_restoration(
+        recipe_of(recipe, overrides, RestorationRecipe), data=clips, out=out, val=val, flow=flow,
+        init=init, device=device, processes=processes, cache=cache, name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
+def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
+    """The recipe in a file, which has to be of this kind."""
+    from .recipes import load_recipe
+
+    recipe = load_recipe(path, overrides)
+    if not isinstance(recipe, kind):
+        raise ValueError(f"expected a recipe for this training, {path} is of kind {recipe.kind}")
+    return recipe
+
+
+def evaluate(
+    clips: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
+    task: Task = None,
+    weights: Weights = None,
+    dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
+    split: Annotated[str, typer.Option(help="Part of the data set.")] = "",
+    degradation: Annotated[
+        str, typer.Option(help="Made on clips without low quality.")
+    ] = "bicubic",
+    frames: Annotated[int | None, typer.Option(min=1, help="Of each clip, the first.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for each clip's worst.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
+    from .checkpoint import load
+    from .data import DATASETS
+    from .degrade import DEGRADATIONS
+    from .devices import choose_device
+    from .evaluate import evaluate as measure
+    from .evaluate import mean_row, write_table
+
+    sequences = chosen(DATASETS, dataset, "--dataset")(clips, split)
+    damage = chosen(DEGRADATIONS, degradation, "--degradation")
+    model = load(weights or task or "sr", task=task, device=choose_device(device))
+    rows = measure(model, sequences, damage, frames=frames, pictures=pictures, say=say)
+    rows.append(mean_row(rows))
+    if table:
+        write_table(table, rows)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+def evaluate_flow(
+    root: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")],
+    weights: Annotated[str, typer.Option(help="Flow network: name or file.")],
+    reduced: Annotated[int, typer.Option(min=1, help="Reduce the frames for a student.")] = 1,
+    table: Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare flow with its truth: end-point and photometric error."""
+    from .checkpoint import load
+    from .evaluate import evaluate_flow as measure
+    from .evaluate import write_table
+
+    rows = measure(load(weights, task="flow"), root, reduced=reduced)
+    if table:
+        write_table(table, rows)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+
+
+@data.command()
+def check(
+    name: Annotated[str, typer.Argument(help="Data set.")],
+    root: Annotated[Path, typer.Argument(help="Its folder.")],
+) -> None:
+    """Say what is missing of a data set."""
+    from .data import check as look
+
+    faults = look(name, root)
+    typer.echo("\n".join(faults) or f"{root} is a whole {name}")
+    if faults:
+        raise typer.Exit(1)
+
+
+@data.command()
+def render(
+    out: Annotated[Path, typer.Argument(help="New folder.")],
+    photos: Annotated[Path, typer.Option(help="Folder of photographs or videos.")],
+    seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
+    size: Annotated[tuple, typer.Option(parser=dimensions, metavar="WxH")] = (320, 180),
+    frames: Annotated[int, typer.Option(min=1)] = 40,
+    fps: Annotated[Fraction, typer.Option(parser=rate, metavar="N")] = Fraction(25),
+) -> None:
+    """Render a clip of moving photographs with its exact flow and occlusions."""
+    from .data.record import render_video
+
+    render_video(out, seed=seed, photos=photos, size=size[::-1], frames=frames, rate=fps)
+
+
+def chosen(table: dict[str, Any], name: str, what: str) -> Any:
+    """An entry of a table of functions, by what was typed."""
+    if name not in table:
+        raise ValueError(f"expected {what} as one of {', '.join(table)}, got {name!r}")
+    return table[name]

@@ -1,0 +1,147 @@
+"""What the command line shows, and how it ends."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from .job import Progress, Summary
+
+LINE_EVERY = 10.0  # seconds between lines of progress where there is no terminal
+STAGES = {"decode": "decoding", "restore": "restoring", "encode": "encoding"}
+
+
+class Commands(TyperGroup):
+    """Ends every command: an error with one sentence and exit code 2, Ctrl-C with 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("stopped")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # ``s2svr ... | head``
+            raise
+        except (ValueError, OSError, MemoryError, media_error()) as error:
+            if ctx.params.get("debug"):
+                raise
+            say(f"error: {sentence(error)}")
+            raise typer.Exit(2) from None
+
+
+def media_error() -> type[Exception]:
+    """MediaError; before its module is loaded, which takes seconds, nothing can raise it."""
+    module = sys.modules.get("s2svr.media")
+    return module.MediaError if module else ValueError
+
+
+def sentence(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def say(line: str) -> None:
+    """One line to the standard error; the standard output is for results."""
+    typer.echo(line, err=True)
+
+
+@contextmanager
+def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
+    """Functions that show how far a restoration is, and a line beside that.
+
+    A bar on a terminal, else a line every LINE_EVERY seconds.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    began = last = time.monotonic()
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def line(done: int, total: int | None) -> None:
+            nonlocal last
+            if time.monotonic() - last >= LINE_EVERY:
+                last = time.monotonic()
+                say(f"{done}/{total or '?'} frames, {pace(done, total, last - began)}")
+
+        yield line, say
+        return
+    columns = BarColumn(), MofNCompleteColumn(), TextColumn("frames, {task.fields[pace]}")
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, pace="starting")
+
+        def move(done: int, total: int | None) -> None:
+            text = pace(done, total, time.monotonic() - began)
+            bar.update(task, completed=done, total=total, pace=text)
+
+        yield move, lambda text: bar.console.print(text, markup=False, highlight=False)
+
+
+def pace(done: int, total: int | None, seconds: float) -> str:
+    """Frames a second, and the time left where the end is known."""
+    speed = done / max(seconds, 1e-9)
+    if total is None:
+        return f"{speed:.2f} frames/s"
+    return f"{speed:.2f} frames/s, {clock(max(0, total - done) / speed)} left"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, as far as there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def summary_lines(summary: "Summary") -> list[str]:
+    """What a restoration did, for people."""
+    (width, height), (wide, high) = summary.size_in, summary.size_out
+    shares = (f"{STAGES[name]} {share:.0%}" for name, share in summary.shares.items())
+    lines = [
+        f"{summary.target}: {summary.frames} frames, {width}x{height} -> {wide}x{high}, "
+        f"{summary.seconds:.1f} s, {summary.frames_per_second:.2f} frames/s, "
+        f"peak memory {summary.peak_memory / 2**20:.0f} MiB",
+        f"time: {', '.join(shares)}; shots: {summary.shots}",
+    ]
+    if summary.corrupt:
+        lines.append(f"damage: {summary.corrupt} frames were decoded with errors")
+    return lines + [f"damage: {line}" for line in summary.damage]
+
+
+def print_json(value: Any) -> None:
+    """A dataclass, or a list of such or of dicts, as JSON to the standard output."""
+    typer.echo(json.dumps(plain(value), indent=1, default=str))
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as dicts, with their properties."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return value
+    names = [name for name, kind in vars(type(value)).items() if isinstance(kind, property)]
+    return asdict(value) | {name: getattr(value, name) for name in names}
+
+
+def print_table(rows: list[Any]) -> None:
+    """Dataclasses of one type, or dicts of equal keys, as columns, to the standard output."""
+    table = [plain(row) for row in rows]
+    cells = [list(table[0]), *([cell(value) for value in row.values()] for row in table)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    for line in cells:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def cell(value: Any) -> str:
+    """A value as people read it."""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
