@@ -1,5 +1,6 @@
 """Frames -> a video file with the sound and tags of its source."""
 
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,6 +69,8 @@ class VideoWriter:
             if kind is None:
                 self.finish()
         finally:
+            with suppress(OSError):  # of a full disk, which has been said already
+                self.encoder.spool.close()
             self.discard()
 
     def finish(self) -> None:
