@@ -146,10 +146,10 @@ def downsample(plane: Tensor, chroma: tuple[int, int], shifts: tuple[float, floa
             taps, first = HALVE[shift]
             last = plane.shape[dim] - 1
             places = torch.arange(0, last + 1, 2, device=plane.device) + first
-            plane = sum(
-                tap * plane.index_select(dim, (places + k).clamp(0, last))
-                for k, tap in enumerate(taps)
-            )
+            half = torch.zeros_like(plane.index_select(dim, places.clamp(0, last)))
+            for k, tap in enumerate(taps):
+                half.add_(plane.index_select(dim, (places + k).clamp(0, last)), alpha=tap)
+            plane = half
         elif factor != 1:
             raise ValueError(f"expected chroma subsampled by 1 or 2, got {chroma}")
     return plane

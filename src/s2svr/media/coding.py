@@ -179,7 +179,7 @@ def output_color(color: ColorInfo, planar: str, bits: int, width: int, height: i
     return replace(color, matrix=matrix, full_range=False, siting="left", matrix_code=None)
 
 
-def configure(context: av.VideoCodecContext, coding: Coding, *, global_header: bool) -> None:
+def configure(context: av.VideoCodecContext, coding: Coding) -> None:
     """Give an encoder that is not open yet all its settings."""
     kind = CODECS[coding.codec]
     flags = av.codec.context.Flags
@@ -189,7 +189,9 @@ def configure(context: av.VideoCodecContext, coding: Coding, *, global_header: b
     context.color_range = 2 if coding.color.full_range else 1
     context.colorspace = coding.color.code
     context.color_primaries, context.color_trc = coding.color.primaries, coding.color.transfer
-    context.flags |= flags.frame_duration | (flags.global_header if global_header else 0)
+    context.flags |= flags.frame_duration
+    if av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value:
+        context.flags |= flags.global_header
     options = dict(kind.options)
     if kind.quality:
         name, quality = kind.quality

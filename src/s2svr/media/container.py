@@ -85,7 +85,7 @@ def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
         av.logging.set_level(av.logging.INFO)
         av.logging.set_libav_level(av.logging.VERBOSE)
         try:
-            text = container.dumps_format()
+            text = container.dumps_format()  # type: ignore[attr-defined]
         finally:
             av.logging.set_libav_level(av.logging.INFO)
             av.logging.set_level(None)

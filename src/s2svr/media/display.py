@@ -42,10 +42,10 @@ def display_of(picture: av.VideoFrame) -> Display:
         items: Any = picture.side_data  # a mapping that iterates over its values
         data = {item.type: bytes(item) for item in items}
     except ValueError:  # PyAV gives none of it where there is a kind that is newer than itself
-        turn = TURNS.get(picture.rotation)
-        one = 1 << 16
-        matrix = turn and (turn[0] * one, turn[1] * one, 0, turn[2] * one, turn[3] * one, 0, 0, 0)
-        return Display(matrix=(*matrix, 1 << 30) if matrix else None)
+        if picture.rotation not in TURNS:
+            return Display()
+        a, b, c, d = (value << 16 for value in TURNS[picture.rotation])
+        return Display(matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
     matrix = data.get(Type.DISPLAYMATRIX)
     mastering = data.get(Type.MASTERING_DISPLAY_METADATA)
     light = data.get(Type.CONTENT_LIGHT_LEVEL)

@@ -12,15 +12,15 @@ from .spool import Spool
 
 
 class Encoder:
-    """Encodes frames and keeps their packets in a spool until they are joined with the sound."""
+    """Encodes frames and keeps their packets in a spool until they are joined with the sound.
+
+    ``shift`` is the time in seconds that becomes 0.
+    """
 
     def __init__(self, path: Path, coding: Coding, *, shift: Fraction = Fraction(0)) -> None:
         self.coding, self.shift = coding, shift
-        self.context = av.CodecContext.create(CODECS[coding.codec].encoder, "w")
-        wants = (
-            av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value
-        )
-        configure(self.context, coding, global_header=bool(wants))
+        self.context = av.VideoCodecContext.create(CODECS[coding.codec].encoder, "w")
+        configure(self.context, coding)
         self.context.open()
         self.spool = Spool(path, coding.time_base)
         self.count = 0
@@ -30,21 +30,19 @@ class Encoder:
     def write(self, frame: Frame) -> None:
         """Encode a frame whose planes are as ``coding`` says."""
         c = self.coding
-        sizes = [tuple(plane.shape) for plane in frame.planes]
-        if sizes[0] != (c.height, c.width) or frame.color.bits != c.color.bits:
+        size, bits = tuple(frame.planes[0].shape), frame.color.bits
+        if size != (c.height, c.width) or bits != c.color.bits:
             raise ValueError(
-                f"expected planes of {c.height}x{c.width} at {c.color.bits} bits, "
-                f"got {sizes} at {frame.color.bits} bits"
+                f"expected a frame of {c.height}x{c.width} pixels with {c.color.bits} bits, "
+                f"got {size[0]}x{size[1]} with {bits}"
             )
         picture = to_picture(frame.planes, c.planar)
         if c.form != c.planar:
             picture = picture.reformat(format=c.form)
         picture.pts, picture.time_base = self.stamp(frame), c.time_base
-        length = frame.duration or 1 / c.rate
-        picture.duration = max(1, round(length / c.time_base))
+        picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))
         for packet in self.context.encode(picture):
             self.spool.append(packet)
-        self.count += 1
 
     def stamp(self, frame: Frame) -> int:
         """The frame's time in units of the time base; always after the one before."""
@@ -54,11 +52,11 @@ class Encoder:
             stamp = self.last + 1
             self.moved += 1
         self.last = stamp
+        self.count += 1
         return stamp
 
     def close(self) -> None:
         """Encode what is still held back."""
-        if self.count:
-            for packet in self.context.encode(None):
-                self.spool.append(packet)
+        for packet in self.context.encode(None):
+            self.spool.append(packet)
         self.spool.close()

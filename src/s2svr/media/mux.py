@@ -34,23 +34,21 @@ def mux(
         options["movie_timescale"] = str(movie_timescale(coding, companions))
     with av.open(str(path), "w", format=coding.container, options=options) as output:
         stream = output.add_stream(CODECS[coding.codec].encoder)
-        configure(stream.codec_context, coding, global_header=False)
+        assert isinstance(stream, av.VideoStream)
+        configure(stream.codec_context, coding)
         stream.time_base = coding.time_base
-        if coding.display.matrix:
-            stream.set_display_matrix(coding.display.matrix)
-        metadata = {"comment": comment}
+        stream.set_display_matrix(coding.display.matrix)
+        output.metadata["comment"] = comment
         if companions is not None:
             companions.attach(output)
             stream.metadata.update(kept(companions.video.metadata))
             stream.disposition = companions.video.disposition
             source = companions.input.metadata
-            metadata = {k: v for k, v in source.items() if k not in WRITTEN}
-            metadata["comment"] = "; ".join(filter(None, (source.get("comment"), comment)))
-        output.metadata.update({key: value for key, value in metadata.items() if value})
+            output.metadata.update({k: v for k, v in source.items() if k not in WRITTEN})
+            output.metadata["comment"] = "; ".join(filter(None, (source.get("comment"), comment)))
         output.start_encoding()
-        for _, packet in heapq.merge(
-            timed(video, stream), companions.packets() if companions else (), key=itemgetter(0)
-        ):
+        others = companions.packets() if companions is not None else iter(())
+        for _, packet in heapq.merge(timed(video, stream), others, key=itemgetter(0)):
             output.mux_one(packet)
 
 
@@ -60,12 +58,12 @@ def timed(
     """Video packets with their decoding times in seconds."""
     for packet in packets:
         packet.stream = stream
-        yield packet.dts * packet.time_base, packet
+        yield (packet.dts or 0) * packet.time_base, packet
 
 
 def movie_timescale(coding: Coding, companions: Companions | None) -> int:
     """Units per second that hold every track's start exactly, or the video's alone."""
-    sources = [r.source for r in companions.routes.values()] if companions else []
-    bases = [coding.time_base, *(s.time_base for s in sources if s.time_base)]
+    streams = [route.source for route in companions.routes] if companions else []
+    bases = [coding.time_base, *(s.time_base for s in streams if s.time_base)]
     common = math.lcm(*(base.denominator for base in bases))
     return common if common < 2**31 else coding.time_base.denominator

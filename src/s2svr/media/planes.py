@@ -8,10 +8,16 @@ from torch import Tensor
 
 from .frame import MediaError
 
+# Formats whose planes are taken as they are; Y, Cb, Cr or G, B, R come before alpha.
 PLANAR = re.compile(r"(yuv|yuvj|yuva|gbr|gbra)\d*p(9|10|12|14|16)?(le)?|gray(9|1[0246])?(le)?")
 CHROMA = {
-    (1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410",
-}  # fmt: skip
+    (1, 1): "444",
+    (2, 1): "422",
+    (2, 2): "420",
+    (1, 2): "440",
+    (4, 1): "411",
+    (4, 4): "410",
+}
 
 
 def from_picture(picture: av.VideoFrame) -> tuple[Tensor, ...]:
@@ -25,36 +31,7 @@ def from_picture(picture: av.VideoFrame) -> tuple[Tensor, ...]:
     planes = [torch.from_dlpack(plane) for plane in picture.planes]
     if picture.format.name.startswith("gbr"):
         planes = [planes[2], planes[0], planes[1]]
-    return tuple(planes[:3]) if len(planes) >= 3 else tuple(planes[:1])
-
-
-def bits_of(form: av.VideoFormat) -> int:
-    """Bits of a code in the planes of a picture; palettes and 5-bit colours become 8."""
-    bits = max([8, *(part.bits for part in form.components if not part.is_alpha)])
-    return bits if bits in (8, 9, 10, 12, 14) else 16
-
-
-def subsampling(form: av.VideoFormat) -> tuple[int, int]:
-    """Horizontal and vertical subsampling of chroma."""
-    parts = [part for part in form.components if not part.is_alpha]
-    if form.is_rgb or len(parts) < 3:
-        return 1, 1
-    # From a large size, since that of a tiny picture is rounded up.
-    chroma = av.VideoFormat(form.name, 64, 64).components[1]
-    return 64 // chroma.width, 64 // chroma.height
-
-
-def planar_name(form: av.VideoFormat) -> str:
-    """The planar format that holds every code of ``form``."""
-    bits = bits_of(form)
-    depth = "" if bits == 8 else f"{bits}le"
-    if form.name.startswith(("xyz", "bayer")):
-        raise MediaError(f"pictures in the format {form.name} are not supported")
-    if form.is_rgb or form.has_palette:
-        return f"gbrp{depth}"
-    if len([part for part in form.components if not part.is_alpha]) < 3:
-        return f"gray{depth}"
-    return f"yuv{CHROMA[subsampling(form)]}p{depth}"
+    return tuple(planes[: 1 if is_gray(picture.format) else 3])
 
 
 def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
@@ -65,3 +42,41 @@ def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
     for target, index in zip(picture.planes, order, strict=True):
         torch.from_dlpack(target).copy_(planes[index])
     return picture
+
+
+def planar_name(form: av.VideoFormat) -> str:
+    """The planar format that holds every code of ``form``."""
+    if form.name.startswith(("xyz", "bayer")):
+        raise MediaError(f"pictures in the format {form.name} are not supported")
+    bits = bits_of(form)
+    kind = (
+        "gbrp" if is_rgb(form) else "gray" if is_gray(form) else f"yuv{CHROMA[subsampling(form)]}p"
+    )
+    return kind if bits == 8 else f"{kind}{bits}le"
+
+
+def bits_of(form: av.VideoFormat) -> int:
+    """Bits of a code in the planes of a picture; palettes and 5-bit colours become 8."""
+    bits = max([8, *(part.bits for part in form.components if not part.is_alpha)])
+    return bits if bits in (8, 9, 10, 12, 14) else 16
+
+
+def subsampling(form: av.VideoFormat) -> tuple[int, int]:
+    """Horizontal and vertical subsampling of chroma."""
+    if is_rgb(form) or is_gray(form):
+        return 1, 1
+    # Of a large picture, since the sizes of a tiny one are rounded up.
+    chroma = av.VideoFormat(form.name, 64, 64).components[1]
+    return 64 // chroma.width, 64 // chroma.height
+
+
+def has_alpha(form: av.VideoFormat) -> bool:
+    return any(part.is_alpha for part in form.components)
+
+
+def is_rgb(form: av.VideoFormat) -> bool:
+    return form.is_rgb or form.has_palette
+
+
+def is_gray(form: av.VideoFormat) -> bool:
+    return not is_rgb(form) and len(form.components) - has_alpha(form) < 3

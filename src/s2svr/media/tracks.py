@@ -1,24 +1,34 @@
-"""Everything in a file beside the video: sound, subtitles, cover art, attachments."""
+"""Everything in a file beside the video: sound, subtitles, cover art, attachments, chapters."""
 
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import OutputContainer
 from av.stream import Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
 
 from .container import codec_name, is_cover, open_container, video_stream
 from .frame import Reader
 from .sound import Transcoder
 
+# What sound and text are converted to where a container cannot hold them as they are.
+SOUND = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
 TEXT = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 READABLE = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
-SOUND = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
-# Of a stream's metadata: what describes the file it was in, and is written anew.
-STALE = re.compile(r"(BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$)")
+# MPEG-TS takes everything, but only these can be read again.
+BROADCAST = {
+    *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
+    *("libopus", "truehd", "dvbsub", "dvb_teletext", "libzvbi_teletextdec"),
+}
+# Of a stream's metadata: what describes its old file.
+STALE = re.compile(r"BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
+PAUSE = b"\0\0"  # an empty text of mp4, which its writers put between texts themselves
+LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
 ASS_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
@@ -35,11 +45,10 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass
 class Route:
-    """Where the packets of one source stream go."""
+    """Where the packets of one source stream go; ``codec`` is empty where they are copied."""
 
     source: Stream
-    action: str  # copy, text, sound or cover
-    codec: str = ""  # of the output where it is converted
+    codec: str = ""
     target: Stream | None = None
     transcoder: Transcoder | None = None
     last: int | None = None  # decoding time of the last packet
@@ -49,126 +58,138 @@ class Companions:
     """The streams that go from a source file into an output beside the video."""
 
     def __init__(self, reader: Reader, container: str) -> None:
-        self.format, self.warnings = container, []  # type: str, list[str]
+        self.format = container
+        self.warnings: list[str] = []
         self.input = open_container(reader.path)
         self.video = video_stream(self.input, reader.path)
         self.start, self.end, self.shift = reader.start, reader.end, reader.shift
-        self.routes: dict[int, Route] = {}
-        for stream in self.input.streams:
-            if stream.index != self.video.index:
-                route = self.plan(stream)
-                if route is not None:
-                    self.routes[stream.index] = route
+        self.routes = [
+            route
+            for stream in self.input.streams
+            if stream.index != self.video.index and (route := self.plan(stream)) is not None
+        ]
 
     def plan(self, stream: Stream) -> Route | None:
         """Copy a stream where the container can hold it, else convert it or leave it out."""
         name, kind = codec_name(stream), stream.type
-        what = f"{kind} track {stream.index} ({', '.join(filter(None, (name, stream.language)))})"
-        if kind == "video" and is_cover(stream):
-            if self.format == "matroska" or holds(self.format, stream):
-                return Route(stream, "cover")
-        elif kind == "data" and (name in ("bin_data", "") or "timecode" in stream.metadata):
-            return None  # chapter titles and time codes, written anew from the metadata
-        elif kind == "attachment":
-            if self.format == "matroska":
-                return Route(stream, "copy")
-        elif kind != "video" and holds(self.format, stream):
-            return Route(stream, "copy")
-        elif kind == "subtitle" and name in READABLE and self.format in TEXT:
-            self.warnings.append(f"{what} is converted to {TEXT[self.format]}")
-            return Route(stream, "text", TEXT[self.format])
-        elif kind == "audio" and stream.codec_context is not None:
-            self.warnings.append(f"{what} is converted to {SOUND[self.format]}")
-            return Route(stream, "sound", SOUND[self.format])
-        self.warnings.append(f"{what} is left out: {self.format} cannot hold it")
-        return None
+        if kind == "data" and (name in ("", "bin_data") or "timecode" in stream.metadata):
+            return None  # titles of chapters and time codes, made anew from the metadata
+        if self.fits(stream):
+            return Route(stream)
+        codec = None
+        if kind == "audio" and stream.codec_context is not None:
+            codec = SOUND[self.format]
+        elif kind == "subtitle" and name in READABLE:
+            codec = TEXT.get(self.format)
+        words = ", ".join(filter(None, (name, stream.language)))
+        what = f"{kind} track {stream.index} ({words})"
+        if codec is None:
+            self.warnings.append(f"{what} is left out: {self.format} cannot hold it")
+            return None
+        self.warnings.append(f"{what} is converted to {codec}: {self.format} cannot hold it")
+        return Route(stream, codec)
+
+    def fits(self, stream: Stream) -> bool:
+        """Whether the output can hold a copy of a stream."""
+        if stream.type == "attachment" or is_cover(stream):
+            return self.format == "matroska" or (is_cover(stream) and holds(self.format, stream))
+        if self.format == "mpegts":
+            return codec_name(stream) in BROADCAST
+        return stream.type != "video" and holds(self.format, stream)
 
     def attach(self, output: OutputContainer) -> None:
         """Make the output's streams and chapters."""
-        for route in self.routes.values():
+        for route in self.routes:
             source = route.source
-            if route.action == "copy" or (route.action == "cover" and self.format != "matroska"):
-                route.target = output.add_stream_from_template(source, opaque=True)
-            elif route.action == "text":
-                route.target = output.add_stream(route.codec)
-                route.target.codec_context.subtitle_header = ASS_HEADER
-                route.target.time_base = Fraction(1, 1000)
-            elif route.action == "sound":
+            if isinstance(source, av.AudioStream) and route.codec:
                 route.transcoder = Transcoder(source, output, route.codec)
                 route.target = route.transcoder.target
+            elif route.codec:
+                route.target = output.add_stream(route.codec)
+                context = route.target.codec_context
+                assert isinstance(context, SubtitleCodecContext)
+                context.subtitle_header = ASS_HEADER
+                route.target.time_base = Fraction(1, 1000)
+            elif is_cover(source) and self.format == "matroska":
+                attach_cover(output, source, next(self.input.demux(source)))
+                self.input.seek(0)
+                continue
             else:
-                add_cover(output, source, self.input)
-            if route.target is not None:
-                route.target.metadata.update(kept(source.metadata))
-                route.target.disposition = source.disposition
+                route.target = output.add_stream_from_template(source, opaque=True)
+            route.target.metadata.update(kept(source.metadata))
+            route.target.disposition = source.disposition
         output.set_chapters(self.chapters())
 
-    def chapters(self) -> list[dict]:
+    def chapters(self) -> list[Any]:
         """The source's chapters, cut and shifted with the video."""
         found = []
         for chapter in self.input.chapters():
-            base = chapter["time_base"]
+            base = chapter["time_base"] or Fraction(1, 1000)
             start, end = chapter["start"] * base, chapter["end"] * base
-            if (self.end is None or start < self.end) and (self.start is None or end > self.start):
-                start, end = max(start, self.start or start), min(end, self.end or end)
-                times = {"start": round((start - self.shift) / base)}
-                times["end"] = round((end - self.shift) / base)
-                found.append({**chapter, **times})
+            start = start if self.start is None else max(start, self.start)
+            end = end if self.end is None else min(end, self.end)
+            if start < end:
+                chapter["start"] = round((start - self.shift) / base)
+                chapter["end"] = round((end - self.shift) / base)
+                found.append(chapter)
         return found
 
     def packets(self) -> Iterator[tuple[Fraction, av.Packet]]:
-        """Packets for the output with their times, cut to start and end."""
-        if not any(route.target is not None for route in self.routes.values()):
+        """Packets for the output with their times in seconds, cut to start and end."""
+        routes = {route.source.index: route for route in self.routes if route.target is not None}
+        if not routes:
             return
         if self.start is not None:
-            # Some time before the cut, for subtitles that are shown already.
-            self.input.seek(max(0, int((self.start - 30) * 1_000_000)))
-        for packet in self.input.demux():
-            route = self.routes.get(packet.stream_index)
-            if route is None or route.target is None:
-                continue
-            if packet.size == 0:
-                made = route.transcoder.flush() if route.transcoder else []
-            else:
-                made = self.convert(route, packet)
-            for item in made:
-                stamp = item.dts if item.dts is not None else item.pts
-                yield (stamp or 0) * item.time_base, item
+            self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
+        for packet in self.input.demux(*(route.source for route in routes.values())):
+            if packet.size:
+                for made in self.convert(routes[packet.stream_index], packet):
+                    yield (made.dts or 0) * made.time_base, made
+                late = (packet.dts or 0) * packet.time_base - LEAD
+                if self.end is not None and late > self.end:
+                    break
+        for route in routes.values():
+            for made in route.transcoder.encode(None) if route.transcoder else []:
+                yield (made.dts or 0) * made.time_base, made
 
     def convert(self, route: Route, packet: av.Packet) -> list[av.Packet]:
-        """One source packet -> packets for the output."""
-        base = packet.time_base
-        if codec_name(route.source) == "mov_text" and packet.size <= 2:
-            return []  # a pause, which mp4 writers fill in themselves
-        if packet.pts is None:
-            packet.pts = packet.dts if packet.dts is not None else route.last
-        if packet.pts is None:
+        """A source packet -> packets for the output."""
+        if codec_name(route.source) == "mov_text" and bytes(packet) == PAUSE:
             return []
-        time = packet.pts * base
-        late = self.end is not None and time >= self.end
-        early = self.start is not None and time < self.start
-        if route.source.type == "subtitle":
-            stop = time + (packet.duration or 0) * base
-            if early and self.start is not None and stop > self.start:
-                early, time = False, self.start
-            stop = min(stop, self.end or stop)
-            packet.pts = packet.dts = round(time / base)
-            packet.duration = max(0, round((stop - time) / base))
-        if (early or late) and route.action != "cover":
+        if not is_cover(route.source) and not self.place(route, packet):
             return []
-        shift = round(self.shift / base) if route.action != "cover" else 0
-        packet.pts -= shift
-        packet.dts = packet.pts if packet.dts is None else packet.dts - shift
         if route.transcoder is not None:
             return route.transcoder.convert(packet)
-        if route.last is not None and packet.dts <= route.last and route.source.type != "subtitle":
-            packet.dts = route.last + 1
-            packet.pts = max(packet.pts, packet.dts)
-        route.last = packet.dts
-        if route.action == "text":
-            return text_packet(packet, route)
+        if route.codec:
+            return as_text(packet, route)
         packet.stream = route.target
         return [packet]
+
+    def place(self, route: Route, packet: av.Packet) -> bool:
+        """Move a packet to its time in the output; False where it lies outside the cut."""
+        base, text = packet.time_base, route.source.type == "subtitle"
+        if packet.pts is None:
+            packet.pts = packet.dts if packet.dts is not None else (route.last or -1) + 1
+        lead = packet.pts - (packet.pts if packet.dts is None else packet.dts)
+        time = packet.pts * base
+        stop = time + (packet.duration or 0) * base if text else time
+        if self.end is not None and time >= self.end:
+            return False
+        if self.start is not None and time < self.start:
+            if stop <= self.start:
+                return False
+            time = self.start  # a subtitle that is shown at the cut already
+        if text:
+            stop = stop if self.end is None else min(stop, self.end)
+            packet.duration = round((stop - time) / base)
+        packet.pts = round((time - self.shift) / base)
+        packet.dts = packet.pts - lead
+        if not text:
+            if route.last is not None and packet.dts <= route.last:
+                packet.dts = route.last + 1
+                packet.pts = max(packet.pts, packet.dts)
+            route.last = packet.dts
+        return True
 
     def close(self) -> None:
         """Close the source."""
@@ -186,37 +207,28 @@ def holds(container: str, stream: Stream) -> bool:
         with av.open(io.BytesIO(), "w", format=container) as probe:
             probe.add_stream_from_template(stream, opaque=True)
             probe.start_encoding()
-    except (av.error.FFmpegError, ValueError, OSError):
+    except (av.error.FFmpegError, OSError, ValueError):
         return False
     return True
 
 
-def text_packet(packet: av.Packet, route: Route) -> list[av.Packet]:
+def as_text(packet: av.Packet, route: Route) -> list[av.Packet]:
     """A text subtitle in any code -> one in the route's, without styles."""
     lines = []
-    for rect in packet.decode():
-        event = getattr(rect, "ass", b"").decode("utf-8", "replace")
-        text = event.split(",", 8)[-1]
+    for part in packet.decode():
+        text = getattr(part, "ass", b"").decode("utf-8", "replace").split(",", 8)[-1]
         lines.append(re.sub(r"\{[^}]*\}", "", text).replace("\\N", "\n").replace("\\h", " "))
-    text = "\n".join(filter(None, lines)).strip().encode()
-    if not text:
+    data = "\n".join(lines).strip().encode()
+    if not data:
         return []
-    made = av.Packet(len(text).to_bytes(2, "big") + text if route.codec == "mov_text" else text)
+    made = av.Packet(len(data).to_bytes(2, "big") + data if route.codec == "mov_text" else data)
     made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
-    made.time_base, made.stream = packet.time_base, route.target
-    made.is_keyframe = True
+    made.time_base, made.is_keyframe = packet.time_base, True
+    made.stream = route.target
     return [made]
 
 
-def add_cover(
-    output: OutputContainer, source: Stream, container: av.container.InputContainer
-) -> None:
-    """Attach a cover picture to a Matroska file."""
-    for packet in container.demux(source):
-        if packet.size:
-            name = codec_name(source)
-            kind = {"mjpeg": "jpg"}.get(name, name)
-            mime = {"jpg": "image/jpeg"}.get(kind, f"image/{kind}")
-            output.add_attachment(f"cover.{kind}", mime, bytes(packet))
-            break
-    container.seek(0)
+def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:
+    """Put a cover picture into a Matroska file, which holds it as an attachment."""
+    kind = codec_name(source).replace("mjpeg", "jpeg")
+    output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))

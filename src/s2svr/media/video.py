@@ -11,11 +11,12 @@ import av
 
 from ..color import ColorInfo, guess_matrix
 from .container import chroma_siting, is_cut_off, open_container, tracks, video_stream
-from .display import Display, display_of
+from .display import display_of
 from .frame import Frame, MediaError, MediaInfo
-from .planes import bits_of, from_picture, subsampling
+from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+LIMITED_GRAY = {"h264", "hevc"}  # codes whose untagged grey has the limited range
 
 
 class VideoReader:
@@ -31,24 +32,22 @@ class VideoReader:
         self.path = path
         self.damage: list[str] = []
         self.warnings: list[str] = []
-        self.lost: list[Fraction | None] = []  # times of what could not be decoded
+        self.lost: list[Fraction | None] = []  # times of packets that could not be decoded
         self.open()
-        base = self.stream.time_base
-        origin = (self.stream.start_time or 0) * base
-        self.origin = origin
-        self.start = None if start is None else origin + start
-        self.end = None if end is None else origin + end
-        self.shift = self.start or Fraction(0)
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+        self.origin = (self.stream.start_time or 0) * self.base
+        self.start = None if start is None else self.origin + start
+        self.end = None if end is None else self.origin + end
+        self.shift = self.start or Fraction(0)
         self.siting = chroma_siting(self.container, self.stream)
         self.pictures = self.wanted()
         first = next(self.pictures, None)
         if first is None:
             self.container.close()
-            cut = "" if start is None and end is None else f" between {start or 0} s and {end} s"
+            cut = "" if start is None and end is None else " in the time asked for"
             raise MediaError(f"{path} has no picture that can be decoded{cut}")
         self.info = self.describe(first[1])
-        self.display: Display = display_of(first[1])
+        self.display = display_of(first[1])
         self.frames = self.read(first)
 
     def open(self) -> None:
@@ -56,27 +55,27 @@ class VideoReader:
         self.container = open_container(self.path)
         self.stream = video_stream(self.container, self.path)
         self.stream.thread_type = "AUTO"
+        self.base = self.stream.time_base or Fraction(1, 90000)  # seconds
 
     def describe(self, picture: av.VideoFrame) -> MediaInfo:
         """What the headers and the first picture say."""
         container, stream = self.container, self.stream
         length = None
-        if stream.duration:
-            length = stream.duration * stream.time_base
-        elif container.duration:
-            length = Fraction(container.duration, 1_000_000)
-        if length is not None:
-            stop = self.origin + length if self.end is None else min(self.end, self.origin + length)
+        if stream.duration or container.duration:
+            length = (stream.duration or 0) * self.base
+            length = length or Fraction(container.duration or 0, 1_000_000)
+            stop = self.origin + length
+            stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
-        if any(part.is_alpha for part in picture.format.components):
-            self.warnings.append("the alpha channel is left out")
+        if has_alpha(picture.format):
+            self.warn("the alpha channel is left out")
         if picture.interlaced_frame:
-            self.warnings.append("the video is interlaced; its fields are restored as one picture")
+            self.warn("the video is interlaced; both fields are restored as one picture")
         return MediaInfo(
             width=picture.width,
             height=picture.height,
             rate=self.rate,
-            time_base=stream.time_base,
+            time_base=self.base,
             color=self.color(picture),
             chroma=subsampling(picture.format),
             rotation=picture.rotation,
@@ -90,25 +89,24 @@ class VideoReader:
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
         """What a picture's tags say its codes mean; the usual guesses where they are silent."""
-        form, code = picture.format, int(picture.colorspace)
-        full = picture.color_range == 2 or form.name.startswith("yuvj")
-        siting = self.siting or "left"
-        if form.is_rgb or form.has_palette:
-            matrix, full = "rgb", picture.color_range != 1
-        elif len([part for part in form.components if not part.is_alpha]) < 3:
+        form, code, tagged = picture.format, int(picture.colorspace), int(picture.color_range)
+        full = tagged == 2 or form.name.startswith("yuvj")
+        if is_rgb(form):
+            matrix, full = "rgb", tagged != 1
+        elif is_gray(form):
             matrix = "gray"
-            full = full or (picture.color_range == 0 and self.stream.codec.name not in VIDEO_GRAY)
+            full = full or (tagged == 0 and self.stream.codec_context.name not in LIMITED_GRAY)
         else:
             matrix = MATRICES.get(code) or guess_matrix(picture.width, picture.height)
             if code not in MATRICES and code != 2:
-                self.warn(f"the colour matrix {code} is read as {matrix}")
+                self.warn(f"the colour matrix {code} is not known and read as {matrix}")
         return ColorInfo(
             matrix=matrix,
             full_range=full,
             bits=bits_of(form),
             primaries=int(picture.color_primaries),
             transfer=int(picture.color_trc),
-            siting=siting,
+            siting=self.siting or "left",
             matrix_code=code if code in MATRICES else None,
         )
 
@@ -119,53 +117,49 @@ class VideoReader:
 
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every picture that decodes from here on; the times of what does not are noted."""
-        packets = self.container.demux(self.stream)  # its last packet is empty and flushes
-        packet: av.Packet | None = None
+        packets = self.container.demux(self.stream)  # the last one is empty, and flushes
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
-                self.damage.append(f"reading stopped: {error}")
+                self.damage.append(f"reading stopped: {error.strerror}")
                 yield from self.stream.decode(None)
                 return
+            if packet is None:
+                return
             try:
-                yield from packet.decode()
+                yield from self.stream.decode(packet)
             except (av.error.FFmpegError, OSError):
-                stamp = None if packet.pts is None else packet.pts * self.stream.time_base
-                self.lost.append(stamp)
+                self.lost.append(None if packet.pts is None else packet.pts * self.base)
 
     def from_keyframe(self) -> Iterator[av.VideoFrame]:
         """Pictures from one at or before ``start`` on."""
         if self.start is None:
             return self.decode()
-        for margin in (0, 2, 10, 60):
+        for margin in (0, 2, 10, 60):  # seconds
             place = self.start - margin
             if place <= self.origin:
                 break
             try:
-                self.container.seek(int(place / self.stream.time_base), stream=self.stream)
+                self.container.seek(int(place / self.base), stream=self.stream)
             except (av.error.FFmpegError, OSError):
                 break
             pictures = self.decode()
             first = next(pictures, None)
-            stamp = None if first is None else first.pts
-            if stamp is not None and stamp * self.stream.time_base <= self.start:
+            if first is None or first.pts is None:
+                break
+            if first.pts * self.base <= self.start:
                 return chain([first], pictures)
-            self.lost.clear()
+        self.lost.clear()
         self.container.close()
         self.open()
         return self.decode()
 
     def wanted(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-        """Pictures between ``start`` and ``end`` with their times, which grow."""
-        time: Fraction | None = None
+        """Pictures between ``start`` and ``end``, with their times."""
+        time = self.origin - 1 / self.rate
         for picture in self.from_keyframe():
-            if picture.pts is not None:
-                time = picture.pts * self.stream.time_base
-            else:
-                time = self.origin if time is None else time + 1 / self.rate
+            time = time + 1 / self.rate if picture.pts is None else picture.pts * self.base
             if self.end is not None and time >= self.end:
                 return
             if self.start is None or time >= self.start:
@@ -174,7 +168,7 @@ class VideoReader:
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """The frames, the first of which was decoded already."""
         size = (self.info.width, self.info.height)
-        time = duration = Fraction(0)
+        reached = first[0]
         for time, picture in chain([first], self.pictures):
             if (picture.width, picture.height) != size:
                 self.damage.append(
@@ -182,19 +176,18 @@ class VideoReader:
                     f"{picture.height} at {float(time):.3f} s; what follows is left out"
                 )
                 return
-            duration = (picture.duration or 0) * self.stream.time_base or 1 / self.rate
+            duration = (picture.duration or 0) * self.base or 1 / self.rate
+            reached = time + duration
             yield Frame(
                 from_picture(picture), self.color(picture), time, duration, picture.is_corrupt
             )
-        self.note_damage(time + duration)
+        self.note_damage(reached)
 
     def note_damage(self, reached: Fraction) -> None:
         """Say what is missing; ``reached`` is where the last frame ends, in seconds."""
         if self.lost:
-            times = [time for time in self.lost if time is not None]
-            where = (
-                f" between {float(min(times)):.3f} s and {float(max(times)):.3f} s" if times else ""
-            )
+            times = [float(time) for time in self.lost if time is not None]
+            where = f" between {min(times):.3f} s and {max(times):.3f} s" if times else ""
             self.damage.append(f"{len(self.lost)} pictures could not be decoded{where}")
         if (self.end is None or reached < self.end) and is_cut_off(self.path):
             stop = Fraction(
@@ -220,6 +213,3 @@ class VideoReader:
     ) -> None:
         self.frames = iter(())
         self.container.close()
-
-
-VIDEO_GRAY = {"h264", "hevc"}  # codes whose untagged grey has the limited range
