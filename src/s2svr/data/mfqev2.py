@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from ..media.yuv import frame_bytes
 from .clips import Sequence
 from .tree import absent, chosen, refuse
 
@@ -66,8 +67,7 @@ def yuv_fault(path: Path) -> str | None:
     if not path.is_file():
         return absent(path)
     width, height, frames = (int(number) for number in match.groups()[1:])
-    frame = width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
-    size = path.stat().st_size
+    frame, size = frame_bytes(width, height), path.stat().st_size
     if size != frames * frame:
         return (
             f"expected {frames * frame} bytes ({frames} frames of {width}x{height}) in {path}, "
