@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .job import peak_memory
 from .restoration import restore, restore_video
+from .windows import scale_of
 
 WARM_UP = 2  # frames restored before the clock starts
 
@@ -87,7 +88,7 @@ def benchmark_model(
         for _ in restore(model, ready, device=device, dtype=dtype, cuts=None):
             pass
         seconds = clock(device) - began
-    scale = int(model.scale)  # type: ignore[arg-type]
+    scale = scale_of(model)
     share = sum(flow) / seconds
     return Speed(
         what="model",

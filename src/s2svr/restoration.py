@@ -16,7 +16,7 @@ from .job import Job, Progress, Summary
 from .media import MediaInfo, open_reader, open_writer
 from .scenes import find_cuts
 from .tiles import SMALLEST
-from .windows import Runner, Say, windows
+from .windows import Runner, Say, scale_of, windows
 
 Cuts = Callable[[Iterable[Tensor]], Iterator[tuple[Tensor, bool]]]
 
@@ -44,8 +44,6 @@ def restore(
     float32 is for GPUs. When memory runs out, smaller windows and then tiles are used, and ``say``
     is told; MemoryError when that does not suffice.
     """
-    if not hasattr(model, "scale") or not hasattr(model, "lookahead"):
-        raise ValueError(f"expected a restoration model, got a {type(model).__name__}")
     if window < 1:
         raise ValueError(f"expected a window of at least 1 frame, got {window}")
     if tile is not None and tile < SMALLEST:
@@ -133,7 +131,7 @@ def output_size(
     model: nn.Module, info: MediaInfo, scale: int | None, size: tuple[int, int] | None
 ) -> tuple[int, int]:
     """Width and height, as coded, that the result is written in."""
-    most = int(model.scale)  # type: ignore[arg-type]
+    most = scale_of(model)
     width, height = info.width * most, info.height * most
     if size is not None:
         if scale is not None:
@@ -153,5 +151,5 @@ def output_size(
 
 def fitting_window(window: int, model: nn.Module, info: MediaInfo) -> int:
     """The window, or as many frames as OUTPUT_MEMORY holds when restored."""
-    frame = 12 * info.width * info.height * int(model.scale) ** 2  # type: ignore[arg-type]
+    frame = 12 * info.width * info.height * scale_of(model) ** 2
     return max(1, min(window, OUTPUT_MEMORY // frame))

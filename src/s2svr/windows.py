@@ -39,6 +39,14 @@ def windows(frames: Iterable[tuple[Tensor, bool]], size: int, lookahead: int) ->
         yield Window(held, 0, first)
 
 
+def scale_of(model: nn.Module) -> int:
+    """How many times larger a restoration model makes a frame; ValueError for other networks."""
+    scale = getattr(model, "scale", None)
+    if not isinstance(scale, int):
+        raise ValueError(f"expected a restoration model, got a {type(model).__name__}")
+    return scale
+
+
 class Runner:
     """Restores windows in order and carries the model's memory from one to the next.
 
@@ -58,7 +66,7 @@ class Runner:
     ) -> None:
         self.model = model.eval().to(device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.scale, self.lookahead = int(model.scale), int(model.lookahead)  # type: ignore[arg-type]
+        self.scale, self.lookahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
         self.window, self.tile = window, tile
         self.device, self.dtype, self.say = device, dtype, say
         self.boxes: list[Box] = []

@@ -1,0 +1,424 @@
+"""The command line: what it makes, what it says, and how it ends."""
+
+import errno
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+import torch
+import typer
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from media_clips import make_video, video_times
+from s2svr.checkpoint import Card, save
+from s2svr.cli import app
+from s2svr.cli_options import dimensions, rate, seconds
+from s2svr.console import clock, pace, sentence
+from s2svr.media import open_reader
+from s2svr.media.encode import Encoder
+from s2svr.models import PRESETS, S2SVR, PWCLite
+from s2svr.windows import Runner
+
+Run = Callable[..., object]
+RECIPES = Path(__file__).parent.parent / "recipes"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny super-resolution network, tagged as such."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    torch.manual_seed(0)
+    config = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
+    save(path, S2SVR(config), Card("sr", gain_db=0.25, clips="two clips"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames of 64x48 with sound."""
+    return make_video(tmp_path_factory.mktemp("movie") / "in.mp4", sound=["aac"])
+
+
+def run(*words: object) -> object:
+    """The command line without a process; errors that it does not handle come through."""
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+@pytest.fixture
+def restore(weights: Path) -> Run:
+    return lambda *words: run("restore", *words, "--weights", weights)
+
+
+def one_sentence(result: object, code: int = 2) -> str:
+    """What an error says: nothing but its sentence."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_a_video_is_restored_and_summed_up(restore: Run, movie: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    result = restore(movie, target)
+    assert result.exit_code == 0, result.output
+    assert f"{target}: 12 frames, 64x48 -> 256x192, " in result.stdout
+    assert "frames/s, peak memory" in result.stdout
+    assert "decoding" in result.stdout
+    assert video_times(target) == video_times(movie)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_json_is_all_of_the_standard_output(restore: Run, movie: Path, tmp_path: Path) -> None:
+    result = restore(movie, tmp_path / "out.mkv", "--json", "--scale", 2, "--codec", "ffv1")
+    summary = json.loads(result.stdout)
+    assert summary["frames"] == 12
+    assert summary["size_out"] == [128, 96]
+    assert summary["damage"] == []
+    assert summary["frames_per_second"] == pytest.approx(12 / summary["seconds"])
+    assert set(summary["shares"]) == {"decode", "restore", "encode"}
+
+
+def test_spans_sizes_and_bits(restore: Run, movie: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+    times = video_times(movie)
+    result = restore(
+        movie, target, "--start", "0:00.05", "--end", "0.4", "--size", "120x80",
+        "--bits", 10, "--codec", "hevc", "--crf", 10, "--threads", 1, "--no-scene-cuts",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with open_reader(target) as reader:
+        assert (reader.info.width, reader.info.height) == (120, 80)
+        assert reader.info.color.bits == 10
+        count = sum(1 for _ in reader)
+    assert count == sum(Fraction(1, 20) <= t < Fraction(2, 5) for t in times)
+
+
+def test_images_in_and_out(restore: Run, movie: Path, tmp_path: Path) -> None:
+    assert restore(movie, tmp_path / "frames", "--scale", 1).exit_code == 0
+    assert restore(tmp_path / "frames", tmp_path / "larger", "--fps", 10).exit_code == 0
+    assert len(list((tmp_path / "larger").glob("*.png"))) == 12
+    assert restore(tmp_path / "frames", tmp_path / "out.mp4", "--fps", "30000/1001").exit_code == 0
+    assert video_times(tmp_path / "out.mp4")[3] == Fraction(3003, 30000)
+
+
+def test_no_such_file(restore: Run, tmp_path: Path) -> None:
+    result = restore(tmp_path / "none.mp4", tmp_path / "out.mp4")
+    assert f"no file or folder {tmp_path}/none.mp4" in one_sentence(result)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, I am a text\n" * 50, bytes(5000)])
+def test_not_a_video(restore: Run, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "in.mp4").write_bytes(content)
+    assert "in.mp4" in one_sentence(restore(tmp_path / "in.mp4", tmp_path / "out.mp4"))
+    assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_audio_only(restore: Run, movie: Path, tmp_path: Path) -> None:
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(movie)) as source, av.open(str(sound), "w") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert "no video" in one_sentence(restore(sound, tmp_path / "out.mp4"))
+    assert [p.name for p in tmp_path.iterdir()] == ["sound.mp4"]
+
+
+def test_zero_frames(restore: Run, movie: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no images" in one_sentence(restore(tmp_path / "empty", tmp_path / "out"))
+    result = restore(movie, tmp_path / "out.mp4", "--start", 100)
+    assert "in.mp4" in one_sentence(result)
+    assert [p.name for p in tmp_path.iterdir()] == ["empty"]
+
+
+def test_an_existing_output_is_kept_unless_told_otherwise(
+    restore: Run, movie: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"precious")
+    assert "exists already" in one_sentence(restore(movie, target))
+    assert target.read_bytes() == b"precious"
+    assert restore(movie, target, "--overwrite").exit_code == 0
+    assert len(video_times(target)) == 12
+
+
+def test_an_unwritable_output(restore: Run, movie: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    result = restore(movie, tmp_path / "file" / "out.mp4")
+    assert "file/out.mp4 cannot be written" in one_sentence(result)
+
+
+def test_a_full_disk(
+    restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Encoder, frame: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Encoder, "write", full)
+    result = restore(movie, tmp_path / "out.mp4")
+    assert "out.mp4 cannot be written: the disk is full" in one_sentence(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truncated_video_is_restored_as_far_as_it_goes(restore: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    whole = make_video(
+        source, pts=[3003 * i for i in range(60)], container={"movflags": "faststart"}
+    ).read_bytes()
+    source.write_bytes(whole[: int(len(whole) * 0.7)])
+    result = restore(source, target, "--json")
+    assert result.exit_code == 1, result.output
+    summary = json.loads(result.stdout)
+    assert 10 < summary["frames"] == len(video_times(target)) < 60
+    assert any("missing from" in line for line in summary["damage"])
+    with av.open(str(target)) as output:
+        assert "missing from" in output.metadata["comment"]
+    lines = restore(source, target, "--overwrite").stdout.splitlines()
+    assert any(line.startswith("damage: ") and "missing from" in line for line in lines)
+
+
+def test_corrupt_frames_are_restored_and_counted(restore: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    data = bytearray(make_video(source, pts=[3003 * i for i in range(30)]).read_bytes())
+    for place in range(len(data) // 3, len(data) // 3 + 400, 7):
+        data[place] ^= 0x5A
+    source.write_bytes(data)
+    result = restore(source, target, "--json")
+    summary = json.loads(result.stdout)
+    assert result.exit_code == 1, summary
+    assert summary["corrupt"] + len(summary["damage"]) > 0
+    assert summary["frames"] == len(video_times(target))
+
+
+def test_unknown_weights(movie: Path, tmp_path: Path) -> None:
+    result = run("restore", movie, tmp_path / "out.mp4", "--weights", "sr-huge")
+    assert "expected weights by name" in one_sentence(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_and_foreign_weights(movie: Path, tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "broken").write_bytes(weights.read_bytes()[:-10])
+    save_file({"conv.weight": torch.zeros(3)}, tmp_path / "foreign")
+    save(tmp_path / "flow", PWCLite(PRESETS["flow-light"]), Card("flow"))
+    for name, message in (
+        ("broken", "is none or is damaged"),
+        ("foreign", "names no model of it"),
+        ("flow", "expected a restoration model, got a PWCLite"),
+    ):
+        result = run("restore", movie, tmp_path / "out.mp4", "--weights", tmp_path / name)
+        assert message in one_sentence(result)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_weights_of_another_task(restore: Run, movie: Path, tmp_path: Path) -> None:
+    result = restore(movie, tmp_path / "out.mp4", "--task", "deblur")
+    assert "expected weights for deblur, " in one_sentence(result)
+    assert restore(movie, tmp_path / "out.mp4", "--task", "sr").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--device", "cuda:99"], "device cuda:99 is not there"),
+        (["--device", "gpu"], "expected the device auto, cpu, cuda or cuda:N, got 'gpu'"),
+        (["--device", "cpu", "--precision", "fp16"], "slower than fp32 on a CPU"),
+        (["--precision", "int8"], "expected the precision auto, fp32"),
+        (["--scale", "8"], "expected a scale from 1 to 4"),
+        (["--size", "4000x10"], "expected a size of at most 256x192"),
+        (["--tile", "5"], "expected tiles of at least 128 pixels"),
+        (["--fps", "25"], "has its own times"),
+        (["--codec", "divx"], "no codec divx"),
+    ],
+)
+def test_impossible_settings(
+    restore: Run, movie: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
+    assert message in one_sentence(restore(movie, tmp_path / "out.mp4", *words))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--size", "10"], "WIDTHxHEIGHT"),
+        (["--start", "soon"], "minutes:seconds"),
+        (["--fps", "1/0"], "a number or a fraction"),
+        (["--threads", "0"], "--threads"),
+        (["--quick"], "--quick"),
+    ],
+)
+def test_what_cannot_be_parsed(
+    restore: Run, movie: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = restore(movie, tmp_path / "out.mp4", *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_ctrl_c(restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: Runner, frames: object, count: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Runner, "attempt", stop)
+    result = restore(movie, tmp_path / "out.mp4")
+    assert result.exit_code == 130
+    assert result.stderr == "stopped\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_trace(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected weights"):
+        run("--debug", "restore", tmp_path / "in", tmp_path / "out", "--weights", "none")
+
+
+def test_warnings_and_progress_are_told_as_they_come(
+    restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt, failed = Runner.attempt, []
+
+    def small(self: Runner, frames: list[torch.Tensor], count: int) -> torch.Tensor | None:
+        if count > 4:
+            failed.append(count)
+            return None
+        return attempt(self, frames, count)
+
+    monkeypatch.setattr(Runner, "attempt", small)
+    monkeypatch.setattr("s2svr.console.LINE_EVERY", 0.0)
+    result = restore(movie, tmp_path / "out.mp4")
+    assert result.exit_code == 0
+    lines = result.stderr.splitlines()
+    assert "warning: out of memory, going on with windows of 8 frames" in lines
+    assert any(line.startswith("6/12 frames, ") and line.endswith(" left") for line in lines)
+    assert failed == [12, 8]
+
+
+def test_help_names_the_commands_and_the_version_is_told() -> None:
+    result = run("--help")
+    assert result.exit_code == 0
+    for name in ("restore", "models", "info", "benchmark", "train", "evaluate"):
+        assert name in result.stdout
+    assert run("--version").stdout.startswith("0.")
+
+
+def test_models_lists_given_weights(weights: Path) -> None:
+    row = json.loads(run("models", weights, "--json").stdout)[-1]
+    assert row["name"] == "tiny"
+    assert row["task"] == "sr"
+    assert row["gain_db"] == 0.25
+    head, *lines = run("models", weights).stdout.splitlines()
+    assert "gain_db" in head
+    assert lines[-1].startswith("tiny ")
+
+
+def test_info_says_where_it_would_run() -> None:
+    facts = json.loads(run("info", "--device", "cpu", "--json").stdout)
+    assert facts["device"] == "cpu"
+    assert facts["precision"] == "float32"
+    assert facts["backend"] == f"PyTorch {torch.__version__}"
+    assert facts["threads"] == str(torch.get_num_threads())
+    assert "float32" in run("info", "--device", "cpu").stdout
+
+
+def test_benchmark_measures_sizes_and_clips(weights: Path, movie: Path) -> None:
+    words = ("--weights", weights, "--size", "16x8", "--size", "24x16", "--clip", movie)
+    result = run("benchmark", *words, "--frames", 3, "--json", "--device", "cpu")
+    rows = json.loads(result.stdout)
+    assert [row["size_in"] for row in rows] == [[16, 8], [24, 16], [64, 48]]
+    assert [row["frames"] for row in rows] == [3, 3, 12]
+    assert "64x48" in run("benchmark", *words, "--frames", 1).stdout
+
+
+def test_evaluate_and_its_table(weights: Path, movie: Path, tmp_path: Path) -> None:
+    words = (movie.parent, "--weights", weights, "--frames", 2)
+    rows = json.loads(run("evaluate", *words, "--table", tmp_path / "t.csv", "--json").stdout)
+    assert [row["clip"] for row in rows] == ["in.mp4", "mean"]
+    # An untrained network adds nothing to the bicubic base.
+    assert rows[0]["gain"] == pytest.approx(0, abs=1e-6)
+    assert (tmp_path / "t.csv").read_text().count("\n") == 3
+    result = run("evaluate", *words, "--degradation", "rain")
+    assert "expected --degradation as one of bicubic" in one_sentence(result)
+
+
+def test_trainings_begin_and_their_weights_restore(movie: Path, tmp_path: Path) -> None:
+    small = [
+        "data.crop=16", "data.batch=1", "data.frames=2", "data.rendered=0", "optim.steps=1",
+        "optim.decay=0", "optim.warmup=0",
+    ]  # fmt: skip
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    make_video(clips / "a.mp4", size=(128, 128), pts=[0, 3003, 6006])
+    common = ["--data", clips, "--device", "cpu"]
+    for entry in small:
+        common += ["--set", entry]
+    teacher = run(
+        "train", "flow", RECIPES / "flow-light-teacher.toml", "--stage", "teacher",
+        "--out", tmp_path / "teacher", *common, "--set", "data.crop=32",
+        "--set", "data.context=[32, 32]",
+    )  # fmt: skip
+    assert teacher.exit_code == 0, teacher.output
+    path = Path(teacher.stdout.strip())
+    assert path == tmp_path / "teacher" / "model.safetensors"
+    whole = run(
+        "train", "restoration", RECIPES / "sr-light.toml", "--flow", path,
+        "--out", tmp_path / "sr", *common, "--set", "data.context=[32, 32]",
+        "--set", "model.channels=4",
+    )  # fmt: skip
+    assert whole.exit_code == 0, whole.output
+    result = run("restore", movie, tmp_path / "out.mp4", "--weights", whole.stdout.strip())
+    assert result.exit_code == 0, result.output
+
+
+def test_a_student_needs_a_teacher_and_a_recipe_its_training(tmp_path: Path) -> None:
+    words = ("--data", tmp_path, "--out", tmp_path / "out")
+    recipe = RECIPES / "flow-light-student-sr.toml"
+    result = run("train", "flow", recipe, "--stage", "student", *words)
+    assert "expected --teacher with --stage student" in one_sentence(result)
+    result = run("train", "restoration", recipe, *words)
+    assert "is of kind flow" in one_sentence(result)
+    result = run("train", "restoration", recipe, *words, "--set", "optim.stps=3")
+    assert "optim.stps is not an entry" in one_sentence(result)
+
+
+def test_data_sets_are_checked(tmp_path: Path) -> None:
+    result = run("data", "check", "folder", tmp_path)
+    assert result.exit_code == 1
+    assert "expected videos" in result.stdout
+
+
+def test_clips_are_rendered(movie: Path, tmp_path: Path) -> None:
+    out = tmp_path / "clip"
+    words = ("--photos", movie.parent, "--size", "48x32", "--frames", 2)
+    result = run("data", "render", out, *words)
+    assert result.exit_code == 0, result.output
+    assert (out / "flow" / "frame_0001.flo").exists()
+    assert video_times(out / "clip.mp4") == [0, Fraction(1, 25)]
+    assert "exists" in one_sentence(run("data", "render", out, *words))
+
+
+def test_values() -> None:
+    assert seconds("1:02:03.5") == Fraction(7447, 2)
+    assert seconds("2:03") == 123
+    assert seconds("0.1") == Fraction(1, 10)
+    assert rate("23.976") == Fraction(2997, 125)
+    assert dimensions("1920x1080") == (1920, 1080)
+    for parse, text in ((seconds, "1:2:3:4"), (rate, "x"), (dimensions, "5x"), (seconds, "-1")):
+        with pytest.raises(typer.BadParameter, match="expected"):
+            parse(text)
+
+
+def test_words() -> None:
+    assert pace(10, 40, 5.0) == "2.00 frames/s, 0:15 left"
+    assert pace(10, None, 5.0) == "2.00 frames/s"
+    assert clock(3725.4) == "1:02:05"
+    assert sentence(OSError(28, "No space left on device", "/x")) == "No space left on device: /x"
+    assert sentence(ValueError("two\n  lines")) == "two lines"
+    assert sentence(MemoryError()) == "MemoryError"
