@@ -37,8 +37,7 @@ def open_container(path: Path) -> InputContainer:
             raise MediaError(f"{path} may not be read: permission denied") from error
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty") from error
-        cut = " (it is cut off before its index)" if is_cut_off(path) else ""
-        raise MediaError(f"{path} is not a video that can be read{cut}") from error
+        raise MediaError(f"{path} is not a video that can be read{cut_off(path)}") from error
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -46,15 +45,20 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     streams = [s for s in container.streams.video if not is_cover(s)]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams} - {"video"})
-        found = f"only {' and '.join(kinds)}" if kinds else "nothing"
-        raise MediaError(f"{path} has no video, {found}")
+        found = f", only {' and '.join(kinds)}" if kinds else ""
+        raise MediaError(f"{path} has no video{found}{cut_off(path)}")
     stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if stream.codec_context is None or not stream.codec_context.codec.is_decoder:
-        raise MediaError(f"the video of {path} is in a code that no decoder here knows")
+        raise MediaError(f"{path} has a video that no decoder here knows{cut_off(path)}")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} claims a picture of {width}x{height}, too large to be true")
     return stream
+
+
+def cut_off(path: Path) -> str:
+    """What to add to an error about a file that ends too early."""
+    return ": it is cut off before its index" if is_cut_off(path) else ""
 
 
 def is_cover(stream: Stream) -> bool:

@@ -32,7 +32,8 @@ class VideoReader:
         self.path = path
         self.damage: list[str] = []
         self.warnings: list[str] = []
-        self.lost: list[Fraction | None] = []  # times of packets that could not be decoded
+        self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
+        self.failed = 0  # packets without a time stamp that could not be decoded
         self.open()
         self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
         self.origin = (self.stream.start_time or 0) * self.base
@@ -116,7 +117,9 @@ class VideoReader:
             self.warnings.append(text)
 
     def decode(self) -> Iterator[av.VideoFrame]:
-        """Every picture that decodes from here on; the times of what does not are noted."""
+        """Every picture that decodes from here on; what does not stays in ``waiting``."""
+        # One packet is one picture, except in VP8, which has hidden ones, and of two fields.
+        counted = self.stream.codec_context.name != "vp8"
         packets = self.container.demux(self.stream)  # the last one is empty, and flushes
         while True:
             try:
@@ -127,10 +130,18 @@ class VideoReader:
                 return
             if packet is None:
                 return
+            if counted and packet.size and packet.pts is not None and not packet.is_discard:
+                self.waiting[packet.pts] = None
             try:
-                yield from self.stream.decode(packet)
+                pictures = self.stream.decode(packet)
             except (av.error.FFmpegError, OSError):
-                self.lost.append(None if packet.pts is None else packet.pts * self.base)
+                self.failed += packet.pts is None or not counted
+                continue
+            for picture in pictures:
+                counted = counted and not picture.interlaced_frame
+                if picture.pts is not None:
+                    self.waiting.pop(picture.pts, None)
+                yield picture
 
     def from_keyframe(self) -> Iterator[av.VideoFrame]:
         """Pictures from one at or before ``start`` on."""
@@ -150,7 +161,7 @@ class VideoReader:
                 break
             if first.pts * self.base <= self.start:
                 return chain([first], pictures)
-        self.lost.clear()
+        self.waiting.clear()
         self.container.close()
         self.open()
         return self.decode()
@@ -181,20 +192,22 @@ class VideoReader:
             yield Frame(
                 from_picture(picture), self.color(picture), time, duration, picture.is_corrupt
             )
-        self.note_damage(reached)
+        self.note_damage(first[0], reached)
 
-    def note_damage(self, reached: Fraction) -> None:
-        """Say what is missing; ``reached`` is where the last frame ends, in seconds."""
-        if self.lost:
-            times = [float(time) for time in self.lost if time is not None]
-            where = f" between {min(times):.3f} s and {max(times):.3f} s" if times else ""
-            self.damage.append(f"{len(self.lost)} pictures could not be decoded{where}")
-        if (self.end is None or reached < self.end) and is_cut_off(self.path):
-            stop = Fraction(
-                (self.container.start_time or 0) + (self.container.duration or 0), 10**6
-            )
-            until = f" until {float(stop):.3f} s" if stop > reached else ""
-            self.damage.append(f"the file is cut off: missing from {float(reached):.3f} s{until}")
+    def note_damage(self, first: Fraction, reached: Fraction) -> None:
+        """Say what is missing between the first frame and where the last one ends, in seconds."""
+        lost = sorted(stamp * self.base for stamp in self.waiting)
+        lost = [time for time in lost if time > first and (self.end is None or time < self.end)]
+        if lost or self.failed:
+            where = f", between {float(lost[0]):.3f} s and {float(lost[-1]):.3f} s" if lost else ""
+            self.damage.append(f"frames that cannot be decoded: {len(lost) + self.failed}{where}")
+            reached = max([reached, *(time + 1 / self.rate for time in lost)])
+        stop = Fraction((self.container.start_time or 0) + (self.container.duration or 0), 10**6)
+        cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
+        if (cut or self.damage) and stop > reached + 1 / self.rate and self.end is None:
+            self.damage.append(f"missing from {float(reached):.3f} s until {float(stop):.3f} s")
+        if cut:
+            self.damage.append("the file is cut off")
 
     def __iter__(self) -> Iterator[Frame]:
         return self
