@@ -1,5 +1,6 @@
 """The paper's trainings: their numbers, and two real steps of each on a small published tree."""
 
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,16 +147,19 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
     root = tmp_path / "data"
     gopro_tree(root, monkeypatch.setattr)
     clip = root / "train/GOPR0372_07_00"
+    distance = []  # of the blurred pictures, which a fresh network returns
     for path in (clip / "sharp").iterdir():
         picture = read_clip(path).float() / 255
         blurred = functional.avg_pool2d(picture, (1, 9), 1, (0, 4), count_include_pad=False)
         write_png(clip / "blur" / path.name, blurred[0])
-    more = ["model.channels=8", "model.motion=false", "data.crop=32", "data.context=[32, 32]"]
+        distance.append((blurred - picture).abs().mean().item())
+    more = ["model.channels=8", "model.motion=false", "data.crop=24", "data.context=[24, 24]"]
     more += [
         "data.reverse=false",
-        "optim.steps=150",
-        "optim.decay=75",
+        "optim.steps=100",
+        "optim.decay=50",
         "optim.rate=1e-3",
+        "optim.warmup=10",
         "optim.log_every=1",
     ]
     said: list[str] = []
@@ -167,8 +171,7 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
         say=said.append,
     )
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in said]
-    blurred_loss = losses[0]  # a fresh network returns its input
-    assert sum(losses[-10:]) / 10 < 0.5 * blurred_loss
+    assert statistics.median(losses[-20:]) < 0.5 * statistics.mean(distance)
 
 
 def test_a_flow_network_that_trains_later_trains_in_two_processes(tmp_path: Path):
