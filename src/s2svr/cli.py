@@ -3,6 +3,7 @@
 torch is imported inside the commands, so that ``--help`` answers at once.
 """
 
+import signal
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -183,4 +184,5 @@ app.command()(evaluate_flow)
 
 def main() -> None:
     """The console script."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: cleaned up
     app(prog_name="s2svr")
