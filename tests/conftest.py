@@ -1,4 +1,4 @@
-"""Set before torch is imported anywhere: one thread a process, since pytest-xdist starts several."""
+"""One thread a process, since pytest-xdist starts several; set before torch is imported."""
 
 import os
 
