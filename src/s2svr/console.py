@@ -78,7 +78,7 @@ def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
         return
     columns = BarColumn(), MofNCompleteColumn(), TextColumn("frames, {task.fields[pace]}")
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, pace="starting")
+        task = bar.add_task("", total=None, pace=pace(0, None, 0.0))
 
         def move(done: int, total: int | None) -> None:
             text = pace(done, total, time.monotonic() - began)
@@ -89,6 +89,8 @@ def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
 
 def pace(done: int, total: int | None, seconds: float) -> str:
     """Frames a second, and the time left where the end is known."""
+    if done == 0:
+        return "starting"
     speed = done / max(seconds, 1e-9)
     if total is None:
         return f"{speed:.2f} frames/s"

@@ -40,7 +40,7 @@ class Summary:
     size_out: tuple[int, int]
     seconds: float
     peak_memory: int  # bytes: of the GPU where one was used, else of the process so far
-    busy: dict[str, float]  # seconds that decoding, restoring and encoding worked
+    busy: dict[str, float]  # seconds of decode, restore, encode, without a codec's own threads
     shots: int = 1
     corrupt: int = 0  # frames that the decoder called damaged; they were restored all the same
     damage: list[str] = field(default_factory=list)
@@ -65,10 +65,11 @@ class Job:
         reader: Reader,
         size: tuple[int, int],
         device: torch.device | str | None,
+        progress: Progress,
         say: Say,
     ) -> None:
         self.began = time.perf_counter()
-        self.reader, self.size, self.say = reader, size, say
+        self.reader, self.size, self.progress, self.say = reader, size, progress, say
         self.device = next(model.parameters()).device if device is None else torch.device(device)
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
@@ -85,8 +86,13 @@ class Job:
         self.say(line)
 
     def rgb(self) -> Iterator[Tensor]:
-        """The decoded frames, as the model takes them."""
+        """The decoded frames, as the model takes them.
+
+        Restored frames come in bursts, a window at a time; frames are asked for when a burst is
+        over. So here is where speeds are told.
+        """
         for frame in timed(self.frames, self.spent, "wait"):
+            self.progress(self.done, self.reader.info.frames)
             self.waiting.append(replace(frame, planes=()))
             yield to_rgb(tuple(plane.to(self.device) for plane in frame.planes), frame.color)
 
@@ -108,7 +114,7 @@ class Job:
                 frame, planes=tuple(plane.to("cpu") for plane in planes), color=writer.color
             )
 
-    def run(self, restored: Iterable[Tensor], writer: Writer, progress: Progress) -> None:
+    def run(self, restored: Iterable[Tensor], writer: Writer) -> None:
         """Decode, restore and encode all frames."""
 
         def write(frame: Frame) -> None:
@@ -120,7 +126,7 @@ class Job:
             for frame in timed(self.coded(restored, writer), self.spent, "restore"):
                 put(frame)
                 self.done += 1
-                progress(self.done, self.reader.info.frames)
+        self.progress(self.done, self.done)
         if not self.done:
             raise MediaError(f"{self.reader.path} has no frame that can be decoded")
 

@@ -111,19 +111,19 @@ def restore_video(
     if threads is not None:
         torch.set_num_threads(threads)
     with open_reader(Path(source), fps=fps, start=start, end=end) as reader:
-        job = Job(model, reader, output_size(model, reader.info, scale, size), device, say)
+        width, height = output_size(model, reader.info, scale, size)
+        job = Job(model, reader, (width, height), device, progress, say)
         window = fitting_window(window, model, reader.info)
         cuts = job.counted_cuts if scene_cuts else None
         restored = restore(
             model, job.rgb(), window=window, tile=tile, device=device, dtype=dtype, cuts=cuts,
             say=job.tell,
         )  # fmt: skip
-        width, height = job.size
         with open_writer(
             Path(target), reader=reader, width=width, height=height, bits=bits, codec=codec,
             crf=crf, overwrite=overwrite, comment=f"restored with s2svr {version('s2svr')}",
         ) as writer:  # fmt: skip
-            job.run(restored, writer, progress)
+            job.run(restored, writer)
     return job.summary(Path(source), Path(target), writer.warnings)
 
 
