@@ -103,7 +103,7 @@ def matlab_bicubic(line: np.ndarray, factor: float) -> np.ndarray:
 
     stretch = max(1.0, 1 / factor)
     length, out = len(line), []
-    for i in range(int(np.ceil(length * factor))):
+    for i in range(int(np.ceil(length * factor - 1e-9))):
         center = (i + 0.5) / factor - 0.5
         taps = range(int(np.floor(center - 2 * stretch)), int(np.ceil(center + 2 * stretch)) + 1)
         weights = np.array([kernel((center - t) / stretch) for t in taps])
@@ -120,6 +120,19 @@ def test_bicubic_equals_matlab_with_borders(factor: float, size: tuple[int, int]
     rows = np.apply_along_axis(matlab_bicubic, 1, image.numpy(), factor)
     want = np.apply_along_axis(matlab_bicubic, 2, rows, factor)
     got = ops.resize_bicubic(image, factor)
+    assert got.shape == want.shape
+    assert np.abs(got.numpy() - want).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("size", "target"),
+    [((40, 64), (30, 48)), ((21, 30), (17, 23)), ((12, 9), (13, 20)), ((1, 1), (3, 2))],
+)
+def test_resizing_to_any_size_equals_matlab(size: tuple[int, int], target: tuple[int, int]):
+    image = random(2, *size, dtype=torch.float64)
+    rows = np.apply_along_axis(matlab_bicubic, 1, image.numpy(), target[0] / size[0])
+    want = np.apply_along_axis(matlab_bicubic, 2, rows, target[1] / size[1])
+    got = ops.resize_to(image[None], target)[0]
     assert got.shape == want.shape
     assert np.abs(got.numpy() - want).max() < 1e-6
 
