@@ -90,7 +90,8 @@ def evaluate_clip(
         )
     columns: dict[str, list[float]] = {key: [] for key in ("p", "bp", "y", "by", "s", "bs")}
     worst: tuple[float, Tensor | None] = (float("inf"), None)
-    for x, restored, truth in zip(lq, restore(model, iter(lq)), hq, strict=True):
+    ours = (frame.to(hq.device) for frame in restore(model, iter(lq)))
+    for x, restored, truth in zip(lq, ours, hq, strict=True):
         base = resize_bicubic(x, scale) if scale > 1 else x
         for prefix, picture in (("", restored), ("b", base)):
             columns[f"{prefix}p"].append(psnr_rgb(picture, truth))

@@ -93,6 +93,7 @@ class Runner:
                 self.shrink()
                 continue
             yield from (frame.clamp(0, 1) for frame in y)
+            del y  # before the next takes as much
             start = stop
 
     @torch.inference_mode()
