@@ -17,13 +17,13 @@ ASS = (
 
 
 def paint(form: str, width: int, height: int, index: int, top: int) -> av.VideoFrame:
-    """A moving smooth pattern in every plane, codes 16 to ``top``."""
+    """A moving smooth pattern of codes below ``top`` in every plane; no colour is strong."""
     picture = av.VideoFrame(width, height, form)
     for number, plane in enumerate(picture.planes):
         target = torch.from_dlpack(plane)
         y, x = np.mgrid[: target.shape[0], : target.shape[1]]
-        wave = 0.5 + 0.4 * np.sin(0.15 * x + 0.1 * (number + 1) * y + 0.3 * index)
-        codes = 16 + wave * (top - 32)
+        strength = 0.25 if number == 0 or form.startswith("gbr") else 0.06
+        codes = top * (0.5 + strength * np.sin(0.15 * x + 0.1 * (number + 1) * y + 0.3 * index))
         if target.ndim == 3:
             codes = np.repeat(codes[..., None], target.shape[2], 2)
         target.copy_(torch.from_numpy(codes.astype(np.int64)).to(target.dtype))
@@ -156,12 +156,24 @@ def video_times(path: Path) -> list[Fraction]:
         return [frame.pts * stream.time_base for frame in source.decode(stream)]
 
 
-def packets(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction, str]]:
+def packets(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction | None, str]]:
     """Time in seconds and checksum of each packet of a stream."""
+    return [(time, hashlib.sha256(data).hexdigest()) for time, data in payloads(path, kind, number)]
+
+
+def payloads(path: Path, kind: str, number: int = 0) -> list[tuple[Fraction | None, bytes]]:
+    """Time in seconds and bytes of each packet of a stream."""
     with av.open(str(path)) as source:
-        stream = getattr(source.streams, kind)[number]
         return [
-            (p.pts * p.time_base, hashlib.sha256(bytes(p)).hexdigest())
-            for p in source.demux(stream)
-            if p.size
+            (None if packet.pts is None else packet.pts * packet.time_base, bytes(packet))
+            for packet in source.demux(getattr(source.streams, kind)[number])
+            if packet.size
         ]
+
+
+def cut_off(path: Path, share: float = 0.6) -> None:
+    """End a file in the middle of one of its video packets."""
+    with av.open(str(path)) as source:
+        places = [(p.pos, p.size) for p in source.demux(source.streams.video[0]) if p.size]
+    place, size = places[int(len(places) * share)]
+    path.write_bytes(path.read_bytes()[: place + size // 2])

@@ -83,6 +83,8 @@ def open_writer(
     CODECS) and ``crf`` are the source's or our choice where they are None. Raises MediaError.
     """
     path = Path(path)
+    if path.resolve() == reader.path.resolve():
+        raise MediaError(f"the output {path} is the input; name another output")
     if path.suffix.lower() in CONTAINERS:
         return VideoWriter(
             path, reader=reader, width=width, height=height, bits=bits, codec=codec, crf=crf,

@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import av
+import torch
 
 from ..color import ColorInfo, guess_matrix
 from .display import Display, svt_params, x265_params
@@ -15,22 +16,22 @@ from .planes import planar_name
 
 
 class Kind(NamedTuple):
-    """An encoder, its quality option with our choice, and what else it is told."""
+    """An encoder; its quality option, our choice and the worst; and what else it is told."""
 
     encoder: str
-    quality: tuple[str, int] | None = None
+    quality: tuple[str, int, int] | None = None
     options: dict[str, str] = {}  # noqa: RUF012
 
 
 CODECS = {
-    "h264": Kind("libx264", ("crf", 18)),
-    "hevc": Kind("libx265", ("crf", 20)),
-    "av1": Kind("libsvtav1", ("crf", 26), {"preset": "6"}),
-    "vp9": Kind("libvpx-vp9", ("crf", 24), {"b": "0", "row-mt": "1"}),
+    "h264": Kind("libx264", ("crf", 18, 51)),
+    "hevc": Kind("libx265", ("crf", 20, 51)),
+    "av1": Kind("libsvtav1", ("crf", 26, 63), {"preset": "6"}),
+    "vp9": Kind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}),
     "ffv1": Kind("ffv1", None, {"level": "3", "slicecrc": "1"}),
     "prores": Kind("prores_ks"),
-    "h264_nvenc": Kind("h264_nvenc", ("cq", 19), {"preset": "p5"}),
-    "hevc_nvenc": Kind("hevc_nvenc", ("cq", 21), {"preset": "p5"}),
+    "h264_nvenc": Kind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}),
+    "hevc_nvenc": Kind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}),
 }
 CONTAINERS = {
     ".mp4": "mp4",
@@ -41,6 +42,7 @@ CONTAINERS = {
     ".ts": "mpegts",
 }
 LOSSLESS = {"ffv1"}
+BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,11 @@ def choose(
     kind = CODECS[codec]
     if crf is not None and kind.quality is None:
         raise MediaError(f"{codec} takes no quality (crf)")
-    if codec.startswith("hevc") and min(width, height) < 64:
-        raise MediaError(f"hevc needs at least 64x64 pixels, got {width}x{height}; choose h264")
+    if crf is not None and kind.quality and not 0 <= crf <= kind.quality[2]:
+        raise MediaError(f"expected a crf between 0 and {kind.quality[2]}, got {crf}")
+    if kind.encoder == "libx265" and min(width, height) <= BLOCK:
+        least = f"more than {BLOCK}x{BLOCK} pixels"
+        raise MediaError(f"hevc needs {least}, got {width}x{height}; choose h264")
     try:
         av.open(io.BytesIO(), "w", format=container).add_stream(kind.encoder)
     except ValueError as error:
@@ -129,10 +134,8 @@ def default_codec(container: str, bits: int, width: int, height: int) -> str:
     """H.264, and HEVC for more than 8 bits; VP9 and AV1 in WebM."""
     if container == "webm":
         return "vp9" if bits <= 8 else "av1"
-    # x265 (4.2) writes beyond its memory for pictures below one coding block, and takes no odd
-    # sizes; x264 has 10 bits too.
-    small = min(width, height) < 64 or width % 2 or height % 2
-    return "h264" if bits <= 8 or small else "hevc"
+    fits = min(width, height) > BLOCK and width % 2 == height % 2 == 0  # x264 has 10 bits too
+    return "hevc" if bits > 8 and fits else "h264"
 
 
 def pick_format(
@@ -154,7 +157,7 @@ def pick_format(
         chroma = info.chroma if info.color.matrix not in ("rgb", "gray") else (2, 2)
         if size[0] % chroma[0] or size[1] % chroma[1]:
             chroma = (1, 1)  # most encoders take no odd sizes where chroma is subsampled
-        order = {(2, 2): "420 444 422", (2, 1): "422 444 420", (1, 1): "444 422 420"}
+        order = {(2, 2): "420 422 444", (2, 1): "422 444 420", (1, 1): "444 422 420"}
         kinds = [f"yuv{k}p" for k in order.get(chroma, "444 422 420").split()]
     for kind in kinds:
         depths = sorted(int(p[len(kind) : -2] or 8) for p in choices if depth_of(p, kind))
@@ -194,10 +197,13 @@ def configure(context: av.VideoCodecContext, coding: Coding) -> None:
         context.flags |= flags.global_header
     options = dict(kind.options)
     if kind.quality:
-        name, quality = kind.quality
+        name, quality, _ = kind.quality
         options[name] = str(quality if coding.crf is None else coding.crf)
     if coding.chroma == (2, 2):
         options["chroma_sample_location"] = coding.color.siting
+    if kind.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        # x264's macroblock tree reads beyond its memory with AVX-512: no two runs are the same.
+        options["x264-params"] = "asm=AVX2"
     if kind.encoder == "libx265":
         # Closed groups of pictures can be cut and joined; its log would break progress bars.
         params = ["log-level=none:open-gop=0", x265_params(coding.display)]
