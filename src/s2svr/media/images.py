@@ -215,7 +215,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
     gray, deep = len(planes) == 1, planes[0].dtype == torch.uint16
     picture = to_picture(planes, ("gray" if gray else "gbrp") + ("16le" if deep else ""))
     form = ("gray16be" if deep else "gray") if gray else ("rgb48be" if deep else "rgb24")
-    codec = av.CodecContext.create("png", "w")
+    codec = av.VideoCodecContext.create("png", "w")
     codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
     codec.time_base = Fraction(1, 25)
     codec.color_range = 2
