@@ -109,9 +109,7 @@ class ImageReader:
         first, stop = start or Fraction(0), times[-1] + 1 if end is None else end
         self.files = [f for f, t in zip(self.files, times, strict=True) if first <= t < stop]
         if not self.files:
-            raise MediaError(
-                f"the folder {path} holds no images between {start or 0} s and {end} s"
-            )
+            raise MediaError(f"the folder {path} holds no images in the time asked for")
         self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
         picture, turn = decode_image(self.files[0])
         frame = as_frame(picture, turn)
