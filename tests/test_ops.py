@@ -46,6 +46,15 @@ def test_warp_equals_a_loop():
     assert torch.allclose(ops.warp(image, flow), want, atol=1e-5)
 
 
+def test_half_precision_keeps_sub_pixel_motion_in_wide_frames():
+    image = torch.linspace(0, 1, 4096).expand(1, 1, 2, 4096)
+    flow = torch.full((1, 2, 2, 4096), 0.25)
+    want = ops.warp(image, flow)
+    got = ops.warp(image.half(), flow.half())
+    assert got.dtype == torch.float16
+    assert (got.float() - want).abs().max() < 6e-4  # float16's own step near 1
+
+
 def test_warp_gradients():
     image = random(1, 2, 4, 5, dtype=torch.float64).requires_grad_()
     flow = (random(1, 2, 4, 5, seed=1, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()

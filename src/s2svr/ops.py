@@ -17,15 +17,24 @@ BICUBIC_PAD = 16
 def warp(image: Tensor, flow: Tensor) -> Tensor:
     """Sample ``image`` where ``flow`` points (F_w of Eq. 8): bilinear, border repeated.
 
-    image (B, C, H, W), flow (B, 2, H, W) in pixels; returns (B, C, H, W).
+    image (B, C, H, W), flow (B, 2, H, W) in pixels; returns (B, C, H, W). Half precision is
+    sampled in float32: in float16 a coordinate beyond 1,000 has no fraction left.
     """
+    height, width = flow.shape[-2:]
+    wide = image.dtype if image.dtype == torch.float64 else torch.float32
+    x, y = targets(flow.type(wide))
+    grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
+    return F.grid_sample(
+        image.type(wide), grid, mode="bilinear", padding_mode="border", align_corners=False
+    ).type_as(image)
+
+
+def targets(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each pixel's flow (B, 2, H, W) leads: column and row, (B, H, W) each, in pixels."""
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
-    grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
-    return F.grid_sample(
-        image, grid.type_as(image), mode="bilinear", padding_mode="border", align_corners=False
-    )
+    return x, y
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
@@ -73,8 +82,7 @@ def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
 def inside(flow: Tensor) -> Tensor:
     """Whether each pixel's target lies inside the frame: (B, 2, H, W) -> (B, 1, H, W) bool."""
     height, width = flow.shape[-2:]
-    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
-    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+    x, y = targets(flow)
     return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))[:, None]
 
 

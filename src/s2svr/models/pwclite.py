@@ -125,7 +125,7 @@ class PWCLite(nn.Module):
         for both in ahead:
             one, two = both.chunk(2)
             if flow is None:
-                flow = torch.zeros_like(one[:, :2])
+                flow = torch.zeros_like(one[:, :2], dtype=torch.float32)  # also in half precision
             else:
                 flow = resize_flow(flow, (one.shape[-2], one.shape[-1]))
                 two = warp(two, flow)
