@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -55,8 +56,61 @@ def test_y_variants_equal_scikit_image(pair):
     assert metrics.ssim_y(*pair) == pytest.approx(want, abs=1e-9)
 
 
-def test_uniform_ssim_equals_scikit_image(pair):
+def test_ssim_equals_a_loop_over_its_windows(pair):
+    a, b = (codes(x)[:, :14, :13] for x in pair)
+    line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(line, line) / line.sum() ** 2
+    values = []
+    for channel in range(3):
+        for top in range(4):
+            for left in range(3):
+                place = (channel, slice(top, top + 11), slice(left, left + 11))
+                values.append(ssim_of(a[place], b[place], window))
+    have = metrics.ssim_rgb(pair[0][:, :14, :13], pair[1][:, :14, :13])
+    assert have == pytest.approx(np.mean(values), abs=1e-9)
+
+
+def ssim_of(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    """SSIM of one window by the definition."""
+    mx, my = (weight * x).sum(), (weight * y).sum()
+    vx, vy = (weight * (x - mx) ** 2).sum(), (weight * (y - my) ** 2).sum()
+    cov = (weight * (x - mx) * (y - my)).sum()
+    c1, c2 = 2.55**2, 7.65**2
+    return (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+
+
+def test_ssim_across_the_colours_equals_a_loop_and_scipy(pair):
+    a, b = (codes(x)[:, :7, :6] for x in pair)
+    line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    weight = np.einsum("i,j,k->ijk", line, line, line) / line.sum() ** 3
+    x, y = (np.pad(v, 5, mode="edge") for v in (a, b))
+    values = [
+        ssim_of(
+            x[c : c + 11, i : i + 11, j : j + 11], y[c : c + 11, i : i + 11, j : j + 11], weight
+        )
+        for c in range(3)
+        for i in range(7)
+        for j in range(6)
+    ]
+    have = metrics.ssim_volume(pair[0][:, :7, :6], pair[1][:, :7, :6])
+    assert have == pytest.approx(np.mean(values), abs=1e-9)
+
+    a, b = codes(pair[0]), codes(pair[1])
+    mx, my, xx, yy, xy = (
+        gaussian_filter(v, 1.5, mode="nearest", truncate=5 / 1.5)
+        for v in (a, b, a * a, b * b, a * b)
+    )
+    vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
+    c1, c2 = 2.55**2, 7.65**2
+    want = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    assert metrics.ssim_volume(*pair) == pytest.approx(want.mean(), abs=1e-9)
+
+
+def test_float_variants_equal_scikit_image(pair):
     a, b = pair[0][:1], pair[1][:1]
+    want = peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1.0)
+    assert metrics.psnr_float(a, b) == pytest.approx(want, abs=1e-9)
+    assert b.max() > 1  # not clamped
     want = structural_similarity(a[0].numpy(), b[0].numpy(), data_range=1.0)
     assert metrics.ssim_uniform(a, b) == pytest.approx(want, abs=1e-9)
 
@@ -82,6 +136,19 @@ def test_end_point_error_and_outliers():
     mask = torch.tensor([[True, False], [False, False]])[None, None]
     assert metrics.end_point_error(flow, truth, mask) == pytest.approx(5)
     assert metrics.outliers(flow, truth) == pytest.approx(0.25)
+
+
+def test_speed_buckets_part_the_frame():
+    truth = torch.zeros(1, 2, 1, 4)
+    truth[0, 0, 0] = torch.tensor([1.9, 2.0, 9.9, 10.0])
+    masks = metrics.speed_masks(truth)
+    assert {name: mask.flatten().tolist() for name, mask in masks.items()} == {
+        "0-2": [True, False, False, False],
+        "2-10": [False, True, True, False],
+        "10+": [False, False, False, True],
+    }
+    nowhere = torch.zeros(1, 1, 1, 4)
+    assert math.isnan(metrics.end_point_error(truth, truth, nowhere))
 
 
 def test_flicker_is_seen_and_motion_is_not():

@@ -4,6 +4,7 @@ A variant is named by the protocol that uses it; none may stand in for another.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,11 @@ def psnr_rgb(a: Tensor, b: Tensor) -> float:
     return psnr(rounded(a), rounded(b))
 
 
+def psnr_float(a: Tensor, b: Tensor) -> float:
+    """MFQEv2's: values in [0, 1] (a Y plane there), neither clamped nor rounded."""
+    return psnr(a, b, peak=1.0)
+
+
 def luma(x: Tensor) -> Tensor:
     """mmedit's Y of an RGB frame (3, H, W) in [0, 1]: BT.601, 16-235, of rounded RGB; float64."""
     return rgb_to_y(rounded(x) / 255) * 255
@@ -56,15 +62,34 @@ def ssim(a: Tensor, b: Tensor, *, peak: float = 255.0) -> float:
 
     Wang et al., 2004. Needs frames of at least 11x11.
     """
-    line = torch.arange(-5, 6, dtype=torch.float64)
-    line = torch.exp(-line.square() / (2 * 1.5**2))
-    return ssim_windowed(a, b, line / line.sum(), peak)
+    return ssim_windowed(a, b, gaussian_line(11, 1.5), peak)
 
 
 def ssim_uniform(a: Tensor, b: Tensor, *, peak: float = 1.0) -> float:
     """MFQEv2's: 7x7 uniform window and sample covariance (scikit-image's default), (C, H, W)."""
     line = torch.full((7,), 1 / 7, dtype=torch.float64)
     return ssim_windowed(a, b, line, peak, covariance=49 / 48)
+
+
+def ssim_volume(a: Tensor, b: Tensor) -> float:
+    """SSIM of some deblurring papers: the Gaussian crosses the colour channels too.
+
+    Rounded 8-bit RGB (3, H, W) as a volume, 11x11x11 Gaussian of sigma 1.5, edges repeated on all
+    three axes, mean over the whole frame. Not comparable with ``ssim_rgb``.
+    """
+    if a.shape != b.shape or a.ndim != 3:
+        raise ValueError(f"expected frames of one size, got {tuple(a.shape)} and {tuple(b.shape)}")
+    line = gaussian_line(11, 1.5)
+
+    def mean(v: Tensor) -> Tensor:
+        v = F.pad(v[None, None], (5,) * 6, mode="replicate")
+        for axis in range(3):
+            shape = [1, 1, 1, 1, 1]
+            shape[2 + axis] = len(line)
+            v = F.conv3d(v, line.view(shape).to(v))
+        return v
+
+    return similarity(rounded(a), rounded(b), mean, 255.0)
 
 
 def ssim_windowed(
@@ -77,18 +102,36 @@ def ssim_windowed(
             f"expected frames of one size, at least {size}x{size}, "
             f"got {tuple(a.shape)} and {tuple(b.shape)}"
         )
-    x, y = a.double()[:, None], b.double()[:, None]
+    line = line.to(a.device)
 
     def mean(v: Tensor) -> Tensor:
         return F.conv2d(F.conv2d(v, line.view(1, 1, -1, 1)), line.view(1, 1, 1, -1))
 
+    return similarity(a.double()[:, None], b.double()[:, None], mean, peak, covariance)
+
+
+def similarity(
+    x: Tensor,
+    y: Tensor,
+    mean: Callable[[Tensor], Tensor],
+    peak: float,
+    covariance: float = 1.0,
+) -> float:
+    """Mean SSIM with a local ``mean``; ``covariance`` is the factor that makes it unbiased."""
     mx, my = mean(x), mean(y)
     vx = covariance * (mean(x * x) - mx * mx)
     vy = covariance * (mean(y * y) - my * my)
     cov = covariance * (mean(x * y) - mx * my)
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    similarity = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
-    return similarity.mean().item()
+    similar = (2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+    return similar.mean().item()
+
+
+def gaussian_line(size: int, sigma: float) -> Tensor:
+    """One axis of a Gaussian window, float64, of sum 1."""
+    line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    line = torch.exp(-line.square() / (2 * sigma**2))
+    return line / line.sum()
 
 
 def mean_finite(values: list[float]) -> tuple[float, int]:
@@ -99,9 +142,18 @@ def mean_finite(values: list[float]) -> tuple[float, int]:
 
 
 def end_point_error(flow: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
-    """Mean distance in pixels of flow (B, 2, H, W) from the truth, where ``mask`` (B, 1, H, W)."""
+    """Mean distance in pixels of flow (B, 2, H, W) from the truth, where ``mask`` (B, 1, H, W).
+
+    NaN where the mask is empty.
+    """
     error = (flow - truth).norm(dim=1, keepdim=True)
     return error.mean().item() if mask is None else error[mask.bool()].mean().item()
+
+
+def speed_masks(truth: Tensor) -> dict[str, Tensor]:
+    """Where the true motion is slow, middling and fast (pixels a frame): masks (B, 1, H, W)."""
+    speed = truth.norm(dim=1, keepdim=True)
+    return {"0-2": speed < 2, "2-10": (speed >= 2) & (speed < 10), "10+": speed >= 10}
 
 
 def outliers(flow: Tensor, truth: Tensor) -> float:
