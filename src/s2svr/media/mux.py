@@ -1,16 +1,27 @@
 """Encoded video, and everything that goes with it, into one container."""
 
 import heapq
+import io
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
+from typing import TypedDict
 
 import av
+from av.container import OutputContainer
 
 from .coding import CODECS, Coding, configure
 from .tracks import Companions, kept
+
+
+class Form(TypedDict):
+    """Arguments of av.open."""
+
+    format: str
+    options: dict[str, str]
+
 
 # Of a file's metadata: what its muxer writes itself.
 WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "comment"}
@@ -28,28 +39,56 @@ def mux(
 
     Errors are those of FFmpeg and the system.
     """
+    with av.open(str(path), "w", **form(coding, companions)) as output:
+        stream = begin(output, coding, companions, comment)
+        others = companions.packets() if companions is not None else iter(())
+        for _, packet in heapq.merge(timed(video, stream), others, key=itemgetter(0)):
+            try:
+                output.mux_one(packet)
+            except (av.error.ArgumentError, av.error.InvalidDataError):
+                if companions is None or packet.stream_index == stream.index:
+                    raise
+                companions.refused += 1  # broken sound is no reason to lose the video
+
+
+def begin(
+    output: OutputContainer, coding: Coding, companions: Companions | None, comment: str
+) -> av.VideoStream:
+    """Make the streams and write the header; returns the video stream."""
+    stream = output.add_stream(CODECS[coding.codec].encoder)
+    assert isinstance(stream, av.VideoStream)
+    configure(stream.codec_context, coding)
+    stream.time_base = coding.time_base
+    stream.set_display_matrix(coding.display.matrix)
+    output.metadata["comment"] = comment
+    if companions is not None:
+        companions.attach(output)
+        stream.metadata.update(kept(companions.video.metadata))
+        stream.disposition = companions.video.disposition
+        source = companions.input.metadata
+        output.metadata.update({k: v for k, v in source.items() if k not in WRITTEN})
+        output.metadata["comment"] = "; ".join(filter(None, (source.get("comment"), comment)))
+    output.start_encoding()
+    return stream
+
+
+def form(coding: Coding, companions: Companions | None) -> Form:
+    """How the container is opened."""
     options = {"fflags": "+bitexact"}  # the same packets give the same file
     if coding.container in ("mp4", "mov"):
         # Starts are written in units of the movie, by default milliseconds: too coarse.
         options["movie_timescale"] = str(movie_timescale(coding, companions))
-    with av.open(str(path), "w", format=coding.container, options=options) as output:
-        stream = output.add_stream(CODECS[coding.codec].encoder)
-        assert isinstance(stream, av.VideoStream)
-        configure(stream.codec_context, coding)
-        stream.time_base = coding.time_base
-        stream.set_display_matrix(coding.display.matrix)
-        output.metadata["comment"] = comment
-        if companions is not None:
-            companions.attach(output)
-            stream.metadata.update(kept(companions.video.metadata))
-            stream.disposition = companions.video.disposition
-            source = companions.input.metadata
-            output.metadata.update({k: v for k, v in source.items() if k not in WRITTEN})
-            output.metadata["comment"] = "; ".join(filter(None, (source.get("comment"), comment)))
-        output.start_encoding()
-        others = companions.packets() if companions is not None else iter(())
-        for _, packet in heapq.merge(timed(video, stream), others, key=itemgetter(0)):
-            output.mux_one(packet)
+    return {"format": coding.container, "options": options}
+
+
+def fit(coding: Coding, companions: Companions) -> bool:
+    """Whether the container takes all tracks together: the header is written in memory."""
+    try:
+        with av.open(io.BytesIO(), "w", **form(coding, companions)) as trial:
+            begin(trial, coding, companions, "")
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+    return True
 
 
 def timed(

@@ -20,12 +20,8 @@ class Transcoder:
         self.resampler: av.AudioResampler | None = None
 
     def convert(self, packet: av.Packet) -> list[av.Packet]:
-        """Encoded packets of what one packet holds; broken packets are left out."""
-        try:
-            frames = self.source.decode(packet)
-        except av.error.FFmpegError:
-            return []
-        return [made for frame in frames for made in self.encode(frame)]
+        """Encoded packets of what one packet holds."""
+        return [made for frame in self.source.decode(packet) for made in self.encode(frame)]
 
     def encode(self, frame: av.AudioFrame | None) -> list[av.Packet]:
         """Resample and encode a frame; None gives out what is still held back."""

@@ -60,6 +60,7 @@ class Companions:
     def __init__(self, reader: Reader, container: str) -> None:
         self.format = container
         self.warnings: list[str] = []
+        self.refused = 0  # packets that could not be converted or written
         self.input = open_container(reader.path)
         self.video = video_stream(self.input, reader.path)
         self.start, self.end, self.shift = reader.start, reader.end, reader.shift
@@ -77,7 +78,7 @@ class Companions:
         if self.fits(stream):
             return Route(stream)
         codec = None
-        if kind == "audio" and stream.codec_context is not None:
+        if isinstance(stream, av.AudioStream) and has_sound(stream):
             codec = SOUND[self.format]
         elif kind == "subtitle" and name in READABLE:
             codec = TEXT.get(self.format)
@@ -158,10 +159,14 @@ class Companions:
             return []
         if not is_cover(route.source) and not self.place(route, packet):
             return []
-        if route.transcoder is not None:
-            return route.transcoder.convert(packet)
-        if route.codec:
-            return as_text(packet, route)
+        try:
+            if route.transcoder is not None:
+                return route.transcoder.convert(packet)
+            if route.codec:
+                return as_text(packet, route)
+        except (av.error.FFmpegError, ValueError):
+            self.refused += 1
+            return []
         packet.stream = route.target
         return [packet]
 
@@ -170,7 +175,7 @@ class Companions:
         base, text = packet.time_base, route.source.type == "subtitle"
         if packet.pts is None:
             packet.pts = packet.dts if packet.dts is not None else (route.last or -1) + 1
-        lead = packet.pts - (packet.pts if packet.dts is None else packet.dts)
+        lead = 0 if packet.dts is None else max(0, packet.pts - packet.dts)
         time = packet.pts * base
         stop = time + (packet.duration or 0) * base if text else time
         if self.end is not None and time >= self.end:
@@ -194,6 +199,12 @@ class Companions:
     def close(self) -> None:
         """Close the source."""
         self.input.close()
+
+
+def has_sound(stream: av.AudioStream) -> bool:
+    """Whether a stream can be decoded, as far as its header says."""
+    context = stream.codec_context
+    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
 
 
 def kept(metadata: dict[str, str]) -> dict[str, str]:

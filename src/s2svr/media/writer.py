@@ -9,7 +9,7 @@ from .beside import Beside
 from .coding import choose
 from .encode import Encoder
 from .frame import Frame, Reader
-from .mux import mux
+from .mux import fit, mux
 from .tracks import Companions
 
 
@@ -44,6 +44,9 @@ class VideoWriter:
             if reader.info.kind == "video":
                 self.companions = Companions(reader, self.coding.container)
                 self.warnings += self.companions.warnings
+                if not fit(self.coding, self.companions):
+                    self.warnings.append("sound and subtitles are left out: they are broken")
+                    self.companions.routes.clear()
             with self.beside.errors():
                 spool = self.beside.folder / "video.packets"
                 self.encoder = Encoder(spool, self.coding, shift=reader.shift)
@@ -84,6 +87,10 @@ class VideoWriter:
             self.encoder.close()
             packets = self.encoder.spool.packets()
             mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
+        if self.companions is not None and self.companions.refused:
+            self.warnings.append(
+                f"{self.companions.refused} broken packets of sound or subtitles are left out"
+            )
         self.beside.keep()
 
     def discard(self) -> None:
