@@ -156,6 +156,36 @@ def test_a_cut_takes_its_sound_texts_and_chapters_along(tmp_path: Path, suffix: 
         assert chapters == [("one", 0.0), ("two", pytest.approx(0.1))]
 
 
+def shifted(source: Path, target: Path, seconds: Fraction) -> Path:
+    """All packets of a file, that much later; what comes before 0 is hidden by an edit list."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        pairs = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams}
+        for packet in old.demux():
+            if packet.size:
+                packet.pts += round(seconds / packet.time_base)
+                packet.dts += round(seconds / packet.time_base)
+                packet.stream = pairs[packet.stream_index]
+                new.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("seconds", [Fraction(-7, 20), Fraction(7, 20)])
+def test_edit_lists_and_late_begins_are_kept(tmp_path: Path, seconds: Fraction):
+    steady = make_video(tmp_path / "steady.mp4", pts=STEADY, sound=["ac3"])
+    source = shifted(steady, tmp_path / "a.mp4", seconds)
+    reader, writer = restore(source, tmp_path / "b.mp4")
+    assert reader.damage == []
+    assert video_times(writer.path) == video_times(source)
+    assert packets(writer.path, "audio") == packets(source, "audio")
+    assert len(video_times(source)) == (13 if seconds < 0 else 24)
+    _, writer = restore(source, tmp_path / "b.mkv")
+    old, new = packets(source, "audio"), packets(writer.path, "audio")
+    assert [sum_ for time, sum_ in old if time >= -Fraction(1, 10)] == [sum_ for _, sum_ in new]
+    shift = video_times(writer.path)[0] - video_times(source)[0]
+    assert 0 <= shift <= Fraction(1, 10)
+    assert abs(new[-1][0] - old[-1][0] - shift) <= Fraction(1, 1000)
+
+
 def test_time_stamps_that_do_not_grow_are_moved(tmp_path: Path):
     source = make_video(tmp_path / "a.mp4", pts=STEADY)
     with open_reader(source) as reader:

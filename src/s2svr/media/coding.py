@@ -192,6 +192,7 @@ def configure(context: av.VideoCodecContext, coding: Coding) -> None:
     context.color_range = 2 if coding.color.full_range else 1
     context.colorspace = coding.color.code
     context.color_primaries, context.color_trc = coding.color.primaries, coding.color.transfer
+    context.thread_type = "AUTO"  # PyAV's own choice cuts every picture into slices
     context.flags |= flags.frame_duration
     if av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value:
         context.flags |= flags.global_header

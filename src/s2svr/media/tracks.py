@@ -28,6 +28,7 @@ BROADCAST = {
 # Of a stream's metadata: what describes its old file.
 STALE = re.compile(r"BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
 PAUSE = b"\0\0"  # an empty text of mp4, which its writers put between texts themselves
+PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
 ASS_HEADER = b"""[Script Info]
 ScriptType: v4.00+
@@ -180,6 +181,8 @@ class Companions:
         stop = time + (packet.duration or 0) * base if text else time
         if self.end is not None and time >= self.end:
             return False
+        if packet.is_discard and time < -PRIMING and self.format not in ("mp4", "mov"):
+            return False  # cut away by an edit list, which only these two have
         if self.start is not None and time < self.start:
             if stop <= self.start:
                 return False

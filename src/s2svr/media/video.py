@@ -35,7 +35,8 @@ class VideoReader:
         self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
         self.failed = 0  # packets without a time stamp that could not be decoded
         self.open()
-        self.rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(25)
+        rates = (self.stream.average_rate, self.stream.guessed_rate)
+        self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
         self.origin = (self.stream.start_time or 0) * self.base
         self.start = None if start is None else self.origin + start
         self.end = None if end is None else self.origin + end
@@ -62,10 +63,7 @@ class VideoReader:
         """What the headers and the first picture say."""
         container, stream = self.container, self.stream
         length = None
-        if stream.duration or container.duration:
-            length = (stream.duration or 0) * self.base
-            length = length or Fraction(container.duration or 0, 1_000_000)
-            stop = self.origin + length
+        if (stop := self.ending()) is not None:
             stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
         if has_alpha(picture.format):
@@ -87,6 +85,16 @@ class VideoReader:
             container=container.format.name,
             interlaced=picture.interlaced_frame,
         )
+
+    def ending(self) -> Fraction | None:
+        """Where the headers say that the video ends, in seconds."""
+        if self.stream.duration:
+            return self.origin + self.stream.duration * self.base
+        if not self.container.duration:
+            return None
+        stop = Fraction(self.container.duration, 1_000_000)
+        begin = Fraction(self.container.start_time or 0, 1_000_000)
+        return stop if "matroska" in self.container.format.name else begin + stop
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
         """What a picture's tags say its codes mean; the usual guesses where they are silent."""
@@ -202,7 +210,7 @@ class VideoReader:
             where = f", between {float(lost[0]):.3f} s and {float(lost[-1]):.3f} s" if lost else ""
             self.damage.append(f"frames that cannot be decoded: {len(lost) + self.failed}{where}")
             reached = max([reached, *(time + 1 / self.rate for time in lost)])
-        stop = Fraction((self.container.start_time or 0) + (self.container.duration or 0), 10**6)
+        stop = self.ending() or Fraction(0)
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
         if (cut or self.damage) and stop > reached + 1 / self.rate and self.end is None:
             self.damage.append(f"missing from {float(reached):.3f} s until {float(stop):.3f} s")
