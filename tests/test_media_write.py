@@ -400,6 +400,27 @@ def test_ten_bits_become_hevc_with_their_hdr10_data(tmp_path: Path):
         assert float(new.display.mastering[2]) == pytest.approx(0.265, abs=1e-4)
 
 
+def test_what_a_codec_or_container_loses_is_said(tmp_path: Path):
+    source = make_video(
+        tmp_path / "a.mp4", codec="libx265", form="yuv420p10le", size=(80, 72), pts=[0, 3000],
+        aspect=Fraction(4, 3), matrix=TURN, options={"x265-params": HDR},
+    )  # fmt: skip
+    for name, codec, lost in [
+        ("b.webm", "vp9", [
+            "written with 8 bits of 10",
+            "the HDR10 metadata cannot be written with vp9",
+            "the pixel aspect 4/3 cannot be written with vp9",
+        ]),
+        ("b.ts", "h264", [
+            "the HDR10 metadata cannot be written with h264",
+            "the rotation cannot be written in .ts files",
+        ]),
+        ("b.mkv", None, []),
+    ]:  # fmt: skip
+        _, writer = restore(source, tmp_path / name, codec=codec)
+        assert writer.warnings == lost
+
+
 # Pictures ----------------------------------------------------------------------------------------
 
 
@@ -588,6 +609,7 @@ def test_outputs_that_cannot_be_are_refused(tmp_path: Path):
         ("b.png", None, None, "or a folder of images, got .*b.png"),
         ("b.mp4", "h266", None, "there is no codec h266; choose one of h264, hevc, av1"),
         ("b.webm", "h264", None, ".webm files cannot hold h264"),
+        ("b.ts", "vp9", None, ".ts files cannot hold vp9"),
         ("b.mkv", "ffv1", 20, r"ffv1 takes no quality \(crf\)"),
         ("b.mp4", "hevc", None, "hevc needs more than 64x64 pixels, got 64x48; choose h264"),
         ("b.mp4", "h264", 99, "expected a crf between 0 and 51, got 99"),

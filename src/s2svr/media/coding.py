@@ -12,7 +12,7 @@ import torch
 from ..color import ColorInfo, guess_matrix
 from .display import Display, svt_params, x265_params
 from .frame import MediaError, MediaInfo
-from .planes import planar_name
+from .planes import bits_of, planar_kind, planar_name, subsampling
 
 
 class Kind(NamedTuple):
@@ -74,46 +74,21 @@ def choose(
     bits: int | None = None,
     codec: str | None = None,
     crf: int | None = None,
-) -> tuple[Coding, list[str]]:
-    """Choose how to write a video like ``info`` with frames of width x height, with warnings."""
+) -> Coding:
+    """Choose how to write a video like ``info`` with frames of width x height; may refuse."""
     container = CONTAINERS[suffix.lower()]
-    warnings: list[str] = []
     if codec is None:
         codec = default_codec(container, bits or info.color.bits, width, height)
-    if codec not in CODECS:
-        raise MediaError(f"there is no codec {codec}; choose one of {', '.join(CODECS)}")
-    kind = CODECS[codec]
-    if crf is not None and kind.quality is None:
-        raise MediaError(f"{codec} takes no quality (crf)")
-    if crf is not None and kind.quality and not 0 <= crf <= kind.quality[2]:
-        raise MediaError(f"expected a crf between 0 and {kind.quality[2]}, got {crf}")
-    if kind.encoder == "libx265" and min(width, height) <= BLOCK:
-        least = f"more than {BLOCK}x{BLOCK} pixels"
-        raise MediaError(f"hevc needs {least}, got {width}x{height}; choose h264")
-    try:
-        av.open(io.BytesIO(), "w", format=container).add_stream(kind.encoder)
-    except ValueError as error:
-        text = f"{suffix} files cannot hold {codec}; choose another codec or name"
-        raise MediaError(text) from error
-    wanted = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
-    form, planar = pick_format(kind.encoder, info, wanted, (width, height), codec in LOSSLESS)
-    picked = av.VideoFormat(planar, 64, 64)
-    depth = picked.components[0].bits
-    if depth < min(wanted, info.color.bits):
-        warnings.append(f"written with {depth} bits, {codec} has no {wanted}")
-    if display.dynamic:
-        warnings.append(f"{' and '.join(display.dynamic)} metadata are left out")
+    refuse(codec, crf, suffix, width, height)
+    bits = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
+    kind, depth, form = pick_format(codec, info, bits, (width, height))
     aspect = info.aspect * Fraction(info.width * height, info.height * width)
-    if aspect != 1 and container in ("matroska", "webm") and codec not in ("h264", "hevc"):
-        warnings.append(f"the pixel aspect {aspect} cannot be written with {codec} in {suffix}")
-    if display.matrix and container == "mpegts":
-        warnings.append("the rotation cannot be written in .ts files")
     return Coding(
         codec=codec,
         form=form,
-        planar=planar,
-        color=output_color(info.color, planar, depth, width, height),
-        chroma=(1, 1) if planar.startswith(("gbr", "gray")) else chroma_of(picked),
+        planar=planar_name(av.VideoFormat(form)),
+        color=output_color(info.color, kind, depth, width, height),
+        chroma=subsampling(av.VideoFormat(kind)),
         width=width,
         height=height,
         rate=info.rate,
@@ -122,12 +97,7 @@ def choose(
         container=container,
         crf=crf,
         display=display.scaled(Fraction(width, info.width), Fraction(height, info.height)),
-    ), warnings
-
-
-def chroma_of(form: av.VideoFormat) -> tuple[int, int]:
-    part = form.components[1]
-    return form.width // part.width, form.height // part.height
+    )
 
 
 def default_codec(container: str, bits: int, width: int, height: int) -> str:
@@ -138,45 +108,75 @@ def default_codec(container: str, bits: int, width: int, height: int) -> str:
     return "hevc" if bits > 8 and fits else "h264"
 
 
+def refuse(codec: str, crf: int | None, suffix: str, width: int, height: int) -> None:
+    """Raise MediaError where the codec, its quality, the container and the size do not agree."""
+    if codec not in CODECS:
+        raise MediaError(f"there is no codec {codec}; choose one of {', '.join(CODECS)}")
+    kind, container = CODECS[codec], CONTAINERS[suffix.lower()]
+    if crf is not None and kind.quality is None:
+        raise MediaError(f"{codec} takes no quality (crf)")
+    if crf is not None and kind.quality and not 0 <= crf <= kind.quality[2]:
+        raise MediaError(f"expected a crf between 0 and {kind.quality[2]}, got {crf}")
+    if kind.encoder == "libx265" and min(width, height) <= BLOCK:
+        least = f"more than {BLOCK}x{BLOCK} pixels"
+        raise MediaError(f"hevc needs {least}, got {width}x{height}; choose h264")
+    try:
+        av.open(io.BytesIO(), "w", format=container).add_stream(kind.encoder)
+        fits = container != "mpegts" or codec.startswith(("h264", "hevc"))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise MediaError(f"{suffix} files cannot hold {codec}; choose another codec or name")
+
+
+def losses(coding: Coding, info: MediaInfo) -> list[str]:
+    """What of the source's picture and tags cannot be written, in words."""
+    lost, display = [], coding.display
+    if coding.color.bits < min(info.color.bits, 10):
+        lost.append(f"written with {coding.color.bits} bits of {info.color.bits}")
+    if display.dynamic:
+        lost.append(f"the {' and '.join(display.dynamic)} metadata are left out")
+    if (display.mastering or display.light) and coding.codec not in ("hevc", "av1"):
+        lost.append(f"the HDR10 metadata cannot be written with {coding.codec}")
+    inside = coding.codec.startswith(("h264", "hevc"))  # they carry their pixel aspect themselves
+    if coding.aspect != 1 and coding.container in ("matroska", "webm") and not inside:
+        lost.append(f"the pixel aspect {coding.aspect} cannot be written with {coding.codec}")
+    if display.matrix and coding.container == "mpegts":
+        lost.append("the rotation cannot be written in .ts files")
+    return lost
+
+
 def pick_format(
-    encoder: str, info: MediaInfo, bits: int, size: tuple[int, int], lossless: bool
-) -> tuple[str, str]:
-    """The encoder's pixel format nearest to the source's, and the planar one of the same codes."""
-    choices: dict[str, str] = {}
-    for form in av.Codec(encoder, "w").video_formats or []:
-        if (
-            not form.name.startswith(("yuvj", "yuva", "gbra", "ya", "xv"))
-            and "f16" not in form.name
-        ):
-            planar = planar_name(form)
-            if planar == form.name or planar not in choices:
-                choices[planar] = form.name
-    if lossless and info.color.matrix in ("rgb", "gray"):
-        kinds = ["gbrp" if info.color.matrix == "rgb" else "gray"]
-    else:
-        chroma = info.chroma if info.color.matrix not in ("rgb", "gray") else (2, 2)
-        if size[0] % chroma[0] or size[1] % chroma[1]:
-            chroma = (1, 1)  # most encoders take no odd sizes where chroma is subsampled
-        order = {(2, 2): "420 422 444", (2, 1): "422 444 420", (1, 1): "444 422 420"}
-        kinds = [f"yuv{k}p" for k in order.get(chroma, "444 422 420").split()]
+    codec: str, info: MediaInfo, bits: int, size: tuple[int, int]
+) -> tuple[str, int, str]:
+    """The encoder's pixel format nearest to the source's: planar kind, bits, and its own name."""
+    choices: dict[tuple[str, int], str] = {}
+    for form in av.Codec(CODECS[codec].encoder, "w").video_formats or []:
+        planar = planar_name(form)
+        key = (planar_kind(form), bits_of(form))
+        if planar == form.name or key not in choices:
+            choices[key] = form.name
+    matrix, chroma = info.color.matrix, info.chroma
+    if matrix in ("rgb", "gray"):
+        chroma = (2, 2)
+    if size[0] % chroma[0] or size[1] % chroma[1]:
+        chroma = (1, 1)  # most encoders take no odd sizes where chroma is subsampled
+    order = {(2, 2): "420 422 444", (2, 1): "422 444 420"}.get(chroma, "444 422 420")
+    kinds = [f"yuv{name}p" for name in order.split()]
+    if codec in LOSSLESS and matrix in ("rgb", "gray"):
+        kinds = ["gbrp" if matrix == "rgb" else "gray"]
     for kind in kinds:
-        depths = sorted(int(p[len(kind) : -2] or 8) for p in choices if depth_of(p, kind))
+        depths = sorted(depth for name, depth in choices if name == kind)
         if depths:
-            depth = next((d for d in depths if d >= bits), depths[-1])
-            planar = kind if depth == 8 else f"{kind}{depth}le"
-            return choices[planar], planar
-    raise MediaError(f"the encoder {encoder} takes no picture like this one")
+            depth = next((depth for depth in depths if depth >= bits), depths[-1])
+            return kind, depth, choices[kind, depth]
+    raise MediaError(f"{codec} takes no picture like this one; choose another codec")
 
 
-def depth_of(planar: str, kind: str) -> bool:
-    """Whether ``planar`` is ``kind`` at some depth."""
-    return planar == kind or (planar.startswith(kind) and planar[len(kind) : -2].isdecimal())
-
-
-def output_color(color: ColorInfo, planar: str, bits: int, width: int, height: int) -> ColorInfo:
+def output_color(color: ColorInfo, kind: str, bits: int, width: int, height: int) -> ColorInfo:
     """The source's colour with the codes of the output."""
     color = replace(color, bits=bits)
-    if planar.startswith("gbr") or planar.startswith("gray") or color.matrix not in ("rgb", "gray"):
+    if kind in ("gbrp", "gray") or color.matrix not in ("rgb", "gray"):
         return color
     matrix = guess_matrix(width, height)
     return replace(color, matrix=matrix, full_range=False, siting="left", matrix_code=None)

@@ -49,10 +49,14 @@ def planar_name(form: av.VideoFormat) -> str:
     if form.name.startswith(("xyz", "bayer")):
         raise MediaError(f"pictures in the format {form.name} are not supported")
     bits = bits_of(form)
-    kind = (
-        "gbrp" if is_rgb(form) else "gray" if is_gray(form) else f"yuv{CHROMA[subsampling(form)]}p"
-    )
-    return kind if bits == 8 else f"{kind}{bits}le"
+    return planar_kind(form) + ("" if bits == 8 else f"{bits}le")
+
+
+def planar_kind(form: av.VideoFormat) -> str:
+    """The 8-bit planar format with the same components and subsampling as ``form``."""
+    if is_rgb(form) or is_gray(form):
+        return "gbrp" if is_rgb(form) else "gray"
+    return f"yuv{CHROMA[subsampling(form)]}p"
 
 
 def bits_of(form: av.VideoFormat) -> int:

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from .beside import Beside
-from .coding import choose
+from .coding import choose, losses
 from .encode import Encoder
 from .frame import Frame, Reader
 from .mux import fit, mux
@@ -33,10 +33,11 @@ class VideoWriter:
         comment: str | None = None,
     ) -> None:
         self.path, self.reader, self.comment = path, reader, comment or ""
-        self.coding, self.warnings = choose(
+        self.coding = choose(
             reader.info, reader.display, path.suffix, width=width, height=height,
             bits=bits, codec=codec, crf=crf,
         )  # fmt: skip
+        self.warnings = losses(self.coding, reader.info)
         self.color, self.chroma = self.coding.color, self.coding.chroma
         self.companions: Companions | None = None
         self.beside = Beside(path, overwrite=overwrite)
