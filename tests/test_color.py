@@ -46,7 +46,8 @@ def twin_to_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> np.ndarray:
     black, span = (0, top) if color.full_range else (16 * unit, 219 * unit)
     chroma_span = top if color.full_range else 224 * unit
     kr, kb = KR_KB[color.matrix]
-    across, down = round(width / cb.shape[1]), round(height / cb.shape[0])
+    across = next(factor for factor in (1, 2, 4) if factor * cb.shape[1] >= width)
+    down = next(factor for factor in (1, 2, 4) if factor * cb.shape[0] >= height)
     right = 0 if "left" in color.siting else 0.5 * (across - 1)
     below = {"t": 0.0, "b": 1.0}.get(color.siting[0], 0.5) * (down - 1)
 
@@ -87,8 +88,9 @@ def test_chroma_is_interpolated_from_where_it_is_sited(siting: str, chroma: tupl
     np.testing.assert_allclose(to_rgb(planes, color), twin_to_rgb(planes, color), atol=2e-6)
 
 
-def test_quarter_chroma_is_read():
-    planes = random_planes((4, 16), (4, 1), 8)
+@pytest.mark.parametrize("width", [16, 13])
+def test_quarter_chroma_is_read(width: int):
+    planes = random_planes((4, width), (4, 1), 8)
     color = ColorInfo("bt601")
     np.testing.assert_allclose(to_rgb(planes, color), twin_to_rgb(planes, color), atol=2e-6)
 

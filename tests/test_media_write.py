@@ -617,3 +617,7 @@ def test_outputs_that_cannot_be_are_refused(tmp_path: Path):
         with pytest.raises(MediaError, match=text):
             restore(source, tmp_path / name, codec=codec, crf=crf)
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    tiny = make_video(tmp_path / "tiny.mkv", codec="ffv1", size=(2, 2), pts=[0])
+    with pytest.raises(MediaError, match="encoder libsvtav1 does not open for this video here"):
+        restore(tiny, tmp_path / "b.mp4", codec="av1")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "tiny.mkv"]

@@ -17,6 +17,8 @@ WEIGHTS = {
     "smpte240m": (0.212, 0.087),
 }
 
+CODES = {"rgb": 0, "gray": 2, "bt601": 6, "bt709": 1, "bt2020": 9, "smpte240m": 7}
+
 # Filters that halve a plane, and the offset of their first tap from luma 2i, by where chroma
 # sample i lies (in luma pixels from 2i). Each undoes `upsample` exactly, so that a picture that is
 # read and written again keeps its chroma; the first is the low pass of the LeGall 5/3 wavelet.
@@ -48,9 +50,7 @@ class ColorInfo:
         """The matrix as a number of ITU-T H.273."""
         if self.matrix_code is not None:
             return self.matrix_code
-        return {"rgb": 0, "gray": 2, "bt601": 6, "bt709": 1, "bt2020": 9, "smpte240m": 7}[
-            self.matrix
-        ]
+        return CODES[self.matrix]
 
     @property
     def offset(self) -> tuple[float, float]:
@@ -126,7 +126,7 @@ def upsample(plane: Tensor, size: tuple[int, int], shifts: tuple[float, float]) 
     """A chroma plane (h, w) -> (H, W), linearly; edges are repeated."""
     for dim, shift in ((0, shifts[1]), (1, shifts[0])):
         small, large = plane.shape[dim], size[dim]
-        factor = -(-large // small)
+        factor = 1 << (-(-large // small) - 1).bit_length()
         if factor > 1:
             place = (torch.arange(large, device=plane.device) - shift * (factor - 1)) / factor
             left = place.floor()

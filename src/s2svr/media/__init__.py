@@ -30,6 +30,9 @@ __all__ = [
     "write_png",
 ]
 
+# Suffixes of videos that are read and not written; any other name is that of a folder.
+READ_ONLY = {".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".y4m", ".yuv", ".gif", ".ogv", ".mxf"}
+
 
 def open_reader(
     path: Path,
@@ -94,21 +97,6 @@ def open_writer(
         kinds = ", ".join(CONTAINERS)
         raise MediaError(f"expected an output named {kinds}, or a folder of images, got {path}")
     return ImageWriter(path, reader=reader, bits=bits, overwrite=overwrite)
-
-
-READ_ONLY = {
-    ".avi",
-    ".flv",
-    ".wmv",
-    ".asf",
-    ".mpg",
-    ".mpeg",
-    ".y4m",
-    ".yuv",
-    ".gif",
-    ".ogv",
-    ".mxf",
-}
 
 
 def read_clip(path: Path, *, start: int = 0, count: int | None = None) -> Tensor:

@@ -20,6 +20,7 @@ FORMATS = (
 )
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
 SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
+BOXES = 1_000_000  # of an mp4 that are looked at
 LOG = threading.Lock()
 
 
@@ -112,7 +113,9 @@ def is_cut_off(path: Path) -> bool:
         if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
             return False
         place = 0
-        while place < size:
+        for _ in range(BOXES):
+            if place >= size:
+                break
             file.seek(place)
             length = int.from_bytes(head := file.read(8), "big") >> 32
             if length == 1:

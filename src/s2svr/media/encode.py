@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 
 from .coding import CODECS, Coding, configure
-from .frame import Frame
+from .frame import Frame, MediaError
 from .planes import to_picture
 from .spool import Spool
 
@@ -21,7 +21,12 @@ class Encoder:
         self.coding, self.shift = coding, shift
         self.context = av.VideoCodecContext.create(CODECS[coding.codec].encoder, "w")
         configure(self.context, coding)
-        self.context.open()
+        try:
+            self.context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            name = CODECS[coding.codec].encoder
+            text = f"the encoder {name} does not open for this video here; choose another codec"
+            raise MediaError(text) from error
         self.spool = Spool(path, coding.time_base)
         self.count = 0
         self.moved = 0  # frames whose time stamp was not after the one before
@@ -60,3 +65,4 @@ class Encoder:
         for packet in self.context.encode(None):
             self.spool.append(packet)
         self.spool.close()
+        del self.context  # and its memory, since joining opens another

@@ -21,9 +21,8 @@ class MediaError(Exception):
 class Frame:
     """One picture, in coded orientation (a rotation tag is not applied)."""
 
-    planes: tuple[
-        Tensor, ...
-    ]  # Y, Cb, Cr as coded, or R, G, B, or grey: uint8, uint16 above 8 bits
+    # Y, Cb, Cr, subsampled as coded, or R, G, B, or grey: uint8, or uint16 above 8 bits.
+    planes: tuple[Tensor, ...]
     color: ColorInfo
     time: Fraction | None  # seconds, as in the file; None in image folders
     duration: Fraction | None = None  # seconds, where the file says so
@@ -61,6 +60,7 @@ class MediaInfo:
     codec: str = ""
     container: str = ""
     interlaced: bool = False
+    names: tuple[str, ...] = ()  # of images, without their suffixes
 
     @property
     def frames(self) -> int | None:

@@ -126,6 +126,7 @@ class ImageReader:
             duration=len(self.files) / rate,
             kind="images",
             codec=self.files[0].suffix[1:].lower(),
+            names=tuple(file.stem for file in self.files),
         )
         self.frames = self.read(frame)
 
@@ -177,9 +178,8 @@ class ImageWriter:
         matrix = "gray" if source.matrix == "gray" else "rgb"
         self.color = ColorInfo(matrix, True, 8 if bits <= 8 else 16)
         self.chroma = (1, 1)
-        files = getattr(reader, "files", None)
-        stems = [file.stem for file in files] if files else []
-        self.stems = stems if len(set(stems)) == len(stems) else []
+        names = reader.info.names
+        self.names = names if len(set(names)) == len(names) else ()
         if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
             self.warnings.append("sound and subtitles are left out: a folder of images holds none")
         self.beside = Beside(path, overwrite=overwrite, images=True)
@@ -187,9 +187,9 @@ class ImageWriter:
 
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color``."""
-        stem = self.stems[self.count] if self.stems else f"{self.count:06d}"
+        name = self.names[self.count] if self.names else f"{self.count:06d}"
         with self.beside.errors():
-            write_picture(self.beside.product / f"{stem}.png", frame.planes)
+            write_picture(self.beside.product / f"{name}.png", frame.planes)
         self.count += 1
 
     def __enter__(self) -> Self:

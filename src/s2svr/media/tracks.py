@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -141,18 +142,32 @@ class Companions:
         routes = {route.source.index: route for route in self.routes if route.target is not None}
         if not routes:
             return
-        if self.start is not None:
-            self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
-        for packet in self.input.demux(*(route.source for route in routes.values())):
-            if packet.size:
-                for made in self.convert(routes[packet.stream_index], packet):
-                    yield (made.dts or 0) * made.time_base, made
-                late = (packet.dts or 0) * packet.time_base - LEAD
-                if self.end is not None and late > self.end:
-                    break
+        for packet in self.read([route.source for route in routes.values()]):
+            for made in self.convert(routes[packet.stream_index], packet):
+                yield (made.dts or 0) * made.time_base, made
         for route in routes.values():
             for made in route.transcoder.encode(None) if route.transcoder else []:
                 yield (made.dts or 0) * made.time_base, made
+
+    def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
+        """Packets of the source from some time before the cut to some time after it."""
+        if self.start is not None:
+            with suppress(av.error.FFmpegError):
+                self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
+        packets = self.input.demux(*streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError):
+                self.refused += 1
+                return
+            if packet is None:
+                return
+            if packet.size:
+                yield packet
+            time = (packet.dts or 0) * packet.time_base
+            if self.end is not None and time > self.end + LEAD:
+                return
 
     def convert(self, route: Route, packet: av.Packet) -> list[av.Packet]:
         """A source packet -> packets for the output."""
@@ -175,7 +190,8 @@ class Companions:
         """Move a packet to its time in the output; False where it lies outside the cut."""
         base, text = packet.time_base, route.source.type == "subtitle"
         if packet.pts is None:
-            packet.pts = packet.dts if packet.dts is not None else (route.last or -1) + 1
+            follows = 0 if route.last is None else route.last + 1 + round(self.shift / base)
+            packet.pts = follows if packet.dts is None else packet.dts
         lead = 0 if packet.dts is None else max(0, packet.pts - packet.dts)
         time = packet.pts * base
         stop = time + (packet.duration or 0) * base if text else time

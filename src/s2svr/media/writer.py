@@ -42,15 +42,15 @@ class VideoWriter:
         self.companions: Companions | None = None
         self.beside = Beside(path, overwrite=overwrite)
         try:
+            with self.beside.errors():
+                spool = self.beside.folder / "video.packets"
+                self.encoder = Encoder(spool, self.coding, shift=reader.shift)
             if reader.info.kind == "video":
                 self.companions = Companions(reader, self.coding.container)
                 self.warnings += self.companions.warnings
                 if not fit(self.coding, self.companions):
                     self.warnings.append("sound and subtitles are left out: they are broken")
                     self.companions.routes.clear()
-            with self.beside.errors():
-                spool = self.beside.folder / "video.packets"
-                self.encoder = Encoder(spool, self.coding, shift=reader.shift)
         except BaseException:
             self.discard()
             raise
