@@ -12,9 +12,10 @@ from pathlib import Path
 
 from s2svr.checkpoint import WEIGHTS, load, read_card, save
 from s2svr.data.folder import folder
-from s2svr.degrade import DEGRADATIONS
-from s2svr.evaluate import evaluate, markdown, mean_row
+from s2svr.degrade import degradation
+from s2svr.evaluate import OURS, evaluate
 from s2svr.models import S2SVR
+from s2svr.tables import markdown, means
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--damage", default="bicubic", choices=sorted(DEGRADATIONS))
+    parser.add_argument("--damage", default="bicubic", help="a name of degrade.degradation")
     parser.add_argument("--data", default="", help="what it was trained on, in words")
     parser.add_argument("--notes", default="")
     parser.add_argument("--into", type=Path, default=WEIGHTS)
@@ -36,12 +37,12 @@ def main() -> None:
     target = chosen.into / f"{chosen.name}.safetensors"
     if isinstance(model, S2SVR):
         save(target, model, card, half=True)
-        degrade = DEGRADATIONS[chosen.damage]
-        rows = evaluate(load(target), folder(chosen.clips), degrade, frames=chosen.frames)
-        mean = mean_row(rows)
-        clips = f"{len(rows)} validation clips, first {chosen.frames} frames, {chosen.damage}"
+        sequences, damage = folder(chosen.clips), degradation(chosen.damage)
+        rows = evaluate(load(target), sequences, damage, frames=chosen.frames)
+        mean = next(r for r in means(rows) if (r.protocol, r.method) == ("rgb", OURS))
+        clips = f"{len(sequences)} validation clips, first {chosen.frames} frames, {chosen.damage}"
         card = replace(card, psnr=mean.psnr, ssim=mean.ssim, gain_db=mean.gain, clips=clips)
-        print(markdown([*rows, mean]))  # noqa: T201
+        print(markdown([*rows, *means(rows)]))  # noqa: T201
     save(target, model, card, half=True)
 
 

@@ -346,12 +346,18 @@ def test_benchmark_measures_sizes_and_clips(weights: Path, movie: Path) -> None:
 def test_evaluate_and_its_table(weights: Path, movie: Path, tmp_path: Path) -> None:
     words = (movie.parent, "--weights", weights, "--frames", 2)
     rows = json.loads(run("evaluate", *words, "--table", tmp_path / "t.csv", "--json").stdout)
-    assert [row["clip"] for row in rows] == ["in.mp4", "mean"]
+    assert list(dict.fromkeys(row["clip"] for row in rows)) == ["in.mp4", "mean"]
     # An untrained network adds nothing to the bicubic base.
-    assert rows[0]["gain"] == pytest.approx(0, abs=1e-6)
-    assert (tmp_path / "t.csv").read_text().count("\n") == 3
+    gains = [row["gain"] for row in rows if row["method"] == "ours"]
+    assert gains == pytest.approx([0, 0, 0, 0], abs=1e-6)
+    assert (tmp_path / "t.csv").read_text().count("\n") == 1 + len(rows)
+    shown = run("evaluate", *words, "--protocol", "y", "--part", "0/2", "--out", tmp_path / "kept")
+    assert "y: BT.601 Y of rounded 8-bit RGB" in shown.stdout
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["00000-in.mp4.json"]
     result = run("evaluate", *words, "--degradation", "rain")
-    assert "expected --degradation as one of bicubic" in one_sentence(result)
+    assert "expected a degradation (bicubic" in one_sentence(result)
+    result = run("evaluate", *words, "--part", "2/2")
+    assert "expected a share like 0/3" in result.output
 
 
 def test_trainings_begin_and_their_weights_restore(movie: Path, tmp_path: Path) -> None:
@@ -407,7 +413,8 @@ def test_clips_are_rendered(movie: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert (out / "flow" / "frame_0001.flo").exists()
     assert video_times(out / "clip.mp4") == [0, Fraction(1, 25)]
-    assert "exists" in one_sentence(run("data", "render", out, *words))
+    again = run("data", "render", out, "--photos", movie.parent)
+    assert "exists" in one_sentence(again)
 
 
 def test_values() -> None:

@@ -1,36 +1,50 @@
 import csv
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from s2svr import evaluate as ev
+from s2svr import methods
+from s2svr.color import ColorInfo, rgb_to_y
 from s2svr.data.clips import Sequence
-from s2svr.data.flowio import write_flo
 from s2svr.degrade import bicubic_down
 from s2svr.media import write_png
-from s2svr.metrics import psnr_rgb, ssim_rgb
+from s2svr.metrics import psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from s2svr.ops import resize_bicubic
+from s2svr.protocols import BT601, PROTOCOLS, read_views, view
+from s2svr.tables import means, side_by_side, write_table
 
 
 class Base(nn.Module):
-    """A model that returns its base, plus a little light."""
+    """A model that returns its base, plus a little light that grows with time."""
 
-    scale, lookahead = 4, 0
+    lookahead = 0
 
-    def __init__(self, light: float = 0.0) -> None:
+    def __init__(self, light: float = 0.0, scale: int = 4) -> None:
         super().__init__()
-        self.light = nn.Parameter(torch.tensor(light))
+        self.light, self.scale = nn.Parameter(torch.tensor(light)), scale
 
     def forward(self, x, state=None, lookahead=0):
-        return resize_bicubic(x, 4) + self.light, None
+        since = 0 if state is None else state
+        steps = torch.arange(since + 1, since + 1 + x.shape[1]).view(-1, 1, 1, 1)
+        base = resize_bicubic(x, 4) if self.scale == 4 else x
+        return base + self.light * steps, since + x.shape[1]
 
 
 def picture(seed: int, height: int = 32, width: int = 48) -> torch.Tensor:
     small = torch.rand(3, height // 4, width // 4, generator=torch.Generator().manual_seed(seed))
-    return (resize_bicubic(small, 4).clamp(0, 1) * 255).round() / 255
+    return ((0.2 + 0.6 * resize_bicubic(small, 4)).clamp(0, 1) * 255).round() / 255
+
+
+def clip(count: int) -> torch.Tensor:
+    """One shot, moving by a pixel a frame."""
+    return torch.stack([torch.roll(picture(count), t, -1) for t in range(count)])
 
 
 @pytest.fixture
@@ -38,81 +52,190 @@ def sequences(tmp_path: Path) -> list[Sequence]:
     """Two folders of two and three frames."""
     for name, count in (("a", 2), ("b", 3)):
         (tmp_path / name).mkdir()
-        for t in range(count):
-            write_png(tmp_path / name / f"{t}.png", picture(10 * count + t))
+        for t, frame in enumerate(clip(count)):
+            write_png(tmp_path / name / f"{t}.png", frame)
     return [Sequence(name, tmp_path / name) for name in ("a", "b")]
 
 
+def of(rows: list[ev.Row], clip: str, protocol: str, method: str) -> ev.Row:
+    (row,) = [r for r in rows if (r.clip, r.protocol, r.method) == (clip, protocol, method)]
+    return row
+
+
 def test_rows_are_means_over_frames_and_their_mean_is_of_clips(sequences):
-    rows = ev.evaluate(Base(0.05), sequences, bicubic_down)
-    for row, count in zip(rows, (2, 3), strict=True):
-        truth = torch.stack([picture(10 * count + t) for t in range(count)])
-        base = resize_bicubic(bicubic_down(truth).lq, 4)
-        want = [psnr_rgb(b + 0.05, t) for b, t in zip(base.clamp(0, 1), truth, strict=True)]
-        assert row.psnr == pytest.approx(sum(want) / count, abs=0.05)
-        want = [ssim_rgb(b, t) for b, t in zip(base, truth, strict=True)]
-        assert row.base_ssim == pytest.approx(sum(want) / count, abs=1e-6)
-        assert row.gain == pytest.approx(row.psnr - row.base_psnr)
-    mean = ev.mean_row(rows)
+    rows = ev.evaluate(Base(0.02), sequences, bicubic_down)
+    for name, count in (("a", 2), ("b", 3)):
+        truth = clip(count)
+        base = resize_bicubic(bicubic_down(truth).lq, 4).clamp(0, 1)
+        light = 0.02 * torch.arange(1, count + 1).view(-1, 1, 1, 1)
+        restored = (resize_bicubic(bicubic_down(truth).lq, 4) + light).clamp(0, 1)
+        for protocol, psnr, ssim in (("rgb", psnr_rgb, ssim_rgb), ("y", psnr_y, ssim_y)):
+            row, bicubic = of(rows, name, protocol, "ours"), of(rows, name, protocol, "bicubic")
+            values = [psnr(x, y) for x, y in zip(restored, truth, strict=True)]
+            assert row.psnr == pytest.approx(np.mean(values), abs=1e-9)
+            assert row.spread == pytest.approx(np.std(values), abs=1e-9)
+            values = [ssim(x, y) for x, y in zip(base, truth, strict=True)]
+            assert bicubic.ssim == pytest.approx(np.mean(values), abs=1e-9)
+            assert (row.gain, bicubic.gain) == (row.psnr - bicubic.psnr, 0)
+    mean = of(means(rows), "mean", "rgb", "ours")
     assert mean.frames == 5
-    assert mean.psnr == pytest.approx((rows[0].psnr + rows[1].psnr) / 2)
+    want = (of(rows, "a", "rgb", "ours").psnr + of(rows, "b", "rgb", "ours").psnr) / 2
+    assert mean.psnr == pytest.approx(want)
 
 
 def test_a_model_that_adds_nothing_gains_nothing(sequences):
-    assert all(row.gain == 0 for row in ev.evaluate(Base(), sequences, bicubic_down, frames=1))
+    rows = ev.evaluate(Base(), sequences, bicubic_down, frames=1)
+    assert all(row.gain == 0 for row in rows if row.method == "ours")
+    assert any(row.gain != 0 for row in rows if row.method == "lanczos")
+
+
+def test_lanczos_equals_pillow_inside():
+    x = picture(3, 20, 28)
+    have = methods.enlarge_lanczos(x, 4)
+    for plane, mine in zip(x.numpy(), have.numpy(), strict=True):
+        want = Image.fromarray(plane).resize((112, 80), Image.Resampling.LANCZOS)
+        assert np.abs(np.asarray(want)[12:-12, 12:-12] - mine[12:-12, 12:-12]).max() < 1e-5
+    turned = methods.enlarge_lanczos(x.flip(-1, -2), 4).flip(-1, -2)
+    assert torch.allclose(turned, have, atol=1e-6)
+    assert torch.allclose(methods.enlarge_lanczos(torch.full((3, 2, 1), 0.3), 3), torch.tensor(0.3))
 
 
 def test_sequences_with_both_qualities_are_read_not_damaged(sequences, tmp_path: Path):
     (tmp_path / "lq").mkdir()
     write_png(tmp_path / "lq" / "0.png", torch.full((3, 8, 12), 0.5))
     given = [Sequence("a", tmp_path / "a", tmp_path / "lq")]
-    (row,) = ev.evaluate(Base(), given, bicubic_down, frames=1)
+    rows = ev.evaluate(Base(), given, bicubic_down, frames=1)
     grey = torch.full((3, 32, 48), 128 / 255)
-    assert row.psnr == pytest.approx(psnr_rgb(grey, picture(20)), abs=1e-6)
-    (tmp_path / "lq" / "1.png").write_bytes((tmp_path / "lq" / "0.png").read_bytes())
-    with pytest.raises(ValueError, match=r"one size ratio and number in a, got \(2, 3, 8, 12\)"):
-        ev.evaluate_clip(Base(), "a", torch.rand(2, 3, 8, 12), torch.rand(1, 3, 32, 48))
+    assert of(rows, "a", "rgb", "ours").psnr == pytest.approx(psnr_rgb(grey, clip(2)[0]))
+    with pytest.raises(ValueError, match="as many frames of both qualities in a, low has fewer"):
+        ev.evaluate(Base(), given, bicubic_down)
+    with pytest.raises(ValueError, match=r"the truth's size in a, got \(3, 8, 12\) and \(3, 32"):
+        ev.evaluate(Base(scale=1), given, bicubic_down, frames=1)
+    with pytest.raises(ValueError, match="expected a protocol .rgb, y, vimeo90k.*got 'x'"):
+        ev.evaluate(Base(), given, bicubic_down, protocols=["x"])
 
 
-def test_pictures_of_the_worst_frame(sequences, tmp_path: Path):
-    ev.evaluate(Base(), sequences, bicubic_down, pictures=tmp_path / "worst")
-    assert sorted(path.name for path in (tmp_path / "worst").iterdir()) == ["a.png", "b.png"]
+def test_septuplets_are_scored_at_their_middle_also_mirrored(tmp_path: Path):
+    (tmp_path / "s").mkdir()
+    truth = clip(7)
+    for t, frame in enumerate(truth):
+        write_png(tmp_path / "s" / f"im{t + 1}.png", frame)
+    model = Base(0.01)
+    rows = ev.evaluate(model, [Sequence("s", tmp_path / "s")], bicubic_down, protocols=["vimeo90k"])
+    base = resize_bicubic(bicubic_down(truth).lq, 4)[3]
+    plain, both = of(rows, "s", "vimeo90k", "ours"), of(rows, "s", "vimeo90k", "ours, mirrored")
+    assert plain.frames == both.frames == 1
+    assert plain.psnr == pytest.approx(psnr_y(base + 4 * 0.01, truth[3]), abs=1e-6)
+    # Of the 14 mirrored frames, the fourth and the eleventh show it.
+    lights = ((base + 4 * 0.01).clamp(0, 1) + (base + 11 * 0.01).clamp(0, 1)) / 2
+    assert both.psnr == pytest.approx(psnr_y(lights, truth[3]), abs=1e-3)
+    assert both.ssim == pytest.approx(ssim_y(lights, truth[3]), abs=1e-4)
+
+
+def test_raw_video_is_scored_on_its_coded_luma(tmp_path: Path):
+    """MFQEv2: float Y of the planes; colours out of gamut must not change it."""
+    rng = np.random.default_rng(0)
+    size = 24 * 16 * 3 // 2
+    raw, coded = (rng.integers(16, 236, (2, size)).astype(np.uint8) for _ in range(2))
+    (tmp_path / "raw_24x16_2.yuv").write_bytes(raw.tobytes())
+    (tmp_path / "coded_24x16_2.yuv").write_bytes(coded.tobytes())
+    pair = Sequence("v", tmp_path / "raw_24x16_2.yuv", tmp_path / "coded_24x16_2.yuv")
+    rows = ev.evaluate(Base(scale=1), [pair], bicubic_down, protocols=["mfqev2"])
+    y = [x[:, : 24 * 16] / 255.0 for x in (raw, coded)]
+    want = [-10 * math.log10(np.mean((a - b) ** 2)) for a, b in zip(*y, strict=True)]
+    assert of(rows, "v", "mfqev2", "input").psnr == pytest.approx(np.mean(want), abs=1e-5)
+    grey = np.full((2, size), 128, np.uint8)  # in gamut: there and back is nothing
+    (tmp_path / "coded_24x16_2.yuv").write_bytes(grey.tobytes())
+    rows = ev.evaluate(Base(scale=1), [pair], bicubic_down, protocols=["mfqev2"])
+    assert of(rows, "v", "mfqev2", "ours").gain == pytest.approx(0, abs=1e-4)
+
+
+def test_luma_of_a_restored_frame_is_coded_as_the_input(tmp_path: Path):
+    codes = np.arange(24 * 16 * 3 // 2) % 40 + 100
+    (tmp_path / "x_24x16.yuv").write_bytes(codes.astype(np.uint8).tobytes())
+    (seen,) = read_views(tmp_path / "x_24x16.yuv")
+    assert torch.allclose(view(seen.rgb, seen.color).y, seen.y, atol=1e-6)
+    rgb = picture(1)
+    assert torch.allclose(view(rgb).y, rgb_to_y(rgb), atol=1e-6)
+    assert torch.equal(view(rgb, ColorInfo("rgb")).y, view(rgb, BT601).y)
+
+
+def test_other_methods_and_the_input_stand_beside_ours(sequences):
+    grey = {"grey": lambda views: (view(torch.full((3, 32, 48), 0.5)) for v in views)}
+    rows = ev.evaluate(Base(), sequences[:1], bicubic_down, protocols=["rgb"], others=grey)
+    assert [row.method for row in rows] == ["bicubic", "lanczos", "grey", "ours"]
+    (line,) = side_by_side(rows, "rgb")
+    assert line["grey"] == of(rows, "a", "rgb", "grey").psnr
+    assert line["gain"] == of(rows, "a", "rgb", "ours").gain
+
+
+def test_flicker_is_measured_along_the_truth(tmp_path: Path):
+    (tmp_path / "s").mkdir()
+    for t in range(3):  # a still picture
+        write_png(tmp_path / "s" / f"{t}.png", picture(5))
+    still = lambda a, b: torch.zeros(1, 2, *a.shape[-2:])  # noqa: E731
+    rows = ev.evaluate(
+        Base(0.01), [Sequence("s", tmp_path / "s")], bicubic_down, protocols=["rgb"], flow=still
+    )
+    assert of(rows, "s", "rgb", "bicubic").flicker == pytest.approx(0, abs=1e-6)
+    assert of(rows, "s", "rgb", "ours").flicker == pytest.approx(0.01, abs=1e-4)
+
+
+def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
+    whole = ev.evaluate(Base(0.02), sequences, bicubic_down)
+    out, said = tmp_path / "out", []
+    options = {"out": out, "label": "bicubic"}
+    ev.evaluate(Base(0.02), sequences, bicubic_down, part=(1, 2), **options)
+    assert [path.name for path in out.iterdir()] == ["00001-b.json"]
+    changed = out / "00001-b.json"
+    changed.write_text(changed.read_text().replace('"frames": 3', '"frames": 30'))
+    rows = ev.evaluate(Base(0.02), sequences, bicubic_down, say=said.append, **options)
+    assert [row.frames for row in rows if row.clip == "b"] == [30] * 6  # kept, not made again
+    assert [row.psnr for row in rows] == [row.psnr for row in whole]
+    assert len(said) == 2
+    frames = json.loads((out / "00000-a.json").read_text())["frames"]["ours"]["psnr"]["rgb"]
+    assert np.mean(frames) == pytest.approx(of(whole, "a", "rgb", "ours").psnr)
+    with pytest.raises(ValueError, match="label = 'hevc-37', .*00000-a.json was made with 'bicub"):
+        ev.evaluate(Base(0.02), sequences, bicubic_down, out=out, label="hevc-37")
+    with pytest.raises(ValueError, match="expected scores made with model"):
+        ev.evaluate(Base(0.03), sequences, bicubic_down, **options)
+
+
+def test_pictures_of_the_worst_and_the_best_frame(sequences, tmp_path: Path):
+    ev.evaluate(Base(0.05), sequences, bicubic_down, pictures=tmp_path / "shown")
+    names = sorted(path.name for path in (tmp_path / "shown").iterdir())
+    assert names == ["a-best.png", "a-worst.png", "b-best.png", "b-worst.png"]
+    (best,) = read_views(tmp_path / "shown" / "b-best.png")
+    (worst,) = read_views(tmp_path / "shown" / "b-worst.png")
+    # The light grows with time: the first frame is best, the last worst.
+    assert torch.equal(best.rgb[..., 96:], clip(3)[0])
+    assert torch.equal(worst.rgb[..., 96:], clip(3)[2])
+
+
+def test_equal_frames_are_counted(tmp_path: Path):
+    (tmp_path / "flat").mkdir()
+    write_png(tmp_path / "flat" / "0.png", torch.full((3, 32, 48), 0.2))
+    write_png(tmp_path / "flat" / "1.png", picture(1))
+    rows = ev.evaluate(Base(), [Sequence("flat", tmp_path / "flat")], bicubic_down)
+    row = of(rows, "flat", "rgb", "ours")
+    assert (row.equal, row.frames) == (1, 2)
+    assert math.isfinite(row.psnr)
+    assert side_by_side(rows, "rgb")[0]["equal frames"] == 1
 
 
 def test_tables_hold_the_rows(sequences, tmp_path: Path):
     rows = ev.evaluate(Base(), sequences, bicubic_down)
-    ev.write_table(tmp_path / "t.json", rows)
+    write_table(tmp_path / "t.json", rows)
     kept = json.loads((tmp_path / "t.json").read_text())
-    assert kept["protocol"] == ev.PROTOCOL
-    assert kept["rows"][1]["psnr"] == rows[1].psnr
-    ev.write_table(tmp_path / "t.csv", rows)
-    lines = (tmp_path / "t.csv").read_text().splitlines()
-    assert [row["clip"] for row in csv.DictReader(lines)] == ["a", "b"]
-    ev.write_table(tmp_path / "t.md", rows)
-    assert f"{rows[0].psnr:.4f}" in (tmp_path / "t.md").read_text()
-    with pytest.raises(ValueError, match=".json, .csv or .md, got t.txt"):
-        ev.write_table(tmp_path / "t.txt", rows)
-
-
-@pytest.mark.parametrize("reduced", [1, 4])
-def test_flow_errors_are_in_full_size_pixels(tmp_path: Path, reduced: int):
-    frame = picture(1)
-    write_png(tmp_path / "frame_0001.png", frame)
-    write_png(tmp_path / "frame_0002.png", torch.roll(frame, 4, -1))
-    truth = torch.zeros(2, 32, 48)
-    truth[0] = 4.0
-    write_flo(tmp_path / "frame_0001.flo", truth)
-
-    def right(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        assert a.shape[-1] == 48 // reduced
-        flow = torch.zeros(1, 2, *a.shape[-2:])
-        flow[:, 0] = 4.0 / reduced
-        return flow
-
-    (row,) = ev.evaluate_flow(right, tmp_path, reduced=reduced)
-    assert row.error == pytest.approx(0, abs=1e-5)
-    assert row.zero_error == pytest.approx(4)
-    assert row.photometric < 0.5 * row.zero_photometric
-    (tmp_path / "frame_0001.flo").unlink()
-    with pytest.raises(ValueError, match="expected .flo files with their frames"):
-        ev.evaluate_flow(right, tmp_path)
+    assert kept["protocols"]["y"] == PROTOCOLS["y"].text
+    assert [row["psnr"] for row in kept["rows"]] == [row.psnr for row in rows]
+    write_table(tmp_path / "t.csv", rows)
+    lines = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    assert [float(line["psnr"]) for line in lines] == [row.psnr for row in rows]
+    write_table(tmp_path / "t.md", [*rows, *means(rows)])
+    shown = (tmp_path / "t.md").read_text()
+    assert f"| b | 3 | {of(rows, 'b', 'y', 'bicubic').psnr:.2f} |" in shown
+    assert "| clip | frames | bicubic | lanczos | ours | gain |" in shown
+    assert shown.count("| mean | 5 |") == 2
+    with pytest.raises(ValueError, match=r".json, .csv or .md, got t.txt"):
+        write_table(tmp_path / "t.txt", rows)

@@ -32,6 +32,14 @@ def dimensions(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def share(text: str) -> tuple[int, int]:
+    """``0/3``: the first of three shares."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise typer.BadParameter(f"expected a share like 0/3, 1/3 or 2/3, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
 Task = Annotated[str | None, typer.Option(help="sr, deblur or compression; sr if not given.")]
 Weights = Annotated[str | None, typer.Option(help="Bundled name or file, not the task's own.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

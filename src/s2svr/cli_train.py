@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Device, Json, Task, Weights, dimensions, rate
+from .cli_options import Device, Json, Task, Weights, dimensions, rate, share
 from .console import print_json, print_table, say
 
 train = typer.Typer(no_args_is_help=True, help="Train networks.")
@@ -99,33 +99,48 @@ def evaluate(
     dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
     split: Annotated[str, typer.Option(help="Part of the data set.")] = "",
     degradation: Annotated[
-        str, typer.Option(help="Made on clips without low quality.")
+        str, typer.Option(help="Made on clips without low quality: bicubic, hevc-37 ...")
     ] = "bicubic",
+    protocols: Annotated[
+        list[str] | None, typer.Option("--protocol", help="Not the data set's own; often.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="Of each clip, the first.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
     table: Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Folder for each clip's worst.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for worst and best.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of scores; goes on there.")] = None,
+    part: Annotated[
+        tuple | None, typer.Option(parser=share, metavar="I/N", help="Share of clips, from 0/N.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
     from .checkpoint import load
     from .data import DATASETS
-    from .degrade import DEGRADATIONS
+    from .degrade import degradation as damage
     from .devices import choose_device
     from .evaluate import evaluate as measure
-    from .evaluate import mean_row, write_table
+    from .protocols import PROTOCOLS, USUAL
+    from .tables import means, side_by_side, write_table
 
+    place = choose_device(device)
     sequences = chosen(DATASETS, dataset, "--dataset")(clips, split)
-    damage = chosen(DEGRADATIONS, degradation, "--degradation")
-    model = load(weights or task or "sr", task=task, device=choose_device(device))
-    rows = measure(model, sequences, damage, frames=frames, pictures=pictures, say=say)
-    rows.append(mean_row(rows))
+    model = load(weights or task or "sr", task=task, device=place)
+    rows = measure(
+        model, sequences, damage(degradation), protocols=protocols or USUAL[dataset],
+        frames=frames, flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
+        label=degradation, part=part or (0, 1), say=say,
+    )  # fmt: skip
+    rows += means(rows)
     if table:
         write_table(table, rows)
     if as_json:
         print_json(rows)
-    else:
-        print_table(rows)
+        return
+    for name in dict.fromkeys(row.protocol for row in rows):
+        typer.echo(f"{name}: {PROTOCOLS[name].text}")
+        print_table(side_by_side(rows, name))
 
 
 def evaluate_flow(
@@ -137,8 +152,8 @@ def evaluate_flow(
 ) -> None:
     """Compare flow with its truth: end-point and photometric error."""
     from .checkpoint import load
-    from .evaluate import evaluate_flow as measure
-    from .evaluate import write_table
+    from .evaluate_flow import evaluate_flow as measure
+    from .tables import write_table
 
     rows = measure(load(weights, task="flow"), root, reduced=reduced)
     if table:
@@ -168,14 +183,17 @@ def render(
     out: Annotated[Path, typer.Argument(help="New folder.")],
     photos: Annotated[Path, typer.Option(help="Folder of photographs or videos.")],
     seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
-    size: Annotated[tuple, typer.Option(parser=dimensions, metavar="WxH")] = (320, 180),
+    size: Annotated[
+        tuple | None, typer.Option(parser=dimensions, metavar="WxH", help="320x180 if not given.")
+    ] = None,
     frames: Annotated[int, typer.Option(min=1)] = 40,
     fps: Annotated[Fraction, typer.Option(parser=rate, metavar="N")] = Fraction(25),
 ) -> None:
     """Render a clip of moving photographs with its exact flow and occlusions."""
     from .data.record import render_video
 
-    render_video(out, seed=seed, photos=photos, size=size[::-1], frames=frames, rate=fps)
+    width, height = size or (320, 180)
+    render_video(out, seed=seed, photos=photos, size=(height, width), frames=frames, rate=fps)
 
 
 def chosen(table: dict[str, Any], name: str, what: str) -> Any:

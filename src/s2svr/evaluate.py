@@ -1,54 +1,67 @@
-"""A model over clips -> a table: what came in, what comes out, and the gain.
+"""A model over clips -> scores: what came in, what comes out, and the gain.
 
-Numbers are mmedit's variants (PSNR and SSIM of rounded 8-bit RGB, no crop; Y by BT.601): the mean
-over a clip's frames, then the mean of the clips.
+Scores are means over a clip's frames, and then of the clips, under the names of PROTOCOLS.
 """
 
-import csv
+import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+import math
+import operator
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from itertools import tee, zip_longest
 from pathlib import Path
+from statistics import fmean, pstdev
 
 import torch
 from torch import Generator, Tensor, nn
 
 from .data.clips import Degradation, Sequence
-from .data.flowio import read_flo
-from .media import read_clip, write_png
-from .metrics import end_point_error, mean_finite, psnr_rgb, psnr_y, ssim_rgb
-from .ops import resize_bicubic, resize_flow, warp
-from .restoration import restore
+from .media import write_png
+from .methods import Method, mirrored, ours, references
+from .metrics import mean_finite, warping_error
+from .ops import occlusion
+from .protocols import PROTOCOLS, View, read_views, view
 
 Say = Callable[[str], None]
-PROTOCOL = "rounded 8-bit, no crop; RGB jointly, Y BT.601; SSIM 11x11 Gaussian, RGB"
+Flow = Callable[[Tensor, Tensor], Tensor]
+Along = tuple[Tensor, Tensor]  # flow (1, 2, H, W) from one frame to the next, and what stays seen
+OURS = "ours"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One clip: PSNR in dB and SSIM, of the base (bicubic, or the input itself) and of ours."""
+    """One clip (or the mean of the clips) restored by one method, scored by one protocol."""
 
     clip: str
-    frames: int
-    base_psnr: float
-    psnr: float
-    gain: float
-    base_psnr_y: float
-    psnr_y: float
-    base_ssim: float
+    protocol: str
+    method: str
+    frames: int  # that were scored
+    equal: int  # of them, those with infinite PSNR, which its mean leaves out
+    psnr: float  # dB
     ssim: float
-    equal_frames: int = 0  # of infinite PSNR, left out of the mean
+    gain: float  # dB over the base, which is the first method
+    ssim_gain: float
+    spread: float  # standard deviation of PSNR over the clip's frames, dB
+    flicker: float | None = None  # warping error along the truth's flow, in [0, 1]
 
 
-@dataclass(frozen=True)
-class FlowRow:
-    """One pair of frames: end-point error and photometric error, and those of no motion at all."""
+@dataclass
+class Tally:
+    """What one method gathers over a clip's frames."""
 
-    pair: str
-    error: float  # pixels
-    zero_error: float
-    photometric: float  # mean |a - warped b| in [0, 1]
-    zero_photometric: float
+    psnr: dict[str, list[float]] = field(default_factory=dict)  # by protocol, a value a frame
+    ssim: dict[str, list[float]] = field(default_factory=dict)
+    flicker: list[float] = field(default_factory=list)
+    last: Tensor | None = None
+
+    def add(self, picture: View, truth: View, protocols: list[str], along: Along | None) -> None:
+        for name in protocols:
+            self.psnr.setdefault(name, []).append(PROTOCOLS[name].psnr(picture, truth))
+            self.ssim.setdefault(name, []).append(PROTOCOLS[name].ssim(picture, truth))
+        if along is not None and self.last is not None:
+            self.flicker.append(warping_error(torch.stack((self.last, picture.rgb)), *along))
+        self.last = picture.rgb
 
 
 def evaluate(
@@ -56,133 +69,193 @@ def evaluate(
     sequences: list[Sequence],
     degrade: Degradation,
     *,
+    protocols: Iterable[str] = ("rgb", "y"),
     frames: int | None = None,
+    others: dict[str, Method] | None = None,
+    flow: Flow | None = None,
     pictures: Path | None = None,
+    out: Path | None = None,
+    label: str = "",
+    part: tuple[int, int] = (0, 1),
     say: Say = lambda line: None,
 ) -> list[Row]:
     """Restore every sequence's low-quality frames and compare with its high-quality ones.
 
-    Sequences without low quality are damaged by ``degrade`` (seeded by their name's place).
-    ``frames`` limits each clip; ``pictures`` is a folder for the worst frame of every clip beside
-    its base and its truth.
+    Sequences without low quality are damaged by ``degrade`` (seeded by their place). ``protocols``
+    are names of PROTOCOLS; ``frames`` limits each clip; ``others`` are methods to set beside ours;
+    ``flow`` on the truth measures flicker. ``pictures`` is a folder for the worst and the best
+    frame of every clip, between base and truth.
+
+    ``out`` is a folder that keeps each clip's scores, frame by frame: an evaluation that was
+    stopped goes on there. ``label`` says what the arguments do not (the degradation): scores in
+    ``out`` of another label, model or protocol are refused. Several processes share the clips when
+    each has its ``part``, (0, 3) to (2, 3); one more call without it collects the rows.
     """
-    rows = []
-    for index, sequence in enumerate(sequences):
-        hq = read_clip(sequence.hq, count=frames).float() / 255
-        if sequence.lq is None:
-            lq, hq = degrade(hq, Generator().manual_seed(index))
+    names, others = known(protocols), others or {}
+    stamp = {"label": label, "model": digest(model), "protocols": names, "frames": frames}
+    stamp |= {"methods": sorted(others), "flow": flow is not None}
+    rows: list[Row] = []
+    for index in range(part[0], len(sequences), part[1]):
+        sequence = sequences[index]
+        place = None if out is None else out / f"{index:05}-{file_name(sequence.name)}.json"
+        if place is not None and place.exists():
+            found = reopened(place, stamp)
         else:
-            lq = read_clip(sequence.lq, count=frames).float() / 255
-        rows.append(evaluate_clip(model, sequence.name, lq, hq, pictures))
-        say(f"{sequence.name}: {rows[-1].psnr:.2f} dB, {rows[-1].gain:+.2f}")
+            lq, hq = views(sequence, degrade, index, frames)
+            tallies, strips = score(model, sequence.name, lq, hq, names, others, flow)
+            found = rows_of(sequence.name, tallies)
+            if pictures is not None:
+                pictures.mkdir(parents=True, exist_ok=True)
+                for which, (_, strip) in strips.items():
+                    write_png(pictures / f"{file_name(sequence.name)}-{which}.png", strip)
+            if place is not None:
+                keep(place, stamp, found, tallies)
+        rows += found
+        row = next(row for row in found if row.method == OURS)
+        say(f"{row.clip}: {row.psnr:.2f} dB ({row.protocol}), {row.gain:+.2f}")
     return rows
 
 
-def evaluate_clip(
-    model: nn.Module, name: str, lq: Tensor, hq: Tensor, pictures: Path | None = None
-) -> Row:
-    """One row: lq (T, 3, h, w) restored as ``restore`` does, against hq (T, 3, H, W)."""
-    scale = hq.shape[-1] // lq.shape[-1]
-    if lq.shape[0] != hq.shape[0] or hq.shape[-2:] != (lq.shape[-2] * scale, lq.shape[-1] * scale):
-        raise ValueError(
-            f"expected frames of one size ratio and number in {name}, "
-            f"got {tuple(lq.shape)} and {tuple(hq.shape)}"
-        )
-    columns: dict[str, list[float]] = {key: [] for key in ("p", "bp", "y", "by", "s", "bs")}
-    worst: tuple[float, Tensor | None] = (float("inf"), None)
-    ours = (frame.to(hq.device) for frame in restore(model, iter(lq)))
-    for x, restored, truth in zip(lq, ours, hq, strict=True):
-        base = resize_bicubic(x, scale) if scale > 1 else x
-        for prefix, picture in (("", restored), ("b", base)):
-            columns[f"{prefix}p"].append(psnr_rgb(picture, truth))
-            columns[f"{prefix}y"].append(psnr_y(picture, truth))
-            columns[f"{prefix}s"].append(ssim_rgb(picture, truth))
-        if columns["p"][-1] < worst[0]:
-            worst = (columns["p"][-1], torch.cat((base, restored, truth), -1))
-    if pictures is not None and worst[1] is not None:
-        pictures.mkdir(parents=True, exist_ok=True)
-        write_png(pictures / f"{Path(name).stem}.png", worst[1].clamp(0, 1))
-    mean = {key: mean_finite(values)[0] for key, values in columns.items()}
-    return Row(
-        clip=name,
-        frames=len(hq),
-        base_psnr=mean["bp"],
-        psnr=mean["p"],
-        gain=mean["p"] - mean["bp"],
-        base_psnr_y=mean["by"],
-        psnr_y=mean["y"],
-        base_ssim=mean["bs"],
-        ssim=mean["s"],
-        equal_frames=mean_finite(columns["p"])[1],
-    )
+def known(protocols: Iterable[str]) -> list[str]:
+    """The names, if there are such protocols."""
+    names = list(protocols)
+    for name in names:
+        if name not in PROTOCOLS:
+            raise ValueError(f"expected a protocol ({', '.join(PROTOCOLS)}), got {name!r}")
+    return names
 
 
-def mean_row(rows: list[Row]) -> Row:
-    """The mean of the clips, each counted once."""
-    numbers = {
-        field.name: sum(getattr(row, field.name) for row in rows) / len(rows)
-        for field in fields(Row)
-        if field.type is float
-    }
-    frames, equal = sum(row.frames for row in rows), sum(row.equal_frames for row in rows)
-    return Row(clip="mean", frames=frames, equal_frames=equal, **numbers)
+def views(
+    sequence: Sequence, degrade: Degradation, seed: int, frames: int | None
+) -> tuple[Iterable[View], Iterable[View]]:
+    """A sequence's low- and high-quality frames."""
+    truth = read_views(sequence.hq, frames)
+    if sequence.lq is not None:
+        return read_views(sequence.lq, frames), truth
+    # Codes of 8 bits, as published inputs are made of.
+    clip = torch.stack([(seen.rgb * 255).round() / 255 for seen in truth])
+    pair = degrade(clip, Generator().manual_seed(seed))
+    return map(view, pair.lq), map(view, pair.hq)
 
 
 @torch.inference_mode()
-def evaluate_flow(
-    flow: Callable[[Tensor, Tensor], Tensor], root: Path, *, reduced: int = 1
-) -> list[FlowRow]:
-    """Flow against .flo truth: every ``NAME.flo`` below root with the frame of that name and next.
+def score(
+    model: nn.Module,
+    clip: str,
+    lq: Iterable[View],
+    hq: Iterable[View],
+    protocols: list[str],
+    others: dict[str, Method],
+    flow: Flow | None,
+) -> tuple[dict[str, Tally], dict[str, tuple[float, Tensor]]]:
+    """Restore one clip by every method: tallies, and ours at its worst and best as a picture."""
+    methods = references(int(getattr(model, "scale", 1))) | others | {OURS: ours(model)}
+    if any(PROTOCOLS[name].mirrored for name in protocols):
+        methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])
+    copies = tee(lq, len(methods))
+    results = [run(copy) for run, copy in zip(methods.values(), copies, strict=True)]
+    tallies = {method: Tally() for method in methods}
+    strips: dict[str, tuple[float, Tensor]] = {}
+    before: View | None = None
+    for truth, *shown in zip_longest(hq, *results):
+        check_sizes(clip, truth, shown)
+        along = None if flow is None or before is None else motion(flow, before.rgb, truth.rgb)
+        for tally, picture in zip(tallies.values(), shown, strict=True):
+            tally.add(picture, truth, protocols, along)
+        value = tallies[OURS].psnr[protocols[0]][-1]
+        mine = shown[list(methods).index(OURS)]
+        for which, further in (("worst", operator.lt), ("best", operator.gt)):
+            if which not in strips or further(value, strips[which][0]):
+                strips[which] = value, torch.cat((shown[0].rgb, mine.rgb, truth.rgb), -1)
+        before = truth
+    for tally in tallies.values():
+        for name in protocols:
+            if PROTOCOLS[name].centre:
+                for values in (tally.psnr[name], tally.ssim[name]):
+                    values[:] = [values[len(values) // 2]]
+    return tallies, strips
 
-    With ``reduced`` of 4 the network sees frames reduced bicubically and its flow is enlarged
-    (a student for super-resolution); errors are always in pixels of the full size.
-    """
-    rows = []
-    for path in sorted(Path(root).rglob("*.flo")):
-        truth = read_flo(path)[None]
-        stem, number = path.stem.rsplit("_", 1)
-        following = path.with_name(f"{stem}_{int(number) + 1:0{len(number)}d}.png")
-        a, b = (read_clip(p).float() / 255 for p in (path.with_suffix(".png"), following))
-        small = [resize_bicubic(x, 1 / reduced) if reduced > 1 else x for x in (a, b)]
-        estimate = resize_flow(flow(*small), (truth.shape[-2], truth.shape[-1]))
-        rows.append(
-            FlowRow(
-                pair=str(path.relative_to(root)),
-                error=end_point_error(estimate, truth),
-                zero_error=end_point_error(torch.zeros_like(truth), truth),
-                photometric=(a - warp(b, estimate)).abs().mean().item(),
-                zero_photometric=(a - b).abs().mean().item(),
+
+def check_sizes(clip: str, truth: View | None, shown: list[View | None]) -> None:
+    """ValueError where frames are missing or of another size than the truth."""
+    if truth is None or None in shown:
+        fewer = "high" if truth is None else "low"
+        raise ValueError(f"expected as many frames of both qualities in {clip}, {fewer} has fewer")
+    for picture in shown:
+        if picture is not None and picture.rgb.shape != truth.rgb.shape:
+            raise ValueError(
+                f"expected restored frames of the truth's size in {clip}, "
+                f"got {tuple(picture.rgb.shape)} and {tuple(truth.rgb.shape)}"
             )
-        )
-    if not rows:
-        raise ValueError(f"expected .flo files with their frames below {root}, found none")
+
+
+def motion(flow: Flow, a: Tensor, b: Tensor) -> Along:
+    """Flow from frame a to b, (3, H, W) each, and the mask of what is seen in both."""
+    there = flow(a[None], b[None])
+    return there, occlusion(there, flow(b[None], a[None]))
+
+
+def rows_of(clip: str, tallies: dict[str, Tally]) -> list[Row]:
+    """A clip's rows, by protocol and method."""
+    rows: list[Row] = []
+    for name in next(iter(tallies.values())).psnr:
+        base: Row | None = None
+        for method, tally in tallies.items():
+            values, (mean, equal) = tally.psnr[name], mean_finite(tally.psnr[name])
+            similar = fmean(tally.ssim[name])
+            finite = [value for value in values if math.isfinite(value)]
+            row = Row(
+                clip=clip,
+                protocol=name,
+                method=method,
+                frames=len(values),
+                equal=equal,
+                psnr=mean,
+                ssim=similar,
+                gain=mean - base.psnr if base else 0.0,
+                ssim_gain=similar - base.ssim if base else 0.0,
+                spread=pstdev(finite) if finite else 0.0,
+                flicker=fmean(tally.flicker) if tally.flicker else None,
+            )
+            base = base or row
+            rows.append(row)
     return rows
 
 
-def markdown(rows: list[Row] | list[FlowRow]) -> str:
-    """The rows as a Markdown table, in full."""
-    names = [field.name for field in fields(rows[0])]
-    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-    for row in rows:
-        cells = [
-            f"{value:.4f}" if isinstance(value, float) else str(value)
-            for value in asdict(row).values()
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def digest(model: nn.Module) -> str:
+    """A fingerprint of a model's weights."""
+    found = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()[:16]
 
 
-def write_table(path: Path, rows: list[Row] | list[FlowRow]) -> None:
-    """Write .json, .csv or .md, by the path's suffix."""
-    table = [asdict(row) for row in rows]
-    if path.suffix == ".json":
-        path.write_text(json.dumps({"protocol": PROTOCOL, "rows": table}, indent=1) + "\n")
-    elif path.suffix == ".csv":
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
-    elif path.suffix == ".md":
-        path.write_text(f"{PROTOCOL}\n\n{markdown(rows)}\n")
-    else:
-        raise ValueError(f"expected a table's name with .json, .csv or .md, got {path.name}")
+def file_name(clip: str) -> str:
+    """A clip's name as that of one file."""
+    return clip.replace("/", "_")
+
+
+def keep(place: Path, stamp: dict, rows: list[Row], tallies: dict[str, Tally]) -> None:
+    """Write a clip's scores beside their place, then rename: what is there is whole."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    frames = {
+        method: {"psnr": tally.psnr, "ssim": tally.ssim, "flicker": tally.flicker}
+        for method, tally in tallies.items()
+    }
+    beside = place.with_suffix(".part")
+    kept = {"stamp": stamp, "rows": [asdict(row) for row in rows], "frames": frames}
+    beside.write_text(json.dumps(kept), encoding="utf-8")
+    beside.replace(place)
+
+
+def reopened(place: Path, stamp: dict) -> list[Row]:
+    """The rows that an earlier call kept."""
+    kept = json.loads(place.read_text(encoding="utf-8"))
+    for name, value in stamp.items():
+        if kept["stamp"].get(name) != value:
+            raise ValueError(
+                f"expected scores made with {name} = {value!r}, {place} was made with "
+                f"{kept['stamp'].get(name)!r}; name another folder"
+            )
+    return [Row(**row) for row in kept["rows"]]
