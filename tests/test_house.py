@@ -39,6 +39,8 @@ LEVELS = {
     "evaluate": 4,
     "evaluate_flow": 4,
     "tables": 4,
+    "page": 4,
+    "fidelity": 4,
     "benchmark": 4,
     "train": 4,
     "journal": 4,

@@ -1,0 +1,149 @@
+import base64
+import re
+from fractions import Fraction
+from pathlib import Path
+from xml.etree import ElementTree
+
+import av
+import pytest
+import torch
+
+from media_clips import VARIABLE, make_video
+from s2svr.compare import Moment, align, compare
+from s2svr.media import read_clip, write_png
+from s2svr.metrics import psnr_rgb, ssim_rgb
+from s2svr.page import choose, curve, write_page
+
+
+def folder(path: Path, clip: torch.Tensor) -> Path:
+    path.mkdir()
+    for t, frame in enumerate(clip):
+        write_png(path / f"{t:02}.png", frame)
+    return path
+
+
+def still(count: int, seed: int = 0) -> torch.Tensor:
+    """One picture, standing still."""
+    small = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(seed))
+    large = torch.nn.functional.interpolate(small, scale_factor=8, mode="bilinear")
+    return ((large * 255).round() / 255).expand(count, -1, -1, -1)
+
+
+def no_motion(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(1, 2, *a.shape[-2:])
+
+
+def test_scores_are_those_of_the_frames(tmp_path: Path):
+    truth, other = still(3), still(3).clone()
+    other[1] = (other[1] + 0.1).clamp(0, 1)
+    other[2, 0, 0, 0] = 1 - other[2, 0, 0, 0]
+    a, b = folder(tmp_path / "a", truth), folder(tmp_path / "b", other)
+    found = compare(a, b, flow=no_motion)
+    assert (found.frames, found.missing, found.extra, found.equal) == (3, 0, 0, 1)
+    frames = read_clip(b).float() / 255
+    want = [psnr_rgb(frames[t], truth[t]) for t in (1, 2)]
+    assert [score.psnr for score in found.scores] == [None, *want]
+    assert found.psnr == pytest.approx(sum(want) / 2)
+    assert found.scores[1].ssim == ssim_rgb(frames[1], truth[1])
+    assert [score.time for score in found.scores] == [0, 1, 2]
+    assert found.flicker_reference == pytest.approx(0, abs=1e-6)
+    steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3))
+    assert [score.flicker for score in found.scores[1:]] == pytest.approx(steps.tolist(), abs=1e-6)
+    assert compare(a, b).flicker is None
+
+
+def moments(times: list[float]) -> list[Moment]:
+    return [Moment(Fraction(str(time)), torch.empty(0)) for time in times]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "want"),
+    [
+        ([0, 1, 2], [0, 1, 2], [(0, 0), (1, 1), (2, 2)]),
+        ([0, 1, 2], [0.3, 1.3, 2.3], [(0, 0.3), (1, 1.3), (2, 2.3)]),
+        ([0, 1, 2], [1, 2], [(0, None), (1, 1), (2, 2)]),
+        ([1, 2], [0, 1, 2, 3], [(None, 0), (1, 1), (2, 2), (None, 3)]),
+        ([0, 1], [0.6, 1.6], [(0, None), (1, 0.6), (None, 1.6)]),
+        # The nearer one, though another is near enough.
+        ([0, 0.3, 1], [0.3, 1], [(0, None), (0.3, 0.3), (1, 1)]),
+        ([0.3, 1], [0, 0.3, 1], [(None, 0), (0.3, 0.3), (1, 1)]),
+        ([], [0], [(None, 0)]),
+    ],
+)
+def test_frames_meet_by_their_times(first: list, second: list, want: list):
+    found = align(moments(first), moments(second), Fraction(1, 2))
+    as_floats = [tuple(None if m is None else float(m.time) for m in pair) for pair in found]
+    assert as_floats == want
+
+
+def test_videos_meet_by_their_time_stamps(tmp_path: Path):
+    whole = make_video(tmp_path / "a.mp4", pts=VARIABLE)
+    # The same pictures without the third; make_video paints by number, so copy packets instead.
+    with av.open(str(whole)) as source, av.open(str(tmp_path / "b.mkv"), "w") as target:
+        stream = target.add_stream("ffv1", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 90000)
+        for index, frame in enumerate(source.decode(video=0)):
+            if index != 2:
+                kept = av.VideoFrame.from_ndarray(frame.to_ndarray(), "yuv420p")
+                kept.pts, kept.time_base = frame.pts, frame.time_base
+                target.mux(stream.encode(kept))
+        target.mux(stream.encode(None))
+    found = compare(whole, tmp_path / "b.mkv")
+    assert (found.frames, found.missing, found.extra) == (len(VARIABLE) - 1, 1, 0)
+    assert found.equal == found.frames
+    assert found.psnr is None
+    assert float(Fraction(VARIABLE[3], 90000)) == pytest.approx(found.scores[2].time, abs=1e-3)
+
+
+def test_what_cannot_be_compared_is_said(tmp_path: Path):
+    a = folder(tmp_path / "a", still(1))
+    b = folder(tmp_path / "b", still(1)[..., :-8])
+    with pytest.raises(ValueError, match="of one size, .*a has 40x32 and .*b 32x32 pixels"):
+        compare(a, b)
+    early = make_video(tmp_path / "early.mkv", pts=[0, 3003])
+    late = make_video(tmp_path / "late.mkv", pts=[900000, 903003])
+    with pytest.raises(ValueError, match="expected frames at common times"):
+        compare(early, late)
+
+
+def test_the_page_holds_everything(tmp_path: Path):
+    noisy = still(6).clone()
+    for t in range(1, 6):
+        noisy[t] = (noisy[t] + 0.02 * t).clamp(0, 1)
+    a, b = folder(tmp_path / "a", still(6)), folder(tmp_path / "<b>[[CURVE]]", noisy)
+    found = compare(a, b)
+    write_page(tmp_path / "page.html", found, shown=4)
+    text = (tmp_path / "page.html").read_text()
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")  # nothing from elsewhere
+    assert text.count("</script>") == 1
+    assert text.count("<svg") == 1
+    assert "&lt;b&gt;[[CURVE]] beside a" in text
+    assert set(re.findall(r"\[\[(\w+)", text)) == {"CURVE"}  # as the folder is called
+    pictures = [base64.b64decode(code) for code in re.findall(r'base64,([^"]+)"', text)]
+    assert len(pictures) == 2 * len(choose(found.scores, 4)) == 6
+    (tmp_path / "last.png").write_bytes(pictures[-1])
+    assert torch.equal(read_clip(tmp_path / "last.png"), read_clip(b)[5:])
+    assert f"{found.psnr:.2f} dB (RGB)" in text
+
+
+def test_the_curve_shows_every_frame(tmp_path: Path):
+    truth = still(5)
+    other = (truth + torch.tensor([0.1, 0.05, 0, 0.02, 0.01]).view(-1, 1, 1, 1)).clamp(0, 1)
+    found = compare(folder(tmp_path / "a", truth), folder(tmp_path / "b", other))
+    tree = ElementTree.fromstring(curve(found.scores, found.scores[:1]))
+    space = "{http://www.w3.org/2000/svg}"
+    lines = [line.get("points").split() for line in tree.iter(f"{space}polyline")]
+    assert [len(line) for line in lines] == [2, 2]  # the equal frame parts it
+    points = [tuple(map(float, p.split(","))) for line in lines for p in line]
+    assert points == sorted(points)  # time goes right
+    assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)  # better is up
+    assert len(list(tree.iter(f"{space}circle"))) == 1
+
+
+def test_worst_and_best_are_among_the_frames_shown(tmp_path: Path):
+    light = torch.tensor([0.03, 0.03, 0.2, 0.03, 0.01, 0.03, 0.03, 0.03, 0.03])
+    other = (still(9) + light.view(-1, 1, 1, 1)).clamp(0, 1)
+    found = compare(folder(tmp_path / "a", still(9)), folder(tmp_path / "b", other))
+    assert {2, 4, 0, 8} <= choose(found.scores, 5)
+    assert len(choose(found.scores, 5)) <= 5
