@@ -49,6 +49,7 @@ LEVELS = {
     "report": 4,
     "figures": 4,
     "cli": 5,
+    "cli_compare": 5,
     "cli_options": 5,
     "cli_train": 5,
     "console": 5,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cli_compare import compare
 from .cli_options import (
     Device,
     Json,
@@ -180,6 +181,7 @@ def benchmark(
 
 app.command()(evaluate)
 app.command()(evaluate_flow)
+app.command()(compare)
 
 
 def main() -> None:

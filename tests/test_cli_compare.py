@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import torch
+from typer.testing import CliRunner
+
+from s2svr.cli import app
+from s2svr.media import write_png
+
+
+def run(*words: object):
+    """The command line without a process; errors that it does not handle come through."""
+    return CliRunner().invoke(app, ["compare", *map(str, words)], catch_exceptions=False)
+
+
+def folder(path: Path, codes: list[int]) -> Path:
+    """Flat frames of one grey each."""
+    path.mkdir()
+    for t, code in enumerate(codes):
+        write_png(path / f"{t}.png", torch.full((3, 16, 24), code / 255))
+    return path
+
+
+def test_two_folders_are_compared_and_shown_on_a_page(tmp_path: Path):
+    a, b = folder(tmp_path / "a", [100, 110, 120]), folder(tmp_path / "b", [102, 110])
+    result = run(a, b, "--html", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    # Two codes of 255 are 42.11 dB; of BT.601's 219 codes of luma, 43.43 dB.
+    assert "2 frames; PSNR 42.11 dB (RGB), 43.43 dB (Y)" in result.stdout
+    assert f"1 frames of {a} have no partner in {b}, 0 of {b} none in {a}" in result.stderr
+    assert "PSNR 42.11 dB" in (tmp_path / "page.html").read_text()
+
+
+def test_json_holds_every_frame(tmp_path: Path):
+    a, b = folder(tmp_path / "a", [100, 110]), folder(tmp_path / "b", [102, 110])
+    found = json.loads(run(a, b, "--json").stdout)
+    assert [score["psnr"] is None for score in found["scores"]] == [False, True]
+    assert (found["frames"], found["equal"], found["reference"]) == (2, 1, str(a))
+
+
+def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path):
+    result = run(folder(tmp_path / "a", [100]), tmp_path / "b")
+    assert result.exit_code == 2
+    assert result.stderr == f"error: there is no file or folder {tmp_path / 'b'}\n"
