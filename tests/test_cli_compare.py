@@ -1,10 +1,13 @@
 import json
+import math
 from pathlib import Path
 
+import pytest
 import torch
 from typer.testing import CliRunner
 
 from s2svr.cli import app
+from s2svr.console import print_json
 from s2svr.media import write_png
 
 
@@ -36,6 +39,15 @@ def test_json_holds_every_frame(tmp_path: Path):
     found = json.loads(run(a, b, "--json").stdout)
     assert [score["psnr"] is None for score in found["scores"]] == [False, True]
     assert (found["frames"], found["equal"], found["reference"]) == (2, 1, str(a))
+
+
+def test_json_knows_no_infinity(capsys: pytest.CaptureFixture[str]):
+    print_json({"psnr": math.inf, "bins": [math.nan, 1.5], "part": (0, 3)})
+    assert json.loads(capsys.readouterr().out) == {
+        "psnr": None,
+        "bins": [None, 1.5],
+        "part": [0, 3],
+    }
 
 
 def test_what_cannot_be_compared_is_one_sentence(tmp_path: Path):

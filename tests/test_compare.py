@@ -50,6 +50,8 @@ def test_scores_are_those_of_the_frames(tmp_path: Path):
     steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3))
     assert [score.flicker for score in found.scores[1:]] == pytest.approx(steps.tolist(), abs=1e-6)
     assert compare(a, b).flicker is None
+    away = compare(a, b, flow=lambda a, b: torch.full((1, 2, *a.shape[-2:]), 999.0))
+    assert away.flicker is away.flicker_reference is None  # nothing is seen in two frames
 
 
 def moments(times: list[float]) -> list[Moment]:

@@ -181,6 +181,12 @@ def test_flicker_is_measured_along_the_truth(tmp_path: Path):
     assert of(rows, "s", "rgb", "ours").flicker == pytest.approx(0.01, abs=1e-4)
 
 
+def test_flicker_is_of_what_is_seen_in_both_frames(sequences):
+    away = lambda a, b: torch.full((1, 2, *a.shape[-2:]), 999.0)  # noqa: E731
+    rows = ev.evaluate(Base(), sequences[:1], bicubic_down, protocols=["rgb"], flow=away)
+    assert {row.flicker for row in rows} == {None}
+
+
 def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
     whole = ev.evaluate(Base(0.02), sequences, bicubic_down)
     out, said = tmp_path / "out", []
@@ -197,6 +203,9 @@ def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
     assert np.mean(frames) == pytest.approx(of(whole, "a", "rgb", "ours").psnr)
     with pytest.raises(ValueError, match="label = 'hevc-37', .*00000-a.json was made with 'bicub"):
         ev.evaluate(Base(0.02), sequences, bicubic_down, out=out, label="hevc-37")
+    moved = [Sequence("a", sequences[1].hq)]  # another clip of that name
+    with pytest.raises(ValueError, match="expected scores made with source = .*b', ''], .*a.json"):
+        ev.evaluate(Base(0.02), moved, bicubic_down, **options)
     with pytest.raises(ValueError, match="expected scores made with model"):
         ev.evaluate(Base(0.03), sequences, bicubic_down, **options)
 

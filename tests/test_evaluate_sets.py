@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
-from s2svr.data import DATASETS
+from s2svr.cli import app
+from s2svr.data import DATASETS, about
 from s2svr.degrade import bicubic_down
 from s2svr.evaluate import Row, evaluate
 from s2svr.media import write_png
@@ -168,3 +170,19 @@ def test_mfqev2_counts_gains_on_coded_luma(tmp_path: Path, monkeypatch: pytest.M
     flat = [(2 * x * v + 1e-4) / (x * x + v * v + 1e-4) for v in (y, z)]
     assert row.ssim == pytest.approx(flat[1], abs=1e-6)
     assert row.ssim_gain == pytest.approx(flat[1] - flat[0], abs=1e-6)
+
+
+def test_numbers_say_what_they_are_of():
+    assert about("vid4", "bd", "bicubic").startswith("vid4 bd; low quality: BDx4, Gaussian blur")
+    assert about("gopro", "train", "bicubic") == "gopro train; low quality: blur, not blur_gamma"
+    made = "vimeo90k test; low quality: bicubic, made here; every listed septuplet, black ones too"
+    assert about("vimeo90k", "test", "bicubic") == made
+    assert about("folder", "", "hevc-37") == (
+        "folder; low quality: hevc-37, made here by x265, which is not HM"
+    )
+
+
+def test_the_test_split_is_evaluated_if_none_is_named(tmp_path: Path):
+    result = CliRunner().invoke(app, ["evaluate", str(tmp_path), "--dataset", "reds"])
+    assert result.exit_code == 2
+    assert f"the test split of REDS below {tmp_path} is incomplete" in result.stderr

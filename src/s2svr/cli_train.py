@@ -97,7 +97,7 @@ def evaluate(
     task: Task = None,
     weights: Weights = None,
     dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
-    split: Annotated[str, typer.Option(help="Part of the data set.")] = "",
+    split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
     degradation: Annotated[
         str, typer.Option(help="Made on clips without low quality: bicubic, hevc-37 ...")
     ] = "bicubic",
@@ -117,7 +117,7 @@ def evaluate(
 ) -> None:
     """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
     from .checkpoint import load
-    from .data import DATASETS
+    from .data import DATASETS, SPLITS, about
     from .degrade import degradation as damage
     from .devices import choose_device
     from .evaluate import evaluate as measure
@@ -125,7 +125,9 @@ def evaluate(
     from .tables import means, side_by_side, write_table
 
     place = choose_device(device)
-    sequences = chosen(DATASETS, dataset, "--dataset")(clips, split)
+    loader = chosen(DATASETS, dataset, "--dataset")
+    split = split or ("test" if "test" in SPLITS[dataset] else "")
+    sequences = loader(clips, split)
     model = load(weights or task or "sr", task=task, device=place)
     rows = measure(
         model, sequences, damage(degradation), protocols=protocols or USUAL[dataset],
@@ -134,10 +136,11 @@ def evaluate(
     )  # fmt: skip
     rows += means(rows)
     if table:
-        write_table(table, rows)
+        write_table(table, rows, about(dataset, split, degradation))
     if as_json:
         print_json(rows)
         return
+    typer.echo(about(dataset, split, degradation))
     for name in dict.fromkeys(row.protocol for row in rows):
         typer.echo(f"{name}: {PROTOCOLS[name].text}")
         print_table(side_by_side(rows, name))

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from .color import to_rgb
+from .evaluate import Flow, motion
 from .media import Reader, open_reader
 from .metrics import psnr_rgb, psnr_y, ssim_rgb, warping_error
-from .ops import occlusion
-
-Flow = Callable[[Tensor, Tensor], Tensor]
 
 
 class Moment(NamedTuple):
@@ -78,10 +76,10 @@ def compare(
             continue
         flicker = None
         if flow is not None and last is not None:
-            there = flow(last[0][None], a.rgb[None])
-            seen = occlusion(there, flow(a.rgb[None], last[0][None]))
-            flicker = warping_error(torch.stack((last[1], b.rgb)), there, seen)
-            flickers.append(warping_error(torch.stack((last[0], a.rgb)), there, seen))
+            along = motion(flow, last[0], a.rgb)
+            if along is not None:
+                flicker = warping_error(torch.stack((last[1], b.rgb)), *along)
+                flickers.append(warping_error(torch.stack((last[0], a.rgb)), *along))
         last = a.rgb, b.rgb
         scores.append(
             FrameScore(

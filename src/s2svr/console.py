@@ -1,6 +1,7 @@
 """What the command line shows, and how it ends."""
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -121,7 +122,16 @@ def summary_lines(summary: "Summary") -> list[str]:
 
 def print_json(value: Any) -> None:
     """A dataclass, or a list of such or of dicts, as JSON to the standard output."""
-    typer.echo(json.dumps(plain(value), indent=1, default=str))
+    typer.echo(json.dumps(finite(plain(value)), indent=1, default=str))
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON has it, which knows no infinite numbers: null in their place."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def plain(value: Any) -> Any:

@@ -88,18 +88,20 @@ def evaluate(
 
     ``out`` is a folder that keeps each clip's scores, frame by frame: an evaluation that was
     stopped goes on there. ``label`` says what the arguments do not (the degradation): scores in
-    ``out`` of another label, model or protocol are refused. Several processes share the clips when
-    each has its ``part``, (0, 3) to (2, 3); one more call without it collects the rows.
+    ``out`` of another label, model, protocol or source are refused. Several processes share the
+    clips when each has its ``part``, (0, 3) to (2, 3); one more call without it collects the rows.
     """
     names, others = known(protocols), others or {}
     stamp = {"label": label, "model": digest(model), "protocols": names, "frames": frames}
-    stamp |= {"methods": sorted(others), "flow": flow is not None}
+    stamp |= {"methods": sorted(others)}
+    stamp |= {"flow": digest(flow) if isinstance(flow, nn.Module) else flow is not None}
     rows: list[Row] = []
     for index in range(part[0], len(sequences), part[1]):
         sequence = sequences[index]
+        mark = stamp | {"source": [str(sequence.hq), str(sequence.lq or "")]}
         place = None if out is None else out / f"{index:05}-{file_name(sequence.name)}.json"
         if place is not None and place.exists():
-            found = reopened(place, stamp)
+            found = reopened(place, mark)
         else:
             lq, hq = views(sequence, degrade, index, frames)
             tallies, strips = score(model, sequence.name, lq, hq, names, others, flow)
@@ -109,7 +111,7 @@ def evaluate(
                 for which, (_, strip) in strips.items():
                     write_png(pictures / f"{file_name(sequence.name)}-{which}.png", strip)
             if place is not None:
-                keep(place, stamp, found, tallies)
+                keep(place, mark, found, tallies)
         rows += found
         row = next(row for row in found if row.method == OURS)
         say(f"{row.clip}: {row.psnr:.2f} dB ({row.protocol}), {row.gain:+.2f}")
@@ -189,10 +191,14 @@ def check_sizes(clip: str, truth: View | None, shown: list[View | None]) -> None
             )
 
 
-def motion(flow: Flow, a: Tensor, b: Tensor) -> Along:
-    """Flow from frame a to b, (3, H, W) each, and the mask of what is seen in both."""
+def motion(flow: Flow, a: Tensor, b: Tensor) -> Along | None:
+    """Flow from frame a to b, (3, H, W) each, and the mask of what is seen in both.
+
+    None where nothing is, as at a scene cut.
+    """
     there = flow(a[None], b[None])
-    return there, occlusion(there, flow(b[None], a[None]))
+    seen = occlusion(there, flow(b[None], a[None]))
+    return (there, seen) if seen.any() else None
 
 
 def rows_of(clip: str, tallies: dict[str, Tally]) -> list[Row]:

@@ -83,20 +83,21 @@ def text(name: str, value: Any) -> str:
     return f"{value:.4f}" if value < 2 else f"{value:.2f}"
 
 
-def write_table(path: Path, rows: list[Row] | list[FlowRow]) -> None:
-    """Write .json, .csv or .md, by the path's suffix."""
+def write_table(path: Path, rows: list[Row] | list[FlowRow], about: str = "") -> None:
+    """Write .json, .csv or .md, by the path's suffix; ``about`` (not in .csv) says what of."""
     lines = [{name: plain(value) for name, value in asdict(row).items()} for row in rows]
     if path.suffix == ".json":
         names = dict.fromkeys(row.protocol for row in rows if isinstance(row, Row))
         texts = {name: PROTOCOLS[name].text for name in names}
-        path.write_text(json.dumps({"protocols": texts, "rows": lines}, indent=1) + "\n")
+        whole = {"about": about, "protocols": texts, "rows": lines}
+        path.write_text(json.dumps(whole, indent=1) + "\n")
     elif path.suffix == ".csv":
         with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(rows[0])])
             writer.writeheader()
             writer.writerows(lines)
     elif path.suffix == ".md":
-        path.write_text(markdown(rows) + "\n")
+        path.write_text("\n\n".join(filter(None, (about, markdown(rows)))) + "\n")
     else:
         raise ValueError(f"expected a table's name with .json, .csv or .md, got {path.name}")
 

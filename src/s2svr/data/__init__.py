@@ -29,6 +29,26 @@ SPLITS: dict[str, tuple[str, ...]] = {
     "vid4": ("test", "bd"),
 }
 
+# What stands in the published low-quality halves, by data set or by data set and split.
+LOW_QUALITY = {
+    "reds": "REDS's own bicubic x4",
+    "vid4 test": "BIx4, bicubic",
+    "vid4 bd": "BDx4, Gaussian blur of sigma 1.6, then every fourth pixel",
+    "gopro": "blur, not blur_gamma",
+    "mfqev2": "HM 16.5, low delay P, QP 37",
+}
+
+
+def about(name: str, split: str, degradation: str) -> str:
+    """What an evaluation's numbers are of: a sentence that goes with them."""
+    made = f"{degradation}, made here"
+    if degradation.startswith("hevc"):
+        made += " by x265, which is not HM"
+    which = f"{name} {split}".strip()
+    low = LOW_QUALITY.get(which) or LOW_QUALITY.get(name, made)
+    note = "; every listed septuplet, black ones too" if name == "vimeo90k" else ""
+    return f"{which}; low quality: {low}{note}"
+
 
 def check(name: str, root: Path) -> list[str]:
     """What is missing of a data set below ``root``: a sentence a fault, none where it is whole."""
