@@ -1,0 +1,57 @@
+"""The bundled weights: what they reach on the example clip, and how much room they take."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import s2svr
+from s2svr.checkpoint import bundled, load, read_card
+from s2svr.degrade import bicubic_down
+from s2svr.metrics import psnr_rgb
+from s2svr.models import S2SVR, PWCLite
+from s2svr.ops import resize_bicubic, warp
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "table.mp4"
+# Mean PSNR in dB (RGB, rounded) on the example's first 6 frames, reduced by 4 and restored.
+GOLDEN = {"sr-light": 22.323}
+
+
+@pytest.fixture(scope="module")
+def clip() -> torch.Tensor:
+    return s2svr.read_clip(EXAMPLE, count=6).float() / 255
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_restoration_reaches_what_it_reached_when_it_was_bundled(name: str, clip: torch.Tensor):
+    lq, hq = bicubic_down(clip)
+    restored = torch.stack(list(s2svr.restore(load(name), iter(lq))))
+    psnr, base = (
+        sum(psnr_rgb(a, b) for a, b in zip(pictures, hq, strict=True)) / len(hq)
+        for pictures in (restored, resize_bicubic(lq, 4))
+    )
+    assert psnr == pytest.approx(GOLDEN[name], abs=0.01)
+    assert psnr > base + 1
+
+
+def test_every_restoration_network_has_its_golden_number():
+    networks = {name for name in bundled() if isinstance(load(name), S2SVR)}
+    assert networks == set(GOLDEN)
+
+
+def test_bundled_flow_beats_no_motion(clip: torch.Tensor):
+    net = load("flow-light-teacher")
+    assert isinstance(net, PWCLite)
+    a, b = clip[:1], clip[3:4]
+    with torch.inference_mode():
+        error = (a - warp(b, net(a, b))).abs().mean()
+    assert error < 0.5 * (a - b).abs().mean()
+
+
+def test_light_weights_are_small_and_carry_their_cards():
+    assert sum(path.stat().st_size for path in bundled().values()) < 8e6
+    for name in bundled():
+        card = read_card(name)
+        assert card.recipe
+        assert card.step > 0
+        assert card.data
