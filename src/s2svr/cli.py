@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .cli_compare import compare
+from .cli_measure import measure
 from .cli_options import (
     Device,
     Json,
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
+app.add_typer(measure)
 
 
 def show_version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import tee
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -12,11 +13,12 @@ from torch import Tensor
 from .compare import align, moments
 from .degrade import quantised, stream
 from .media import open_reader
-from .metrics import mean_finite, psnr_rgb
+from .metrics import psnr_rgb
 from .ops import resize_bicubic
 
 BIN = 30  # frames
 DRIFT = 0.5  # dB
+MOST = 100.0  # dB, of equal frames, which count here too
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,12 @@ def fidelity(source: Path, restored: Path, damage: str = "bicubic") -> Fidelity:
                 f"frames of {again.shape[-1]}x{again.shape[-2]} for {frame.shape[-1]}x"
                 f"{frame.shape[-2]} pixels"
             )
-        both.append(psnr_rgb(again, frame))
-        base.append(psnr_rgb(plain, frame))
+        both.append(min(psnr_rgb(again, frame), MOST))
+        base.append(min(psnr_rgb(plain, frame), MOST))
     if not both:
         raise ValueError(f"expected frames at common times, {source} and {restored} have none")
     whole = range(0, max(len(both) - BIN + 1, 1), BIN)
-    bins = [
-        mean_finite(both[at : at + BIN])[0] - mean_finite(base[at : at + BIN])[0] for at in whole
-    ]
+    bins = [fmean(both[at : at + BIN]) - fmean(base[at : at + BIN]) for at in whole]
     lowest = min(bins)
     warning = None
     if bins[0] - lowest > DRIFT:
@@ -63,7 +63,7 @@ def fidelity(source: Path, restored: Path, damage: str = "bicubic") -> Fidelity:
             f"drifts from its source: {bins[0] - lowest:.2f} dB further away in the frames "
             f"{begin} to {begin + BIN - 1} than at the begin"
         )
-    return Fidelity(len(both), mean_finite(both)[0], mean_finite(base)[0], bins, warning)
+    return Fidelity(len(both), fmean(both), fmean(base), bins, warning)
 
 
 def damaged_again(

@@ -1,0 +1,81 @@
+"""Commands that damage videos, and that judge what was restored."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .cli_options import Json, rate, seconds
+from .console import print_json, print_table, say
+
+measure = typer.Typer()
+Damage = Annotated[
+    str, typer.Option(help="bicubic, gaussian, blur-N (frames), hevc-N (QP) or h264-N (crf).")
+]
+
+
+@measure.command()
+def degrade(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
+    damage: Damage,
+    fps: Annotated[
+        Fraction | None, typer.Option(parser=rate, metavar="N", help="Rate of an image folder.")
+    ] = None,
+    start: Annotated[
+        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
+    ] = None,
+    end: Annotated[
+        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.")
+    ] = False,
+) -> None:
+    """Make a damaged test video; what the damage left is stored without further loss."""
+    from .degrade import degrade_video
+
+    count = degrade_video(
+        source, target, damage, fps=fps, start=start, end=end, overwrite=overwrite,
+        say=lambda line: say(f"warning: {line}"),
+    )  # fmt: skip
+    typer.echo(f"{target}: {count} frames, {damage}")
+
+
+@measure.command()
+def fidelity(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video that was restored.")],
+    restored: Annotated[Path, typer.Argument(metavar="OUT", help="What came out.")],
+    damage: Damage = "bicubic",
+    as_json: Json = False,
+) -> None:
+    """Damage a restored video again: how far is it from what it was made of?"""
+    from .fidelity import fidelity as measured
+
+    found = measured(source, restored, damage)
+    if as_json:
+        print_json(found)
+        return
+    print_table([{"frames": found.frames, "PSNR": found.psnr, "resized": found.base}])
+    if found.warning:
+        say(f"warning: {found.warning}")
+
+
+@measure.command()
+def report(
+    results: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=FILE", help="reds=reds4.json ...")
+    ] = None,
+) -> None:
+    """Print the paper's tables with the numbers that were measured here, as Markdown."""
+    from .report import RESULTS
+    from .report import report as tables
+
+    given = {}
+    for entry in results or []:
+        name, sign, path = entry.partition("=")
+        if not sign:
+            raise ValueError(f"expected NAME=FILE with a name of {', '.join(RESULTS)}, got {entry}")
+        given[name] = Path(path)
+    typer.echo(tables(given), nl=False)

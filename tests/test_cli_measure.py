@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from media_clips import make_video
+from s2svr.cli import app
+from s2svr.degrade import bicubic_down
+from s2svr.media import open_reader, read_clip, write_png
+from s2svr.ops import resize_bicubic
+
+
+def run(*words: object):
+    """The command line without a process; errors that it does not handle come through."""
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_a_damaged_video_is_made(tmp_path: Path):
+    source = make_video(tmp_path / "in.mp4", pts=[0, 3003, 6006], sound=["aac"])
+    target = tmp_path / "out.mkv"
+    words = ("degrade", source, target, "--damage", "bicubic", "--end", "0.05")
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{target}: 2 frames, bicubic\n"
+    with open_reader(target) as reader:
+        assert (reader.info.width, reader.info.height, reader.info.codec) == (16, 12, "ffv1")
+        assert [track.kind for track in reader.info.tracks] == ["audio"]
+    again = run(*words)
+    assert again.exit_code == 2
+    assert "exists" in again.stderr
+    assert run(*words, "--overwrite").exit_code == 0
+    wrong = run("degrade", source, tmp_path / "x.mkv", "--damage", "rain")
+    assert wrong.exit_code == 2
+    assert "expected a degradation (bicubic" in wrong.stderr
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Folders of one frame: what was reduced, and what it came from."""
+    noise = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    large = (resize_bicubic(noise, 4).clamp(0, 1) * 255).round() / 255
+    for name, frame in (("large", large[0]), ("small", bicubic_down(large).lq[0])):
+        (tmp_path / name).mkdir()
+        write_png(tmp_path / name / "0.png", frame)
+    return tmp_path
+
+
+def test_fidelity_of_the_original_is_perfect(source: Path):
+    result = run("fidelity", source / "small", source / "large")
+    assert result.exit_code == 0, result.output
+    assert "100.000" in result.stdout
+    found = json.loads(run("fidelity", source / "small", source / "large", "--json").stdout)
+    assert (found["frames"], found["psnr"], found["warning"]) == (1, 100, None)
+    assert read_clip(source / "small").shape[-2:] == (32, 48)
+
+
+def test_the_report_is_printed(tmp_path: Path):
+    text = run("report").stdout
+    assert text.startswith("## Table 1")
+    row = {"clip": "mean", "protocol": "rgb", "method": "ours", "psnr": 31.5, "ssim": 0.9}
+    (tmp_path / "a.json").write_text(json.dumps({"rows": [row]}))
+    shown = run("report", f"gopro={tmp_path / 'a.json'}").stdout
+    assert "| ours, measured here |  | 31.50 / 0.9000 |" in shown
+    wrong = run("report", "a.json")
+    assert wrong.exit_code == 2
+    assert "expected NAME=FILE with a name of reds" in wrong.stderr
