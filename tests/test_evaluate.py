@@ -100,6 +100,34 @@ def test_lanczos_equals_pillow_inside():
     assert torch.allclose(methods.enlarge_lanczos(torch.full((3, 2, 1), 0.3), 3), torch.tensor(0.3))
 
 
+def test_lanczos_equals_a_loop_with_mirrored_edges():
+    x = picture(4, 8, 12)[:, :5, :7]
+    want = np.zeros((3, 20, 28))
+    for i, j in np.ndindex(20, 28):
+        total = 0.0
+        for row in range(-9, 16):
+            for column in range(-9, 18):
+                weight = lanczos((i + 0.5) / 4 - 0.5 - row) * lanczos((j + 0.5) / 4 - 0.5 - column)
+                if weight:
+                    # ... 1 0 | 0 1 2 ... 6 | 6 5 ...
+                    row_, column_ = (
+                        min(n % (2 * side), 2 * side - 1 - n % (2 * side))
+                        for n, side in ((row, 5), (column, 7))
+                    )
+                    want[:, i, j] += weight * x[:, row_, column_].numpy()
+                    total += weight
+        want[:, i, j] /= total
+    assert np.abs(methods.enlarge_lanczos(x, 4).numpy() - want).max() < 1e-5
+
+
+def lanczos(distance: float) -> float:
+    """The kernel with three lobes."""
+    if abs(distance) >= 3:
+        return 0.0
+    angle = math.pi * distance
+    return 1.0 if not angle else 3 * math.sin(angle) * math.sin(angle / 3) / angle**2
+
+
 def test_sequences_with_both_qualities_are_read_not_damaged(sequences, tmp_path: Path):
     (tmp_path / "lq").mkdir()
     write_png(tmp_path / "lq" / "0.png", torch.full((3, 8, 12), 0.5))
