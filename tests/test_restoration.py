@@ -3,18 +3,21 @@
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from s2svr.checkpoint import load
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.restoration import restore
-from s2svr.tiles import ALIGN, SMALLEST, Box, blend, cut_memory, split, split_until
+from s2svr.tiles import ALIGN, SMALLEST, Box, blend, core, cut, join, split_until
 from s2svr.windows import windows
 
 TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
@@ -94,8 +97,8 @@ def test_windows_cover_every_shot_once_and_never_reach_out(
     begins: list[bool], size: int, lookahead: int
 ) -> None:
     shots, shot = [], -1
-    for index, cut in enumerate(begins):
-        shot += cut or index == 0
+    for index, begin in enumerate(begins):
+        shot += begin or index == 0
         shots.append(shot)
     frames = [torch.tensor([i]) for i in range(len(begins))]
     covered: list[int] = []
@@ -192,7 +195,7 @@ def test_out_of_memory_in_mid_shot_is_answered_by_tiles_exactly() -> None:
     def fill(frames: list[Tensor]) -> Iterator[Tensor]:
         for index, frame in enumerate(frames):
             if index == 5:
-                model.most = 3 * 130 * 130 * 2
+                model.most = 3 * 150 * 192 * 2
             yield frame
 
     got = torch.stack(list(restore(model, fill(frames), window=2, cuts=at(0, 7), say=said.append)))
@@ -200,8 +203,7 @@ def test_out_of_memory_in_mid_shot_is_answered_by_tiles_exactly() -> None:
     assert said == [
         "out of memory, going on with windows of 1 frames",
         "out of memory, going on with 2 tiles",
-        "out of memory, going on with 4 tiles",
-        "out of memory, going on with 8 tiles",
+        "out of memory, going on with 3 tiles",
     ]
 
 
@@ -228,16 +230,73 @@ def test_without_a_listener_the_fallback_is_a_warning() -> None:
 def test_given_tiles_are_exact_for_a_pixelwise_model() -> None:
     frames = clip(5, 200, 333)
     model = Leaky()
-    got = torch.stack(list(restore(model, frames, tile=128, cuts=None)))
+    got = torch.stack(list(restore(model, frames, tile=192, cuts=None)))
     assert torch.allclose(got, torch.stack(list(restore(Leaky(), frames, cuts=None))), atol=1e-6)
-    assert max(max(shape[-2:]) for shape in model.calls) <= 128
+    assert max(max(shape[-2:]) for shape in model.calls) <= 192
+
+
+class Trace(NamedTuple):
+    x: list[Tensor]
+    sum: Tensor
+
+
+class Spreading(nn.Module):
+    """Its memory spreads by a pixel a frame; its motion is the frame's mean, less the last's."""
+
+    scale, lookahead = 1, 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, 1, 3, 3), 0.999 / 9))
+
+    def forward(
+        self, x: Tensor, state: Trace | None = None, lookahead: int = 0
+    ) -> tuple[Tensor, Trace]:
+        past = state.x if state else []
+        return self.restore(x, self.flows([*past, *x.unbind(1)], x.shape[1]), state, lookahead)
+
+    def flows(self, frames: list[Tensor], count: int) -> list[Tensor | None]:
+        means = [frame.mean((1, 2, 3), keepdim=True).expand_as(frame) for frame in frames]
+        first = [None] if len(frames) == count else []
+        return [*first, *(b - a for a, b in pairwise(means))]
+
+    def restore(
+        self, x: Tensor, flows: list[Tensor | None], state: Trace | None, lookahead: int
+    ) -> tuple[Tensor, Trace]:
+        total, out = state.sum if state else torch.zeros_like(x[:, 0, :1]), []
+        for frame, o in zip(x.unbind(1), flows, strict=True):
+            total = F.conv2d(F.pad(total, (1, 1, 1, 1), mode="replicate"), self.weight)
+            total = total + 0.001 * frame[:, :1] + (0 if o is None else o[:, :1])
+            out.append(total.expand_as(frame))
+        return torch.stack(out, 1), Trace([x[:, -1]], total)
+
+
+@pytest.mark.parametrize("whole_flow", [True, False])
+def test_neither_motion_nor_memory_stops_at_a_tiles_edge(whole_flow: bool) -> None:
+    frames = [f * torch.linspace(0, 1, 300) for f in clip(90, 16, 300)]
+    wanted = torch.stack(list(restore(Spreading(), frames, cuts=None)))
+    assert wanted.std() > 0.005
+    model, said = Spreading(), []
+
+    def flows(frames: list[Tensor], count: int) -> list[Tensor | None]:
+        if frames[0].shape[-1] == 300 and not whole_flow:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return Spreading.flows(model, frames, count)
+
+    model.flows = flows  # type: ignore[method-assign]
+    got = torch.stack(list(restore(model, frames, tile=192, cuts=None, say=said.append)))
+    assert torch.allclose(got, wanted, atol=1e-6) is whole_flow
+    assert len(said) == (not whole_flow)
+    assert all("going on with motion estimated in each tile" in line for line in said)
 
 
 def test_tiles_of_the_real_model_are_near_the_whole() -> None:
-    model, frames = network(replace(TINY, flow=None)), clip(3, 64, 300)
-    got = torch.stack(list(restore(model, frames, tile=160, cuts=None)))
+    wide = F.interpolate(torch.stack(clip(1, 8, 80)), scale_factor=4, mode="bicubic")[0]
+    frames = [wide[..., 2 * t : 2 * t + 300].clamp(0, 1) for t in range(8)]
+    model = load("sr-light")
+    got = torch.stack(list(restore(model, frames, window=4, tile=192, cuts=None)))
     difference = (got - whole(model, frames)).abs()
-    assert difference.max() < 0.5 / 255
+    assert 0 < difference.max() < 0.5 / 255
 
 
 @settings(deadline=None, max_examples=60)
@@ -257,24 +316,33 @@ def test_parts_cover_the_frame_and_are_aligned(height: int, width: int, size: in
     assert torch.allclose(blend(pieces, frame, 1), torch.tensor(0.25))
 
 
-def test_a_memory_is_cut_on_every_grid() -> None:
-    box = Box(16, 32, 16 + 150, 32 + 301)
-    rows, columns = torch.meshgrid(torch.arange(600), torch.arange(1204), indexing="ij")
+def test_maps_are_cut_and_joined_on_every_grid() -> None:
+    box = Box(16, 32, 16 + 270, 32 + 401)
+    rows, columns = torch.meshgrid(torch.arange(1080), torch.arange(1604), indexing="ij")
     codes = (rows * 10_000 + columns)[None, None]
-    state = Memory([codes[..., :150, :301], codes[..., :38, :76]], codes)
-    for part in split(box):
+    state = Memory([codes[..., :270, :401], codes[..., :68, :101]], codes)
+    kept = []
+    for part in split_until(box, 224):
         top, left = part.top - 16, part.left - 32
-        cut = cut_memory(state, box, part)
-        assert isinstance(cut, Memory)
-        for got, unit in ((cut.sums[0], 1), (cut.sums[1], 0.25), (cut.last, 4)):
-            assert got.shape[-2:] == (
+        got = cut(state, box, part)
+        assert isinstance(got, Memory)
+        for one, unit in ((got.sums[0], 1), (got.sums[1], 0.25), (got.last, 4)):
+            assert one.shape[-2:] == (
                 int(-(-part.height * unit // 1)),
                 int(-(-part.width * unit // 1)),
             )
-            assert got[0, 0, 0, 0] == top * unit * 10_000 + left * unit
-    assert cut_memory(None, box, box) is None
-    with pytest.raises(ValueError, match="expected a memory on a grid of 150 pixels, got 7 cells"):
-        cut_memory(torch.zeros(1, 1, 7, 301), box, box)
+            assert one[0, 0, 0, 0] == top * unit * 10_000 + left * unit
+        kept.append((core(part, box), cut(got, part, core(part, box))))
+    assert len(kept) == 8
+    assert sum(part.height * part.width for part, _ in kept) == box.height * box.width
+    whole = join(kept, box)
+    assert isinstance(whole, Memory)
+    for one, wanted in zip([*whole.sums, whole.last], [*state.sums, state.last], strict=True):
+        assert torch.equal(one, wanted)
+    assert cut([None], box, box) == [None]
+    assert join([(box, [None])], box) == [None]
+    with pytest.raises(ValueError, match="expected a memory on a grid of 270 pixels, got 7 cells"):
+        cut(torch.zeros(1, 1, 7, 401), box, box)
 
 
 def test_nothing_comes_of_nothing_and_nothing_is_read_before_it_is_asked_for() -> None:
@@ -310,7 +378,7 @@ def test_wrong_frames_are_refused(frame: Tensor, message: str) -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="window of at least 1 frame, got 0"):
         restore(Leaky(), [], window=0)
-    with pytest.raises(ValueError, match="tiles of at least 128 pixels, got 64"):
+    with pytest.raises(ValueError, match="tiles of at least 192 pixels, got 64"):
         restore(Leaky(), [], tile=64)
     with pytest.raises(ValueError, match="expected a restoration model, got a PWCLite"):
         restore(PWCLite(PRESETS["flow-light"]), [])

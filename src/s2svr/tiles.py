@@ -1,9 +1,9 @@
 """Parts of a frame that are restored one after the other where memory is short.
 
-Each part carries a memory of its own. Parts overlap, and their results are blended by linear ramps.
-Every tensor of a memory is a map (B, C, h, w) of its whole part, on the part's own grid, an n times
-finer one, or a 2, 4, 8 or 16 times coarser one (rounded up); so it can be cut without knowing what
-it means.
+Parts overlap. What they restore is blended over a narrow band, and what they remember is joined
+after every window, so that no part lives on what it saw alone. Every tensor of a memory is a map
+(B, C, h, w), on the grid of its frame, an n times finer one, or a 2, 4, 8 or 16 times coarser one
+(rounded up); so it can be cut and joined without knowing what it means. The same holds for flows.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 ALIGN = 16  # edges of parts lie on multiples of the coarsest grid of a memory
-OVERLAP = 32  # pixels that a part reaches beyond the middle
-UNSURE = 16  # pixels along an edge inside the frame whose result is not used
+# Pixels that a part reaches beyond the middle between it and the next: beyond the reach of the
+# convolutions and of the motion from one frame to the next (measured: docs/long-videos.md).
+OVERLAP = 48
+BAND = 16  # width in pixels, around the middle, in which the results of two parts are mixed
 SMALLEST = 4 * OVERLAP  # a shorter side is not split
 
 
@@ -53,28 +55,72 @@ def split_until(box: Box, size: int) -> list[Box]:
     return [part for half in split(box) for part in split_until(half, size)]
 
 
-def cut_memory(memory: Any, box: Box, part: Box) -> Any:
-    """The memory of ``box`` -> that of a part of it: a copy, in the same tuples and lists."""
-    if memory is None:
+def core(box: Box, frame: Box) -> Box:
+    """What is kept of a part's memory; the cores of all parts cover the frame once."""
+    return Box(
+        box.top + OVERLAP * (box.top > frame.top),
+        box.left + OVERLAP * (box.left > frame.left),
+        box.bottom - OVERLAP * (box.bottom < frame.bottom),
+        box.right - OVERLAP * (box.right < frame.right),
+    )
+
+
+def cut(maps: Any, box: Box, part: Box) -> Any:
+    """Maps of ``box`` -> those of a part of it: copies, in the same tuples and lists."""
+    if maps is None:
         return None
-    if isinstance(memory, Tensor):
-        rows = grid_range(memory.shape[-2], box.height, part.top - box.top, part.bottom - box.top)
-        columns = grid_range(
-            memory.shape[-1], box.width, part.left - box.left, part.right - box.left
+    if isinstance(maps, Tensor):
+        rows = cells(grid(maps.shape[-2], box.height), part.top - box.top, part.bottom - box.top)
+        columns = cells(
+            grid(maps.shape[-1], box.width), part.left - box.left, part.right - box.left
         )
-        return memory[..., rows, columns].clone()
-    items = [cut_memory(item, box, part) for item in memory]
-    return type(memory)(*items) if hasattr(memory, "_fields") else type(memory)(items)
+        return maps[..., rows, columns].clone()
+    return alike(maps, [cut(item, box, part) for item in maps])
 
 
-def grid_range(cells: int, pixels: int, start: int, stop: int) -> slice:
-    """Cells of a grid over ``pixels`` that cover the pixels from start to stop."""
-    if cells % pixels == 0:
-        return slice(start * cells // pixels, stop * cells // pixels)
+def join(parts: list[tuple[Box, Any]], frame: Box) -> Any:
+    """Maps of parts that cover the frame once -> those of the frame."""
+    box, first = parts[0]
+    if first is None:
+        return None
+    if not isinstance(first, Tensor):
+        items = ([(box, maps[i]) for box, maps in parts] for i in range(len(first)))
+        return alike(first, [join(item, frame) for item in items])
+    tall, wide = grid(first.shape[-2], box.height), grid(first.shape[-1], box.width)
+    size = cells(tall, 0, frame.height).stop, cells(wide, 0, frame.width).stop
+    out = first.new_empty(*first.shape[:-2], *size)
+    for box, part in parts:
+        rows = cells(tall, box.top - frame.top, box.bottom - frame.top)
+        out[..., rows, cells(wide, box.left - frame.left, box.right - frame.left)] = part
+    return out
+
+
+def moved(maps: Any, device: torch.device) -> Any:
+    """The same maps on a device."""
+    if maps is None or isinstance(maps, Tensor):
+        return maps if maps is None else maps.to(device)
+    return alike(maps, [moved(item, device) for item in maps])
+
+
+def alike(example: Any, items: list[Any]) -> Any:
+    """A tuple, a named one or a list, as the example is."""
+    return type(example)(*items) if hasattr(example, "_fields") else type(example)(items)
+
+
+def grid(count: int, pixels: int) -> tuple[int, int]:
+    """Of a grid of ``count`` cells over so many pixels: cells a pixel, or else pixels a cell."""
+    if count % pixels == 0:
+        return count // pixels, 1
     for coarser in (2, 4, 8, ALIGN):
-        if -(-pixels // coarser) == cells:
-            return slice(start // coarser, -(-stop // coarser))
-    raise ValueError(f"expected a memory on a grid of {pixels} pixels, got {cells} cells")
+        if -(-pixels // coarser) == count:
+            return 1, coarser
+    raise ValueError(f"expected a memory on a grid of {pixels} pixels, got {count} cells")
+
+
+def cells(unit: tuple[int, int], start: int, stop: int) -> slice:
+    """Cells of a grid that cover the pixels from start to stop."""
+    finer, coarser = unit
+    return slice(start * finer // coarser, -(-stop * finer // coarser))
 
 
 def blend(parts: Iterable[tuple[Box, Tensor]], frame: Box, scale: int) -> Tensor:
@@ -82,8 +128,6 @@ def blend(parts: Iterable[tuple[Box, Tensor]], frame: Box, scale: int) -> Tensor
     total = torch.zeros(frame.height * scale, frame.width * scale)
     out = None
     for box, y in parts:
-        if box == frame:
-            return y.float()
         rows = slice(box.top * scale, box.bottom * scale)
         columns = slice(box.left * scale, box.right * scale)
         weight = ramp(box.top, box.bottom, frame.height, scale)[:, None]
@@ -96,11 +140,11 @@ def blend(parts: Iterable[tuple[Box, Tensor]], frame: Box, scale: int) -> Tensor
 
 
 def ramp(start: int, stop: int, end: int, scale: int) -> Tensor:
-    """Weights of one side's output pixels: nothing at edges inside the frame, then rising to 1."""
+    """Weights of one side's output pixels: 0 at an edge inside the frame, 1 beyond BAND."""
     place = torch.arange((stop - start) * scale) + 0.5
     weight = torch.ones_like(place)
     for inside, distance in ((start > 0, place), (stop < end, place.flip(0))):
         if inside:
-            rise = (distance / scale - UNSURE) / (2 * OVERLAP - 2 * UNSURE)
+            rise = (distance / scale - OVERLAP) / BAND + 0.5
             weight = torch.minimum(weight, rise.clamp(0, 1))
     return weight

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .tiles import SMALLEST, Box, blend, cut_memory, split, split_until
+from .tiles import SMALLEST, Box, blend, core, cut, join, moved, split, split_until
 
 Say = Callable[[str], None]
 
@@ -51,7 +51,9 @@ class Runner:
     """Restores windows in order and carries the model's memory from one to the next.
 
     A window that is too much for the device is tried again in smaller windows, then in tiles, from
-    the same memory of the frames before; what sufficed is kept for all that follow.
+    the same memory of the frames before; what sufficed is kept for all that follow. For tiles, a
+    model that has ``flows``, ``restore`` and a memory with ``x`` as S2SVR does estimates motion on
+    whole frames: that of a part alone is another at its edges.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Runner:
         self.window, self.tile = window, tile
         self.device, self.dtype, self.say = device, dtype, say
         self.boxes: list[Box] = []
-        self.memories: list[Any] = []  # one a box; None where the shot begins
+        self.network: Any = model  # for the methods that not every model has
+        self.memory: Any = None  # of whole frames; None where the shot begins
+        self.whole_flow = hasattr(model, "flows")  # motion is estimated on whole frames
 
     def run_all(self, groups: Iterable[Window]) -> Iterator[Tensor]:
         """The restored frames (3, sH, sW) of all windows, clamped to [0, 1]."""
@@ -84,7 +88,7 @@ class Runner:
             frame = Box(0, 0, *window.frames[0].shape[-2:])
             self.boxes = split_until(frame, self.tile) if self.tile else [frame]
         if window.first:
-            self.memories = [None] * len(self.boxes)
+            self.memory = None
         start, count = 0, len(window.frames) - window.ahead
         while start < count:
             stop = min(start + self.window, count)
@@ -99,26 +103,61 @@ class Runner:
     @torch.inference_mode()
     def attempt(self, frames: list[Tensor], count: int) -> Tensor | None:
         """Restore the first ``count`` frames; None, and nothing remembered, if memory runs out."""
-        memories = []
-
-        def parts(x: Tensor) -> Iterator[tuple[Box, Tensor]]:
-            for box, memory in zip(self.boxes, self.memories, strict=True):
-                part = x[..., box.top : box.bottom, box.left : box.right]
-                y, after = self.model(part, memory, len(frames) - count)
-                memories.append(after)
-                yield box, y[0]
-
         reduced = self.dtype != torch.float32
         try:
             with torch.autocast(self.device.type, dtype=self.dtype, enabled=reduced):
                 x = torch.stack(frames)[None].to(self.device)
-                y = blend(parts(x), Box(0, 0, *x.shape[-2:]), self.scale)
+                if len(self.boxes) == 1:
+                    memory = moved(self.memory, self.device)
+                    y, memory = self.model(x, memory, len(frames) - count)
+                    restored = y[0].float()
+                    self.memory = memory
+                    return restored
+                return self.attempt_parts(x, len(frames) - count)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             return None
-        self.memories = memories
+
+    def attempt_parts(self, x: Tensor, lookahead: int) -> Tensor:
+        """Frames (1, T + lookahead, 3, H, W), part by part -> (T, 3, sH, sW); all is remembered.
+
+        Between windows the memory lies outside the device, which has room for one part's only.
+        """
+        frame = Box(0, 0, *x.shape[-2:])
+        flows = self.flows(x)
+        kept: list[tuple[Box, Any]] = []
+
+        def parts() -> Iterator[tuple[Box, Tensor]]:
+            for box in self.boxes:
+                part = x[..., box.top : box.bottom, box.left : box.right]
+                memory = moved(cut(self.memory, frame, box), self.device)
+                if flows is None:
+                    y, after = self.model(part, memory, lookahead)
+                else:
+                    y, after = self.network.restore(part, cut(flows, frame, box), memory, lookahead)
+                inner = core(box, frame)
+                kept.append((inner, moved(cut(after, box, inner), torch.device("cpu"))))
+                del memory, after
+                yield box, y[0]
+
+        y = blend(parts(), frame, self.scale)
+        self.memory = join(kept, frame)
         return y
+
+    def flows(self, x: Tensor) -> Any:
+        """The motion in frames (1, T, 3, H, W); None where the parts have to estimate their own."""
+        if not self.whole_flow:
+            return None
+        past = moved(self.memory.x, self.device) if self.memory is not None else []
+        try:
+            return self.network.flows([*past, *x.unbind(1)], x.shape[1])
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        self.whole_flow = False
+        self.say("out of memory, going on with motion estimated in each tile: edges may show")
+        return None
 
     def shrink(self) -> None:
         """Halve the window, or else the tiles; say so. MemoryError if there is nothing to halve."""
@@ -134,11 +173,8 @@ class Runner:
                 f"out of memory with single frames in tiles of {largest} pixels; "
                 "free some of it, or restore on another device"
             )
-        old, self.boxes, self.memories = zip(self.boxes, self.memories, strict=True), [], []
-        for box, memory in old:
-            for part in split(box) if max(box.height, box.width) > SMALLEST else (box,):
-                self.boxes.append(part)
-                self.memories.append(cut_memory(memory, box, part))
+        parts = (split(b) if max(b.height, b.width) > SMALLEST else (b,) for b in self.boxes)
+        self.boxes = [part for group in parts for part in group]
         self.say(f"out of memory, going on with {len(self.boxes)} tiles")
 
 
