@@ -5,6 +5,7 @@ A variant is named by the protocol that uses it; none may stand in for another.
 
 import math
 from collections.abc import Callable
+from statistics import fmean
 
 import torch
 import torch.nn.functional as F
@@ -79,15 +80,10 @@ def ssim_volume(a: Tensor, b: Tensor) -> float:
     """
     if a.shape != b.shape or a.ndim != 3:
         raise ValueError(f"expected frames of one size, got {tuple(a.shape)} and {tuple(b.shape)}")
-    line = gaussian_line(11, 1.5)
 
     def mean(v: Tensor) -> Tensor:
-        v = F.pad(v[None, None], (5,) * 6, mode="replicate")
-        for axis in range(3):
-            shape = [1, 1, 1, 1, 1]
-            shape[2 + axis] = len(line)
-            v = F.conv3d(v, line.view(shape).to(v))
-        return v
+        v = F.pad(v[None, None], (5,) * 6, mode="replicate")[0, 0]
+        return windowed(v, gaussian_line(11, 1.5), 3)
 
     return similarity(rounded(a), rounded(b), mean, 255.0)
 
@@ -102,12 +98,28 @@ def ssim_windowed(
             f"expected frames of one size, at least {size}x{size}, "
             f"got {tuple(a.shape)} and {tuple(b.shape)}"
         )
-    line = line.to(a.device)
 
     def mean(v: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(v, line.view(1, 1, -1, 1)), line.view(1, 1, 1, -1))
+        return windowed(v, line, 2)
 
-    return similarity(a.double()[:, None], b.double()[:, None], mean, peak, covariance)
+    # Channel by channel, so that what is worked on fits into a processor's cache.
+    pairs = zip(a.double(), b.double(), strict=True)
+    return fmean(similarity(x, y, mean, peak, covariance) for x, y in pairs)
+
+
+def windowed(v: Tensor, line: Tensor, axes: int) -> Tensor:
+    """Sums weighted by ``line`` along each of the last ``axes``, valid region.
+
+    Shifted sums: torch's float64 convolution would write every window out first.
+    """
+    first, *rest = line.tolist()
+    for axis in range(-axes, 0):
+        count = v.shape[axis] - len(rest)
+        total = first * v.narrow(axis, 0, count)
+        for place, weight in enumerate(rest, 1):
+            total.add_(v.narrow(axis, place, count), alpha=weight)
+        v = total
+    return v
 
 
 def similarity(
