@@ -24,6 +24,7 @@ LEVELS = {
     "metrics": 1,
     "media": 1,
     "checkpoint": 2,
+    "blur": 2,
     "degrade": 2,
     "data": 2,
     "recipes": 3,

@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from .blur import blur, blurred, exposure, motion_blur, shutter
 from .color import ColorInfo, from_rgb, to_rgb
 from .data.clips import Degradation, Pair
 from .media import Frame, open_reader, open_writer
 from .media.planes import from_picture, to_picture
 from .metrics import gaussian_line
-from .ops import pad_to_multiple, resize_bicubic
+from .ops import pad_to_multiple, quantised, resize_bicubic
 
 Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # frames (3, H, W), one for one, in order
 
@@ -30,11 +31,6 @@ X265 = (
 BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the picture
 BT709 = ColorInfo("bt709")
 RATE = Fraction(25)  # frames a second, for encoders that want one
-
-
-def quantised(clip: Tensor) -> Tensor:
-    """Rounded to the 256 levels that a file would hold."""
-    return (clip.clamp(0, 1) * 255).round() / 255
 
 
 def cut_to_multiple(clip: Tensor, multiple: int) -> Tensor:
@@ -62,56 +58,6 @@ def gaussian_down(clip: Tensor, generator: Generator | None = None) -> Pair:
     x = F.conv2d(x, line.view(1, 1, -1, 1), stride=(4, 1))
     x = F.conv2d(x, line.view(1, 1, 1, -1), stride=(1, 4))
     return Pair(quantised(x.view(*hq.shape[:2], *x.shape[-2:])), hq)
-
-
-def blur(clip: Tensor, frames: int, *, step: int = 1, gamma: float = 2.2) -> Pair:
-    """Motion blur: means in linear light of ``frames`` (odd) consecutive ones, at every ``step``.
-
-    (T', 3, H, W) -> a pair of (T' - frames) // step + 1; the truth is the middle frame. With a step
-    of ``frames``, T' are the sub-frames of a high-rate source (Nah et al., 2017).
-    """
-    if frames % 2 == 0 or not 1 <= frames <= len(clip):
-        raise ValueError(f"expected an odd count of at most {len(clip)} frames, got {frames}")
-    linear = clip.clamp(0, 1) ** gamma
-    mean = linear.unfold(0, frames, step).mean(-1)
-    half = frames // 2
-    return Pair(quantised(mean ** (1 / gamma)), clip[half : len(clip) - half : step])
-
-
-def motion_blur(clip: Tensor, generator: Generator) -> Pair:
-    """``blur`` over 5, 7, 9 or 11 frames, or as many as the clip allows, drawn at random."""
-    choices = [n for n in (5, 7, 9, 11) if n < len(clip)] or [1]
-    return blur(clip, choices[int(torch.randint(len(choices), (), generator=generator))])
-
-
-def exposure(clip: Tensor, generator: Generator) -> Pair:
-    """``blur`` over 7 to 15 sub-frames of a high-rate clip, an odd number drawn at random."""
-    choices = [n for n in (7, 9, 11, 13, 15) if n <= len(clip)] or [1]
-    frames = choices[int(torch.randint(len(choices), (), generator=generator))]
-    return blur(clip, frames, step=frames)
-
-
-def blurred(frames: Iterable[Tensor], count: int, gamma: float = 2.2) -> Iterator[Tensor]:
-    """``blur`` of a stream; towards its ends fewer frames are averaged, so that none is lost."""
-    if count % 2 == 0 or count < 1:
-        raise ValueError(f"expected an odd count of frames, got {count}")
-    half = count // 2
-    held: deque[Tensor] = deque(maxlen=count)  # frames t - half to t + half, in linear light
-
-    def around(place: int, reach: int) -> Tensor:
-        near = [held[i] for i in range(place - reach, place + reach + 1)]
-        return quantised((sum(near[1:], near[0]) / len(near)) ** (1 / gamma))
-
-    seen = 0
-    for frame in frames:
-        held.append(frame.clamp(0, 1) ** gamma)
-        seen += 1
-        if seen > half:
-            place = len(held) - 1 - half
-            yield around(place, min(half, place))
-    for rest in range(min(half, seen) - 1, -1, -1):
-        place = len(held) - 1 - rest
-        yield around(place, min(rest, place))
 
 
 def coded(
@@ -198,6 +144,7 @@ DEGRADATIONS: dict[str, Degradation] = {
     "bicubic": bicubic_down,
     "gaussian": gaussian_down,
     "blur": motion_blur,
+    "shutter": shutter,
     "exposure": exposure,
     "hevc": compress_hevc,
     "h264": compress_h264,

@@ -108,6 +108,11 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
+def quantised(clip: Tensor) -> Tensor:
+    """Rounded to the 256 levels that a file would hold."""
+    return (clip.clamp(0, 1) * 255).round() / 255
+
+
 def resize_bicubic(x: Tensor, factor: float) -> Tensor:
     """MATLAB's ``imresize(x, factor, 'bicubic')`` of a float (..., C, H, W), antialiased.
 

@@ -17,6 +17,8 @@ from torch.utils.data import Dataset
 
 from ..media import read_clip
 
+MOVING = "moving photographs"  # source of rendered clips, drawn as often as Data.rendered says
+
 
 class Sequence(NamedTuple):
     """One shot: its high-quality file or folder, and the low-quality one where it exists."""
@@ -49,6 +51,8 @@ class Data(BaseModel):
     skip: int = Field(1, ge=1)  # largest step between frames
     reverse: bool = True  # time reversal
     rendered: float = Field(0.0, ge=0, le=1)  # share of moving photographs
+    moving: int = Field(100, ge=1)  # how many of them are rendered, for restoration
+    reduce: int = Field(1, ge=1)  # flow: pairs are reduced so, to the grid of a preset's states
     speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
     batch: int = Field(4, ge=1)  # clips a step, over all processes
 
@@ -153,13 +157,17 @@ class ClipPairs(Dataset):
         by_source: dict[str, list[int]] = {}
         for index, clip in enumerate(self.clips):
             by_source.setdefault(clip.source, []).append(index)
+        self.moving = by_source.pop(MOVING, [])
         self.sources = list(by_source.values())
         self.scale = self.clips[0].hq.shape[-1] // self.clips[0].lq.shape[-1]
 
     def draw(self, index: int) -> Draw:
         """Choose source, sequence, frames, place and flips of item ``index``."""
         rng = np.random.default_rng((self.seed, index))
-        sequence = int(rng.choice(self.sources[rng.integers(len(self.sources))]))
+        chosen = self.moving
+        if not chosen or rng.random() >= self.data.rendered:
+            chosen = self.sources[rng.integers(len(self.sources))]
+        sequence = int(rng.choice(chosen))
         clip, data, down = self.clips[sequence], self.data, self.down
         length, (height, width) = len(clip.lq), clip.lq.shape[-2:]
         wanted = (data.frames + 1) // 2 if data.mirrored else data.frames

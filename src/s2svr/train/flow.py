@@ -5,21 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..checkpoint import Card, load
-from ..data.clips import ClipPairs, Stored, as_float, store
-from ..data.render import render_clip
+from ..data.clips import ClipPairs, Pair, Stored, store
 from ..degrade import DEGRADATIONS
 from ..losses import distillation, photometric, smoothness, structural
 from ..models import PRESETS, PWCLite, PWCLiteConfig
-from ..ops import occlusion, resize_flow
+from ..ops import occlusion, resize_bicubic, resize_flow
 from ..recipes import FlowLoss, FlowRecipe
 from .fit import Batch, Say, batches, exporter, fit
+from .moving import moving_pair
 from .setup import launch, sequences_of
-
-PHOTOS = 4  # still frames that one moving photograph is made from
 
 
 class FlowPairs(Dataset):
@@ -31,28 +29,18 @@ class FlowPairs(Dataset):
     def __init__(self, clips: list[Stored], recipe: FlowRecipe) -> None:
         self.data, self.seed = recipe.data, recipe.optim.seed
         self.real = ClipPairs(clips, recipe.data, seed=self.seed)
-        self.degrade = DEGRADATIONS[recipe.data.degradation]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         if np.random.default_rng((self.seed, index, 1)).random() >= self.data.rendered:
             item, size = self.real[index], self.data.crop
             top, left = item["crop"].tolist()
-            return {"lq": item["lq"][..., top : top + size, left : left + size], "hq": item["hq"]}
-        rng = np.random.default_rng((self.seed, index, 2))
-        photos = [self.photo(rng) for _ in range(PHOTOS)]
-        generator = Generator().manual_seed(int(rng.integers(2**62)))
-        side = self.data.crop * self.real.scale
-        hq = render_clip(
-            photos, frames=2, size=(side, side), generator=generator, max_speed=self.data.speed
-        ).frames
-        pair = self.degrade(hq, generator)
-        return {"lq": pair.lq, "hq": pair.hq}
-
-    def photo(self, rng: np.random.Generator) -> Tensor:
-        """A frame of a training clip, (3, H, W) in [0, 1]."""
-        source = self.real.sources[rng.integers(len(self.real.sources))]
-        clip = self.real.clips[int(rng.choice(source))].hq
-        return as_float(clip[int(rng.integers(len(clip)))])
+            pair = Pair(item["lq"][..., top : top + size, left : left + size], item["hq"])
+        else:
+            rng = np.random.default_rng((self.seed, index, 2))
+            side = self.data.crop * self.real.scale
+            pair = moving_pair(self.real, rng, frames=2, size=(side, side))
+        lq = resize_bicubic(pair.lq, 1 / self.data.reduce) if self.data.reduce > 1 else pair.lq
+        return {"lq": lq, "hq": pair.hq}
 
 
 def unsupervised(

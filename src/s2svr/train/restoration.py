@@ -20,6 +20,7 @@ from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.s2svr import Flows
 from ..recipes import RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
+from .moving import with_moving
 from .setup import launch, sequences_of
 
 VALIDATION_FRAMES = 8
@@ -179,6 +180,7 @@ def train_restoration(
     damage = recipe.data.degradation
     clips = sequences_of(recipe.data, data)
     stored = store(clips, DEGRADATIONS[damage], damage, cache)
+    stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.down)
     if model.flow is not None and not recipe.optim.flow_rate and model.config.radius == 1:
         stored = with_flow(stored, model, recipe.data.skip)
     fabric.barrier()

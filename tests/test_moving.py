@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+import torch
+
+from s2svr.data.clips import MOVING, ClipPairs, Data, Stored
+from s2svr.metrics import psnr_rgb
+from s2svr.train.moving import moving_pair, with_moving
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Two sources of noise pictures, unharmed."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, (4, 3, 48, 64), dtype=np.uint8) for _ in range(2)]
+    return [Stored(f"source {i}", a, a, tmp_path / f"{i}-lq.npy") for i, a in enumerate(arrays)]
+
+
+def sizes(**entries) -> Data:
+    return Data(frames=3, crop=16, context=(32, 48), **entries)
+
+
+@pytest.mark.parametrize("degradation", ["blur", "shutter", "exposure"])
+def test_a_moving_pair_is_blurred_by_its_own_motion(clips, degradation):
+    real = ClipPairs(clips, sizes(degradation=degradation, speed=8.0))
+    rng = np.random.default_rng(1)
+    pairs = [moving_pair(real, rng, frames=2, size=(32, 48)) for _ in range(4)]
+    for lq, hq in pairs:
+        assert lq.shape == hq.shape == (2, 3, 32, 48)
+        assert torch.equal(lq, (lq * 255).round() / 255)
+    contrast = [(pair.lq.std() / pair.hq.std()).item() for pair in pairs]
+    assert max(contrast) < 1 and min(contrast) < 0.9
+
+
+def test_a_moving_pair_of_another_damage_has_that_damage(clips):
+    real = ClipPairs([c._replace(lq=c.hq[..., ::4, ::4]) for c in clips],
+                     Data(frames=3, crop=8, context=(12, 16)))  # fmt: skip
+    pair = moving_pair(real, np.random.default_rng(2), frames=2, size=(48, 64))
+    assert pair.lq.shape == (2, 3, 12, 16)
+    assert pair.hq.shape == (2, 3, 48, 64)
+
+
+def test_rendered_clips_are_drawn_as_often_as_told_and_kept(clips, tmp_path):
+    data = sizes(degradation="blur", rendered=0.5, moving=3)
+    whole = with_moving(clips, data, tmp_path, seed=4, down=1)
+    assert [clip.source for clip in whole].count(MOVING) == 3
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = with_moving(clips, data, tmp_path, seed=4, down=1)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stamps
+    assert all(np.array_equal(a.lq, b.lq) for a, b in zip(whole, again, strict=True))
+    draws = [ClipPairs(whole, data).draw(i).sequence >= len(clips) for i in range(400)]
+    assert 0.42 < sum(draws) / 400 < 0.58
+    assert with_moving(clips, sizes(), tmp_path, seed=4, down=1) == clips
+    blurred = whole[-1]
+    lq, hq = (torch.tensor(a).float() / 255 for a in (blurred.lq[1], blurred.hq[1]))
+    assert psnr_rgb(lq, hq) < 40
