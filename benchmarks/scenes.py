@@ -1,9 +1,10 @@
 """How well cuts are found: joined clips, and what only looks like a cut.
 
-    python benchmarks/scenes.py CLIPS_FOLDER [--seed 0]
+    python benchmarks/scenes.py CLIPS_FOLDER [--seed 0] [--weights sr-light]
 
 Every clip has to be one shot. Clips whose names differ after the first "_" are of different scenes.
-Prints how many true cuts were found, and how many were seen where there is none.
+Prints how many true cuts were found, and how many were seen where there is none. With --weights,
+also whether restoring the joined clips gives, bit by bit, what restoring each alone does.
 """
 
 import argparse
@@ -15,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from s2svr.checkpoint import load
 from s2svr.data.folder import folder
 from s2svr.media import read_clip
+from s2svr.restoration import restore
 from s2svr.scenes import find_cuts
 
 SMALL = (90, 160)  # that clips are reduced to: ten thousand frames are held
@@ -70,9 +73,20 @@ def panned(clip: Tensor, speed: int) -> list[Tensor]:
     return [wide[:, :, speed * t : speed * t + SMALL[1]] for t in range(24)]
 
 
+def restored_alike(clips: list[Tensor], weights: str) -> str:
+    """Compare joined clips with each alone, 10 frames of each."""
+    model = load(weights)
+    frames, cuts = joined(clips, [10] * len(clips))
+    together = list(restore(model, frames, window=8))
+    alone = [y for t in [0, *sorted(cuts)] for y in restore(model, frames[t : t + 10], cuts=None)]
+    equal = [torch.equal(a, b) for a, b in zip(together, alone, strict=True)]
+    return f"restored: {sum(equal)} of {len(equal)} frames are as if their clip were alone"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clips", type=Path)
+    parser.add_argument("--weights")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -92,6 +106,8 @@ def main() -> None:
         seen = begins(frames)
         true, found, false = true + len(cuts), found + len(seen & cuts), false + len(seen - cuts)
     print(f"joined: {found} of {true} cuts found, {false} seen besides", flush=True)  # noqa: T201
+    if given.weights:
+        print(restored_alike(list(scenes.values()), given.weights), flush=True)  # noqa: T201
     wrong = "false cuts"
     say("alone", [len(begins(list(clip / 255))) for clip in clips], wrong)
     say("every third frame", [len(begins(list(clip[::3] / 255))) for clip in clips], wrong)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from s2svr.checkpoint import load
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.restoration import restore
+from s2svr.scenes import find_cuts
 from s2svr.tiles import ALIGN, SMALLEST, Box, blend, core, cut, join, split_until
 from s2svr.windows import windows
 
@@ -85,6 +86,31 @@ def test_real_cuts_are_found_on_the_way() -> None:
     two = [torch.flip(one[0], (2,)).sub(0.1).mul(-5).add(0.8).clamp(0, 1)] * 4
     got = torch.stack(list(restore(model, [*one, *two], window=8)))
     assert torch.equal(got, torch.cat((whole(model, one), whole(model, two))))
+
+
+@pytest.mark.parametrize("what", ["flash", "black", "frozen", "all black"])
+def test_odd_frames_do_no_lasting_harm(what: str) -> None:
+    wide = F.interpolate(torch.stack(clip(1, 6, 12)), scale_factor=4, mode="bicubic")[0]
+    plain = [wide[..., t : t + 32].clamp(0, 1) for t in range(13)]
+    odd, black = list(plain), torch.zeros(3, 24, 32)
+    for t in range(4, 7):
+        odd[t] = {"flash": 1 - black, "frozen": odd[3]}.get(what, black)
+    if what == "all black":
+        plain = odd = [black] * 13
+    model = load("sr-light")
+    counted = []
+
+    def cuts(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+        for frame, begins in find_cuts(frames):
+            counted.append(begins)
+            yield frame, begins
+
+    wanted = torch.stack(list(restore(model, plain)))
+    got = torch.stack(list(restore(model, odd, cuts=cuts)))
+    assert got.isfinite().all()
+    assert sum(counted) == 1
+    assert torch.equal(got[:3], wanted[:3])
+    assert (got[-1] - wanted[-1]).abs().mean() < 0.5 / 255
 
 
 @settings(deadline=None, max_examples=100)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from s2svr.scenes import REACH, SIZE, difference, find_cuts, likeness, thumbnail
+from s2svr.scenes import FLASH, REACH, SIZE, difference, find_cuts, likeness, thumbnail
 
 
 def picture(seed: int, height: int = 72, width: int = 256) -> Tensor:
@@ -48,11 +48,28 @@ def test_pans_are_not_cuts(speed: int) -> None:
     assert starts(pan(7, 12, speed)) == [0]
 
 
-@pytest.mark.parametrize("light", [(1.0, 0.5), (3.0, 0.0), (0.2, 0.0), (0.0, 1.0), (0.0, 0.0)])
-def test_flashes_and_dropped_frames_are_not_cuts(light: tuple[float, float]) -> None:
-    frames = pan(3, 9, 4)
-    frames[4] = (frames[4] * light[0] + light[1]).clamp(0, 1)
+LIGHTS = [(1.0, 0.5), (3.0, 0.0), (0.2, 0.0), (0.0, 1.0), (0.0, 0.0)]
+
+
+@pytest.mark.parametrize("length", [1, 2, FLASH])
+@pytest.mark.parametrize("light", LIGHTS)
+def test_flashes_and_dropped_frames_are_not_cuts(light: tuple[float, float], length: int) -> None:
+    frames = pan(3, 14, 2)
+    for t in range(4, 4 + length):
+        frames[t] = (frames[t] * light[0] + light[1]).clamp(0, 1)
     assert starts(frames) == [0]
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_a_cut_soon_after_a_flash_is_found(light: tuple[float, float]) -> None:
+    frames = [*pan(3, 9, 2), *pan(4, 5, 2)]
+    frames[5] = (frames[5] * light[0] + light[1]).clamp(0, 1)
+    assert starts(frames) == [0, 9]
+
+
+def test_black_between_two_scenes_keeps_them_apart() -> None:
+    frames = [*pan(3, 6, 2), *[torch.zeros(3, 72, 128)] * 3, *pan(4, 5, 2)]
+    assert starts(frames)[-1] == 9
 
 
 def test_changes_of_light_fades_and_dissolves_are_not_cuts() -> None:
@@ -88,17 +105,20 @@ def test_no_frames() -> None:
     assert list(find_cuts([])) == []
 
 
-def test_it_is_never_more_than_one_frame_late() -> None:
+def test_no_more_frames_are_held_than_are_needed() -> None:
     taken = 0
 
-    def source() -> Iterator[Tensor]:
+    def source(frames: list[Tensor]) -> Iterator[Tensor]:
         nonlocal taken
-        for frame in pan(1, 8, 2):
+        taken = 0
+        for frame in frames:
             taken += 1
             yield frame
 
-    for given, _ in enumerate(find_cuts(source()), 1):
+    for given, _ in enumerate(find_cuts(source(pan(1, 8, 2))), 1):
         assert taken <= given + 1
+    for given, _ in enumerate(find_cuts(source([*pan(1, 9, 2), *pan(2, 9, 2)])), 1):
+        assert taken <= given + FLASH
 
 
 def test_likeness_equals_a_loop_over_shifts() -> None:

@@ -3,11 +3,12 @@
 Two thumbnails are compared by shape (their correlation at the best shift, so that pans count for
 little and brightness for nothing) and by colour (distance of their histograms). A cut is a change
 that is large, stands out against what the shot has shown so far and against the next change, and
-does not come back after one frame, as a flash does.
+after which the old picture does not come back in a few frames, as it does after a flash.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain, pairwise
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -20,28 +21,61 @@ COLOUR = 3.0  # weight of colour (mean histogram distance in [0, 1]) beside shap
 MOST_COLOUR = 1.5  # colour counts at most so many times as much as shape: light may change at once
 LARGE = 0.4  # change that can be a cut
 CONTRAST = 2.0  # times the changes around it
+FLASH = 5  # frames after a change in which the old picture may come back
 FADING = 0.8  # what is left of a change in the shot's level after each frame
 
 
 def find_cuts(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
-    """Each frame (3, H, W) in [0, 1], and whether it begins a shot; one frame late.
+    """Each frame (3, H, W) in [0, 1], and whether it begins a shot; the first always does.
 
-    The first frame always does.
+    One frame late, and FLASH frames where something may be a cut or a flash.
     """
-    before = now = None
+    coming = Coming(frames)
+    before: Tensor | None = None
     level = change = 0.0
-    for frame, following in pairwise(chain(frames, (None,))):
-        assert frame is not None  # only the one after the last is
-        now = thumbnail(frame) if now is None else now
-        after = None if following is None else thumbnail(following)
-        onward = 0.0 if after is None else difference(now, after)
-        begins = before is None or (
-            change > max(LARGE, CONTRAST * level, CONTRAST * onward)
-            and (after is None or difference(before, after) > LARGE)
-        )
+    flash = 0  # frames until the old picture is back
+    while (now := coming.take()) is not None:
+        frame, small = now
+        after = coming.see(1)
+        onward = difference(small, after[0]) if after else 0.0
+        begins, flashing, flash = before is None, flash > 0, max(0, flash - 1)
+        if before is not None and not flashing and change > max(LARGE, CONTRAST * level):
+            flash = comes_back(before, coming.see(FLASH))
+            begins = flash == 0 and change > CONTRAST * onward
         yield frame, begins
-        level = 0.0 if begins else max(change, FADING * level)
-        before, now, change = now, after, onward
+        if begins:
+            level = 0.0
+        elif not flashing and flash == 0:
+            level = max(change, FADING * level)
+        before, change = small, onward
+
+
+def comes_back(picture: Tensor, after: list[Tensor]) -> int:
+    """In how many frames something like the picture is shown; 0 if it is not."""
+    for count, small in enumerate(after, 1):
+        if difference(picture, small) <= LARGE:
+            return count
+    return 0
+
+
+class Coming:
+    """Frames with their thumbnails, some of which are seen before they are taken."""
+
+    def __init__(self, frames: Iterable[Tensor]) -> None:
+        self.frames = iter(frames)
+        self.seen: deque[tuple[Tensor, Tensor]] = deque()
+
+    def see(self, count: int) -> list[Tensor]:
+        """Thumbnails of the next frames, fewer at the end."""
+        self.seen.extend(
+            (f, thumbnail(f)) for f in islice(self.frames, max(0, count - len(self.seen)))
+        )
+        return [small for _, small in islice(self.seen, count)]
+
+    def take(self) -> tuple[Tensor, Tensor] | None:
+        """The next frame, or None at the end."""
+        self.see(1)
+        return self.seen.popleft() if self.seen else None
 
 
 def thumbnail(frame: Tensor) -> Tensor:
