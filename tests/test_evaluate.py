@@ -76,7 +76,7 @@ def test_rows_are_means_over_frames_and_their_mean_is_of_clips(sequences):
             assert row.spread == pytest.approx(np.std(values), abs=1e-9)
             values = [ssim(x, y) for x, y in zip(base, truth, strict=True)]
             assert bicubic.ssim == pytest.approx(np.mean(values), abs=1e-9)
-            assert (row.gain, bicubic.gain) == (row.psnr - bicubic.psnr, 0)
+            assert (row.gain, bicubic.gain) == (pytest.approx(row.psnr - bicubic.psnr), 0)
     mean = of(means(rows), "mean", "rgb", "ours")
     assert mean.frames == 5
     want = (of(rows, "a", "rgb", "ours").psnr + of(rows, "b", "rgb", "ours").psnr) / 2
@@ -207,6 +207,10 @@ def test_flicker_is_measured_along_the_truth(tmp_path: Path):
     )
     assert of(rows, "s", "rgb", "bicubic").flicker == pytest.approx(0, abs=1e-6)
     assert of(rows, "s", "rgb", "ours").flicker == pytest.approx(0.01, abs=1e-4)
+    assert [row.flicker_truth for row in rows] == pytest.approx([0, 0, 0], abs=1e-6)
+    (line,) = side_by_side(rows, "rgb")
+    shown = (line["flicker ours"], line["flicker truth"])
+    assert shown == (rows[-1].flicker, rows[0].flicker_truth)
 
 
 def test_flicker_is_of_what_is_seen_in_both_frames(sequences):
@@ -223,10 +227,10 @@ def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
     assert [path.name for path in out.iterdir()] == ["00001-b.json"]
     changed = out / "00001-b.json"
     changed.write_text(changed.read_text().replace('"frames": 3', '"frames": 30'))
-    rows = ev.evaluate(Base(0.02), sequences, bicubic_down, say=said.append, **options)
+    rows = ev.evaluate(Base(0.02), sequences, bicubic_down, done=said.append, **options)
     assert [row.frames for row in rows if row.clip == "b"] == [30] * 6  # kept, not made again
     assert [row.psnr for row in rows] == [row.psnr for row in whole]
-    assert len(said) == 2
+    assert said == [rows[:6], rows[6:]]
     frames = json.loads((out / "00000-a.json").read_text())["frames"]["ours"]["psnr"]["rgb"]
     assert np.mean(frames) == pytest.approx(of(whole, "a", "rgb", "ours").psnr)
     with pytest.raises(ValueError, match="label = 'hevc-37', .*00000-a.json was made with 'bicub"):
@@ -271,7 +275,7 @@ def test_tables_hold_the_rows(sequences, tmp_path: Path):
     assert [float(line["psnr"]) for line in lines] == [row.psnr for row in rows]
     write_table(tmp_path / "t.md", [*rows, *means(rows)])
     shown = (tmp_path / "t.md").read_text()
-    assert f"| b | 3 | {of(rows, 'b', 'y', 'bicubic').psnr:.2f} |" in shown
+    assert f"| b | 3 | {of(rows, 'b', 'y', 'bicubic').psnr:.3f} |" in shown
     assert "| clip | frames | bicubic | lanczos | ours | gain |" in shown
     assert shown.count("| mean | 5 |") == 2
     with pytest.raises(ValueError, match=r".json, .csv or .md, got t.txt"):

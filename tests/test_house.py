@@ -51,6 +51,7 @@ LEVELS = {
     "figures": 4,
     "cli": 5,
     "cli_compare": 5,
+    "cli_evaluate": 5,
     "cli_measure": 5,
     "cli_options": 5,
     "cli_train": 5,

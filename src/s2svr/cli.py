@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .cli_compare import compare
+from .cli_evaluate import evaluate
 from .cli_measure import measure
 from .cli_options import (
     Device,
@@ -23,7 +24,7 @@ from .cli_options import (
     rate,
     seconds,
 )
-from .cli_train import data, evaluate, evaluate_flow, train
+from .cli_train import data, evaluate_flow, train
 from .console import Commands, print_json, print_table, progress, say, summary_lines
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Commands for those who train: trainings, evaluations, data sets."""
+"""Commands for those who train: trainings, flow against its truth, data sets."""
 
 from enum import StrEnum
 from fractions import Fraction
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Device, Json, Task, Weights, dimensions, rate, share
+from .cli_options import Device, Json, dimensions, rate
 from .console import print_json, print_table, say
 
 train = typer.Typer(no_args_is_help=True, help="Train networks.")
@@ -92,60 +92,6 @@ def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
     return recipe
 
 
-def evaluate(
-    clips: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
-    task: Task = None,
-    weights: Weights = None,
-    dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
-    split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
-    degradation: Annotated[
-        str, typer.Option(help="Made on clips without low quality: bicubic, hevc-37 ...")
-    ] = "bicubic",
-    protocols: Annotated[
-        list[str] | None, typer.Option("--protocol", help="Not the data set's own; often.")
-    ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Of each clip, the first.")] = None,
-    flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
-    table: Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Folder for worst and best.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of scores; goes on there.")] = None,
-    part: Annotated[
-        tuple | None, typer.Option(parser=share, metavar="I/N", help="Share of clips, from 0/N.")
-    ] = None,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
-    from .checkpoint import load
-    from .data import DATASETS, SPLITS, about
-    from .degrade import degradation as damage
-    from .devices import choose_device
-    from .evaluate import evaluate as measure
-    from .protocols import PROTOCOLS, USUAL
-    from .tables import means, side_by_side, write_table
-
-    place = choose_device(device)
-    loader = chosen(DATASETS, dataset, "--dataset")
-    split = split or ("test" if "test" in SPLITS[dataset] else "")
-    sequences = loader(clips, split)
-    model = load(weights or task or "sr", task=task, device=place)
-    rows = measure(
-        model, sequences, damage(degradation), protocols=protocols or USUAL[dataset],
-        frames=frames, flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
-        label=degradation, part=part or (0, 1), say=say,
-    )  # fmt: skip
-    rows += means(rows)
-    if table:
-        write_table(table, rows, about(dataset, split, degradation))
-    if as_json:
-        print_json(rows)
-        return
-    typer.echo(about(dataset, split, degradation))
-    for name in dict.fromkeys(row.protocol for row in rows):
-        typer.echo(f"{name}: {PROTOCOLS[name].text}")
-        print_table(side_by_side(rows, name))
-
-
 def evaluate_flow(
     root: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")],
     weights: Annotated[str, typer.Option(help="Flow network: name or file.")],
@@ -197,10 +143,3 @@ def render(
 
     width, height = size or (320, 180)
     render_video(out, seed=seed, photos=photos, size=(height, width), frames=frames, rate=fps)
-
-
-def chosen(table: dict[str, Any], name: str, what: str) -> Any:
-    """An entry of a table of functions, by what was typed."""
-    if name not in table:
-        raise ValueError(f"expected {what} as one of {', '.join(table)}, got {name!r}")
-    return table[name]

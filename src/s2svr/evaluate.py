@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import operator
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from itertools import tee, zip_longest
@@ -14,19 +15,19 @@ from pathlib import Path
 from statistics import fmean, pstdev
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from .data.clips import Degradation, Sequence
+from .data.clips import Degradation, Sequence, as_float
+from .data.damaged import damaged
 from .media import write_png
 from .methods import Method, mirrored, ours, references
 from .metrics import mean_finite, warping_error
 from .ops import occlusion
 from .protocols import PROTOCOLS, View, read_views, view
 
-Say = Callable[[str], None]
 Flow = Callable[[Tensor, Tensor], Tensor]
 Along = tuple[Tensor, Tensor]  # flow (1, 2, H, W) from one frame to the next, and what stays seen
-OURS = "ours"
+OURS, TRUTH = "ours", "truth"
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Row:
     equal: int  # of them, those with infinite PSNR, which its mean leaves out
     psnr: float  # dB
     ssim: float
-    gain: float  # dB over the base, which is the first method
+    gain: float  # dB over the base, which is the first method; NaN where there is none
     ssim_gain: float
     spread: float  # standard deviation of PSNR over the clip's frames, dB
     flicker: float | None = None  # warping error along the truth's flow, in [0, 1]
+    flicker_truth: float | None = None  # the truth's own
 
 
 @dataclass
@@ -63,6 +65,11 @@ class Tally:
             self.flicker.append(warping_error(torch.stack((self.last, picture.rgb)), *along))
         self.last = picture.rgb
 
+    def keep_centre(self, protocol: str) -> None:
+        """Leave only the middle frame's scores."""
+        for values in (self.psnr[protocol], self.ssim[protocol]):
+            values[:] = [values[len(values) // 2]]
+
 
 def evaluate(
     model: nn.Module,
@@ -71,29 +78,38 @@ def evaluate(
     *,
     protocols: Iterable[str] = ("rgb", "y"),
     frames: int | None = None,
+    segments: Iterable[int] = (),
     others: dict[str, Method] | None = None,
     flow: Flow | None = None,
     pictures: Path | None = None,
     out: Path | None = None,
+    cache: Path | None = None,
     label: str = "",
     part: tuple[int, int] = (0, 1),
-    say: Say = lambda line: None,
+    done: Callable[[list[Row]], None] = lambda rows: None,
 ) -> list[Row]:
     """Restore every sequence's low-quality frames and compare with its high-quality ones.
 
-    Sequences without low quality are damaged by ``degrade`` (seeded by their place). ``protocols``
-    are names of PROTOCOLS; ``frames`` limits each clip; ``others`` are methods to set beside ours;
-    ``flow`` on the truth measures flicker. ``pictures`` is a folder for the worst and the best
-    frame of every clip, between base and truth.
+    Sequences without low quality are damaged by ``degrade`` (seeded by their place), once for all
+    evaluations that share the folder ``cache``. ``protocols`` are names of PROTOCOLS; ``frames``
+    limits each clip; for each of ``segments`` the model is also run afresh after every so many
+    frames; ``others`` are methods to set beside ours; ``flow`` on the truth measures flicker.
+    ``pictures`` is a folder for the worst and the best frame of every clip, between base and truth.
 
     ``out`` is a folder that keeps each clip's scores, frame by frame: an evaluation that was
-    stopped goes on there. ``label`` says what the arguments do not (the degradation): scores in
-    ``out`` of another label, model, protocol or source are refused. Several processes share the
-    clips when each has its ``part``, (0, 3) to (2, 3); one more call without it collects the rows.
+    stopped goes on there. ``label`` says what the arguments do not (the degradation, the others):
+    scores in ``out`` of another label, model, protocol or source are refused. Several processes
+    share the clips when each has its ``part``, (0, 3) to (2, 3); one more call without it collects
+    the rows. ``done`` is called with each clip's.
     """
-    names, others = known(protocols), others or {}
+    names = known(protocols)
+    scale = int(getattr(model, "scale", 1))
+    methods = references(scale) | (others or {}) | {OURS: ours(model)}
+    methods |= {in_segments(count): ours(model, count) for count in segments}
+    if any(PROTOCOLS[name].mirrored for name in names):
+        methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])
     stamp = {"label": label, "model": digest(model), "protocols": names, "frames": frames}
-    stamp |= {"methods": sorted(others)}
+    stamp |= {"methods": list(methods)}
     stamp |= {"flow": digest(flow) if isinstance(flow, nn.Module) else flow is not None}
     rows: list[Row] = []
     for index in range(part[0], len(sequences), part[1]):
@@ -103,19 +119,21 @@ def evaluate(
         if place is not None and place.exists():
             found = reopened(place, mark)
         else:
-            lq, hq = views(sequence, degrade, index, frames)
-            tallies, strips = score(model, sequence.name, lq, hq, names, others, flow)
+            lq, hq = views(sequence, degrade, index, frames, label, cache)
+            tallies, strips = score(methods, sequence.name, lq, hq, names, flow)
             found = rows_of(sequence.name, tallies)
             if pictures is not None:
-                pictures.mkdir(parents=True, exist_ok=True)
-                for which, (_, strip) in strips.items():
-                    write_png(pictures / f"{file_name(sequence.name)}-{which}.png", strip)
+                write_strips(pictures, sequence.name, strips)
             if place is not None:
                 keep(place, mark, found, tallies)
         rows += found
-        row = next(row for row in found if row.method == OURS)
-        say(f"{row.clip}: {row.psnr:.2f} dB ({row.protocol}), {row.gain:+.2f}")
+        done(found)
     return rows
+
+
+def in_segments(count: int) -> str:
+    """The name of the method that starts afresh after ``count`` frames."""
+    return f"{OURS}, T={count}"
 
 
 def known(protocols: Iterable[str]) -> list[str]:
@@ -128,40 +146,44 @@ def known(protocols: Iterable[str]) -> list[str]:
 
 
 def views(
-    sequence: Sequence, degrade: Degradation, seed: int, frames: int | None
+    sequence: Sequence,
+    degrade: Degradation,
+    seed: int,
+    frames: int | None,
+    label: str,
+    cache: Path | None,
 ) -> tuple[Iterable[View], Iterable[View]]:
     """A sequence's low- and high-quality frames."""
-    truth = read_views(sequence.hq, frames)
     if sequence.lq is not None:
-        return read_views(sequence.lq, frames), truth
+        return read_views(sequence.lq, frames), read_views(sequence.hq, frames)
     # Codes of 8 bits, as published inputs are made of.
-    clip = torch.stack([(seen.rgb * 255).round() / 255 for seen in truth])
-    pair = degrade(clip, Generator().manual_seed(seed))
-    return map(view, pair.lq), map(view, pair.hq)
+    lq, hq = damaged(sequence.hq, degrade, seed=seed, frames=frames, name=label, cache=cache)
+    return (view(as_float(code)) for code in lq), (view(as_float(code)) for code in hq)
 
 
 @torch.inference_mode()
 def score(
-    model: nn.Module,
+    methods: dict[str, Method],
     clip: str,
     lq: Iterable[View],
     hq: Iterable[View],
     protocols: list[str],
-    others: dict[str, Method],
     flow: Flow | None,
 ) -> tuple[dict[str, Tally], dict[str, tuple[float, Tensor]]]:
-    """Restore one clip by every method: tallies, and ours at its worst and best as a picture."""
-    methods = references(int(getattr(model, "scale", 1))) | others | {OURS: ours(model)}
-    if any(PROTOCOLS[name].mirrored for name in protocols):
-        methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])
+    """Restore one clip by every method: tallies, and ours at its worst and best as a picture.
+
+    With ``flow``, the truth has a tally too, for its flicker alone.
+    """
     copies = tee(lq, len(methods))
     results = [run(copy) for run, copy in zip(methods.values(), copies, strict=True)]
     tallies = {method: Tally() for method in methods}
+    own = Tally()
     strips: dict[str, tuple[float, Tensor]] = {}
     before: View | None = None
     for truth, *shown in zip_longest(hq, *results):
         check_sizes(clip, truth, shown)
         along = None if flow is None or before is None else motion(flow, before.rgb, truth.rgb)
+        own.add(truth, truth, [], along)
         for tally, picture in zip(tallies.values(), shown, strict=True):
             tally.add(picture, truth, protocols, along)
         value = tallies[OURS].psnr[protocols[0]][-1]
@@ -173,8 +195,9 @@ def score(
     for tally in tallies.values():
         for name in protocols:
             if PROTOCOLS[name].centre:
-                for values in (tally.psnr[name], tally.ssim[name]):
-                    values[:] = [values[len(values) // 2]]
+                tally.keep_centre(name)
+    if own.flicker:
+        tallies[TRUTH] = own
     return tallies, strips
 
 
@@ -202,30 +225,47 @@ def motion(flow: Flow, a: Tensor, b: Tensor) -> Along | None:
 
 
 def rows_of(clip: str, tallies: dict[str, Tally]) -> list[Row]:
-    """A clip's rows, by protocol and method."""
+    """A clip's rows, by protocol and method; the first method is the base of the gains."""
+    truth = tallies.get(TRUTH)
+    methods = {method: tally for method, tally in tallies.items() if tally is not truth}
     rows: list[Row] = []
-    for name in next(iter(tallies.values())).psnr:
-        base: Row | None = None
-        for method, tally in tallies.items():
+    for name in methods[OURS].psnr:
+        base = next(iter(methods.values()))
+        for method, tally in methods.items():
             values, (mean, equal) = tally.psnr[name], mean_finite(tally.psnr[name])
-            similar = fmean(tally.ssim[name])
             finite = [value for value in values if math.isfinite(value)]
-            row = Row(
-                clip=clip,
-                protocol=name,
-                method=method,
-                frames=len(values),
-                equal=equal,
-                psnr=mean,
-                ssim=similar,
-                gain=mean - base.psnr if base else 0.0,
-                ssim_gain=similar - base.ssim if base else 0.0,
-                spread=pstdev(finite) if finite else 0.0,
-                flicker=fmean(tally.flicker) if tally.flicker else None,
+            rows.append(
+                Row(
+                    clip=clip,
+                    protocol=name,
+                    method=method,
+                    frames=len(values),
+                    equal=equal,
+                    psnr=mean,
+                    ssim=fmean(tally.ssim[name]),
+                    gain=gain(values, base.psnr[name]),
+                    ssim_gain=gain(tally.ssim[name], base.ssim[name]),
+                    spread=pstdev(finite) if finite else 0.0,
+                    flicker=fmean(tally.flicker) if tally.flicker else None,
+                    flicker_truth=fmean(truth.flicker) if truth else None,
+                )
             )
-            base = base or row
-            rows.append(row)
     return rows
+
+
+def gain(values: list[float], base: list[float]) -> float:
+    """Mean of what the frames gained over the base; NaN where all of either equal the truth."""
+    both = [
+        a - b for a, b in zip(values, base, strict=True) if math.isfinite(a) and math.isfinite(b)
+    ]
+    return fmean(both) if both else math.nan
+
+
+def write_strips(folder: Path, clip: str, strips: dict[str, tuple[float, Tensor]]) -> None:
+    """One picture for the worst frame and one for the best."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for which, (_, strip) in strips.items():
+        write_png(folder / f"{file_name(clip)}-{which}.png", strip)
 
 
 def digest(model: nn.Module) -> str:
@@ -249,7 +289,7 @@ def keep(place: Path, stamp: dict, rows: list[Row], tallies: dict[str, Tally]) -
         method: {"psnr": tally.psnr, "ssim": tally.ssim, "flicker": tally.flicker}
         for method, tally in tallies.items()
     }
-    beside = place.with_suffix(".part")
+    beside = place.with_suffix(f".{os.getpid()}.part")
     kept = {"stamp": stamp, "rows": [asdict(row) for row in rows], "frames": frames}
     beside.write_text(json.dumps(kept), encoding="utf-8")
     beside.replace(place)

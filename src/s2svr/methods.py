@@ -1,6 +1,7 @@
 """Ways to restore a clip that an evaluation sets side by side."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +9,14 @@ from torch import Tensor, nn
 from .ops import mirror, resize_bicubic
 from .protocols import View, view
 from .restoration import restore
+from .scenes import find_cuts
 
 Method = Callable[[Iterable[View]], Iterator[View]]  # one view for each, of the full size
 
 
-def ours(model: nn.Module) -> Method:
-    """``restore`` with this model."""
+def ours(model: nn.Module, segment: int | None = None) -> Method:
+    """``restore`` with this model, which starts afresh at cuts, and after ``segment`` frames."""
+    cuts = find_cuts if segment is None else partial(restarts, segment)
 
     def run(views: Iterable[View]) -> Iterator[View]:
         colors = []
@@ -23,10 +26,16 @@ def ours(model: nn.Module) -> Method:
                 colors.append(seen.color)
                 yield seen.rgb
 
-        for index, frame in enumerate(restore(model, rgb())):
+        for index, frame in enumerate(restore(model, rgb(), cuts=cuts)):
             yield view(frame.cpu(), colors[index])
 
     return run
+
+
+def restarts(segment: int, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+    """Each frame, and whether a shot or a segment of so many frames begins there."""
+    for index, (frame, begins) in enumerate(find_cuts(frames)):
+        yield frame, begins or index % segment == 0
 
 
 def mirrored(method: Method) -> Method:

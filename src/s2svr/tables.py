@@ -13,7 +13,7 @@ from .evaluate import OURS, Row
 from .evaluate_flow import FlowRow
 from .protocols import PROTOCOLS
 
-NUMBERS = ("psnr", "ssim", "gain", "ssim_gain", "spread", "flicker")
+NUMBERS = ("psnr", "ssim", "gain", "ssim_gain", "spread", "flicker", "flicker_truth")
 
 
 def means(rows: list[Row]) -> list[Row]:
@@ -35,18 +35,25 @@ def means(rows: list[Row]) -> list[Row]:
 
 
 def side_by_side(rows: list[Row], protocol: str) -> list[dict[str, Any]]:
-    """One line a clip and one for the mean: every method's PSNR, our gain, every method's SSIM."""
+    """One line a clip and one for the mean: every method's PSNR and SSIM, and what ours gains.
+
+    "std" is the standard deviation of PSNR over a clip's frames, "flicker" the warping error.
+    """
     mine = [row for row in rows if row.protocol == protocol]
     lines = []
     for clip in dict.fromkeys(row.clip for row in mine):
         of = {row.method: row for row in mine if row.clip == clip}
-        line: dict[str, Any] = {"clip": clip, "frames": of[OURS].frames}
-        line |= {method: row.psnr for method, row in of.items()} | {"gain": of[OURS].gain}
+        own, base = of[OURS], next(iter(of.values()))
+        line: dict[str, Any] = {"clip": clip, "frames": own.frames}
+        line |= {method: row.psnr for method, row in of.items()} | {"gain": own.gain}
         line |= {f"SSIM {method}": row.ssim for method, row in of.items()}
-        if of[OURS].flicker is not None:
+        line |= {"SSIM gain": own.ssim_gain}
+        line |= {f"std {row.method}": row.spread for row in (base, own)}
+        if own.flicker is not None:
             line |= {f"flicker {method}": row.flicker for method, row in of.items()}
-        if any(row.equal for row in of.values()):
-            line["equal frames"] = of[OURS].equal
+            line |= {"flicker truth": own.flicker_truth}
+        if any(row.equal for row in mine):
+            line["equal frames"] = own.equal
         lines.append(line)
     return lines
 
@@ -74,13 +81,12 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
 
 def text(name: str, value: Any) -> str:
     """A cell as people read it."""
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if not isinstance(value, float):
         return str(value)
-    if name == "gain":
-        return f"{value:+.2f}"
-    return f"{value:.4f}" if value < 2 else f"{value:.2f}"
+    decibels = name == "gain" or name.startswith("std ") or value >= 2
+    return f"{value:{'+' if name.endswith('gain') else ''}.{3 if decibels else 4}f}"
 
 
 def write_table(path: Path, rows: list[Row] | list[FlowRow], about: str = "") -> None:

@@ -39,6 +39,14 @@ LOW_QUALITY = {
 }
 
 
+def listed(name: str, root: Path, split: str = "") -> tuple[str, list[Sequence]]:
+    """A data set's split, ``test`` if none is named and there is one, and its sequences."""
+    if name not in DATASETS:
+        raise ValueError(f"expected a data set ({', '.join(DATASETS)}), got {name!r}")
+    split = split or ("test" if "test" in SPLITS[name] else "")
+    return split, DATASETS[name](Path(root), split)
+
+
 def about(name: str, split: str, degradation: str) -> str:
     """What an evaluation's numbers are of: a sentence that goes with them."""
     made = f"{degradation}, made here"

@@ -1,0 +1,139 @@
+"""The command that scores weights on a data set."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .cli_options import Device, Json, Task, Weights, share
+from .console import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from .evaluate import Row
+
+# What is made of clips without low quality, by the task of the weights.
+DAMAGE = {"sr": "bicubic", "deblur": "blur-7", "compression": "hevc-37"}
+
+Degradation = Annotated[
+    str | None,
+    typer.Option(
+        help="Made on clips without low quality: blur-7, hevc-37, h264-32 ...; "
+        "bicubic, blur-7 or hevc-37 by the task if not given."
+    ),
+]
+Protocols = Annotated[
+    list[str] | None, typer.Option("--protocol", help="Not the data set's own; often.")
+]
+Segments = Annotated[
+    list[int] | None,
+    typer.Option("--segment", min=1, help="Also start afresh every so many frames; often."),
+]
+Beside = Annotated[list[str] | None, typer.Option(help="Other weights to set beside; often.")]
+Part = Annotated[
+    tuple | None, typer.Option(parser=share, metavar="I/N", help="Share of clips, from 0/N.")
+]
+
+
+def evaluate(
+    clips: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
+    task: Task = None,
+    weights: Weights = None,
+    dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
+    split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
+    degradation: Degradation = None,
+    protocols: Protocols = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Of each clip, the first.")] = None,
+    segments: Segments = None,
+    beside: Beside = None,
+    flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
+    table: Annotated[
+        list[Path] | None, typer.Option(help="Write .json, .csv or .md; often.")
+    ] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for worst and best.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of scores; goes on there.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps damaged clips.")] = None,
+    part: Part = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
+    from .checkpoint import load, read_card
+    from .data import about, listed
+    from .degrade import degradation as damage
+    from .devices import choose_device
+    from .evaluate import digest
+    from .evaluate import evaluate as measure
+    from .methods import ours
+    from .protocols import USUAL
+    from .tables import means, write_table
+
+    place = choose_device(device)
+    split, sequences = listed(dataset, clips, split)
+    name = weights or task or "sr"
+    model = load(name, task=task, device=place)
+    others = {Path(other).stem: load(other, device=place) for other in beside or []}
+    degradation = degradation or DAMAGE.get(read_card(name).task, "bicubic")
+    scored = protocols or list(USUAL[dataset])
+    with live(scored[0]) as done:
+        rows = measure(
+            model, sequences, damage(degradation), protocols=scored, frames=frames,
+            segments=segments or (), others={key: ours(net) for key, net in others.items()},
+            flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
+            cache=cache, label=" ".join([degradation, *map(digest, others.values())]),
+            part=part or (0, 1), done=done,
+        )  # fmt: skip
+    rows += means(rows)
+    what = about(dataset, split, degradation)
+    for path in table or []:
+        write_table(path, rows, what)
+    if as_json:
+        print_json(rows)
+    else:
+        show(rows, what)
+
+
+@contextmanager
+def live(protocol: str) -> Iterator[Callable[[list["Row"]], None]]:
+    """A function that shows each clip's rows: in a table that grows, or in lines."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    from .evaluate import OURS
+    from .tables import means, side_by_side, text
+
+    screen = Console(stderr=True)
+    rows: list[Row] = []
+
+    def line(found: list["Row"]) -> None:
+        row = next(row for row in found if row.method == OURS)
+        say(f"{row.clip}: {row.psnr:.2f} dB ({row.protocol}), {row.gain:+.2f}")
+
+    if not screen.is_terminal:
+        yield line
+        return
+    with Live(console=screen, transient=True) as shown:
+
+        def grow(found: list["Row"]) -> None:
+            rows.extend(found)
+            lines = side_by_side([*rows, *means(rows)], protocol)
+            table = Table(*lines[-1])
+            for entry in lines:
+                table.add_row(*(text(name, entry.get(name)) for name in lines[-1]))
+            shown.update(table)
+
+        yield grow
+
+
+def show(rows: list["Row"], what: str) -> None:
+    """What the numbers are of, and a table for each protocol, to the standard output."""
+    from .protocols import PROTOCOLS
+    from .tables import side_by_side, text
+
+    typer.echo(what)
+    for protocol in dict.fromkeys(row.protocol for row in rows):
+        typer.echo(f"{protocol}: {PROTOCOLS[protocol].text}")
+        lines = side_by_side(rows, protocol)
+        print_table([{name: text(name, value) for name, value in line.items()} for line in lines])
