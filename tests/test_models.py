@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
-from s2svr.models.s2svr import ConvGRU, LocalAttention, ResConvGRU, last_convolution
+from s2svr.models.output import last_convolution
+from s2svr.models.s2svr import ConvGRU, LocalAttention, ResConvGRU
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0

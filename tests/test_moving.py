@@ -28,7 +28,8 @@ def test_a_moving_pair_is_blurred_by_its_own_motion(clips, degradation):
         assert lq.shape == hq.shape == (2, 3, 32, 48)
         assert torch.equal(lq, (lq * 255).round() / 255)
     contrast = [(pair.lq.std() / pair.hq.std()).item() for pair in pairs]
-    assert max(contrast) < 1 and min(contrast) < 0.9
+    assert max(contrast) < 1
+    assert min(contrast) < 0.9
 
 
 def test_a_moving_pair_of_another_damage_has_that_damage(clips):
@@ -53,3 +54,14 @@ def test_rendered_clips_are_drawn_as_often_as_told_and_kept(clips, tmp_path):
     blurred = whole[-1]
     lq, hq = (torch.tensor(a).float() / 255 for a in (blurred.lq[1], blurred.hq[1]))
     assert psnr_rgb(lq, hq) < 40
+
+
+def test_clean_clips_are_drawn_as_often_as_told(clips):
+    damaged = [clip._replace(lq=clip.hq // 2) for clip in clips]
+    pairs = ClipPairs(damaged, sizes(clean=0.3))
+    items = [pairs[i] for i in range(200)]
+    share = sum(bool((item["lq"].max() > 0.6).item()) for item in items) / 200
+    assert 0.2 < share < 0.4
+    small = [clip._replace(lq=clip.hq[..., ::2, ::2]) for clip in clips]
+    with pytest.raises(ValueError, match="data.clean = 0 where the frames differ in size"):
+        ClipPairs(small, Data(crop=8, context=(16, 24), clean=0.3))

@@ -17,6 +17,15 @@ def charbonnier(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
     return ((a - b).square() + eps).sqrt().mean()
 
 
+def negative_psnr(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
+    """Minus the mean PSNR of frames (..., C, H, W) in [0, 1], in hundreds of dB.
+
+    Charbonnier cares for the worst frames; here a clean frame's relative gain counts as much as a
+    ruined one's. As NAFNet's training does (https://arxiv.org/abs/2204.04676).
+    """
+    return ((a - b).square().mean((-3, -2, -1)) + eps).log10().mean() / 10
+
+
 def photometric(a: Tensor, b: Tensor, flow: Tensor, visible: Tensor | None) -> Tensor:
     """L_ph of Eq. 11 with the l1 distance: mean over visible pixels of |a(p) - b(p + flow(p))|.
 

@@ -65,8 +65,9 @@ class FlowLoss(Part):
 
 
 class RestorationLoss(Part):
-    """Charbonnier."""
+    """Charbonnier, or the mean logarithm of the frames' squared errors."""
 
+    kind: Literal["charbonnier", "psnr"] = "charbonnier"
     eps: float = Field(default=1e-12, gt=0)
 
 

@@ -54,6 +54,7 @@ class Data(BaseModel):
     moving: int = Field(100, ge=1)  # how many of them are rendered, for restoration
     reduce: int = Field(1, ge=1)  # flow: pairs are reduced so, to the grid of a preset's states
     speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
+    clean: float = Field(0.0, ge=0, le=1)  # share of undamaged clips, where both are of one size
     batch: int = Field(4, ge=1)  # clips a step, over all processes
 
 
@@ -132,6 +133,7 @@ class Draw:
     crop_top: int  # of the crop inside the context
     crop_left: int
     flip: tuple[bool, bool]  # vertically, horizontally
+    clean: bool  # the high-quality frames are the low-quality ones too
 
 
 class ClipPairs(Dataset):
@@ -160,6 +162,8 @@ class ClipPairs(Dataset):
         self.moving = by_source.pop(MOVING, [])
         self.sources = list(by_source.values())
         self.scale = self.clips[0].hq.shape[-1] // self.clips[0].lq.shape[-1]
+        if data.clean and self.scale != 1:
+            raise ValueError("expected data.clean = 0 where the frames differ in size")
 
     def draw(self, index: int) -> Draw:
         """Choose source, sequence, frames, place and flips of item ``index``."""
@@ -186,15 +190,17 @@ class ClipPairs(Dataset):
             down * int(rng.integers(room // down + 1)) for room in places
         )
         flip = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
-        return Draw(sequence, tuple(frames), top, left, crop_top, crop_left, flip)
+        clean = bool(data.clean and rng.random() < data.clean)
+        return Draw(sequence, tuple(frames), top, left, crop_top, crop_left, flip, clean)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         d, (height, width), crop, s = self.draw(index), self.context, self.data.crop, self.scale
         clip, frames = self.clips[d.sequence], list(d.frames)
+        damaged = clip.hq if d.clean else clip.lq
         top, left = d.top + d.crop_top, d.left + d.crop_left
         hq = clip.hq[frames, :, s * top : s * (top + crop), s * left : s * (left + crop)]
         if clip.flow is not None:
-            lq = clip.lq[frames, :, top : top + crop, left : left + crop]
+            lq = damaged[frames, :, top : top + crop, left : left + crop]
             before, after = cut_flow(clip.flow, d, top // self.down, crop // self.down, self.down)
             return {
                 "lq": as_float(flipped(lq, d.flip)),
@@ -202,7 +208,7 @@ class ClipPairs(Dataset):
                 "before": before,
                 "after": after,
             }
-        lq = clip.lq[frames, :, d.top : d.top + height, d.left : d.left + width]
+        lq = damaged[frames, :, d.top : d.top + height, d.left : d.left + width]
         place = [d.crop_top, d.crop_left]
         for axis, room in ((0, height - crop), (1, width - crop)):
             if d.flip[axis]:

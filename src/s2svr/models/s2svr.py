@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import pad_to_multiple, resize_bicubic, warp
-from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
+from .output import FineOutput, Frame, Output, last_convolution
+from .pwclite import PWCLite, PWCLiteConfig, initialise
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class S2SVRConfig:
     bidirectional: bool = False  # first encoder layer in both directions, as in the release
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
+    fine: int = 0  # channels of F_f on the half grid beside the frame's own detail; 0: without
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
 
     def __post_init__(self) -> None:
@@ -44,6 +46,8 @@ class S2SVRConfig:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if self.scale * self.down not in (1, 2, 4):
             raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
+        if self.fine and self.down == 1:
+            raise ValueError("expected down of 2 or 4 beside fine, got 1")
 
 
 class State(NamedTuple):
@@ -139,7 +143,8 @@ class Encoder(nn.Module):
         super().__init__()
         c = config.channels
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        self.first = nn.Conv2d(3 * config.down**2, c, size, padding=size // 2)
+        self.frame = Frame(config.down, bool(config.fine))
+        self.first = nn.Conv2d(self.frame.channels, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks) for _ in range(config.encoder_layers)
         )
@@ -168,7 +173,7 @@ class Encoder(nn.Module):
     def forward(
         self, x: list[Tensor], memory: list[Tensor] | None, flows: Flows, keep: int
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Frames (B, 3 down^2, h, w) -> latent vectors of all, states after frame keep - 1."""
+        """Frames of ``self.frame`` -> latent vectors of all, states after frame keep - 1."""
         features = [self.first(frame) for frame in x]
         zero = [torch.zeros_like(features[0])] * len(self.layers)
         z, at_keep = memory or zero, memory or zero
@@ -200,10 +205,12 @@ class Decoder(nn.Module):
         self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
         inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
         self.layers = nn.ModuleList(ResConvGRU(i, c, config.decoder_blocks) for i in inputs)
-        self.output = feed_forward(c, config.tail, factor)
+        self.output = (
+            FineOutput(c, config.fine, factor) if config.fine else Output(c, config.tail, factor)
+        )
 
     def step(
-        self, s: list[Tensor], y: Tensor, latents: list[Tensor]
+        self, s: list[Tensor], y: Tensor, latents: list[Tensor], detail: Tensor | None
     ) -> tuple[list[Tensor], Tensor]:
         """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
         c, _ = self.attention(s[-1], latents)
@@ -212,27 +219,7 @@ class Decoder(nn.Module):
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             below = layer(memory, below)
             new.append(below)
-        return new, self.output(below)  # F_f
-
-
-def feed_forward(channels: int, tail: int, factor: int) -> nn.Sequential:
-    """F_f of Eq. 4: state -> what is added to the base, ``factor`` times larger."""
-    if not tail:
-        last = nn.Conv2d(channels, 3 * factor**2, 3, padding=1)
-        return nn.Sequential(last, nn.PixelShuffle(factor))
-    layers: list[nn.Module] = []
-    inputs = channels
-    for _ in range(factor.bit_length() - 1):
-        layers += [nn.Conv2d(inputs, 4 * tail, 3, padding=1), nn.PixelShuffle(2)]
-        layers += [nn.LeakyReLU(SLOPE)]
-        inputs = tail
-    layers += [nn.Conv2d(inputs, tail, 3, padding=1), nn.LeakyReLU(SLOPE)]
-    return nn.Sequential(*layers, nn.Conv2d(tail, 3, 3, padding=1))
-
-
-def last_convolution(layers: nn.Sequential) -> nn.Module:
-    """The convolution that makes the picture."""
-    return [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1]
+        return new, self.output(below, detail)  # F_f
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
@@ -308,8 +295,8 @@ class S2SVR(nn.Module):
         c = self.config
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
-        padded = [F.pixel_unshuffle(pad_to_multiple(frame, c.down), c.down) for frame in frames]
-        latents, z = self.encoder(padded, state.z if state else None, flows, count)
+        cells, details = zip(*(self.encoder.frame(frame) for frame in frames), strict=True)
+        latents, z = self.encoder(list(cells), state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(latents) - len(frames)  # of the window inside ``latents``
         s = state.s if state else [torch.zeros_like(latents[0])] * len(self.decoder.layers)
@@ -323,7 +310,7 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         neighbours.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            s, change = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
+            s, change = self.decoder.step(s, self.seen(y, latents[0], o), neighbours, details[t])
             y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
             out.append(y)
         past = [*(state.x if state else []), *frames[:count]][-max(c.radius, 1) :]

@@ -1,4 +1,4 @@
-"""Training of the whole model (Sec. 4.1): Charbonnier on crops, flow estimated on their context."""
+"""Training of the whole model (Sec. 4.1) on crops, with flow estimated on their context."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from ..checkpoint import Card, load
 from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import DEGRADATIONS
-from ..losses import charbonnier
+from ..losses import charbonnier, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.s2svr import Flows
-from ..recipes import RestorationRecipe
+from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving
 from .setup import launch, sequences_of
@@ -27,15 +27,16 @@ VALIDATION_FRAMES = 8
 
 
 def restoration_loss(
-    eps: float, flow_from: int
+    wanted: RestorationLoss, flow_from: int
 ) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
-    """Charbonnier between restored and true crops; the flow is frozen before ``flow_from``."""
+    """Distance between restored and true crops; the flow is frozen before ``flow_from``."""
+    distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
         x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
         y, _ = model.restore(x, flows, None, 0)
-        return {"loss": charbonnier(y.float(), batch["hq"], eps)}
+        return {"loss": distance(y.float(), batch["hq"], wanted.eps)}
 
     return loss
 
@@ -191,7 +192,7 @@ def train_restoration(
     pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.down)
     fit(
         model,
-        restoration_loss(recipe.loss.eps, recipe.optim.flow_from),
+        restoration_loss(recipe.loss, recipe.optim.flow_from),
         batches(pairs, recipe.data.batch, recipe.optim.workers),
         recipe.optim,
         out,
