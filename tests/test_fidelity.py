@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2svr.degrade import bicubic_down, blurred, quantised
+from s2svr.degrade import bicubic_down, blurred
 from s2svr.fidelity import BIN, fidelity
 from s2svr.media import read_clip, write_png
 from s2svr.metrics import psnr_rgb
-from s2svr.ops import resize_bicubic
+from s2svr.ops import quantised, resize_bicubic, resize_to
 
 
 def folder(path: Path, clip: torch.Tensor) -> Path:
@@ -28,7 +28,7 @@ def test_what_is_reduced_again_is_held_against_the_source(tmp_path: Path):
     source = folder(tmp_path / "lq", lq)
     exact = fidelity(source, folder(tmp_path / "exact", truth))
     assert exact.frames == 3
-    assert exact.psnr == 100
+    assert (exact.psnr, exact.equal, exact.bins, exact.warning) == (None, 3, [None], None)
     resized = folder(tmp_path / "resized", resize_bicubic(lq, 4).clamp(0, 1))
     found = fidelity(source, resized)
     again = bicubic_down(read_clip(resized).float() / 255).lq
@@ -42,11 +42,38 @@ def test_tasks_that_keep_the_size_are_damaged_again(tmp_path: Path):
     sharp = torch.stack([torch.roll(texture(1)[0], 2 * t, -1) for t in range(5)])
     blurry = torch.stack(list(blurred(sharp, 3)))
     found = fidelity(folder(tmp_path / "in", blurry), folder(tmp_path / "out", sharp), "blur-3")
-    assert found.psnr == 100  # it is exactly what was blurred
+    assert (found.psnr, found.equal) == (None, 5)  # it is exactly what was blurred
     twice = torch.stack(list(blurred(blurry, 3)))
-    # The ends are not blurred and stay equal, which counts as 100 dB.
-    values = [min(psnr_rgb(a, b), 100) for a, b in zip(twice, blurry, strict=True)]
-    assert found.base == pytest.approx(sum(values) / 5)
+    # The ends are not blurred and stay equal.
+    values = [psnr_rgb(a, b) for a, b in zip(twice[1:4], blurry[1:4], strict=True)]
+    assert found.base == pytest.approx(sum(values) / 3)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_any_factor_is_reduced_to_the_source(tmp_path: Path, factor: int):
+    truth = texture(2, 12 * factor, 18 * factor)
+    small = quantised(resize_to(truth, (12, 18)))
+    source, whole = folder(tmp_path / "in", small), folder(tmp_path / "out", truth)
+    assert fidelity(source, whole).equal == 2
+    darker = folder(tmp_path / "dark", truth - 10 / 255)
+    found = fidelity(source, darker)
+    # Ten codes everywhere: 28.13 dB; a code more or less where rounding meets.
+    assert found.psnr == pytest.approx(28.13, abs=0.1)
+    assert (found.base is None) == (factor == 1)  # nothing is done to what is not larger
+    want = found.psnr - (found.base or 0)
+    assert found.bins == [pytest.approx(want)]
+
+
+def test_equal_frames_are_no_drift(tmp_path: Path):
+    """An untouched begin says nothing about the frames after it."""
+    count = 3 * BIN
+    light = torch.where(torch.arange(count) < BIN, 0, 4 / 255).view(-1, 1, 1, 1)
+    source = folder(tmp_path / "in", texture(count, 16, 16))
+    found = fidelity(source, folder(tmp_path / "out", texture(count, 16, 16) + light))
+    assert found.equal == BIN
+    assert found.bins == [None, pytest.approx(36.09, abs=0.01), pytest.approx(36.09, abs=0.01)]
+    assert found.psnr == pytest.approx(36.09, abs=0.01)
+    assert found.warning is None
 
 
 @pytest.mark.parametrize(("light", "drifts"), [(0.002, True), (0.0, False)])
@@ -66,5 +93,10 @@ def test_drift_is_seen(tmp_path: Path, light: float, drifts: bool):
 
 def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
     source = folder(tmp_path / "in", texture(1))
-    with pytest.raises(ValueError, match="4 times as large .* of 12x8 for 48x32 pixels"):
-        fidelity(source, source)
+    small = folder(tmp_path / "small", texture(1, 8, 12))
+    with pytest.raises(ValueError, match="at least as large .* of 12x8 for 48x32 pixels"):
+        fidelity(source, small)
+    with pytest.raises(ValueError, match="4 times as large .* of 48x32 for 48x32 pixels"):
+        fidelity(source, source, "gaussian")
+    with pytest.raises(ValueError, match="1 times as large .* of 48x32 for 12x8 pixels"):
+        fidelity(small, source, "blur-3")

@@ -57,7 +57,10 @@ def fidelity(
     if as_json:
         print_json(found)
         return
-    print_table([{"frames": found.frames, "PSNR": found.psnr, "resized": found.base}])
+    psnr = "equal" if found.psnr is None else found.psnr
+    base = "equal" if found.base is None else found.base
+    row = {"frames": found.frames, "equal": found.equal, "PSNR": psnr, "input resized": base}
+    print_table([row])
     if found.warning:
         say(f"warning: {found.warning}")
 

@@ -129,9 +129,14 @@ def pairs(reference: Path, output: Path) -> Iterator[tuple[Moment | None, Moment
                 f"expected videos of one size, {reference} has {width}x{height} and {output} "
                 f"{wide}x{high} pixels"
             )
-        timeless = "images" in (first.info.kind, second.info.kind)
-        tolerance = Fraction(1, 2) if timeless else 1 / (2 * max(first.info.rate, second.info.rate))
-        yield from align(moments(first, timeless), moments(second, timeless), tolerance)
+        yield from align(*timed(first, second))
+
+
+def timed(first: Reader, second: Reader) -> tuple[Iterator[Moment], Iterator[Moment], Fraction]:
+    """Two readers' moments, and how far apart those of one time may be; see ``align``."""
+    timeless = "images" in (first.info.kind, second.info.kind)
+    tolerance = Fraction(1, 2) if timeless else 1 / (2 * max(first.info.rate, second.info.rate))
+    return moments(first, timeless), moments(second, timeless), tolerance
 
 
 def moments(reader: Reader, timeless: bool) -> Iterator[Moment]:

@@ -1,34 +1,37 @@
 """How far a restored video, damaged again, is from the video that it was made of."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import partial
 from itertools import tee
 from pathlib import Path
-from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from .compare import align, moments
-from .degrade import quantised, stream
+from .compare import align, timed
+from .degrade import stream
 from .media import open_reader
-from .metrics import psnr_rgb
-from .ops import resize_bicubic
+from .metrics import mean_finite, psnr_rgb
+from .ops import quantised, resize_to
 
 BIN = 30  # frames
 DRIFT = 0.5  # dB
-MOST = 100.0  # dB, of equal frames, which count here too
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """PSNR (dB, rounded RGB) of the restored video, damaged again, against its source."""
+    """PSNR (dB, rounded RGB) of the restored video, damaged again, against its source.
+
+    Frames without any difference have no PSNR and are left out of what is a mean.
+    """
 
     frames: int
-    psnr: float
-    base: float  # the same of the source itself, resized: what the damage alone does to it
-    bins: list[float]  # psnr - base, mean over every BIN frames
+    equal: int  # of them, those that came out as in the source
+    psnr: float | None  # None where all are equal
+    base: float | None  # the same of the source itself, resized: what the damage alone does to it
+    bins: list[float | None]  # psnr - base, mean over every BIN frames; psnr where base is None
     warning: str | None  # where it drifts
 
 
@@ -36,47 +39,78 @@ class Fidelity:
 def fidelity(source: Path, restored: Path, damage: str = "bicubic") -> Fidelity:
     """Damage ``restored`` again and compare with ``source``, frame by frame.
 
-    ``damage`` is a name of ``degrade.stream``: what ``source`` suffered. Each frame is held against
-    what the plainly resized source would give, so that a harder scene does not look like drift.
-    Raises ValueError where the sizes do not fit.
+    ``damage`` is a name of ``degrade.stream``: what ``source`` suffered. ``bicubic`` reduces to the
+    source's size, whatever it is; where that is ``restored``'s own, nothing is done. Each frame is
+    held against what the plainly resized source would give, so that a harder scene does not look
+    like drift. Raises ValueError where the sizes do not fit.
     """
-    reduces = damage in ("bicubic", "gaussian")
     both, base = [], []
-    for frame, again, plain in damaged_again(Path(source), Path(restored), damage, reduces):
-        if frame.shape != again.shape:
-            raise ValueError(
-                f"expected {restored} to be {4 if reduces else 1} times as large as {source}, got "
-                f"frames of {again.shape[-1]}x{again.shape[-2]} for {frame.shape[-1]}x"
-                f"{frame.shape[-2]} pixels"
-            )
-        both.append(min(psnr_rgb(again, frame), MOST))
-        base.append(min(psnr_rgb(plain, frame), MOST))
+    for frame, again, plain in damaged_again(Path(source), Path(restored), damage):
+        both.append(psnr_rgb(again, frame))
+        base.append(psnr_rgb(plain, frame))
     if not both:
         raise ValueError(f"expected frames at common times, {source} and {restored} have none")
-    whole = range(0, max(len(both) - BIN + 1, 1), BIN)
-    bins = [fmean(both[at : at + BIN]) - fmean(base[at : at + BIN]) for at in whole]
-    lowest = min(bins)
-    warning = None
-    if bins[0] - lowest > DRIFT:
-        begin = bins.index(lowest) * BIN
-        warning = (
-            f"drifts from its source: {bins[0] - lowest:.2f} dB further away in the frames "
-            f"{begin} to {begin + BIN - 1} than at the begin"
-        )
-    return Fidelity(len(both), fmean(both), fmean(base), bins, warning)
+    plain_mean, _ = mean_finite(base)
+    apart = both
+    if math.isfinite(plain_mean):
+        apart = [a - b if math.isfinite(b) else math.inf for a, b in zip(both, base, strict=True)]
+    bins = [known(apart[at : at + BIN]) for at in range(0, max(len(both) - BIN + 1, 1), BIN)]
+    equal = sum(math.isinf(value) for value in both)
+    return Fidelity(len(both), equal, known(both), known(base), bins, drift(bins))
+
+
+def known(values: list[float]) -> float | None:
+    """Mean of the finite values, if there are any."""
+    mean, _ = mean_finite(values)
+    return mean if math.isfinite(mean) else None
+
+
+def drift(bins: list[float | None]) -> str | None:
+    """A warning if any bin lies lower than the first; bins of equal frames cannot."""
+    there = [(value, index * BIN) for index, value in enumerate(bins) if value is not None]
+    if not there or there[0][0] - min(there)[0] <= DRIFT:
+        return None
+    (first, _), (lowest, begin) = there[0], min(there)
+    return (
+        f"drifts from its source: {first - lowest:.2f} dB further away in the frames "
+        f"{begin} to {begin + BIN - 1} than at the begin"
+    )
 
 
 def damaged_again(
-    source: Path, restored: Path, damage: str, reduces: bool
+    source: Path, restored: Path, damage: str
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The source's frames, with the restored ones damaged and the resized ones damaged."""
     with open_reader(source) as first, open_reader(restored) as second:
-        timeless = "images" in (first.info.kind, second.info.kind)
-        tolerance = Fraction(1, 2) if timeless else 1 / (2 * max(first.info.rate, second.info.rate))
-        met = align(moments(first, timeless), moments(second, timeless), tolerance)
+        small, large = ((r.info.height, r.info.width) for r in (first, second))
+        check_sizes(source, small, restored, large, damage)
+        again = stream(damage)
+        if damage == "bicubic":
+            again = partial(reduced, small)
+        met = align(*timed(first, second))
         matched = ((a.rgb, b.rgb) for a, b in met if a is not None and b is not None)
         frames, outputs, plain = tee(matched, 3)
-        again = stream(damage)(b for _, b in outputs)
-        resized = (resize_bicubic(a, 4).clamp(0, 1) if reduces else a for a, _ in plain)
-        for (a, _), x, y in zip(frames, again, stream(damage)(resized), strict=True):
+        resized = (resize_to(a, large).clamp(0, 1) for a, _ in plain)
+        for (a, _), x, y in zip(frames, again(b for _, b in outputs), again(resized), strict=True):
             yield quantised(a), x, y
+
+
+def reduced(size: tuple[int, int], frames: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Frames reduced to one size (height, width), as files hold them."""
+    return (quantised(resize_to(frame, size)) for frame in frames)
+
+
+def check_sizes(
+    source: Path, small: tuple[int, int], restored: Path, large: tuple[int, int], damage: str
+) -> None:
+    """ValueError where this damage cannot turn the one (height, width) into the other."""
+    factor = {"bicubic": None, "gaussian": 4}.get(damage, 1)
+    if factor is None:
+        fits, wanted = large >= small and large[1] >= small[1], "at least"
+    else:
+        fits, wanted = large == (factor * small[0], factor * small[1]), f"{factor} times"
+    if not fits:
+        raise ValueError(
+            f"expected {restored} to be {wanted} as large as {source}, got frames of "
+            f"{large[1]}x{large[0]} for {small[1]}x{small[0]} pixels"
+        )
