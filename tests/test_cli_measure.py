@@ -20,7 +20,7 @@ def run(*words: object):
 def test_a_damaged_video_is_made(tmp_path: Path):
     source = make_video(tmp_path / "in.mp4", pts=[0, 3003, 6006], sound=["aac"])
     target = tmp_path / "out.mkv"
-    words = ("degrade", source, target, "--damage", "bicubic", "--end", "0.05")
+    words = ("degrade", source, target, "--bicubic", "--end", "0.05")
     result = run(*words)
     assert result.exit_code == 0, result.output
     assert result.stdout == f"{target}: 2 frames, bicubic\n"
@@ -31,9 +31,13 @@ def test_a_damaged_video_is_made(tmp_path: Path):
     assert again.exit_code == 2
     assert "exists" in again.stderr
     assert run(*words, "--overwrite").exit_code == 0
-    wrong = run("degrade", source, tmp_path / "x.mkv", "--damage", "rain")
-    assert wrong.exit_code == 2
-    assert "expected a degradation (bicubic" in wrong.stderr
+    for wrong, came in (((), "none"), (("--blur", 3, "--x264-crf", 0), "blur-3 and h264-0")):
+        result = run("degrade", source, tmp_path / "x.mkv", *wrong)
+        assert result.exit_code == 2
+        assert f"--blur, --hevc-qp and --x264-crf, got {came}" in (" ".join(result.stderr.split()))
+    even = run("degrade", source, tmp_path / "x.mkv", "--blur", 4)
+    assert even.exit_code == 2
+    assert "an odd count of frames" in even.stderr
 
 
 @pytest.fixture

@@ -19,7 +19,19 @@ Damage = Annotated[
 def degrade(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
-    damage: Damage,
+    bicubic: Annotated[bool, typer.Option("--bicubic", help="Reduced x4, as MATLAB does.")] = False,
+    gaussian: Annotated[
+        bool, typer.Option("--gaussian", help="Blurred by sigma 1.6 and reduced x4 (BD).")
+    ] = False,
+    blur: Annotated[
+        int | None, typer.Option(metavar="FRAMES", help="Mean of so many frames, an odd number.")
+    ] = None,
+    hevc_qp: Annotated[
+        int | None, typer.Option(metavar="QP", help="Compressed by x265 at a fixed QP.")
+    ] = None,
+    x264_crf: Annotated[
+        int | None, typer.Option(metavar="CRF", help="Compressed by x264, as web video is.")
+    ] = None,
     fps: Annotated[
         Fraction | None, typer.Option(parser=rate, metavar="N", help="Rate of an image folder.")
     ] = None,
@@ -36,6 +48,19 @@ def degrade(
     """Make a damaged test video; what the damage left is stored without further loss."""
     from .degrade import degrade_video
 
+    asked = {"bicubic": bicubic or None, "gaussian": gaussian or None}
+    asked |= {"blur": blur, "hevc": hevc_qp, "h264": x264_crf}
+    given = [
+        name if value is True else f"{name}-{value}"
+        for name, value in asked.items()
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise ValueError(
+            "expected one of --bicubic, --gaussian, --blur, --hevc-qp and --x264-crf, got "
+            f"{' and '.join(given) or 'none'}"
+        )
+    (damage,) = given
     count = degrade_video(
         source, target, damage, fps=fps, start=start, end=end, overwrite=overwrite,
         say=lambda line: say(f"warning: {line}"),
