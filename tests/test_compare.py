@@ -1,5 +1,7 @@
 import base64
 import re
+import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,11 +10,12 @@ import av
 import pytest
 import torch
 
-from media_clips import VARIABLE, make_video
-from s2svr.compare import Moment, align, compare
+from media_clips import VARIABLE, cut_off, make_video
+from s2svr.compare import Moment, Part, align, compare
+from s2svr.degrade import degrade_video
 from s2svr.media import read_clip, write_png
 from s2svr.metrics import psnr_rgb, ssim_rgb
-from s2svr.page import choose, curve, write_page
+from s2svr.page import choose, curve, summary, write_page
 
 
 def folder(path: Path, clip: torch.Tensor) -> Path:
@@ -39,7 +42,7 @@ def test_scores_are_those_of_the_frames(tmp_path: Path):
     other[2, 0, 0, 0] = 1 - other[2, 0, 0, 0]
     a, b = folder(tmp_path / "a", truth), folder(tmp_path / "b", other)
     found = compare(a, b, flow=no_motion)
-    assert (found.frames, found.missing, found.extra, found.equal) == (3, 0, 0, 1)
+    assert (found.frames, found.missing, found.extra, found.equal) == (3, [], [], 1)
     frames = read_clip(b).float() / 255
     want = [psnr_rgb(frames[t], truth[t]) for t in (1, 2)]
     assert [score.psnr for score in found.scores] == [None, *want]
@@ -92,10 +95,42 @@ def test_videos_meet_by_their_time_stamps(tmp_path: Path):
                 target.mux(stream.encode(kept))
         target.mux(stream.encode(None))
     found = compare(whole, tmp_path / "b.mkv")
-    assert (found.frames, found.missing, found.extra) == (len(VARIABLE) - 1, 1, 0)
+    lost = float(Fraction(VARIABLE[2], 90000))
+    assert (found.frames, found.missing, found.extra) == (len(VARIABLE) - 1, [lost], [])
+    assert f"1 missing at {lost:.3f}" in summary(found)
     assert found.equal == found.frames
     assert found.psnr is None
     assert float(Fraction(VARIABLE[3], 90000)) == pytest.approx(found.scores[2].time, abs=1e-3)
+
+
+def test_a_part_is_compared_also_with_what_was_cut_from_it(tmp_path: Path):
+    whole = make_video(tmp_path / "a.mkv", codec="ffv1", pts=[3000 * n for n in range(12)])
+    start, end = Fraction("0.1"), Fraction("0.3")
+    part = compare(whole, whole, part=Part(start, end))
+    times = [score.time for score in part.scores]
+    assert times == [pytest.approx(n / 30, abs=1e-3) for n in range(3, 9)]
+    assert part.equal == 6
+    cut = tmp_path / "cut.mkv"
+    degrade_video(whole, cut, "blur-1", start=start, end=end)  # begins at zero, as restored ones
+    found = compare(whole, cut, part=Part(start, end, cut=True))
+    assert (found.frames, found.missing, found.extra) == (6, [], [])
+    assert [score.time for score in found.scores] == pytest.approx(times, abs=1e-3)
+    assert min(score.psnr or 99 for score in found.scores) > 40  # each meets its own
+    assert compare(whole, cut).missing == pytest.approx([n / 30 for n in range(6, 12)], abs=1e-3)
+    write_page(tmp_path / "page.html", found)  # opens the same part
+    assert f"{times[0]:.2f}: " in (tmp_path / "page.html").read_text()
+
+
+def test_damage_is_told(tmp_path: Path):
+    whole = make_video(tmp_path / "a.mkv", pts=[3003 * n for n in range(30)])
+    (tmp_path / "b.mkv").write_bytes(whole.read_bytes())
+    cut_off(tmp_path / "b.mkv")
+    found = compare(whole, tmp_path / "b.mkv")
+    assert found.frames + len(found.missing) == 30
+    assert f"{tmp_path / 'b.mkv'}: the file is cut off" in found.damage
+    assert all(line.startswith(str(tmp_path / "b.mkv")) for line in found.damage)
+    assert "the file is cut off" in summary(found)
+    assert compare(whole, whole).damage == []
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path):
@@ -127,6 +162,33 @@ def test_the_page_holds_everything(tmp_path: Path):
     (tmp_path / "last.png").write_bytes(pictures[-1])
     assert torch.equal(read_clip(tmp_path / "last.png"), read_clip(b)[5:])
     assert f"{found.psnr:.2f} dB (RGB)" in text
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no browser")
+def test_the_page_works_in_a_browser(tmp_path: Path):
+    truth = still(6)
+    other = (truth + torch.tensor([0.1, 0.05, 0.2, 0.02, 0.01, 0.1]).view(-1, 1, 1, 1)).clamp(0, 1)
+    found = compare(folder(tmp_path / "a", truth), folder(tmp_path / "b", other))
+    page = tmp_path / "page.html"
+    write_page(page, found)
+    used = """<script>
+    at("cut").value = 25
+    at("cut").dispatchEvent(new Event("input"))
+    document.querySelectorAll("circle")[1].dispatchEvent(new Event("click"))
+    at("b").decode().then(() => document.title = `${at("a").naturalWidth} ${at("b").naturalWidth}`)
+    </script>"""
+    page.write_text(page.read_text().replace("</body>", f"{used}</body>"))
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
+    run = subprocess.run([str(BROWSER), *options], capture_output=True, text=True, timeout=60)
+    assert "<title>40 40</title>" in run.stdout  # both pictures are there
+    assert "inset(0px 0px 0px 25%)" in run.stdout
+    pressed = re.findall(r'aria-pressed="(\w+)"', run.stdout)
+    assert pressed == ["false", "true", *["false"] * (len(pressed) - 2)]
+    assert len(pressed) == len(choose(found.scores, 5))
 
 
 def test_the_curve_shows_every_frame(tmp_path: Path):

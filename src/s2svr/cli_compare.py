@@ -1,39 +1,60 @@
 """The command that compares two videos."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .cli_options import Json
+from .cli_options import Json, seconds
 from .console import print_json, progress, say
 
 
 def compare(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="Video or image folder.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The same, restored.")],
-    flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
+    start: Annotated[
+        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
+    ] = None,
+    end: Annotated[
+        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
+    ] = None,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="OUT is of this part of REF alone: restored with both.")
+    ] = False,
+    flow: Annotated[
+        str, typer.Option(help="Flow weights, to measure flicker; none: leave it out.")
+    ] = "flow-light-teacher",
     html: Annotated[
         Path | None, typer.Option(help="Write a page with a slider between frames.")
     ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write PSNR over time as .svg.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare two videos of one size, frame by frame at equal times: PSNR, SSIM, flicker."""
     from .checkpoint import load
+    from .compare import Part
     from .compare import compare as measure
-    from .page import summary, write_page
+    from .page import summary, write_curve, write_page
 
-    network = load(flow, task="flow") if flow else None
+    network = None if flow == "none" else load(flow, task="flow")
     with progress() as (move, _):
-        found = measure(reference, output, flow=network, progress=lambda done: move(done, None))
+        found = measure(
+            reference, output, part=Part(start, end, cut), flow=network,
+            progress=lambda done: move(done, None),
+        )  # fmt: skip
     if html:
         write_page(html, found)
-    if found.missing or found.extra:
-        say(
-            f"warning: {found.missing} frames of {reference} have no partner in {output}, "
-            f"{found.extra} of {output} none in {reference}"
-        )
+    if plot:
+        write_curve(plot, found)
     if as_json:
         print_json(found)
     else:
         typer.echo(summary(found))
+    if found.missing or found.extra:
+        say(
+            f"warning: {len(found.missing)} frames of {reference} have no partner in {output}, "
+            f"{len(found.extra)} of {output} none in {reference}"
+        )
+    if found.damage:
+        raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,22 @@ class Moment(NamedTuple):
 
     time: Fraction  # seconds; the frame's number where one of the videos has no times
     rgb: Tensor  # (3, H, W) in [0, 1]
+    corrupt: bool = False  # the decoder met damage in this frame
+
+
+Pairing = tuple[Moment | None, Moment | None]  # None where one of the videos shows nothing
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of two videos is compared, in seconds of the reference."""
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+    cut: bool = False  # the output was made of this part alone, and begins at zero
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True)
@@ -41,15 +58,17 @@ class Comparison:
 
     reference: Path
     output: Path
+    part: Part
     frames: int
-    missing: int  # frames of the reference that the output lacks
-    extra: int  # frames of the output that the reference lacks
+    missing: list[float]  # times of the reference's frames that the output lacks
+    extra: list[float]  # times of the output's frames that the reference lacks
     equal: int  # frames without any difference, left out of the mean PSNR
     psnr: float | None  # dB
     psnr_y: float | None
     ssim: float
     flicker: float | None  # in [0, 1]
     flicker_reference: float | None  # the reference's own
+    damage: list[str]  # what did not decode
     scores: list[FrameScore]
 
 
@@ -58,6 +77,7 @@ def compare(
     reference: Path,
     output: Path,
     *,
+    part: Part = WHOLE,
     flow: Flow | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Comparison:
@@ -68,45 +88,72 @@ def compare(
     """
     scores: list[FrameScore] = []
     flickers: list[float] = []  # the reference's own
-    missing = extra = 0
+    alone: tuple[list[float], list[float]] = ([], [])
+    corrupt = [0, 0]
     last: tuple[Tensor, Tensor] | None = None
-    for a, b in pairs(Path(reference), Path(output)):
-        if a is None or b is None:
-            missing, extra, last = missing + (b is None), extra + (a is None), None
-            continue
-        flicker = None
-        if flow is not None and last is not None:
-            along = motion(flow, last[0], a.rgb)
-            if along is not None:
-                flicker = warping_error(torch.stack((last[1], b.rgb)), *along)
-                flickers.append(warping_error(torch.stack((last[0], a.rgb)), *along))
-        last = a.rgb, b.rgb
-        scores.append(
-            FrameScore(
-                time=float(a.time),
-                psnr=finite(psnr_rgb(b.rgb, a.rgb)),
-                psnr_y=finite(psnr_y(b.rgb, a.rgb)),
-                ssim=ssim_rgb(b.rgb, a.rgb),
-                flicker=flicker,
-            )
-        )
-        progress(len(scores))
+    with opened(Path(reference), Path(output), part) as (readers, met):
+        for a, b in met:
+            for side, moment in enumerate((a, b)):
+                corrupt[side] += moment is not None and moment.corrupt
+            if a is None or b is None:
+                last, found = None, a or b
+                assert found is not None
+                alone[a is None].append(float(found.time))
+                continue
+            own, flicker = None, None
+            if flow is not None and last is not None:
+                own, flicker = flickers_of(flow, last, (a.rgb, b.rgb))
+            flickers += [own] if own is not None else []
+            last = a.rgb, b.rgb
+            scores.append(scored(a, b, flicker))
+            progress(len(scores))
+        damage = [line for pair in zip(readers, corrupt, strict=True) for line in damage_of(*pair)]
     if not scores:
         raise ValueError(f"expected frames at common times, {reference} and {output} have none")
     return Comparison(
         reference=Path(reference),
         output=Path(output),
+        part=part,
         frames=len(scores),
-        missing=missing,
-        extra=extra,
+        missing=alone[0],
+        extra=alone[1],
         equal=sum(score.psnr is None for score in scores),
         psnr=mean(score.psnr for score in scores),
         psnr_y=mean(score.psnr_y for score in scores),
         ssim=fmean(score.ssim for score in scores),
         flicker=mean(score.flicker for score in scores),
         flicker_reference=mean(flickers),
+        damage=damage,
         scores=scores,
     )
+
+
+def scored(a: Moment, b: Moment, flicker: float | None) -> FrameScore:
+    """One frame b against its reference a."""
+    return FrameScore(
+        time=float(a.time),
+        psnr=finite(psnr_rgb(b.rgb, a.rgb)),
+        psnr_y=finite(psnr_y(b.rgb, a.rgb)),
+        ssim=ssim_rgb(b.rgb, a.rgb),
+        flicker=flicker,
+    )
+
+
+def flickers_of(
+    flow: Flow, last: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]
+) -> tuple[float | None, float | None]:
+    """Warping errors of reference and output along the reference's flow; None at its cuts."""
+    along = motion(flow, last[0], now[0])
+    if along is None:
+        return None, None
+    own, other = (warping_error(torch.stack(pair), *along) for pair in zip(last, now, strict=True))
+    return own, other
+
+
+def damage_of(reader: Reader, corrupt: int) -> list[str]:
+    """What did not decode of a video that was read to its end."""
+    lines = [f"{corrupt} frames were decoded with errors"] if corrupt else []
+    return [f"{reader.path}: {line}" for line in [*lines, *reader.damage]]
 
 
 def finite(value: float) -> float | None:
@@ -119,9 +166,16 @@ def mean(values: Iterable[float | None]) -> float | None:
     return fmean(there) if there else None
 
 
-def pairs(reference: Path, output: Path) -> Iterator[tuple[Moment | None, Moment | None]]:
-    """The frames of two videos by their times; None where one of them shows nothing."""
-    with open_reader(reference) as first, open_reader(output) as second:
+@contextmanager
+def opened(
+    reference: Path, output: Path, part: Part
+) -> Iterator[tuple[tuple[Reader, Reader], Iterator[Pairing]]]:
+    """Two videos and their frames by their times; ValueError if they differ in size."""
+    start, end = (None, None) if part.cut else (part.start, part.end)
+    with (
+        open_reader(reference, start=part.start, end=part.end) as first,
+        open_reader(output, start=start, end=end) as second,
+    ):
         sizes = [(r.info.width, r.info.height) for r in (first, second)]
         if sizes[0] != sizes[1]:
             (width, height), (wide, high) = sizes
@@ -129,26 +183,30 @@ def pairs(reference: Path, output: Path) -> Iterator[tuple[Moment | None, Moment
                 f"expected videos of one size, {reference} has {width}x{height} and {output} "
                 f"{wide}x{high} pixels"
             )
-        yield from align(*timed(first, second))
+        yield (first, second), timed(first, second, late=(part.cut and part.start) or Fraction(0))
 
 
-def timed(first: Reader, second: Reader) -> tuple[Iterator[Moment], Iterator[Moment], Fraction]:
-    """Two readers' moments, and how far apart those of one time may be; see ``align``."""
+def timed(first: Reader, second: Reader, *, late: Fraction = Fraction(0)) -> Iterator[Pairing]:
+    """The frames of two videos by their times; the second began ``late`` seconds after zero."""
     timeless = "images" in (first.info.kind, second.info.kind)
-    tolerance = Fraction(1, 2) if timeless else 1 / (2 * max(first.info.rate, second.info.rate))
-    return moments(first, timeless), moments(second, timeless), tolerance
+    if timeless:
+        late, tolerance = Fraction(0), Fraction(1, 2)
+    else:
+        tolerance = 1 / (2 * max(first.info.rate, second.info.rate))
+    shifted = (moment._replace(time=moment.time + late) for moment in moments(second, timeless))
+    return align(moments(first, timeless), shifted, tolerance)
 
 
 def moments(reader: Reader, timeless: bool) -> Iterator[Moment]:
     """A reader's frames with their times, or their numbers."""
     for index, frame in enumerate(reader):
         time = Fraction(index) if timeless or frame.time is None else frame.time
-        yield Moment(time, to_rgb(frame.planes, frame.color))
+        yield Moment(time, to_rgb(frame.planes, frame.color), frame.corrupt)
 
 
 def align(
     first: Iterable[Moment], second: Iterable[Moment], tolerance: Fraction
-) -> Iterator[tuple[Moment | None, Moment | None]]:
+) -> Iterator[Pairing]:
     """Pair each moment with the nearest one of the other side, at most ``tolerance`` away."""
     left, right = iter(first), iter(second)
     a, b = next(left, None), next(right, None)

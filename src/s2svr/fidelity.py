@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .compare import align, timed
+from .compare import timed
 from .degrade import stream
 from .media import open_reader
 from .metrics import mean_finite, psnr_rgb
@@ -87,7 +87,7 @@ def damaged_again(
         again = stream(damage)
         if damage == "bicubic":
             again = partial(reduced, small)
-        met = align(*timed(first, second))
+        met = timed(first, second)
         matched = ((a.rgb, b.rgb) for a, b in met if a is not None and b is not None)
         frames, outputs, plain = tee(matched, 3)
         resized = (resize_to(a, large).clamp(0, 1) for a, _ in plain)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .compare import Comparison, FrameScore, pairs
+from .compare import Comparison, FrameScore, opened
 from .media import write_png
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 900, 220, 48, 28  # of the curve, and room for its labels; pixels
@@ -22,15 +22,16 @@ def write_page(path: Path, comparison: Comparison, *, shown: int = 5) -> None:
     """
     wanted = choose(comparison.scores, shown)
     frames, count = [], -1
-    for a, b in pairs(comparison.reference, comparison.output):
-        if a is None or b is None:
-            continue
-        count += 1
-        if count in wanted:
-            score = comparison.scores[count]
-            frames.append(
-                {"time": score.time, "label": label(score), "a": png(a.rgb), "b": png(b.rgb)}
-            )
+    with opened(comparison.reference, comparison.output, comparison.part) as (_, met):
+        for a, b in met:
+            if a is None or b is None:
+                continue
+            count += 1
+            if count in wanted:
+                score = comparison.scores[count]
+                frames.append(
+                    {"time": score.time, "label": label(score), "a": png(a.rgb), "b": png(b.rgb)}
+                )
     names = [escape(place.name) for place in (comparison.reference, comparison.output)]
     marked = [comparison.scores[index] for index in sorted(wanted)]
     values = {
@@ -44,6 +45,13 @@ def write_page(path: Path, comparison: Comparison, *, shown: int = 5) -> None:
     }
     text = re.sub(r"\[\[(\w+)\]\]", lambda found: values[found[1]], PAGE)
     path.write_text(text, encoding="utf-8")
+
+
+def write_curve(path: Path, comparison: Comparison) -> None:
+    """Write the curve alone as a picture, .svg."""
+    if path.suffix != ".svg":
+        raise ValueError(f"expected the name of a plot with .svg, got {path.name}")
+    path.write_text(curve(comparison.scores), encoding="utf-8")
 
 
 def choose(scores: list[FrameScore], shown: int) -> set[int]:
@@ -62,10 +70,18 @@ def summary(c: Comparison) -> str:
     parts.append(f"SSIM {c.ssim:.4f} (RGB)")
     if c.flicker is not None:
         parts.append(f"flicker {c.flicker:.4f}, the reference's {c.flicker_reference:.4f}")
-    for number, what in ((c.equal, "equal"), (c.missing, "missing"), (c.extra, "added")):
-        if number:
-            parts.append(f"{number} {what}")
-    return "; ".join(parts)
+    if c.equal:
+        parts.append(f"{c.equal} equal")
+    for times, what in ((c.missing, "missing"), (c.extra, "added")):
+        if times:
+            parts.append(f"{len(times)} {what} at {listed(times)}")
+    return "; ".join([*parts, *c.damage])
+
+
+def listed(times: list[float], most: int = 5) -> str:
+    """The first of the times."""
+    more = f" and {len(times) - most} more" if len(times) > most else ""
+    return ", ".join(f"{time:.3f}" for time in times[:most]) + more
 
 
 def label(score: FrameScore) -> str:
