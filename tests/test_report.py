@@ -6,7 +6,7 @@ import pytest
 
 from s2svr.data.mfqev2 import TEST
 from s2svr.evaluate import Row
-from s2svr.report import RESULTS, TABLE_1, TABLE_3, TABLE_3_MEAN, report
+from s2svr.report import CLIPS, RESULTS, TABLE_1, TABLE_3, TABLE_3_MEAN, report
 
 
 def result(path: Path, protocol: str, rows: dict[tuple[str, str], tuple[float, float]]) -> Path:
@@ -54,7 +54,7 @@ def test_without_results_nothing_is_claimed():
         assert all(set(line.removeprefix(f"| {name} |")) <= set(" |") for line in lines)
     assert cells(text, "50")[-1] == ""
     assert cells(text, "mean")[-1] == ""
-    assert "measured here: nothing" in text
+    assert cells(text, "bicubic on Vimeo-90K-T")[1:] == ["31.32 / 0.8684", "", ""]
 
 
 def test_results_stand_in_their_place(tmp_path: Path):
@@ -62,13 +62,20 @@ def test_results_stand_in_their_place(tmp_path: Path):
     vimeo = {ours: (36.0, 0.94), ("mean", "ours, mirrored"): (36.5, 0.95)}
     sequences = {("RaceHorses_416x240_300", "ours"): (30.25, 0.9123), base: (31.5, 0.9)}
     given = {
-        "reds": ("rgb", {("000", "ours"): (1.0, 0.0), ours: (30.5, 0.91)}),
+        "reds": (
+            "rgb",
+            {
+                ("000", "ours"): (1.0, 0.0),
+                ours: (30.5, 0.91),
+                ("mean", "ours, T=30"): (28.0, 0.8),
+                ("mean", "bicubic"): (26.139, 0.7291),
+            },
+        ),
         "vimeo90k": ("vimeo90k", vimeo),
         "gopro": ("rgb", {base: (25.6, 0.8)}),
         "mfqev2": ("mfqev2", sequences),
         "flow-supervised": ("rgb", {ours: (31.0, 0.9)}),
-        "length-30": ("rgb", {ours: (28.0, 0.8)}),
-        "clips": ("rgb", {("dog", "ours"): (29.0, 0.8)}),
+        "clips-compression": ("y", {("dog", "input"): (28.0, 0.7), ("dog", "ours"): (29.0, 0.8)}),
     }
     text = report({name: result(tmp_path / name, *what) for name, what in given.items()})
     assert cells(text.split("## Table 2")[0], "ours, measured here")[2:] == [
@@ -79,14 +86,20 @@ def test_results_stand_in_their_place(tmp_path: Path):
     assert cells(text, "input, measured here")[2] == "25.60 / 0.8000"
     assert cells(text, "RaceHorses_416x240")[-1] == "0.250 / 123"
     assert cells(text, "RaceHorses_832x480")[-1] == ""
-    assert "measured here: 31.50" in text
+    assert cells(text, "HM 16.5 at QP 37 on the 18 sequences")[1:] == [
+        "31.708",
+        "31.500 / 0.9000",
+        "-0.208 dB",
+    ]
+    assert cells(text, "bicubic on REDS4")[1:] == ["26.14 / 0.7292", "26.139 / 0.7291", "-0.001 dB"]
     assert cells(text, "pwclite, supervised")[-1] == "31.00 / 0.9000"
     assert cells(text, "30")[-1] == "28.00 / 0.8000"
-    assert "| dog | 4 | 29.00 |" in text
+    assert "PSNR (dB) and SSIM, y: BT.601" in text
+    assert "| dog | 4 | 28.000 | 29.000 | -1.000 |" in text
 
 
 def test_wrong_results_are_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match=f"named {', '.join(RESULTS)}, got 'imagenet'"):
+    with pytest.raises(ValueError, match=f"named {', '.join((*RESULTS, *CLIPS))}, got 'imagenet'"):
         report({"imagenet": tmp_path})
     y = result(tmp_path / "y.json", "y", {("mean", "ours"): (30, 0.9)})
     with pytest.raises(ValueError, match=r"rows of the protocol rgb in .*y.json, there are none"):

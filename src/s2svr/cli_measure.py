@@ -93,17 +93,19 @@ def fidelity(
 @measure.command()
 def report(
     results: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME=FILE", help="reds=reds4.json ...")
+        list[str] | None,
+        typer.Argument(metavar="NAME=FILE", help="reds=reds4.json clips-sr=mine.json ..."),
     ] = None,
 ) -> None:
     """Print the paper's tables with the numbers that were measured here, as Markdown."""
-    from .report import RESULTS
+    from .report import CLIPS, RESULTS
     from .report import report as tables
 
     given = {}
     for entry in results or []:
         name, sign, path = entry.partition("=")
         if not sign:
-            raise ValueError(f"expected NAME=FILE with a name of {', '.join(RESULTS)}, got {entry}")
+            known = ", ".join((*RESULTS, *CLIPS))
+            raise ValueError(f"expected NAME=FILE with a name of {known}, got {entry}")
         given[name] = Path(path)
     typer.echo(tables(given), nl=False)
