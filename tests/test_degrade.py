@@ -196,3 +196,12 @@ def test_impossible_damage_leaves_nothing(tmp_path: Path):
     with pytest.raises(ValueError, match="more than 64x64"):
         degrade.degrade_video(source, tmp_path / "out.mp4", "hevc-37")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+def test_a_shutter_is_named_by_the_frames_it_is_open():
+    clip = smooth_clip(5)
+    pair = degrade.degradation("shutter-2")(clip, torch.Generator())
+    assert torch.equal(pair.hq, clip[1:4])
+    assert psnr_rgb(pair.lq[1], pair.hq[1]) < psnr_rgb(degrade.blur(clip, 1).lq[2], clip[2])
+    with pytest.raises(ValueError, match="frame after frame, got shutter"):
+        degrade.stream("shutter-2")

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .blur import blur, blurred, exposure, motion_blur, shutter
+from .blur import blur, blurred, bundled_flow, exposure, motion_blur, opened, shutter
 from .color import ColorInfo, from_rgb, to_rgb
 from .data.clips import Degradation, Pair
 from .media import Frame, open_reader, open_writer
@@ -151,14 +151,15 @@ DEGRADATIONS: dict[str, Degradation] = {
 }
 CODECS = {"hevc": hevc, "h264": h264}
 NAMES = (
-    f"{', '.join(DEGRADATIONS)}, or at one strength blur-7 (frames), hevc-37 (QP), h264-32 (crf)"
+    f"{', '.join(DEGRADATIONS)}, or at one strength blur-7 (frames), "
+    "shutter-2 (frames it is open), hevc-37 (QP), h264-32 (crf)"
 )
 
 
 def strength(name: str) -> tuple[str, int]:
     """``hevc-37`` -> (``hevc``, 37). Raises ValueError for what is none of these names."""
     kind, _, number = name.partition("-")
-    if kind not in ("blur", *CODECS) or not number.isdecimal():
+    if kind not in ("blur", "shutter", *CODECS) or not number.isdecimal():
         raise ValueError(f"expected a degradation ({NAMES}), got {name!r}")
     value = int(number)
     if kind == "blur" and value % 2 == 0:
@@ -175,6 +176,8 @@ def degradation(name: str) -> Degradation:
     kind, value = strength(name)
     if kind == "blur":
         return lambda clip, generator: blur(clip, value)
+    if kind == "shutter":
+        return lambda clip, generator: opened(clip, value, bundled_flow())
     return lambda clip, generator: compressed(clip, CODECS[kind], value)
 
 
@@ -184,6 +187,8 @@ def stream(name: str) -> Stream:
         down = DEGRADATIONS[name]
         return lambda frames: (down(frame[None], Generator()).lq[0] for frame in frames)
     kind, value = strength(name)
+    if kind == "shutter":
+        raise ValueError("expected a damage made frame after frame, got shutter; blur-N is near it")
     if kind == "blur":
         return lambda frames: blurred(frames, value)
     return lambda frames: CODECS[kind](frames, value)
