@@ -10,6 +10,10 @@ from .tiles import SMALLEST, Box, blend, core, cut, join, moved, split, split_un
 
 Say = Callable[[str], None]
 
+# Frames after which what tiles remember is joined: errors at their edges go with the motion, and
+# have to stay within the tiles' overlap until then.
+JOINED = 4
+
 
 class Window(NamedTuple):
     """Consecutive frames (3, H, W) of one shot."""
@@ -91,7 +95,8 @@ class Runner:
             self.memory = None
         start, count = 0, len(window.frames) - window.ahead
         while start < count:
-            stop = min(start + self.window, count)
+            most = self.window if len(self.boxes) == 1 else min(self.window, JOINED)
+            stop = min(start + most, count)
             y = self.attempt(window.frames[start : stop + self.lookahead], stop - start)
             if y is None:
                 self.shrink()
