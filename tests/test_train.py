@@ -1,5 +1,6 @@
 """The trainings: resume equals unbroken, two processes equal one, and losses fall."""
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,6 +14,7 @@ import torch
 from s2svr.checkpoint import load
 from s2svr.models import S2SVR, PWCLite
 from s2svr.recipes import Optim, load_recipe
+from s2svr.train import setup
 from s2svr.train.fit import rate
 from s2svr.train.flow import train_flow
 from s2svr.train.restoration import context_flows, train_restoration
@@ -99,6 +101,9 @@ def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path
         "from pathlib import Path\n"
         "from s2svr.recipes import load_recipe\n"
         "from s2svr.train.restoration import train_restoration\n"
+        "from s2svr.data import clips\n"
+        "read = clips.read_clip\n"
+        "clips.read_clip = lambda path: print('read', path.name, flush=True) or read(path)\n"
         "data, flow, recipe, out, processes, *overrides = sys.argv[1:]\n"
         "train_restoration(load_recipe(Path(recipe), overrides), data=Path(data), flow=Path(flow),"
         " out=Path(out), device='cpu', processes=int(processes), say=print)\n"
@@ -112,11 +117,40 @@ def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path
             [*command, *overrides], check=True, timeout=200, capture_output=True, text=True
         )
         lines = [line for line in run.stdout.splitlines() if line.startswith("step")]
+        # Each clip is decoded by one process, for which the other waits.
+        assert sorted(re.findall("read (\\S+)", run.stdout)) == ["one.mkv", "two.mkv"]
         losses.append([float(line.split("loss ")[1].split(",")[0]) for line in lines])
     assert len(losses[0]) == 4
     assert losses[0] == pytest.approx(losses[1], abs=2e-5)
     one, two = (weights(tmp_path / n / "model.safetensors") for n in "12")
     assert all(torch.allclose(one[name], two[name], atol=5e-4) for name in one)
+
+
+def test_torchrun_says_how_many_processes_on_how_many_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started = []
+
+    class Started:
+        def __init__(self, devices, num_nodes, strategy, **others):
+            started.append((devices, num_nodes, strategy))
+
+        def launch(self):
+            pass
+
+        def seed_everything(self, seed, verbose):
+            pass
+
+    monkeypatch.setattr(setup, "Fabric", Started)
+    optim = Optim(steps=1, rate=1e-4)
+    setup.launch(optim, tmp_path, "cpu", 1)
+    setup.launch(optim, tmp_path, "cpu", 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
+    setup.launch(optim, tmp_path, "cuda", 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    setup.launch(optim, tmp_path, "cuda", 1)
+    assert started == [(1, 1, "auto"), (4, 1, "ddp"), (8, 3, "ddp"), (1, 3, "ddp")]
 
 
 def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..checkpoint import Card, load
-from ..data.clips import ClipPairs, Pair, Stored, store
-from ..degrade import DEGRADATIONS
+from ..data.clips import ClipPairs, Pair, Stored
 from ..losses import distillation, photometric, smoothness, structural
 from ..models import PRESETS, PWCLite, PWCLiteConfig
 from ..ops import occlusion, resize_bicubic, resize_flow
 from ..recipes import FlowLoss, FlowRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import moving_pair
-from .setup import launch, sequences_of
+from .setup import launch, prepared, sequences_of
 
 
 class FlowPairs(Dataset):
@@ -160,8 +159,7 @@ def train_flow(
     if init is not None:
         net.load_state_dict(load(init).state_dict())
     clips = sequences_of(recipe.data, data)
-    degrade = DEGRADATIONS[recipe.data.degradation]
-    stored = store(clips, degrade, recipe.data.degradation, cache or out / "clips")
+    stored = prepared(fabric, clips, recipe.data.degradation, cache or out / "clips")
     if teacher is None:
         loss = teacher_loss(recipe.loss)
     else:

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..checkpoint import Card, load
 from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
-from ..degrade import DEGRADATIONS
+from ..degrade import degradation
 from ..losses import charbonnier, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
@@ -21,7 +21,7 @@ from ..models.s2svr import Flows
 from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving
-from .setup import launch, sequences_of
+from .setup import launch, prepared, sequences_of
 
 VALIDATION_FRAMES = 8
 
@@ -132,7 +132,7 @@ def validation(
     sequences: list[Sequence], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
     """Mean PSNR (RGB, rounded) over the first frames of each clip, and one picture a clip."""
-    clips = store(sequences, DEGRADATIONS[damage], damage, cache)
+    clips = store(sequences, degradation(damage), damage, cache)
     names = [sequence.name for sequence in sequences]
 
     @torch.no_grad()
@@ -180,11 +180,11 @@ def train_restoration(
     model, cache = build(recipe, flow, init), cache or out / "clips"
     damage = recipe.data.degradation
     clips = sequences_of(recipe.data, data)
-    stored = store(clips, DEGRADATIONS[damage], damage, cache)
-    stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.down)
-    if model.flow is not None and not recipe.optim.flow_rate and model.config.radius == 1:
-        stored = with_flow(stored, model, recipe.data.skip)
-    fabric.barrier()
+    stored = prepared(fabric, clips, damage, cache)
+    with fabric.rank_zero_first():
+        stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.down)
+        if model.flow is not None and not recipe.optim.flow_rate and model.config.radius == 1:
+            stored = with_flow(stored, model, recipe.data.skip)
     validate = None
     if val is not None and fabric.is_global_zero:
         validate = validation(folder(val), damage, cache)

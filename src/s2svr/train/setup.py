@@ -1,28 +1,42 @@
 """What every training starts with: processes, devices, clips."""
 
+import os
 from pathlib import Path
 
 from lightning.fabric import Fabric
 
 from ..data import DATASETS
-from ..data.clips import Data, Sequence
+from ..data.clips import Data, Sequence, Stored, store
+from ..degrade import degradation
 from ..recipes import Optim
 
 
 def launch(optim: Optim, out: Path, device: str, processes: int) -> Fabric:
-    """Start the processes of a run (torchrun's, where it has started them) and make its folder."""
+    """Start the processes of a run and make its folder.
+
+    Where torchrun has started them, they are as many as it says, on as many machines.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
     # A flow network that starts to train later has no gradients before.
     ddp = "ddp_find_unused_parameters_true" if optim.flow_from else "ddp"
     fabric = Fabric(
         accelerator="gpu" if device.startswith("cuda") else device,
         devices=processes,
-        strategy=ddp if processes > 1 else "auto",
+        num_nodes=nodes,
+        strategy=ddp if nodes * processes > 1 else "auto",
         precision=optim.precision,
     )
     fabric.launch()
     fabric.seed_everything(optim.seed, verbose=False)
     return fabric
+
+
+def prepared(fabric: Fabric, sequences: list[Sequence], damage: str, cache: Path) -> list[Stored]:
+    """The sequences decoded and degraded in ``cache``: by the first process, the others wait."""
+    with fabric.rank_zero_first():
+        return store(sequences, degradation(damage), damage, cache)
 
 
 def sequences_of(data: Data, root: Path) -> list[Sequence]:
