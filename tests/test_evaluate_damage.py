@@ -2,6 +2,9 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 from s2svr import evaluate as ev
-from s2svr.checkpoint import Card, save
+from s2svr.checkpoint import Card, load, save
 from s2svr.cli import app
 from s2svr.data.clips import Pair, Sequence
 from s2svr.data.damaged import damaged
+from s2svr.data.folder import folder
 from s2svr.degrade import blur, degradation
 from s2svr.media import read_clip, write_png
 from s2svr.metrics import psnr_rgb
@@ -184,3 +188,47 @@ def test_damage_is_that_of_the_weights_task(tmp_path: Path, weights: Path):
     wrong = run(tmp_path / "clips", "--weights", weights, "--dataset", "imagenet")
     assert wrong.exit_code == 2
     assert "expected a data set (folder, reds" in wrong.stderr
+
+
+WORKER = """
+import os, signal, sys
+from pathlib import Path
+from s2svr.checkpoint import load
+from s2svr.data.folder import folder
+from s2svr.degrade import degradation
+from s2svr.evaluate import evaluate
+clips, weights, out, part, most = sys.argv[1:]
+seen = []
+
+def done(rows):
+    seen.append(rows)
+    if len(seen) == int(most):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+evaluate(
+    load(weights), folder(Path(clips)), degradation("blur-3"), out=Path(out), label="blur-3",
+    part=(int(part), 2), done=done,
+)
+"""
+
+
+def test_processes_share_the_clips_and_one_that_was_killed_goes_on(tmp_path: Path, weights: Path):
+    for index in range(5):
+        moving(tmp_path / f"clips/{index}", 4 + index)
+    words = [sys.executable, "-c", WORKER, tmp_path / "clips", weights, tmp_path / "out"]
+    # The first is killed after two of its three clips.
+    workers = [
+        subprocess.Popen([*map(str, words), part, most]) for part, most in (("0", "2"), ("1", "9"))
+    ]
+    assert [worker.wait(120) for worker in workers] == [-signal.SIGKILL, 0]
+    sequences, calls = folder(tmp_path / "clips"), []
+
+    def counted(clip, generator):
+        calls.append(len(clip))
+        return degradation("blur-3")(clip, generator)
+
+    model = load(weights)
+    rows = ev.evaluate(model, sequences, counted, out=tmp_path / "out", label="blur-3")
+    assert calls == [8]  # the one that is left
+    assert rows == ev.evaluate(model, sequences, degradation("blur-3"))
+    assert [row.clip for row in rows[::4]] == ["0", "1", "2", "3", "4"]
