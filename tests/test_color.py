@@ -8,7 +8,15 @@ import torch
 from skimage.color import rgb2ycbcr
 from torch import Tensor
 
-from s2svr.color import ColorInfo, from_rgb, guess_matrix, rgb_to_y, to_rgb
+from s2svr.color import (
+    ColorInfo,
+    bounded,
+    from_rgb,
+    guess_matrix,
+    rgb_to_y,
+    to_open_rgb,
+    to_rgb,
+)
 from s2svr.media.planes import from_picture, to_picture
 
 KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
@@ -173,6 +181,30 @@ def test_colours_outside_the_cube_are_clamped():
     rgb = to_rgb(planes, ColorInfo("bt709"))
     assert rgb.min() >= 0
     assert rgb.max() <= 1
+
+
+@pytest.mark.parametrize("siting", ["left", "center", "topleft", "bottom"])
+@pytest.mark.parametrize("chroma", [(1, 1), (2, 1), (2, 2)])
+def test_every_code_survives_rgb_that_is_not_cut(chroma: tuple[int, int], siting: str):
+    generator = torch.Generator().manual_seed(5)
+    color = ColorInfo("bt709", siting=siting)
+    small = (16 // chroma[1], 24 // chroma[0])
+    shapes = ((16, 24), small, small)  # noise: most of it is outside the cube of RGB
+    planes = tuple(torch.randint(0, 256, s, generator=generator).byte() for s in shapes)
+    again = from_rgb(to_open_rgb(planes, color), color, chroma)
+    assert torch.equal(again[0], planes[0])
+    for plane, old in zip(again[1:], planes[1:], strict=True):
+        inner = (slice(2, -2), slice(2, -2))  # edges are repeated, and not to be undone
+        assert torch.equal(plane[inner], old[inner])
+    assert not torch.equal(from_rgb(to_rgb(planes, color), color, chroma)[0], planes[0])
+
+
+def test_results_reach_beyond_the_cube_as_far_as_their_source():
+    rgb = torch.tensor([-0.5, -0.1, 0.5, 1.01, 1.5]).expand(3, 1, 5)
+    inside = torch.tensor([0.2, 0.9]).expand(3, 1, 2)
+    assert torch.equal(bounded(rgb, inside), rgb.clamp(0, 1))
+    outside = torch.tensor([-0.2, 1.02], dtype=torch.float64).expand(3, 1, 2)
+    assert torch.equal(bounded(rgb, outside), rgb.clamp(-0.2, 1.02))
 
 
 def test_unknown_matrices_and_subsamplings_are_refused():

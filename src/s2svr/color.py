@@ -76,14 +76,24 @@ def to_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
 
     Chroma is interpolated linearly from where it is sited; its subsampling is read from the sizes.
     """
+    return to_open_rgb(planes, color).clamp_(0, 1)
+
+
+def to_open_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
+    """As ``to_rgb``, and not cut to [0, 1]: ``from_rgb`` gives back every code.
+
+    Codes of video reach further than its RGB: whites above 235, blacks below 16, and colours that
+    no display shows, which interpolated chroma and coarse coding make at edges. Cut off, they
+    would take luma with them: clips of 4:2:0 lose all above 48 dB of it.
+    """
     black, neutral = color.offset
     span, chroma_span = color.span
     first = (planes[0].float() - black) / span
     if color.matrix == "gray":
-        return first.clamp(0, 1).expand(3, -1, -1)
+        return first.repeat(3, 1, 1)
     if color.matrix == "rgb":
         rest = [(plane.float() - black) / span for plane in planes[1:3]]
-        return torch.stack([first, *rest]).clamp_(0, 1)
+        return torch.stack([first, *rest])
     height, width = first.shape
     cb, cr = (
         upsample((plane.float() - neutral) / chroma_span, (height, width), color.shifts)
@@ -93,11 +103,17 @@ def to_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
     red = first.add(cr, alpha=2 * (1 - kr))
     blue = first.add(cb, alpha=2 * (1 - kb))
     green = first.sub_(red, alpha=kr).sub_(blue, alpha=kb).div_(1 - kr - kb)
-    return torch.stack([red, green, blue]).clamp_(0, 1)
+    return torch.stack([red, green, blue])
+
+
+def bounded(rgb: Tensor, source: Tensor) -> Tensor:
+    """RGB cut to [0, 1], or as far beyond as the picture ``source`` reaches that it is made of."""
+    low, high = source.aminmax()
+    return rgb.clamp(low.clamp(max=0).to(rgb), high.clamp(min=1).to(rgb))
 
 
 def from_rgb(rgb: Tensor, color: ColorInfo, chroma: tuple[int, int]) -> tuple[Tensor, ...]:
-    """RGB (3, H, W) in [0, 1] -> rounded planes: uint8, or uint16 above 8 bits.
+    """RGB (3, H, W), [0, 1] is black to white -> rounded planes: uint8, or uint16 above 8 bits.
 
     ``chroma`` is the subsampling (horizontal, vertical), 1 or 2 each; odd sizes round up.
     """

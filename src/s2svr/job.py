@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from .color import from_rgb, to_rgb
+from .color import bounded, from_rgb, to_open_rgb
 from .media import Frame, MediaError, Reader, Writer
 from .ops import resize_to
 from .queues import read_ahead, write_behind
@@ -94,7 +94,8 @@ class Job:
         for frame in timed(self.frames, self.spent, "wait"):
             self.progress(self.done, self.reader.info.frames)
             self.waiting.append(replace(frame, planes=()))
-            yield to_rgb(tuple(plane.to(self.device) for plane in frame.planes), frame.color)
+            planes = tuple(plane.to(self.device) for plane in frame.planes)
+            yield to_open_rgb(planes, frame.color)
 
     def counted_cuts(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
         for frame, begins in find_cuts(frames):
@@ -106,7 +107,7 @@ class Job:
         width, height = self.size
         for rgb in restored:
             if rgb.shape[-2:] != (height, width):
-                rgb = resize_to(rgb, (height, width)).clamp(0, 1)
+                rgb = bounded(resize_to(rgb, (height, width)), rgb)
             planes = from_rgb(rgb, writer.color, writer.chroma)
             frame = self.waiting.popleft()
             self.corrupt += frame.corrupt

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .color import bounded
 from .tiles import SMALLEST, Box, blend, core, cut, join, moved, split, split_until
 
 Say = Callable[[str], None]
@@ -81,7 +82,7 @@ class Runner:
         self.whole_flow = hasattr(model, "flows")  # motion is estimated on whole frames
 
     def run_all(self, groups: Iterable[Window]) -> Iterator[Tensor]:
-        """The restored frames (3, sH, sW) of all windows, clamped to [0, 1]."""
+        """The restored frames (3, sH, sW) of all windows, in [0, 1] where theirs are."""
         for window in groups:
             yield from self.run(window)
             del window  # frees its frames before the next is collected
@@ -101,7 +102,7 @@ class Runner:
             if y is None:
                 self.shrink()
                 continue
-            yield from (frame.clamp(0, 1) for frame in y)
+            yield from map(bounded, y, window.frames[start:stop])
             del y  # before the next takes as much
             start = stop
 
