@@ -2,7 +2,8 @@ import math
 
 import pytest
 import torch
-from skimage.metrics import structural_similarity
+from skimage.color import rgb2ycbcr
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from s2svr import losses
 
@@ -10,6 +11,24 @@ from s2svr import losses
 def test_charbonnier_of_known_values():
     a, b = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 0.0])
     assert losses.charbonnier(a, b, eps=16.0).item() == pytest.approx((5 + 4) / 2)
+
+
+def test_negative_psnr_is_the_mean_over_frames():
+    a, b = (torch.rand(2, 3, 3, 8, 9, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    wanted = [
+        peak_signal_noise_ratio(x.numpy(), y.numpy(), data_range=1.0)
+        for x, y in zip(a.flatten(0, 1), b.flatten(0, 1), strict=True)
+    ]
+    assert losses.negative_psnr(a, b).item() == pytest.approx(-sum(wanted) / 6 / 100, rel=1e-5)
+    assert losses.negative_psnr(a, a, eps=1e-5).item() == pytest.approx(-0.5)  # 50 dB
+
+
+def test_mostly_luma_is_bt601_with_a_fifth_of_the_chroma():
+    rgb = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    full = rgb2ycbcr(rgb.movedim(-3, -1).numpy())  # studio range
+    want = [(full[..., 0] - 16) / 219, (full[..., 1] - 128) / 1120, (full[..., 2] - 128) / 1120]
+    for mine, theirs in zip(losses.mostly_luma(rgb).unbind(-3), want, strict=True):
+        assert abs(mine.numpy() - theirs).max() < 1e-4  # skimage's matrix is rounded
 
 
 def test_photometric_is_zero_along_the_true_flow_and_ignores_hidden_pixels():

@@ -26,6 +26,13 @@ def negative_psnr(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
     return ((a - b).square().mean((-3, -2, -1)) + eps).log10().mean() / 10
 
 
+def mostly_luma(rgb: Tensor) -> Tensor:
+    """RGB (..., 3, H, W) -> Y, and a fifth of Cb and Cr (BT.601), for what is scored on Y."""
+    y = 0.299 * rgb[..., 0, :, :] + 0.587 * rgb[..., 1, :, :] + 0.114 * rgb[..., 2, :, :]
+    cb, cr = (rgb[..., 2, :, :] - y) / 1.772, (rgb[..., 0, :, :] - y) / 1.402
+    return torch.stack((y, 0.2 * cb, 0.2 * cr), -3)
+
+
 def photometric(a: Tensor, b: Tensor, flow: Tensor, visible: Tensor | None) -> Tensor:
     """L_ph of Eq. 11 with the l1 distance: mean over visible pixels of |a(p) - b(p + flow(p))|.
 

@@ -68,6 +68,7 @@ class RestorationLoss(Part):
     """Charbonnier, or the mean logarithm of the frames' squared errors."""
 
     kind: Literal["charbonnier", "psnr"] = "charbonnier"
+    luma: bool = False  # the distance counts Cb and Cr little beside Y
     eps: float = Field(default=1e-12, gt=0)
 
 

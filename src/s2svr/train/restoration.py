@@ -14,7 +14,7 @@ from ..checkpoint import Card, load
 from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import degradation
-from ..losses import charbonnier, negative_psnr
+from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.s2svr import Flows
@@ -36,7 +36,9 @@ def restoration_loss(
         assert isinstance(model, S2SVR)
         x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
         y, _ = model.restore(x, flows, None, 0)
-        return {"loss": distance(y.float(), batch["hq"], wanted.eps)}
+        pair = (y.float(), batch["hq"])
+        a, b = map(mostly_luma, pair) if wanted.luma else pair
+        return {"loss": distance(a, b, wanted.eps)}
 
     return loss
 
