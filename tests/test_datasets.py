@@ -248,7 +248,7 @@ def test_wrong_names_list_the_right_ones(tmp_path: Path):
     with pytest.raises(ValueError, match=r"expected a split of REDS \(train, test\), got 'val'"):
         reds(tmp_path, "val")
     with pytest.raises(
-        ValueError, match="expected a data set .folder, reds, vimeo90k.*got 'davis'"
+        ValueError, match="expected a data set .folder, pairs, reds, .*got 'davis'"
     ):
         check("davis", tmp_path)
     assert "expected videos" in check("folder", tmp_path)[0]

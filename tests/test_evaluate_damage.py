@@ -187,7 +187,7 @@ def test_damage_is_that_of_the_weights_task(tmp_path: Path, weights: Path):
     assert "low quality: blur-7, made here" in shown.stdout
     wrong = run(tmp_path / "clips", "--weights", weights, "--dataset", "imagenet")
     assert wrong.exit_code == 2
-    assert "expected a data set (folder, reds" in wrong.stderr
+    assert "expected a data set (folder, pairs, reds" in wrong.stderr
 
 
 WORKER = """

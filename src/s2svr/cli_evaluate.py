@@ -40,6 +40,9 @@ def evaluate(
     clips: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
     task: Task = None,
     weights: Weights = None,
+    lq: Annotated[
+        Path | None, typer.Option(help="Video or folder of the low quality, if not made here.")
+    ] = None,
     dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
     split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
     degradation: Degradation = None,
@@ -61,6 +64,7 @@ def evaluate(
     """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
     from .checkpoint import load, read_card
     from .data import about, listed
+    from .data.pairs import paired
     from .degrade import degradation as damage
     from .devices import choose_device
     from .evaluate import digest
@@ -70,7 +74,10 @@ def evaluate(
     from .tables import means, write_table
 
     place = choose_device(device)
-    split, sequences = listed(dataset, clips, split)
+    if lq is not None:
+        dataset, sequences = "pairs", paired(clips, lq)
+    else:
+        split, sequences = listed(dataset, clips, split)
     name = weights or task or "sr"
     model = load(name, task=task, device=place)
     others = {Path(other).stem: load(other, device=place) for other in beside or []}

@@ -79,6 +79,7 @@ PROTOCOLS = {
 # The protocols of each data set, by its name in data.DATASETS.
 USUAL = {
     "folder": ("rgb", "y"),
+    "pairs": ("rgb", "y"),
     "reds": ("rgb",),
     "vimeo90k": ("vimeo90k",),
     "vid4": ("y",),

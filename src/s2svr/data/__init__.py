@@ -7,6 +7,7 @@ from .clips import Sequence
 from .folder import folder
 from .gopro import gopro
 from .mfqev2 import mfqev2
+from .pairs import pairs
 from .reds import reds
 from .tree import DatasetError
 from .vid4 import vid4
@@ -14,6 +15,7 @@ from .vimeo90k import vimeo90k
 
 DATASETS: dict[str, Callable[[Path, str], list[Sequence]]] = {
     "folder": folder,
+    "pairs": pairs,
     "reds": reds,
     "vimeo90k": vimeo90k,
     "gopro": gopro,
@@ -22,6 +24,7 @@ DATASETS: dict[str, Callable[[Path, str], list[Sequence]]] = {
 }
 SPLITS: dict[str, tuple[str, ...]] = {
     "folder": ("",),
+    "pairs": ("",),
     "reds": ("train", "test"),
     "vimeo90k": ("train", "test"),
     "gopro": ("train", "test"),
@@ -31,6 +34,7 @@ SPLITS: dict[str, tuple[str, ...]] = {
 
 # What stands in the published low-quality halves, by data set or by data set and split.
 LOW_QUALITY = {
+    "pairs": "as it was given",
     "reds": "REDS's own bicubic x4",
     "vid4 test": "BIx4, bicubic",
     "vid4 bd": "BDx4, Gaussian blur of sigma 1.6, then every fourth pixel",
@@ -67,7 +71,7 @@ def check(name: str, root: Path) -> list[str]:
         try:
             DATASETS[name](Path(root), split)
         except DatasetError as error:
-            faults += [f"{split}: {fault}" for fault in error.faults]
+            faults += [f"{split}: {fault}" if split else fault for fault in error.faults]
         except ValueError as error:  # of a plain folder
             faults.append(str(error))
     return faults

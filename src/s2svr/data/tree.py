@@ -13,11 +13,12 @@ PNG_BEGIN, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 class DatasetError(ValueError):
     """A tree that is not as published; ``faults`` holds a sentence for each difference."""
 
-    def __init__(self, what: str, faults: list[str], published: str) -> None:
+    def __init__(self, what: str, faults: list[str], published: str = "") -> None:
         self.faults = faults
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         shown = "; ".join(faults[:SHOWN])
-        super().__init__(f"{what} is incomplete: {shown}{more}. It is published at {published}")
+        where = f". It is published at {published}" if published else ""
+        super().__init__(f"{what} is incomplete: {shown}{more}{where}")
 
 
 def refuse(what: str, faults: Iterable[str], published: str) -> None:
