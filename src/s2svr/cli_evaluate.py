@@ -31,6 +31,10 @@ Segments = Annotated[
     typer.Option("--segment", min=1, help="Also start afresh every so many frames; often."),
 ]
 Beside = Annotated[list[str] | None, typer.Option(help="Other weights to set beside; often.")]
+LowQuality = Annotated[
+    Path | None, typer.Option(help="Video or folder of the low quality, if not made here.")
+]
+Tables = Annotated[list[Path] | None, typer.Option(help="Write .json, .csv or .md; often.")]
 Part = Annotated[
     tuple | None, typer.Option(parser=share, metavar="I/N", help="Share of clips, from 0/N.")
 ]
@@ -40,9 +44,7 @@ def evaluate(
     clips: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
     task: Task = None,
     weights: Weights = None,
-    lq: Annotated[
-        Path | None, typer.Option(help="Video or folder of the low quality, if not made here.")
-    ] = None,
+    lq: LowQuality = None,
     dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
     split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
     degradation: Degradation = None,
@@ -51,9 +53,7 @@ def evaluate(
     segments: Segments = None,
     beside: Beside = None,
     flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
-    table: Annotated[
-        list[Path] | None, typer.Option(help="Write .json, .csv or .md; often.")
-    ] = None,
+    table: Tables = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for worst and best.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of scores; goes on there.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder that keeps damaged clips.")] = None,
