@@ -4,7 +4,6 @@ torch is imported inside the commands, so that ``--help`` answers at once.
 """
 
 import signal
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,18 +13,31 @@ from .cli_compare import compare
 from .cli_evaluate import evaluate
 from .cli_measure import measure
 from .cli_options import (
+    Bits,
+    Checked,
+    Codec,
+    Cuts,
     Device,
+    End,
     Json,
+    Overwrite,
+    Piece,
+    Planned,
     Precision,
+    Quality,
+    Rate,
+    Scale,
+    Size,
+    Start,
     Task,
     Threads,
+    Tile,
     Weights,
+    Window,
     dimensions,
-    rate,
-    seconds,
 )
 from .cli_train import data, evaluate_flow, train
-from .console import Commands, print_json, print_table, progress, say, summary_lines
+from .console import Commands, print_json, print_table, say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,52 +77,45 @@ def restore(
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
-    codec: Annotated[str | None, typer.Option(help="Encoder of the output.")] = None,
-    crf: Annotated[int | None, typer.Option(help="Its quality: lower is better.")] = None,
-    bits: Annotated[int | None, typer.Option(help="8 or 10, not as the input.")] = None,
-    scale: Annotated[int | None, typer.Option(help="Output 2 or 3 times the input, not 4.")] = None,
-    size: Annotated[
-        tuple | None, typer.Option(parser=dimensions, metavar="WxH", help="Instead of --scale.")
-    ] = None,
-    fps: Annotated[
-        Fraction | None, typer.Option(parser=rate, metavar="N", help="Rate of an image folder.")
-    ] = None,
-    start: Annotated[
-        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
-    ] = None,
-    end: Annotated[
-        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
-    ] = None,
-    window: Annotated[int, typer.Option(min=1, help="Most frames at once.")] = 16,
-    tile: Annotated[
-        int | None, typer.Option(help="Longest side restored at once, in pixels.")
-    ] = None,
-    scene_cuts: Annotated[bool, typer.Option(help="Start afresh at scene cuts.")] = True,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output.")
-    ] = False,
+    codec: Codec = None,
+    crf: Quality = None,
+    bits: Bits = None,
+    scale: Scale = None,
+    size: Size = None,
+    fps: Rate = None,
+    start: Start = None,
+    end: End = None,
+    window: Window = 16,
+    tile: Tile = None,
+    scene_cuts: Cuts = True,
+    overwrite: Overwrite = False,
+    plan: Planned = None,
+    piece: Piece = None,
+    check: Checked = False,
     as_json: Json = False,
 ) -> None:
     """Restore a video file or a folder of images."""
+    if check:
+        from .cli_check import run_check
+
+        run_check(source, target, codec=codec, overwrite=overwrite, as_json=as_json)
+        return
+    from .cli_restore import Asked
     from .devices import choose_device, choose_precision
-    from .restoration import restore_video
 
     place = choose_device(device)
-    model = network(weights, task)
-    with progress() as (move, tell):
-        summary = restore_video(
-            model, source, target, window=window, tile=tile, device=place,
-            dtype=choose_precision(precision, place), threads=threads, codec=codec, crf=crf,
-            bits=bits, scale=scale, size=size, fps=fps, start=start, end=end,
-            scene_cuts=scene_cuts, overwrite=overwrite, progress=move,
-            say=lambda line: tell(f"warning: {line}"),
-        )  # fmt: skip
-    if as_json:
-        print_json(summary)
-    else:
-        typer.echo("\n".join(summary_lines(summary)))
-    if summary.damage or summary.corrupt:
-        raise typer.Exit(1)
+    asked = Asked(
+        network(weights, task), source, target, place, choose_precision(precision, place),
+        window=window, tile=tile, threads=threads, codec=codec, crf=crf, bits=bits, scale=scale,
+        size=size, fps=fps, start=start, end=end, scene_cuts=scene_cuts, overwrite=overwrite,
+    )  # fmt: skip
+    if piece is not None:
+        asked.preview(piece)
+        return
+    if plan is not False:
+        asked = asked.planned(only=bool(plan), as_json=as_json)
+    if not plan:
+        asked.restore(as_json=as_json)
 
 
 def network(weights: str | None, task: str | None) -> "nn.Module":

@@ -46,3 +46,34 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the model.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Codec = Annotated[str | None, typer.Option(help="Encoder of the output.")]
+Quality = Annotated[int | None, typer.Option("--crf", help="Encoder's: lower is better.")]
+Bits = Annotated[int | None, typer.Option(help="8 or 10, not as the input.")]
+Scale = Annotated[int | None, typer.Option(help="Output 2 or 3 times the input, not 4.")]
+Size = Annotated[
+    tuple | None, typer.Option(parser=dimensions, metavar="WxH", help="Instead of --scale.")
+]
+Rate = Annotated[
+    Fraction | None,
+    typer.Option("--fps", parser=rate, metavar="N", help="Rate of an image folder."),
+]
+Start = Annotated[
+    Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
+]
+End = Annotated[
+    Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
+]
+Window = Annotated[int, typer.Option(min=1, help="Most frames at once.")]
+Tile = Annotated[int | None, typer.Option(help="Longest side restored at once, in pixels.")]
+Cuts = Annotated[bool, typer.Option(help="Start afresh at scene cuts.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+Planned = Annotated[
+    bool | None, typer.Option("--plan/--no-plan", help="Only say what it takes; do not ask.")
+]
+Piece = Annotated[
+    Fraction | None,
+    typer.Option("--preview", parser=seconds, metavar="SECONDS", help="So much, beside IN."),
+]
+Checked = Annotated[
+    bool, typer.Option("--check", help="Change nothing, and prove that nothing is lost on the way.")
+]

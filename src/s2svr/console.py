@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from .job import Progress, Summary
+    from .plan import Plan
 
 LINE_EVERY = 10.0  # seconds between lines of progress where there is no terminal
 STAGES = {"decode": "decoding", "restore": "restoring", "encode": "encoding"}
@@ -65,37 +67,73 @@ def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    began = last = time.monotonic()
+    pace, last = Pace(), time.monotonic()
     console = Console(stderr=True)
     if not console.is_terminal:
 
         def line(done: int, total: int | None) -> None:
             nonlocal last
-            if time.monotonic() - last >= LINE_EVERY:
-                last = time.monotonic()
-                say(f"{done}/{total or '?'} frames, {pace(done, total, last - began)}")
+            now = time.monotonic()
+            text = pace.text(done, total, now)
+            if now - last >= LINE_EVERY:
+                last = now
+                say(f"{done}/{total or '?'} frames, {text}")
 
         yield line, say
         return
     columns = BarColumn(), MofNCompleteColumn(), TextColumn("frames, {task.fields[pace]}")
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, pace=pace(0, None, 0.0))
+        task = bar.add_task("", total=None, pace="starting")
 
         def move(done: int, total: int | None) -> None:
-            text = pace(done, total, time.monotonic() - began)
+            text = pace.text(done, total, time.monotonic())
             bar.update(task, completed=done, total=total, pace=text)
 
         yield move, lambda text: bar.console.print(text, markup=False, highlight=False)
 
 
-def pace(done: int, total: int | None, seconds: float) -> str:
-    """Frames a second, and the time left where the end is known."""
-    if done == 0:
-        return "starting"
-    speed = done / max(seconds, 1e-9)
-    if total is None:
-        return f"{speed:.2f} frames/s"
-    return f"{speed:.2f} frames/s, {clock(max(0, total - done) / speed)} left"
+class Pace:
+    """How fast frames come, over the latter half of the time so far.
+
+    So neither the start nor what slowed the machine down long ago counts for ever. Frames come in
+    bursts: a speed is taken from the end of one to the end of another.
+    """
+
+    def __init__(self) -> None:
+        self.ends: deque[tuple[float, int]] = deque()  # seconds and frames done
+        self.began = 0.0
+        self.first = 0
+
+    def add(self, done: int, now: float) -> None:
+        """So many frames are done at a time in seconds; they grow from call to call."""
+        if not self.ends:
+            self.began, self.first = now, done
+        if self.ends and done == self.ends[-1][1]:
+            return
+        if len(self.ends) > 2 and now - self.ends[-2][0] < (now - self.began) / 1000:
+            self.ends.pop()  # very many frames: no need to keep every burst
+        self.ends.append((now, done))
+        while len(self.ends) > 2 and self.ends[1][0] <= (self.began + now) / 2:
+            self.ends.popleft()
+
+    def speed(self) -> float:
+        """Frames a second; 0 before the first."""
+        (since, before), (until, done) = self.ends[0], self.ends[-1]
+        return (done - before) / max(until - since, 1e-9)
+
+    def left(self, total: int, now: float) -> float:
+        """Seconds until all frames are done; some have passed since the last burst."""
+        until, done = self.ends[-1]
+        return max(0.0, (total - done) / self.speed() - (now - until))
+
+    def text(self, done: int, total: int | None, now: float) -> str:
+        """Frames a second, and the time left where the end is known."""
+        self.add(done, now)
+        if self.ends[-1][1] == self.first:
+            return "starting"
+        if total is None:
+            return f"{self.speed():.2f} frames/s"
+        return f"{self.speed():.2f} frames/s, {clock(self.left(total, now))} left"
 
 
 def clock(seconds: float) -> str:
@@ -103,6 +141,26 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def plan_lines(plan: "Plan") -> list[str]:
+    """What a restoration is going to do and take, for people."""
+    from .plan import amount
+
+    (width, height), (wide, high) = plan.size_in, plan.size_out
+    parts = f"tiles of {plan.tile} pixels" if plan.tile else "whole frames"
+    there = f" of {amount(plan.memory_there)}" if plan.memory_there else ""
+    disk = "not measured" if plan.disk is None else f"about {amount(plan.disk)}"
+    if plan.seconds is not None:
+        pace = f"about {clock(plan.seconds)} at {plan.frames_per_second:.2f} frames/s"
+    else:
+        pace = "not measured"
+    return [
+        f"plan: {width}x{height} -> {wide}x{high}, about {plan.frames or '?'} frames on "
+        f"{plan.device}, windows of {plan.window} frames, {parts}",
+        f"memory: about {amount(plan.memory)}{there}; disk: {disk}, {amount(plan.disk_free)} free; "
+        f"time: {pace}",
+    ]
 
 
 def summary_lines(summary: "Summary") -> list[str]:

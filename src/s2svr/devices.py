@@ -1,11 +1,18 @@
 """Where and how precisely networks run."""
 
+import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# What a container may use, in the two versions of Linux's control groups.
+LIMITS = [
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+]
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,6 +36,20 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cpu" and name != "fp32":
         raise ValueError(f"the precision {name} is slower than fp32 on a CPU; use fp32 or a GPU")
     return PRECISIONS[name]
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Bytes that a device has, or that this process may use; None if that cannot be known."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    try:
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    except (AttributeError, ValueError):  # not a Unix
+        return None
+    for file in LIMITS:
+        if file.is_file() and (text := file.read_text(encoding="ascii").strip()).isdecimal():
+            limits.append(int(text))
+    return min(limits)
 
 
 def describe(device: str = "auto", precision: str = "auto") -> dict[str, str]:

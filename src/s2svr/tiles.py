@@ -49,7 +49,9 @@ def split(box: Box) -> tuple[Box, Box]:
 
 
 def split_until(box: Box, size: int) -> list[Box]:
-    """Split until no side is longer than ``size`` pixels."""
+    """Split until no side is longer than ``size`` pixels, which has to be at least SMALLEST."""
+    if size < SMALLEST:
+        raise ValueError(f"expected tiles of at least {SMALLEST} pixels, got {size}")
     if max(box.height, box.width) <= size:
         return [box]
     return [part for half in split(box) for part in split_until(half, size)]
@@ -100,6 +102,13 @@ def moved(maps: Any, device: torch.device) -> Any:
     if maps is None or isinstance(maps, Tensor):
         return maps if maps is None else maps.to(device)
     return alike(maps, [moved(item, device) for item in maps])
+
+
+def leaves(maps: Any) -> list[Tensor]:
+    """All tensors of maps."""
+    if maps is None or isinstance(maps, Tensor):
+        return [] if maps is None else [maps]
+    return [leaf for item in maps for leaf in leaves(item)]
 
 
 def alike(example: Any, items: list[Any]) -> Any:

@@ -1,0 +1,111 @@
+"""What ``s2svr restore`` does with its options: plans, shows a piece, restores, reports."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .console import plan_lines, print_json, progress, say, summary_lines
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from .job import Progress, Summary
+    from .windows import Say
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A restoration as it was asked for; the names are those of ``restore_video``."""
+
+    model: "nn.Module"
+    source: Path
+    target: Path
+    device: "torch.device"
+    dtype: "torch.dtype"
+    window: int
+    tile: int | None
+    threads: int | None
+    codec: str | None
+    crf: int | None
+    bits: int | None
+    scale: int | None
+    size: tuple[int, int] | None
+    fps: Fraction | None
+    start: Fraction | None
+    end: Fraction | None
+    scene_cuts: bool
+    overwrite: bool
+
+    def planned(self, *, only: bool, as_json: bool) -> "Asked":
+        """The same with a window and tile that fit, after saying what it takes, if that is much.
+
+        ``only``: no more than the plan is wanted, on the standard output. MediaError where the
+        disk has no room.
+        """
+        from .plan import make_plan
+
+        def trial(
+            target: Path, start: Fraction, end: Fraction, window: int, tile: int | None
+        ) -> "Summary":
+            piece = replace(self, target=target, start=start, end=end, window=window, tile=tile)
+            return piece.run()
+
+        plan = make_plan(
+            self.model, self.source, self.target, trial, window=self.window, tile=self.tile,
+            device=self.device, scale=self.scale, size=self.size, fps=self.fps, start=self.start,
+            end=self.end, brief=not only,
+        )  # fmt: skip
+        if only and as_json:
+            print_json(plan)
+        elif only or plan.seconds is not None or plan.tile != self.tile:
+            for line in plan_lines(plan):
+                (typer.echo if only else say)(line)
+        plan.check()
+        return replace(self, window=plan.window, tile=plan.tile)
+
+    def run(
+        self,
+        move: "Progress" = lambda done, total: None,
+        tell: "Say" = lambda line: None,
+    ) -> "Summary":
+        """Restore; ``move`` is told how far it is, ``tell`` of warnings."""
+        from .restoration import restore_video
+
+        return restore_video(
+            self.model, self.source, self.target, window=self.window, tile=self.tile,
+            device=self.device, dtype=self.dtype, threads=self.threads, codec=self.codec,
+            crf=self.crf, bits=self.bits, scale=self.scale, size=self.size, fps=self.fps,
+            start=self.start, end=self.end, scene_cuts=self.scene_cuts, overwrite=self.overwrite,
+            progress=move, say=tell,
+        )  # fmt: skip
+
+    def preview(self, seconds: Fraction) -> None:
+        """Restore a piece beside the input."""
+        from .preview import preview
+
+        count = preview(
+            self.model, self.source, self.target, seconds=seconds, window=self.window,
+            tile=self.tile, device=self.device, dtype=self.dtype, codec=self.codec, crf=self.crf,
+            bits=self.bits, scale=self.scale, size=self.size, fps=self.fps, start=self.start,
+            overwrite=self.overwrite, say=warn,
+        )  # fmt: skip
+        typer.echo(f"{self.target}: {count} frames, the input on the left, the result on the right")
+
+    def restore(self, *, as_json: bool) -> None:
+        """Restore and report; ends with 1 where frames were damaged."""
+        with progress() as (move, tell):
+            summary = self.run(move, lambda line: tell(f"warning: {line}"))
+        if as_json:
+            print_json(summary)
+        else:
+            typer.echo("\n".join(summary_lines(summary)))
+        if summary.damage or summary.corrupt:
+            raise typer.Exit(1)
+
+
+def warn(line: str) -> None:
+    say(f"warning: {line}")

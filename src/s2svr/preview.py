@@ -1,0 +1,86 @@
+"""A short piece of a video, restored, beside what it was made from."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .color import from_rgb, to_rgb
+from .media import Frame, MediaError, open_reader, open_writer
+from .ops import resize_to
+from .plan import WHERE
+from .restoration import output_size, restore
+from .windows import Say
+
+
+def preview(
+    model: nn.Module,
+    source: Path,
+    target: Path,
+    *,
+    seconds: Fraction,
+    window: int = 16,
+    tile: int | None = None,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    codec: str | None = None,
+    crf: int | None = None,
+    bits: int | None = None,
+    scale: int | None = None,
+    size: tuple[int, int] | None = None,
+    fps: Fraction | None = None,
+    start: Fraction | None = None,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
+) -> int:
+    """Restore ``seconds`` from ``start`` (None: in the middle) into ``target``; returns the frames.
+
+    As shown, the left half is the input, enlarged bicubically, and the right half the result. The
+    settings are those of ``restore_video``, and so are the errors.
+    """
+    start = middle(source, fps, seconds) if start is None else start
+    with open_reader(source, fps=fps, start=start, end=start + seconds) as reader:
+        width, height = output_size(model, reader.info, scale, size)
+        held: deque[tuple[Frame, Tensor]] = deque()
+
+        def seen() -> Iterator[Tensor]:
+            for frame in reader:
+                planes = tuple(plane.to(device) for plane in frame.planes)
+                held.append((replace(frame, planes=()), to_rgb(planes, frame.color)))
+                yield held[-1][1]
+
+        restored = restore(
+            model, seen(), window=window, tile=tile, device=device, dtype=dtype, say=say
+        )
+        turned = reader.info.rotation % 180 != 0  # a player turns the picture
+        count = 0
+        with open_writer(
+            target, reader=reader, width=width * (1 if turned else 2),
+            height=height * (2 if turned else 1), bits=bits, codec=codec, crf=crf,
+            overwrite=overwrite, comment="left: input, right: restored with s2svr",
+        ) as writer:  # fmt: skip
+            for result in restored:
+                frame, before = held.popleft()
+                both = [resize_to(x, (height, width)).clamp(0, 1) for x in (before, result)]
+                if reader.info.rotation % 360 in (180, 270):  # what is coded last is shown left
+                    both.reverse()
+                planes = from_rgb(torch.cat(both, 1 if turned else 2), writer.color, writer.chroma)
+                planes = tuple(plane.to("cpu") for plane in planes)
+                writer.write(replace(frame, planes=planes, color=writer.color))
+                count += 1
+            if not count:
+                raise MediaError(f"{source} has no frame in the {float(seconds):g} s from {start}")
+    for line in [*reader.warnings, *writer.warnings]:
+        say(line)
+    return count
+
+
+def middle(source: Path, fps: Fraction | None, seconds: Fraction) -> Fraction:
+    """Where a piece of the middle begins, in seconds."""
+    with open_reader(source, fps=fps) as reader:
+        duration = reader.info.duration or Fraction(0)
+    return max(Fraction(0), min(WHERE * duration, duration - seconds))

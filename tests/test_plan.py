@@ -1,0 +1,358 @@
+"""The plan: counted memory, extrapolated time and disk, refusal, and the time left."""
+
+import json
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+import s2svr.plan
+from media_clips import make_video
+from s2svr.checkpoint import Card, save
+from s2svr.cli import app
+from s2svr.color import from_rgb, to_rgb
+from s2svr.console import Pace, plan_lines
+from s2svr.devices import total_memory
+from s2svr.footprint import MARGIN, PROBE, PROCESS, Footprint, footprint
+from s2svr.job import Summary
+from s2svr.media import MediaError, MediaInfo, open_reader
+from s2svr.models import PRESETS, S2SVR
+from s2svr.ops import resize_to
+from s2svr.plan import (
+    COPIES,
+    KEY,
+    MOST,
+    PATIENCE,
+    Measured,
+    Plan,
+    amount,
+    choose,
+    disk_needed,
+    existing,
+    make_plan,
+    measure,
+)
+from s2svr.preview import middle, preview
+from s2svr.restoration import restore
+
+GIB = 2**30
+
+
+class Known(nn.Module):
+    """Takes 12 bytes a pixel for each frame and 48 beside, and remembers 16."""
+
+    scale, lookahead = 1, 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(
+        self, x: Tensor, state: Tensor | None = None, lookahead: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        large = x.new_zeros(1, 12, *x.shape[-2:])
+        for _ in range(5):  # the one before is gone when the next is made
+            passing = x.new_zeros(1, 3, *x.shape[-2:])
+            del passing
+        return 2 * x, large[:, :4].clone()
+
+
+def test_memory_is_counted_exactly() -> None:
+    counted = footprint(Known())
+    # x and 2 x; ``large`` beside two memories, those before and after
+    assert (counted.frame, counted.rest, counted.state, counted.flow) == (24, 48 + 32, 16, 0)
+    assert counted.needed(100, 50, 10, None, (0, 0)) == round(5000 * (80 + 240) * MARGIN + PROCESS)
+
+
+def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
+    small, large = (
+        footprint(
+            S2SVR(replace(PRESETS["sr-light"], channels=c, feedback=4, attention=4, flow=None))
+        )
+        for c in (8, 16)
+    )
+    # remembered: an input frame, an output frame, and two layers' states and a latent vector
+    assert large.state - small.state == 3 * 8 * 4
+    assert small.state == 12 + 16 * 12 + 3 * 8 * 4
+    assert (
+        small.frame > 12 * (1 + 2 * 16) + 8 * 4
+    )  # inputs, outputs and their stack, latent vectors
+    assert large.frame - small.frame == pytest.approx(8 * 4, rel=0.01)
+    assert PROBE % 16 == 0
+
+
+INFO = MediaInfo(
+    width=1920, height=1080, rate=Fraction(25), time_base=Fraction(1, 25), chroma=(2, 2),
+    color=None, duration=Fraction(400),
+)  # type: ignore[arg-type]  # fmt: skip
+COUNTED = Footprint(
+    scale=4, lookahead=1, frame=450.0, rest=1800.0, flow=330.0, state=660.0, shared=False
+)
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"),
+    [
+        (None, (16, None)),
+        (64 * GIB, (16, None)),
+        (40 * GIB, (16, None)),
+        (26 * GIB, (8, None)),
+        (17 * GIB, (4, None)),
+        (9 * GIB, (4, 1024)),
+        (5 * GIB, (4, 512)),
+        (GIB, (4, 192)),
+    ],
+)
+def test_what_is_chosen_fits(there: int | None, wanted: tuple[int, int | None]) -> None:
+    got = choose(COUNTED, INFO, (0, 0), 16, None, there)
+    assert got == wanted
+    assert choose(COUNTED, INFO, (0, 0), 16, 512, 64 * GIB) == (16, 512)
+    if there is not None and there > 2 * GIB:
+        assert COUNTED.needed(1920, 1080, *got, (0, 0)) <= 0.7 * there
+
+
+class Clock:
+    """A pipeline whose costs are known, and the clock that sees them."""
+
+    def __init__(self, once: float, frame: float) -> None:
+        self.now, self.once, self.frame = 0.0, once, frame
+        self.runs: list[int] = []
+
+    def trial(self, path: Path, count: int) -> Summary:
+        self.now += self.once + self.frame * count
+        path.write_bytes(bytes(5000 + 700 * count))
+        self.runs.append(count)
+        return Summary(path, path, count, (1, 1), (1, 1), 1.0, 0, {})
+
+
+@pytest.mark.parametrize("frames", [200, 100_000])
+@pytest.mark.parametrize(("once", "frame"), [(0.5, 0.01), (1.0, 0.6), (0.1, 20.0)])
+def test_time_and_size_are_extrapolated_exactly_and_soon(
+    monkeypatch: pytest.MonkeyPatch, frames: int, once: float, frame: float
+) -> None:
+    clock = Clock(once, frame)
+    monkeypatch.setattr(s2svr.plan.time, "perf_counter", lambda: clock.now)
+    got = measure(clock.trial, frames, ".mkv")
+    assert got is not None
+    whole = once + frames * frame
+    assert clock.now <= max(PATIENCE, 0.02 * (whole + frames * once)) + once + frame
+    assert clock.runs[0] == 1
+    assert max(clock.runs) <= MOST
+    assert got.total_seconds(frames) == pytest.approx(whole, rel=0.01)
+    if len(clock.runs) > 1:
+        assert (got.frame_bytes, got.first_bytes) == (700, 5700)
+
+
+def test_a_trial_that_fails_leaves_the_plan_without_numbers() -> None:
+    def trial(path: Path, count: int) -> Summary:
+        raise MediaError("there is no frame")
+
+    assert measure(trial, 1000, ".mp4") is None
+
+
+def test_disk_is_what_the_files_take_while_they_are_written() -> None:
+    measured = Measured(1.0, 2.0, 1000.0, 50_000)
+    video = 1000 * (2 * KEY - 2) + 2 * 50_000
+    assert disk_needed(measured, 2 * KEY, Path("out.mp4")) == COPIES * video
+    assert disk_needed(measured, 2 * KEY, Path("pictures")) == 1000 * (2 * KEY - 1) + 50_000
+
+
+def plan(**changes: object) -> Plan:
+    known = Plan(
+        target=Path("out.mkv"), frames=1000, size_in=(320, 180), size_out=(1280, 720),
+        device="cpu", window=16, tile=None, memory=3 * GIB // 2, memory_there=16 * GIB,
+        disk=5 * 2**20, disk_free=GIB, frames_per_second=2.0, seconds=505.0,
+    )  # fmt: skip
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+def test_too_little_disk_is_refused_with_numbers() -> None:
+    plan().check()
+    plan(disk=None).check()
+    with pytest.raises(MediaError, match=r"out.mkv needs about 2.0 GiB .* 200 MiB are free: free"):
+        plan(disk=2 * GIB, disk_free=200 * 2**20).check()
+
+
+def test_the_plan_in_words() -> None:
+    assert plan_lines(plan()) == [
+        "plan: 320x180 -> 1280x720, about 1000 frames on cpu, windows of 16 frames, whole frames",
+        "memory: about 1.5 GiB of 16.0 GiB; disk: about 5.0 MiB, 1.0 GiB free; "
+        "time: about 8:25 at 2.00 frames/s",
+    ]
+    vague = plan(frames=None, tile=512, disk=None, seconds=None, memory_there=None)
+    assert plan_lines(vague) == [
+        "plan: 320x180 -> 1280x720, about ? frames on cpu, windows of 16 frames, "
+        "tiles of 512 pixels",
+        "memory: about 1.5 GiB; disk: not measured, 1.0 GiB free; time: not measured",
+    ]
+    numbers = [amount(n) for n in (0, 999, 1000, 102400, 5 * 2**40)]
+    assert numbers == ["0 bytes", "999 bytes", "1.0 KiB", "100 KiB", "5.0 TiB"]
+
+
+def test_memory_and_folders_of_this_machine(tmp_path: Path) -> None:
+    there = total_memory(torch.device("cpu"))
+    assert there is None or 2**28 < there < 2**50
+    assert existing(tmp_path / "a" / "b.mp4") == tmp_path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    torch.manual_seed(0)
+    save(path, S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)), Card("sr"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pts = [3003 * t for t in range(24)]
+    return make_video(tmp_path_factory.mktemp("movie") / "in.mkv", codec="ffv1", pts=pts)
+
+
+def run(*words: object) -> object:
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+
+def test_the_command_only_plans(movie: Path, weights: Path, tmp_path: Path) -> None:
+    result = run("restore", movie, tmp_path / "out.mp4", "--weights", weights, "--plan")
+    assert result.exit_code == 0, result.output
+    assert "plan: 64x48 -> 256x192, about 24 frames on cpu" in result.stdout
+    assert " frames/s" in result.stdout
+    result = run("restore", movie, tmp_path / "out.mp4", "--weights", weights, "--plan", "--json")
+    found = json.loads(result.stdout)
+    assert found["size_out"] == [256, 192]
+    assert found["seconds"] == pytest.approx(24 / found["frames_per_second"], rel=3)
+    assert found["disk"] > 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_refuses_a_full_disk(
+    movie: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2svr.plan.FEW", 2)
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr("s2svr.plan.shutil.disk_usage", lambda path: usage(100))
+    out = tmp_path / "out.mkv"
+    result = run("restore", movie, out, "--weights", weights)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith(f"error: {out} needs about ")
+    assert list(tmp_path.iterdir()) == []
+    assert run("restore", movie, out, "--weights", weights, "--no-plan").exit_code == 0
+    assert out.exists()
+
+
+def test_settings_are_checked_and_tiles_are_kept(movie: Path, weights: Path) -> None:
+    model = S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4))
+
+    def never(*given: object) -> Summary:
+        raise AssertionError
+
+    found = make_plan(
+        model, movie, Path("out"), never, window=5, tile=200, device=torch.device("cpu"), scale=2
+    )
+    assert (found.window, found.tile, found.size_out) == (5, 200, (128, 96))
+    with pytest.raises(ValueError, match="tiles of at least 192 pixels, got 100"):
+        make_plan(model, movie, Path("out"), never, window=5, tile=100, device=torch.device("cpu"))
+
+
+TURNS = {0: None, 90: (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)}
+TURNS[180] = (-65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30)
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_preview_shows_both_side_by_side(turn: int, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    pts = [90 * t for t in range(0, 3000, 100)]
+    make_video(
+        source, codec="ffv1", form="yuv444p", pts=pts, time_base=Fraction(1, 90000),
+        last=9000, matrix=TURNS[turn], size=(32, 24),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4))
+    count = preview(
+        model, source, target, seconds=Fraction(1, 2), start=Fraction(1), codec="ffv1",
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    with open_reader(source, start=Fraction(1), end=Fraction(3, 2)) as reader:
+        rotation = reader.info.rotation % 360
+        inputs = [to_rgb(frame.planes, frame.color) for frame in reader]
+    assert count == len(inputs) == 5
+    outputs = list(restore(model, inputs))
+    with open_reader(target) as reader:
+        shown = [frame.planes for frame in reader]
+        color = reader.info.color
+        assert reader.info.rotation % 360 == rotation
+    for before, after, planes in zip(inputs, outputs, shown, strict=True):
+        both = [resize_to(before, (96, 128)).clamp(0, 1), after]
+        # As a player turns it, anticlockwise, the input is left.
+        turned = [x.rot90(rotation // 90, (1, 2)) for x in both]
+        wanted = torch.cat(turned, 2).rot90(-rotation // 90, (1, 2))
+        for ours, theirs in zip(planes, from_rgb(wanted, color, (1, 1)), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_preview_is_taken_from_the_middle(movie: Path) -> None:
+    with open_reader(movie) as reader:
+        duration = reader.info.duration
+    assert duration is not None
+    assert middle(movie, None, Fraction(1, 10)) == duration * Fraction(2, 5)
+    assert middle(movie, None, duration) == 0
+    with pytest.raises(MediaError, match="no picture"):
+        preview(
+            S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)),
+            movie, movie.with_name("out.mkv"), seconds=Fraction(1), start=Fraction(100),
+            device=torch.device("cpu"),
+        )  # fmt: skip
+    assert not movie.with_name("out.mkv").exists()
+
+
+def steady(t: float) -> float:
+    return 2.0
+
+
+TRACES: dict[str, Callable[[float], float]] = {
+    "steady": steady,
+    "slow start": lambda t: 0.2 if t < 15 else 2.0,
+    "noisy": lambda t: 2.0 + 0.8 * Random(int(t / 7)).uniform(-1, 1),
+    "slower for good after two minutes": lambda t: 2.0 if t < 120 else 1.0,
+}
+
+
+@pytest.mark.parametrize("name", TRACES)
+@pytest.mark.parametrize("burst", [1, 16])
+@pytest.mark.parametrize("done", [0, 700])
+def test_the_time_left_is_honest_after_a_minute(name: str, burst: int, done: int) -> None:
+    speed, pace, total, now = TRACES[name], Pace(), done + 1500, 0.0
+    said: list[tuple[float, float]] = []
+    finished, worked = done, 0.0
+    while finished < total:
+        pace.add(finished, now)
+        if finished > done:
+            said.append((now, pace.left(total, now)))
+        now += 0.25
+        worked += 0.25 * speed(now)
+        finished = min(total, done + int(worked) // burst * burst) if worked < 1500 else total
+    settled = {"slower for good after two minutes": 300.0}.get(name, 60.0)
+    for moment, left in said:
+        if moment >= settled and now - moment > 60:
+            assert left == pytest.approx(now - moment, rel=0.2), moment
+
+
+def test_the_pace_in_words() -> None:
+    pace = Pace()
+    assert pace.text(0, 40, 3.0) == "starting"
+    assert pace.text(10, 40, 8.0) == "2.00 frames/s, 0:15 left"
+    assert pace.text(10, 40, 10.0) == "2.00 frames/s, 0:13 left"
+    assert pace.text(10, None, 10.0) == "2.00 frames/s"
+    assert pace.text(50, 40, 28.0) == "2.00 frames/s, 0:00 left"
+    for t in range(20_000):
+        pace.add(51 + t, 30.0 + t)
+    assert len(pace.ends) < 2000
+    assert pace.speed() == pytest.approx(1, rel=0.01)
