@@ -12,7 +12,7 @@ import torch
 from ..color import ColorInfo, guess_matrix
 from .display import Display, svt_params, x265_params
 from .frame import MediaError, MediaInfo
-from .planes import bits_of, planar_kind, planar_name, subsampling
+from .planes import CHROMA, bits_of, planar_kind, planar_name, subsampling
 
 
 class Kind(NamedTuple):
@@ -30,6 +30,10 @@ CODECS = {
     "vp9": Kind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}),
     "ffv1": Kind("ffv1", None, {"level": "3", "slicecrc": "1"}),
     "prores": Kind("prores_ks"),
+    "h264-lossless": Kind("libx264", None, {"qp": "0"}),
+    "h264rgb-lossless": Kind("libx264rgb", None, {"qp": "0"}),
+    "hevc-lossless": Kind("libx265", None, {"x265-params": "lossless=1"}),
+    "vp9-lossless": Kind("libvpx-vp9", None, {"lossless": "1", "row-mt": "1"}),
     "h264_nvenc": Kind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}),
     "hevc_nvenc": Kind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}),
 }
@@ -41,7 +45,8 @@ CONTAINERS = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
-LOSSLESS = {"ffv1"}
+PLAIN = {"rgb": "RGB", "gray": "grey"}
+LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
 BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
 
 
@@ -100,6 +105,17 @@ def choose(
     )
 
 
+def lossless_codec(suffix: str, info: MediaInfo) -> str:
+    """The codec that keeps every code of a video like ``info`` in a file of that kind."""
+    container, bits, matrix = CONTAINERS[suffix.lower()], info.color.bits, info.color.matrix
+    if container in ("matroska", "webm"):
+        return "ffv1" if container == "matroska" else "vp9-lossless"
+    special = bits > 10 or matrix == "gray" or (bits > 8 and matrix == "rgb")
+    if special and min(info.width, info.height) > BLOCK:
+        return "hevc-lossless"
+    return "h264rgb-lossless" if matrix == "rgb" else "h264-lossless"
+
+
 def default_codec(container: str, bits: int, width: int, height: int) -> str:
     """H.264, and HEVC for more than 8 bits; VP9 and AV1 in WebM."""
     if container == "webm":
@@ -132,11 +148,15 @@ def refuse(codec: str, crf: int | None, suffix: str, width: int, height: int) ->
 def losses(coding: Coding, info: MediaInfo) -> list[str]:
     """What of the source's picture and tags cannot be written, in words."""
     lost, display = [], coding.display
-    if coding.color.bits < min(info.color.bits, 10):
+    if coding.color.bits < info.color.bits:
         lost.append(f"written with {coding.color.bits} bits of {info.color.bits}")
+    if (name := PLAIN.get(info.color.matrix)) and coding.color.matrix != info.color.matrix:
+        lost.append(f"{name} is written as YCbCr {coding.color.matrix}, chroma {ratio(coding)}")
+    elif coding.chroma != info.chroma:
+        lost.append(f"chroma is written as {ratio(coding)}")
     if display.dynamic:
         lost.append(f"the {' and '.join(display.dynamic)} metadata are left out")
-    if (display.mastering or display.light) and coding.codec not in ("hevc", "av1"):
+    if (display.mastering or display.light) and not coding.codec.startswith(("hevc", "av1")):
         lost.append(f"the HDR10 metadata cannot be written with {coding.codec}")
     inside = coding.codec.startswith(("h264", "hevc"))  # they carry their pixel aspect themselves
     if coding.aspect != 1 and coding.container in ("matroska", "webm") and not inside:
@@ -144,6 +164,12 @@ def losses(coding: Coding, info: MediaInfo) -> list[str]:
     if display.matrix and coding.container == "mpegts":
         lost.append("the rotation cannot be written in .ts files")
     return lost
+
+
+def ratio(coding: Coding) -> str:
+    """Chroma subsampling as people write it."""
+    digits = CHROMA[coding.chroma]
+    return ":".join(digits)
 
 
 def pick_format(
@@ -159,12 +185,15 @@ def pick_format(
     matrix, chroma = info.color.matrix, info.chroma
     if matrix in ("rgb", "gray"):
         chroma = (2, 2)
-    if size[0] % chroma[0] or size[1] % chroma[1]:
+    if codec != "ffv1" and (size[0] % chroma[0] or size[1] % chroma[1]):
         chroma = (1, 1)  # most encoders take no odd sizes where chroma is subsampled
-    order = {(2, 2): "420 422 444", (2, 1): "422 444 420"}.get(chroma, "444 422 420")
+    order = {(2, 2): "420 422 444", (2, 1): "422 444 420", (1, 2): "440 444 422 420"}.get(
+        chroma, "444 422 420"
+    )
     kinds = [f"yuv{name}p" for name in order.split()]
-    if codec in LOSSLESS and matrix in ("rgb", "gray"):
-        kinds = ["gbrp" if matrix == "rgb" else "gray"]
+    grays = CODECS[codec].encoder != "libx264"  # its grey is read back as 4:2:0
+    if codec in LOSSLESS and (matrix == "rgb" or (matrix == "gray" and grays)):
+        kinds.insert(0, "gbrp" if matrix == "rgb" else "gray")
     for kind in kinds:
         depths = sorted(depth for name, depth in choices if name == kind)
         if depths:
@@ -207,7 +236,8 @@ def configure(context: av.VideoCodecContext, coding: Coding) -> None:
         options["x264-params"] = "asm=AVX2"
     if kind.encoder == "libx265":
         # Closed groups of pictures can be cut and joined; its log would break progress bars.
-        params = ["log-level=none:open-gop=0", x265_params(coding.display)]
+        lossless = kind.options.get("x265-params", "")
+        params = ["log-level=none:open-gop=0", lossless, x265_params(coding.display)]
         options["x265-params"] = ":".join(filter(None, params))
         if coding.container in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # what Apple's players want

@@ -13,7 +13,7 @@ import av
 from av.container import OutputContainer
 
 from .coding import CODECS, Coding, configure
-from .tracks import Companions, kept
+from .tracks import Companions, has_other_keys, kept
 
 
 class Form(TypedDict):
@@ -21,10 +21,6 @@ class Form(TypedDict):
 
     format: str
     options: dict[str, str]
-
-
-# Of a file's metadata: what its muxer writes itself.
-WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "comment"}
 
 
 def mux(
@@ -65,9 +61,9 @@ def begin(
         companions.attach(output)
         stream.metadata.update(kept(companions.video.metadata))
         stream.disposition = companions.video.disposition
-        source = companions.input.metadata
-        output.metadata.update({k: v for k, v in source.items() if k not in WRITTEN})
-        output.metadata["comment"] = "; ".join(filter(None, (source.get("comment"), comment)))
+        output.metadata.update(companions.metadata)
+        remark = companions.input.metadata.get("comment")
+        output.metadata["comment"] = "; ".join(filter(None, (remark, comment)))
     output.start_encoding()
     return stream
 
@@ -78,6 +74,8 @@ def form(coding: Coding, companions: Companions | None) -> Form:
     if coding.container in ("mp4", "mov"):
         # Starts are written in units of the movie, by default milliseconds: too coarse.
         options["movie_timescale"] = str(movie_timescale(coding, companions))
+    if companions is not None and has_other_keys(coding.container, companions.metadata):
+        options["movflags"] = "use_metadata_tags"
     return {"format": coding.container, "options": options}
 
 

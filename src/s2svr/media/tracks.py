@@ -20,6 +20,18 @@ from .sound import Transcoder
 # What sound and text are converted to where a container cannot hold them as they are.
 SOUND = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
 TEXT = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+# Keys of metadata that mp4 and mov write where every player looks for them.
+QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
+KEYS = {
+    "mov": {*QUICKTIME, "make", "model"},
+    "mp4": {
+        *QUICKTIME,
+        *("artist", "description", "synopsis", "show", "network", "episode_id", "track", "disc"),
+        *("composer", "album_artist", "grouping", "lyrics", "keywords"),
+    },
+}
+# Of a file's metadata: what its muxer writes itself.
+WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "comment"}
 READABLE = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
 # MPEG-TS takes everything, but only these can be read again.
 BROADCAST = {
@@ -72,6 +84,18 @@ class Companions:
             if stream.index != self.video.index and (route := self.plan(stream)) is not None
         ]
 
+        for source in (route.source for route in self.routes):
+            if not self.says(source.language or ""):
+                words = f"language {source.language} of the {source.type} track {source.index}"
+                self.warnings.append(f"the metadata {words} is not written: mov cannot say it")
+        self.metadata = {k: v for k, v in self.input.metadata.items() if k not in WRITTEN}
+        if container == "mpegts":  # has neither
+            if self.metadata:
+                names = ", ".join(sorted(key.lower() for key in self.metadata))
+                self.warnings.append(f"the metadata {names} are left out: .ts cannot hold them")
+            if self.input.chapters():
+                self.warnings.append("every chapter is left out: .ts cannot hold them")
+
     def plan(self, stream: Stream) -> Route | None:
         """Copy a stream where the container can hold it, else convert it or leave it out."""
         name, kind = codec_name(stream), stream.type
@@ -122,6 +146,19 @@ class Companions:
             route.target.metadata.update(kept(source.metadata))
             route.target.disposition = source.disposition
         output.set_chapters(self.chapters())
+
+    def says(self, language: str) -> bool:
+        """Whether the output can name a language: mov knows only some, tried in memory."""
+        if self.format != "mov" or language in ("", "und"):
+            return True
+        made, silence = io.BytesIO(), av.AudioFrame("s16", "mono", 64)
+        silence.sample_rate = 8000
+        with av.open(made, "w", format="mov") as probe:
+            stream = probe.add_stream("pcm_s16le", rate=8000, layout="mono")
+            stream.metadata["language"] = language
+            probe.mux(stream.encode(silence))
+        with av.open(io.BytesIO(made.getvalue())) as probe:
+            return probe.streams[0].language == language
 
     def chapters(self) -> list[Any]:
         """The source's chapters, cut and shifted with the video."""
@@ -218,6 +255,12 @@ class Companions:
     def close(self) -> None:
         """Close the source."""
         self.input.close()
+
+
+def has_other_keys(container: str, metadata: dict[str, str]) -> bool:
+    """Whether metadata has keys that mp4 or mov only keep in a table that few players read."""
+    known = KEYS.get(container)
+    return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
 
 
 def has_sound(stream: av.AudioStream) -> bool:
