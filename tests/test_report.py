@@ -52,9 +52,10 @@ def test_without_results_nothing_is_claimed():
         lines = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
         assert lines
         assert all(set(line.removeprefix(f"| {name} |")) <= set(" |") for line in lines)
+    assert "- mfqev2: coded Y as float, neither clamped nor rounded" in text
     assert cells(text, "50")[-1] == ""
     assert cells(text, "mean")[-1] == ""
-    assert cells(text, "bicubic on Vimeo-90K-T")[1:] == ["31.32 / 0.8684", "", ""]
+    assert cells(text, "bicubic on Vimeo-90K-T (vimeo90k)")[1:] == ["31.32 / 0.8684", "", ""]
 
 
 def test_results_stand_in_their_place(tmp_path: Path):
@@ -86,12 +87,16 @@ def test_results_stand_in_their_place(tmp_path: Path):
     assert cells(text, "input, measured here")[2] == "25.60 / 0.8000"
     assert cells(text, "RaceHorses_416x240")[-1] == "0.250 / 123"
     assert cells(text, "RaceHorses_832x480")[-1] == ""
-    assert cells(text, "HM 16.5 at QP 37 on the 18 sequences")[1:] == [
+    assert cells(text, "HM 16.5 at QP 37, the 18 sequences (mfqev2)")[1:] == [
         "31.708",
         "31.500 / 0.9000",
         "-0.208 dB",
     ]
-    assert cells(text, "bicubic on REDS4")[1:] == ["26.14 / 0.7292", "26.139 / 0.7291", "-0.001 dB"]
+    assert cells(text, "bicubic on REDS4 (rgb)")[1:] == [
+        "26.14 / 0.7292",
+        "26.139 / 0.7291",
+        "-0.001 dB",
+    ]
     assert cells(text, "pwclite, supervised")[-1] == "31.00 / 0.9000"
     assert cells(text, "30")[-1] == "28.00 / 0.8000"
     assert "PSNR (dB) and SSIM, y: BT.601" in text

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .evaluate import OURS, Row, in_segments
-from .tables import markdown, table
+from .protocols import PROTOCOLS
+from .tables import MEAN, markdown, table
 
 # Evaluations that ``report`` can place: tables of ``s2svr evaluate`` as JSON. The protocol whose
 # rows are taken, and what was evaluated.
@@ -25,9 +26,9 @@ HERE = "measured here"
 Results = Mapping[str, list[Row]]  # by names of RESULTS
 # What the references give where everything is as published: what, result, method, PSNR, SSIM.
 ANCHORS = (
-    ("bicubic on REDS4", "reds", "bicubic", 26.14, 0.7292),
-    ("bicubic on Vimeo-90K-T", "vimeo90k", "bicubic", 31.32, 0.8684),
-    ("HM 16.5 at QP 37 on the 18 sequences", "mfqev2", "input", 31.708, None),
+    ("bicubic on REDS4 (rgb)", "reds", "bicubic", 26.14, 0.7292),
+    ("bicubic on Vimeo-90K-T (vimeo90k)", "vimeo90k", "bicubic", 31.32, 0.8684),
+    ("HM 16.5 at QP 37, the 18 sequences (mfqev2)", "mfqev2", "input", 31.708, None),
 )
 
 # PSNR / SSIM on REDS4 (RGB) and on Vimeo-90K-T (Y).
@@ -102,20 +103,23 @@ def report(results: Mapping[str, Path]) -> str:
     parts = [
         ("Anchors: is everything measured as published?", anchors(rows), ""),
         ("Table 1: super-resolution x4, PSNR (dB) / SSIM", table_1(rows), ""),
-        ("Table 2: deblurring, GoPro, PSNR (dB) / SSIM, RGB", table_2(rows), ""),
+        ("Table 2: deblurring, GoPro, PSNR (dB) / SSIM", table_2(rows), ""),
         (
-            "Table 3: compressed video, QP 37, gain in PSNR (dB) / SSIM (1e-4), Y",
+            "Table 3: compressed video, QP 37, gain in PSNR (dB) / SSIM (1e-4), mfqev2",
             table_3(rows),
             "The paper's values average to 0.811 for STDF-R3L, not to the printed 0.830.",
         ),
-        ("Table 4: flow networks, REDS4, PSNR (dB)", table_4(rows), ""),
+        ("Table 4: flow networks, REDS4, PSNR (dB) / SSIM, rgb", table_4(rows), ""),
         (
-            "Table 5: length of the sequence in frames, PSNR (dB)",
+            "Table 5: length of the sequence in frames, PSNR (dB) / SSIM, rgb",
             table_5(rows),
             "The paper cut one video into pieces of different content; ours are all of REDS4, "
             "restored afresh after so many frames.",
         ),
     ]
+    named = dict.fromkeys(protocol for protocol, _ in RESULTS.values())
+    texts = "\n".join(f"- {name}: {PROTOCOLS[name].text}" for name in named)
+    parts.append(("Protocols", texts, ""))
     for name in CLIPS:
         if name in results:
             about, found = read_table(results[name])
@@ -151,7 +155,7 @@ def read_rows(path: Path, protocol: str) -> list[Row]:
 
 def mean_of(rows: list[Row] | None, method: str) -> Row | None:
     """The mean row of a method, where it was measured."""
-    found = [row for row in rows or [] if (row.clip, row.method) == ("mean", method)]
+    found = [row for row in rows or [] if (row.clip, row.method) == (MEAN, method)]
     return found[0] if found else None
 
 
@@ -179,7 +183,7 @@ def lines(text: str, names: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def table_1(rows: Results) -> str:
-    names = ("method", "parameters", "REDS4 (RGB)", "Vimeo-90K-T (Y)")
+    names = ("method", "parameters", "REDS4 (rgb)", "Vimeo-90K-T (vimeo90k)")
     reds, vimeo = rows.get("reds"), rows.get("vimeo90k")
     found = lines(TABLE_1, names)
     for method in ("bicubic", "lanczos", "ours"):
@@ -190,7 +194,7 @@ def table_1(rows: Results) -> str:
 
 
 def table_2(rows: Results) -> str:
-    names = ("method", "parameters", "GoPro (RGB)")
+    names = ("method", "parameters", "GoPro (rgb)")
     found = lines(TABLE_2, names)
     for method in ("input", "ours"):
         cells = (f"{method}, {HERE}", "", score(rows.get("gopro"), method))

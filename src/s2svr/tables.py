@@ -13,6 +13,7 @@ from .evaluate import OURS, Row
 from .evaluate_flow import FlowRow
 from .protocols import PROTOCOLS
 
+MEAN = "mean"  # the clip's name in rows that stand for all
 NUMBERS = ("psnr", "ssim", "gain", "ssim_gain", "spread", "flicker", "flicker_truth")
 
 
@@ -30,7 +31,7 @@ def means(rows: list[Row]) -> list[Row]:
             finite = [value for value in values if value is not None and math.isfinite(value)]
             numbers[name] = fmean(finite) if finite else values[0]
         frames, equal = sum(row.frames for row in mine), sum(row.equal for row in mine)
-        found.append(replace(mine[0], clip="mean", frames=frames, equal=equal, **numbers))
+        found.append(replace(mine[0], clip=MEAN, frames=frames, equal=equal, **numbers))
     return found
 
 
@@ -48,7 +49,8 @@ def side_by_side(rows: list[Row], protocol: str) -> list[dict[str, Any]]:
         line |= {method: row.psnr for method, row in of.items()} | {"gain": own.gain}
         line |= {f"SSIM {method}": row.ssim for method, row in of.items()}
         line |= {"SSIM gain": own.ssim_gain}
-        line |= {f"std {row.method}": row.spread for row in (base, own)}
+        if any(row.frames > 1 for row in mine if row.clip != MEAN):
+            line |= {f"std {row.method}": row.spread for row in (base, own)}
         if own.flicker is not None:
             line |= {f"flicker {method}": row.flicker for method, row in of.items()}
             line |= {"flicker truth": own.flicker_truth}
