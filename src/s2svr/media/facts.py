@@ -5,9 +5,10 @@ from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
-from av.stream import Disposition, Stream
+from av.stream import AttachmentStream, Disposition, Stream
 
 from .container import chroma_siting, codec_name, is_cover, open_container, video_stream
 from .display import display_of
@@ -71,25 +72,26 @@ def facts(path: Path) -> Facts:
         siting = chroma_siting(container, video)
         first, shown = read(container, video, {other.index: other for other in others})
         picture = {} if first is None else describe(first, video, siting or "")
-        for other, stream in ((o, container.streams[o.index]) for o in others):
-            if other.kind == "attachment":
+        for other in others:
+            stream = container.streams[other.index]
+            if isinstance(stream, AttachmentStream):
                 other.packets.digest = hashlib.sha256(stream.data or b"").hexdigest()
         return Facts(
             picture=picture,
             metadata={k.lower(): v for k, v in container.metadata.items() if k.lower() not in OWN},
-            chapters=[
-                (
-                    round(float(c["start"] * c["time_base"]), 3),
-                    round(float(c["end"] * c["time_base"]), 3),
-                    c["metadata"].get("title", ""),
-                )
-                for c in container.chapters()
-            ],
+            chapters=[chapter(entry) for entry in container.chapters()],
             companions=others,
             video=shown,
         )
     finally:
         container.close()
+
+
+def chapter(entry: Any) -> tuple[float, float, str]:
+    """Begin and end in seconds, and the title."""
+    base = entry["time_base"] or MILLISECOND
+    begin, end = (round(float(entry[key] * base), 3) for key in ("start", "end"))
+    return begin, end, entry["metadata"].get("title", "")
 
 
 def read(
