@@ -81,9 +81,8 @@ def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
     # remembered: an input frame, an output frame, and two layers' states and a latent vector
     assert large.state - small.state == 3 * 8 * 4
     assert small.state == 12 + 16 * 12 + 3 * 8 * 4
-    assert (
-        small.frame > 12 * (1 + 2 * 16) + 8 * 4
-    )  # inputs, outputs and their stack, latent vectors
+    # an input, an output, which is copied once more in the end, and a latent vector
+    assert small.frame == pytest.approx(12 * (1 + 2 * 16) + 8 * 4, rel=0.05)
     assert large.frame - small.frame == pytest.approx(8 * 4, rel=0.01)
     assert PROBE % 16 == 0
 
