@@ -1,12 +1,25 @@
 """Stages in threads: order, bounds, errors, and no thread left behind."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
+import torch
+from torch import Tensor, nn
 
+from media_clips import make_video
+from s2svr.job import QUEUE
+from s2svr.media import Frame
+from s2svr.media.encode import Encoder
+from s2svr.media.video import VideoReader
 from s2svr.queues import read_ahead, write_behind
+from s2svr.restoration import restore_video
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +124,82 @@ def test_leaving_by_an_error_ends_both_threads(error: type[BaseException]) -> No
             put(item)
             if n == 20:
                 raise error
+
+
+class Count(nn.Module):
+    """Doubles frames; raises at a call that is given."""
+
+    scale, lookahead = 2, 1
+
+    def __init__(self, last: int = 10**9) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.calls, self.last = 0, last
+
+    def forward(
+        self, x: Tensor, state: list[Tensor] | None = None, lookahead: int = 0
+    ) -> tuple[Tensor, list[Tensor]]:
+        self.calls += 1
+        if self.calls == self.last:
+            raise SomeError("restore")
+        y = x[:, : x.shape[1] - lookahead]
+        return y.repeat_interleave(2, -1).repeat_interleave(2, -2), []
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pts = [3003 * t for t in range(60)]
+    path = tmp_path_factory.mktemp("movie") / "in.mkv"
+    return make_video(path, codec="ffv1", pts=pts, size=(16, 16))
+
+
+@pytest.mark.parametrize("stage", ["decode", "restore", "encode"])
+def test_whatever_stage_fails_all_stages_end(
+    stage: str, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def failing(work: Callable[..., T]) -> Callable[..., T]:
+        def run(*given: object) -> T:
+            nonlocal calls
+            calls += 1
+            if calls == 20:
+                raise SomeError(stage)
+            return work(*given)
+
+        return run
+
+    if stage == "decode":
+        monkeypatch.setattr(VideoReader, "__next__", failing(VideoReader.__next__))
+    if stage == "encode":
+        monkeypatch.setattr(Encoder, "write", failing(Encoder.write))
+    model = Count(5 if stage == "restore" else 10**9)
+    with pytest.raises(SomeError, match=stage):
+        restore_video(model, movie, tmp_path / "out.mkv", window=4)
+
+
+def test_slow_encoding_holds_the_other_stages_back(
+    movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = written = most = 0
+    read, write = VideoReader.__next__, Encoder.write
+
+    def counted_read(reader: VideoReader) -> Frame:
+        nonlocal decoded, most
+        frame = read(reader)
+        decoded += 1
+        most = max(most, decoded - written)
+        return frame
+
+    def slow_write(encoder: Encoder, frame: Frame) -> None:
+        nonlocal written
+        time.sleep(0.005)
+        write(encoder, frame)
+        written += 1
+
+    monkeypatch.setattr(VideoReader, "__next__", counted_read)
+    monkeypatch.setattr(Encoder, "write", slow_write)
+    restore_video(Count(), movie, tmp_path / "out.mkv", window=4)
+    assert written == 60
+    # A window and what it sees ahead, two queues, and one frame in each of the five hands between.
+    assert most <= 4 + 1 + 2 * QUEUE + 5
