@@ -58,8 +58,13 @@ def choose(scores: list[FrameScore], shown: int) -> set[int]:
     """Numbers of the frames to show."""
     values = [(score.psnr, index) for index, score in enumerate(scores) if score.psnr is not None]
     wanted = {min(values)[1], max(values)[1]} if values else set()
-    others = max(shown - len(wanted), 1)
-    return wanted | {(len(scores) - 1) * i // max(others - 1, 1) for i in range(others)}
+    last, found = len(scores) - 1, wanted or {0}
+    for steps in range(1, last + 1):
+        more = wanted | {last * i // steps for i in range(steps + 1)}
+        if len(more) > shown:
+            break
+        found = more
+    return found
 
 
 def summary(c: Comparison) -> str:
