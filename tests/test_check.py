@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from av.stream import Disposition
 from typer.testing import CliRunner
 
 from media_clips import VARIABLE, make_video, payloads
@@ -108,11 +109,34 @@ def test_every_loss_has_its_reason(tmp_path: Path):
     assert "converted to aac" in found["audio 1"]
     assert "left out: mpegts" in found["subtitle 2"]
     assert "left out: mpegts" in found["attachment 3"]
-    assert "the metadata title are left out" in found["metadata title"]
+    assert "the metadata title are not written" in found["metadata title"]
     assert "every chapter is left out" in found["chapter 2 (two)"]
     check = check_video(source, tmp_path / "b.mov")
     assert check.failures == []
-    assert "mov cannot say it" in reasons(check)["subtitle 2 language"]
+    assert "language swe is not written: mov" in reasons(check)["subtitle 2 language"]
+
+
+def test_titles_and_flags_of_tracks_survive(tmp_path: Path):
+    plain = make_video(tmp_path / "plain.mkv", pts=STEADY, sound=["aac", "aac"])
+    source = tmp_path / "a.mkv"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        made = [new.add_stream_from_template(stream, opaque=True) for stream in old.streams]
+        made[1].metadata["title"], made[2].metadata["title"] = "Talk", "For the blind"
+        made[2].disposition = Disposition.visual_impaired
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = made[packet.stream_index]
+                new.mux(packet)
+    for first, second, fate in [
+        ("a.mkv", "b.mp4", "kept"),
+        ("b.mp4", "c.mp4", "kept"),
+        ("c.mp4", "d.mkv", "kept"),
+        ("a.mkv", "b.mov", "dropped"),
+    ]:
+        check = check_video(tmp_path / first, tmp_path / second)
+        assert check.failures == []
+        assert fates(check)["audio 1 title"] == fates(check)["audio 2 title"] == "kept"
+        assert fates(check)["audio 2 disposition"] == fate
 
 
 def test_a_loss_without_a_word_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

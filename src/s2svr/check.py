@@ -199,7 +199,7 @@ def apart(before: Packets, after: Packets, shift: Fraction) -> Fraction:
 
 def row(what: str, old: str, new: str, check: Check, *spoken: str) -> Row:
     """What became of a property; the reason is the warning that speaks of it."""
-    if old == new:
+    if old == new or (what.endswith("disposition") and set(old.split()) <= set(new.split())):
         return Row(what, old, new, "kept")
     if not old:
         return Row(what, old, new, "added", "the source does not say it")
@@ -216,16 +216,25 @@ def of_picture(before: Facts, after: Facts, check: Check) -> Iterator[Row]:
             yield Row(what, old, new, *(("kept",) if same else ("converted", "for the check")))
         elif old or new:
             yield row(what, old, new, check, SPOKEN.get(what, what))
+    yield from of_stream("video", before.index, before.tags, after.tags, check)
+
+
+def of_stream(
+    kind: str, index: int, old: dict[str, str], new: dict[str, str], check: Check
+) -> Iterator[Row]:
+    """What a stream says of itself."""
+    for key in sorted(old):
+        said = old[key], new.get(key, "")
+        if any(said):
+            yield row(f"{kind} {index} {key}", *said, check, f"track {index}, ", key)
 
 
 def of_metadata(before: Facts, after: Facts, check: Check) -> Iterator[Row]:
     """The file's metadata and chapters."""
     for key in sorted(before.metadata.keys() | after.metadata.keys()):
         old, new = before.metadata.get(key, ""), after.metadata.get(key, "")
-        if key == "comment":
-            new = new.removesuffix(new[max(0, new.find("restored with s2svr")) :]).removesuffix(
-                "; "
-            )
+        if key == "comment" and new.startswith(old):
+            new = old  # what was added is our own
         if old or new:
             yield row(f"metadata {key}", old, new, check, "metadata", key)
     for index, chapter in enumerate(before.chapters):
@@ -246,7 +255,7 @@ def of_companions(before: Facts, after: Facts, check: Check) -> Iterator[Row]:
     left = list(after.companions)
     for old in before.companions:
         what = f"{old.kind} {old.index}"
-        gone = f"track {old.index} "
+        gone = f"track {old.index} ("
         dropped = any(gone in line and "left out" in line for line in check.warnings)
         new = None if dropped else next((c for c in left if c.kind == old.kind), None)
         if new is None:
@@ -262,10 +271,7 @@ def of_companions(before: Facts, after: Facts, check: Check) -> Iterator[Row]:
         late = lateness(old, new, check.shift, copied)
         if late:
             check.failures.append(f"{what}: up to {float(late):.6f} s away from the video")
-        for key in sorted(old.tags):
-            if old.tags[key] or new.tags.get(key):
-                spoken = (gone, "metadata")
-                yield row(f"{what} {key}", old.tags[key], new.tags.get(key, ""), check, *spoken)
+        yield from of_stream(old.kind, old.index, old.tags, new.tags, check)
     for new in left:
         yield Row(f"{new.kind} {new.index}", "", new.codec, "added")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 
 from .container import chroma_siting, codec_name, is_cover, open_container, video_stream
@@ -49,7 +50,9 @@ class Companion:
 class Facts:
     """What a file holds; a tag that it does not say is an empty text."""
 
-    picture: dict[str, str]  # of the video: how it is coded, shown and tagged
+    index: int  # of the video stream
+    picture: dict[str, str]  # how the video is coded and shown
+    tags: dict[str, str]  # what the video says besides, as Companion.tags
     metadata: dict[str, str]  # keys in small letters
     chapters: list[tuple[float, float, str]]  # begin and end in seconds, title
     companions: list[Companion]
@@ -77,14 +80,21 @@ def facts(path: Path) -> Facts:
             if isinstance(stream, AttachmentStream):
                 other.packets.digest = hashlib.sha256(stream.data or b"").hexdigest()
         return Facts(
+            index=video.index,
             picture=picture,
-            metadata={k.lower(): v for k, v in container.metadata.items() if k.lower() not in OWN},
+            tags=tags(video),
+            metadata=metadata_of(container),
             chapters=[chapter(entry) for entry in container.chapters()],
             companions=others,
             video=shown,
         )
     finally:
         container.close()
+
+
+def metadata_of(container: InputContainer) -> dict[str, str]:
+    """A file's metadata, without what its container says of itself; keys in small letters."""
+    return {k.lower(): v for k, v in container.metadata.items() if k.lower() not in OWN}
 
 
 def chapter(entry: Any) -> tuple[float, float, str]:
@@ -95,7 +105,7 @@ def chapter(entry: Any) -> tuple[float, float, str]:
 
 
 def read(
-    container: av.container.InputContainer,
+    container: InputContainer,
     video: av.VideoStream,
     others: dict[int, Companion],
 ) -> tuple[av.VideoFrame | None, Packets]:
@@ -151,14 +161,17 @@ def tags(stream: Stream) -> dict[str, str]:
     language = found.get("language", "")
     return {
         "language": "" if language == "und" else language,
-        "disposition": words(stream.disposition),
+        "disposition": words(stream),
         **{k: v for k, v in found.items() if k not in OWN_OF_STREAMS},
     }
 
 
-def words(disposition: Disposition) -> str:
-    """The flags that are set, by name."""
-    return " ".join(flag.name or "" for flag in Disposition if disposition & flag)
+def words(stream: Stream) -> str:
+    """The flags that are set, by name; the first of a kind is the default anyhow."""
+    flags = stream.disposition
+    if next(s for s in stream.container.streams if s.type == stream.type).index == stream.index:
+        flags &= ~Disposition.default
+    return " ".join(flag.name or "" for flag in Disposition if flags & flag)
 
 
 def describe(picture: av.VideoFrame, stream: av.VideoStream, siting: str) -> dict[str, str]:
@@ -180,12 +193,18 @@ def describe(picture: av.VideoFrame, stream: av.VideoStream, siting: str) -> dic
         "transfer": number(int(picture.color_trc)),
         "chroma siting": siting if (across, down) == (2, 2) else "",
         "pixel aspect": "" if aspect in (None, 1) else str(aspect),
-        "rotation": "" if display.matrix is None else " ".join(map(str, display.matrix)),
+        "rotation": turn(display.matrix),
         "mastering display": " ".join(f"{float(v):g}" for v in display.mastering or ()),
         "content light": " ".join(map(str, display.light or ())),
         "dynamic metadata": ", ".join(display.dynamic),
         "interlaced": "yes" if picture.interlaced_frame else "",
     }
+
+
+def turn(matrix: tuple[int, ...] | None) -> str:
+    """How a picture is turned or mirrored, without the shift that brings it into view in mp4."""
+    parts = [matrix[i] / 65536 for i in (0, 1, 3, 4)] if matrix else []
+    return "" if parts in ([], [1, 0, 0, 1]) else " ".join(f"{part:g}" for part in parts)
 
 
 def number(code: int) -> str:

@@ -84,17 +84,7 @@ class Companions:
             if stream.index != self.video.index and (route := self.plan(stream)) is not None
         ]
 
-        for source in (route.source for route in self.routes):
-            if not self.says(source.language or ""):
-                words = f"language {source.language} of the {source.type} track {source.index}"
-                self.warnings.append(f"the metadata {words} is not written: mov cannot say it")
         self.metadata = {k: v for k, v in self.input.metadata.items() if k not in WRITTEN}
-        if container == "mpegts":  # has neither
-            if self.metadata:
-                names = ", ".join(sorted(key.lower() for key in self.metadata))
-                self.warnings.append(f"the metadata {names} are left out: .ts cannot hold them")
-            if self.input.chapters():
-                self.warnings.append("every chapter is left out: .ts cannot hold them")
 
     def plan(self, stream: Stream) -> Route | None:
         """Copy a stream where the container can hold it, else convert it or leave it out."""
@@ -146,19 +136,6 @@ class Companions:
             route.target.metadata.update(kept(source.metadata))
             route.target.disposition = source.disposition
         output.set_chapters(self.chapters())
-
-    def says(self, language: str) -> bool:
-        """Whether the output can name a language: mov knows only some, tried in memory."""
-        if self.format != "mov" or language in ("", "und"):
-            return True
-        made, silence = io.BytesIO(), av.AudioFrame("s16", "mono", 64)
-        silence.sample_rate = 8000
-        with av.open(made, "w", format="mov") as probe:
-            stream = probe.add_stream("pcm_s16le", rate=8000, layout="mono")
-            stream.metadata["language"] = language
-            probe.mux(stream.encode(silence))
-        with av.open(io.BytesIO(made.getvalue())) as probe:
-            return probe.streams[0].language == language
 
     def chapters(self) -> list[Any]:
         """The source's chapters, cut and shifted with the video."""
@@ -271,7 +248,10 @@ def has_sound(stream: av.AudioStream) -> bool:
 
 def kept(metadata: dict[str, str]) -> dict[str, str]:
     """A stream's metadata without what describes its old file."""
-    return {key: value for key, value in metadata.items() if not STALE.match(key)}
+    found = {key: value for key, value in metadata.items() if not STALE.match(key)}
+    if name := found.pop("name", None):  # as titles are called where they come from mp4
+        found.setdefault("title", name)
+    return found
 
 
 def holds(container: str, stream: Stream) -> bool:

@@ -9,6 +9,7 @@ from .beside import Beside
 from .coding import choose, losses
 from .encode import Encoder
 from .frame import Frame, Reader
+from .lost import lost
 from .mux import fit, mux
 from .tracks import Companions
 
@@ -88,6 +89,8 @@ class VideoWriter:
             self.encoder.close()
             packets = self.encoder.spool.packets()
             mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
+        if self.companions is not None:
+            self.warnings += lost(self.beside.product, self.companions)
         if self.companions is not None and self.companions.refused:
             self.warnings.append(
                 f"{self.companions.refused} broken packets of sound or subtitles are left out"

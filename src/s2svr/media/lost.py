@@ -1,0 +1,60 @@
+"""What a finished file does not say of its source, though it was told to."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from av.container import InputContainer
+from av.stream import Stream
+
+from .container import open_container
+from .facts import kind_of, metadata_of, tags
+from .tracks import Companions
+
+
+def lost(path: Path, companions: Companions) -> list[str]:
+    """Compare the headers of a finished file with what it was made of; a line for each loss."""
+    written = open_container(path)
+    try:
+        return [
+            *lost_of_file(written, companions),
+            *(
+                f"of the {stream.type} track {stream.index}, {what} is not written: "
+                f"{companions.format} cannot hold it"
+                for stream, made in pairs(written, companions)
+                for what in lost_of_stream(stream, made)
+            ),
+        ]
+    finally:
+        written.close()
+
+
+def lost_of_file(written: InputContainer, companions: Companions) -> list[str]:
+    """Metadata and chapters that are not there."""
+    lines, found = [], metadata_of(written)
+    missing = [k for k, v in metadata_of(companions.input).items() if found.get(k, "") != v]
+    if missing := [key for key in missing if key != "comment"]:
+        names = ", ".join(sorted(missing))
+        lines.append(f"the metadata {names} are not written: {companions.format} cannot hold them")
+    count, kept = len(companions.chapters()), len(written.chapters())
+    if kept < count:
+        which = "every chapter" if not kept else f"each chapter after the first {kept}"
+        lines.append(f"{which} is left out: {companions.format} cannot hold it")
+    return lines
+
+
+def pairs(written: InputContainer, companions: Companions) -> list[tuple[Stream, Stream]]:
+    """Source streams with what was made of them: the n-th of a kind with the n-th of that kind."""
+    made: dict[str, list[Stream]] = defaultdict(list)
+    for stream in written.streams:
+        made[kind_of(stream)].append(stream)
+    sources = [companions.video, *(route.source for route in companions.routes)]
+    return [(s, made[kind_of(s)].pop(0)) for s in sources if made[kind_of(s)]]
+
+
+def lost_of_stream(source: Stream, made: Stream) -> list[str]:
+    """Of what a stream says of itself: that which its copy does not."""
+    old, new = tags(source), tags(made)
+    flags = [flag for flag in old["disposition"].split() if flag not in new["disposition"].split()]
+    words = [f"disposition {' '.join(flags)}"] if flags else []
+    rest = (key for key, value in old.items() if key != "disposition" and value)
+    return words + [f"{key} {old[key]}" for key in rest if new.get(key) != old[key]]
