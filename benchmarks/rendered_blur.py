@@ -5,7 +5,7 @@
 PHOTOS is a folder of images or videos that no training has seen. Every clip is drawn with 9 to 15
 sub-frames, averaged in linear light, and the middle one is the truth. Then:
 
-    s2svr evaluate OUT --task deblur
+    s2svr evaluate OUT --dataset pairs --task deblur
 """
 
 import argparse

@@ -121,19 +121,6 @@ def test_store_decodes_and_degrades_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list((tmp_path / "store").glob("*.tmp"))
 
 
-def test_folder_pairs_what_lies_below_lq_and_hq(tmp_path: Path):
-    for name in ("hq/x/0.png", "hq/y.mp4", "lq/x/0.png", "lq/y.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_bytes(b"")
-    found = folder(tmp_path)
-    assert [(s.hq, s.lq) for s in found] == [
-        (tmp_path / "hq" / name, tmp_path / "lq" / name) for name in ("x", "y.mp4")
-    ]
-    (tmp_path / "lq/y.mp4").unlink()
-    with pytest.raises(ValueError, match="the same names .* y.mp4 is in one only"):
-        folder(tmp_path)
-
-
 def test_folder_finds_videos_and_image_folders(tmp_path: Path):
     for name in ("a/001_cat.mp4", "b/0.png", "b/1.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
