@@ -121,8 +121,8 @@ def test_titles_and_flags_of_tracks_survive(tmp_path: Path):
     source = tmp_path / "a.mkv"
     with av.open(str(plain)) as old, av.open(str(source), "w") as new:
         made = [new.add_stream_from_template(stream, opaque=True) for stream in old.streams]
-        made[1].metadata["title"], made[2].metadata["title"] = "Talk", "For the blind"
-        made[2].disposition = Disposition.visual_impaired
+        made[1].metadata["title"], made[2].metadata["title"] = "Talk", "By the director"
+        made[2].disposition = Disposition.comment
         for packet in old.demux():
             if packet.size:
                 packet.stream = made[packet.stream_index]
