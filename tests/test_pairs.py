@@ -38,6 +38,7 @@ def test_clips_meet_by_their_names(tmp_path: Path):
     found = pairs(tmp_path)
     assert [sequence.name for sequence in found] == ["deep/two", "one"]
     assert found[0].lq == tmp_path / "lq/deep/two.mkv"
+    assert found[0].source == "two"
     assert check("pairs", tmp_path) == []
     (alone,) = paired(tmp_path / "hq/one", tmp_path / "lq/one")
     assert (alone.hq, alone.lq) == (tmp_path / "hq/one", tmp_path / "lq/one")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..media import MediaError, open_reader
-from .clips import Sequence
+from .clips import Sequence, source_of
 from .folder import VIDEOS, folder
 from .tree import DatasetError
 
@@ -31,7 +31,9 @@ def paired(hq: Path, lq: Path) -> list[Sequence]:
         faults += faults_of(truth, low)
     if faults:
         raise DatasetError(f"the pair of {hq} and {lq}", faults)
-    return [Sequence(name, truth, low) for name, (truth, low) in found.items()]
+    return [
+        Sequence(name, truth, low, source_of(truth.stem)) for name, (truth, low) in found.items()
+    ]
 
 
 def named(root: Path) -> dict[str, Path]:
