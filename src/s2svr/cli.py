@@ -11,6 +11,7 @@ import typer
 
 from .cli_compare import compare
 from .cli_evaluate import evaluate
+from .cli_flow import evaluate_flow
 from .cli_measure import measure
 from .cli_options import (
     Bits,
@@ -19,6 +20,7 @@ from .cli_options import (
     Cuts,
     Device,
     End,
+    Fields,
     Json,
     Overwrite,
     Piece,
@@ -36,7 +38,7 @@ from .cli_options import (
     Window,
     dimensions,
 )
-from .cli_train import data, evaluate_flow, train
+from .cli_train import data, train
 from .console import Commands, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def restore(
     fps: Rate = None,
     start: Start = None,
     end: End = None,
+    deinterlace: Fields = "auto",
     window: Window = 16,
     tile: Tile = None,
     scene_cuts: Cuts = True,
@@ -107,7 +110,8 @@ def restore(
     asked = Asked(
         network(weights, task), source, target, place, choose_precision(precision, place),
         window=window, tile=tile, threads=threads, codec=codec, crf=crf, bits=bits, scale=scale,
-        size=size, fps=fps, start=start, end=end, scene_cuts=scene_cuts, overwrite=overwrite,
+        size=size, fps=fps, start=start, end=end, deinterlace=deinterlace, scene_cuts=scene_cuts,
+        overwrite=overwrite,
     )  # fmt: skip
     if piece is not None:
         asked.preview(piece)

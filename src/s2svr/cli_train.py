@@ -1,4 +1,4 @@
-"""Commands for those who train: trainings, flow against its truth, data sets."""
+"""Commands for those who train: trainings, data sets, rendered clips."""
 
 from enum import StrEnum
 from fractions import Fraction
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .cli_options import Device, Json, dimensions, rate
-from .console import print_json, print_table, say
+from .cli_options import Device, dimensions, rate
+from .console import say
 
 train = typer.Typer(no_args_is_help=True, help="Train networks.")
 data = typer.Typer(no_args_is_help=True, help="Look through data sets, and render clips.")
@@ -90,27 +90,6 @@ def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
     if not isinstance(recipe, kind):
         raise ValueError(f"expected a recipe for this training, {path} is of kind {recipe.kind}")
     return recipe
-
-
-def evaluate_flow(
-    root: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")],
-    weights: Annotated[str, typer.Option(help="Flow network: name or file.")],
-    reduced: Annotated[int, typer.Option(min=1, help="Reduce the frames for a student.")] = 1,
-    table: Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Compare flow with its truth: end-point and photometric error."""
-    from .checkpoint import load
-    from .evaluate_flow import evaluate_flow as measure
-    from .tables import write_table
-
-    rows = measure(load(weights, task="flow"), root, reduced=reduced)
-    if table:
-        write_table(table, rows)
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows)
 
 
 @data.command()

@@ -1,127 +1,137 @@
-"""Flow against its truth: end-point errors by what is seen and how fast, and beside no motion."""
+"""Flow against its truth: end-point errors by what is seen and how fast, beside no motion."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .data.flowio import read_flo
-from .media import read_clip
+from .flow_cases import Case
 from .metrics import end_point_error, outliers, speed_masks
-from .ops import inside, resize_bicubic, resize_flow, warp
+from .ops import inside, occlusion, resize_bicubic, resize_flow, warp
 
-Flow = Callable[[Tensor, Tensor], Tensor]
+Flow = Callable[[Tensor, Tensor], Tensor]  # a, b (B, 3, H, W) -> where a lies in b (B, 2, H, W)
 UNKNOWN = 1e9  # what Middlebury writes where the truth is unknown
+ZERO, TRUTH, MEAN = "no motion", "true flow", "mean"
+Measured = dict[str, tuple[float, int]]  # means, and over how many pixels
 
 
 @dataclass(frozen=True)
 class FlowRow:
-    """One pair of frames; errors in pixels of the full size. None: there are no such pixels."""
+    """A method's flow of one pair of frames, or of all; errors in pixels of the full size.
+
+    None: there are no such pixels, or nothing is known of them.
+    """
 
     pair: str
-    error: float  # mean end-point error
-    zero_error: float  # of no motion at all
-    visible: float | None  # end-point error where the pixel is seen in both frames
+    input: str  # what the method saw
+    method: str
+    error: float | None  # mean end-point error
+    visible: float | None  # where the pixel is seen in both frames
     hidden: float | None  # and where it is not
     slow: float | None  # where the truth moves by less than 2 pixels
     medium: float | None  # by 2 to 10
     fast: float | None  # by 10 and more
-    outliers: float  # KITTI's Fl: share of errors beyond 3 pixels and 5 %
-    photometric: float  # mean |a - warped b| in [0, 1]
-    zero_photometric: float
+    outliers: float | None  # KITTI's Fl: share of errors beyond 3 pixels and 5 %
+    photometric: float | None  # mean |a - warped b| of the undamaged frames, in [0, 1]
     consistency: float | None  # mean |flow there + flow back| where it stays inside, pixels
+    precision: float | None  # share of truly hidden pixels among those that ops.occlusion finds
+    recall: float | None  # and share of the truly hidden ones that it finds
 
 
 @torch.inference_mode()
-def evaluate_flow(flow: Flow, root: Path, *, reduced: int = 1) -> list[FlowRow]:
-    """Score a flow estimator on every ``NAME.flo`` below root.
+def evaluate_flow(
+    methods: Mapping[str, Flow],
+    cases: Iterable[Case],
+    *,
+    reduced: int = 1,
+    done: Callable[[str], None] = lambda name: None,
+) -> list[FlowRow]:
+    """Score flow estimators on every pair, and their means over all pixels of each input.
 
-    Its frames are NAME.png and the next in number beside it or, as rendered clips and Sintel have
-    it, in a folder ``frames``, ``clean`` or ``final`` instead of ``flow``; occlusions (white:
-    hidden) in ``occlusions``; folders ``backward`` are left out. With ``reduced`` of 4 the network
-    sees frames reduced bicubically and its flow is enlarged (a student for super-resolution).
+    ``no motion`` is always among the methods, ``true flow`` where both directions are known (it
+    shows how far the occlusion check itself can be trusted). With ``reduced`` of 4 the methods see
+    frames of full size reduced bicubically, and their flow is enlarged (students of the light
+    presets for deblurring and compression); frames that the damage reduced stay as they are.
+    ``done`` is told each pair's name.
     """
-    root, rows = Path(root), []
-    for path in sorted(root.rglob("*.flo")):
-        if "backward" in path.relative_to(root).parts:
-            continue
-        for first, second in frame_pairs(path):
-            truth, hidden = read_flo(path)[None], occlusions(path)
-            a, b = (read_clip(p).float() / 255 for p in (first, second))
-            if a.shape != b.shape or a.shape[-2:] != truth.shape[-2:]:
-                raise ValueError(
-                    f"expected frames of {truth.shape[-1]}x{truth.shape[-2]} pixels for {path}, "
-                    f"got {a.shape[-1]}x{a.shape[-2]} and {b.shape[-1]}x{b.shape[-2]}"
-                )
-            rows.append(score(flow, str(first.relative_to(root)), a, b, truth, hidden, reduced))
-    if not rows:
-        raise ValueError(f"expected .flo files with their frames below {root}, found none")
-    return rows
+    rows: list[FlowRow] = []
+    tallies: dict[tuple[str, str], list[Measured]] = {}
+    for case in cases:
+        for method, (there, back) in estimates(methods, case, reduced).items():
+            values = measured(there, back, case)
+            tallies.setdefault((case.input, method), []).append(values)
+            rows.append(row_of(case.name, case.input, method, [values]))
+        done(f"{case.name}, {case.input}")
+    means = [row_of(MEAN, *key, values) for key, values in tallies.items()]
+    return rows + means
 
 
-def score(
-    flow: Flow, name: str, a: Tensor, b: Tensor, truth: Tensor, hidden: Tensor | None, reduced: int
-) -> FlowRow:
-    """One row; a, b (1, 3, H, W), truth (1, 2, H, W), hidden (1, 1, H, W) or None."""
-    small = [resize_bicubic(x, 1 / reduced) if reduced > 1 else x for x in (a, b)]
-    size = (truth.shape[-2], truth.shape[-1])
-    there = resize_flow(flow(*small), size)
-    back = resize_flow(flow(*small[::-1]), size)
-    known = (truth.abs() < UNKNOWN).all(1, keepdim=True)
-    truth = torch.where(known, truth, there)  # where it is unknown there is no error
+def estimates(
+    methods: Mapping[str, Flow], case: Case, reduced: int
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Flow there and back (1, 2, H, W) by each method, at full size."""
+    size = (case.truth.shape[-2], case.truth.shape[-1])
+    seen = case.seen
+    if reduced > 1 and seen.shape[-2:] == case.truth.shape[-2:]:
+        seen = resize_bicubic(seen, 1 / reduced).clamp(0, 1)
+    a, b = seen[:1], seen[1:]
+    zero = torch.zeros_like(case.truth)
+    found = {ZERO: (zero, zero)}
+    for name, flow in methods.items():
+        found[name] = resize_flow(flow(a, b), size), resize_flow(flow(b, a), size)
+    if case.back is not None:
+        found[TRUTH] = case.truth, case.back
+    return found
 
-    def error(mask: Tensor, against: Tensor = truth) -> float | None:
-        value = end_point_error(there, against, mask & known)
-        return None if math.isnan(value) else value
 
-    speeds = [error(mask) for mask in speed_masks(truth).values()]
-    seen = None if hidden is None else ~hidden
+def measured(there: Tensor, back: Tensor, case: Case) -> Measured:
+    """What a row says of one pair, with the number of pixels that each mean is over."""
+    known = (case.truth.abs() < UNKNOWN).all(1, keepdim=True)
+    truth = torch.where(known, case.truth, there)
+
+    def error(mask: Tensor, against: Tensor = truth) -> tuple[float, int]:
+        return end_point_error(there, against, mask & known), int((mask & known).sum())
+
+    everywhere = torch.ones_like(known)
+    values = {"error": error(everywhere)}
+    if case.hidden is not None:
+        guess = occlusion(there, back) == 0
+        right = float((guess & case.hidden & known).sum())
+        for name, of in (("precision", guess & known), ("recall", case.hidden & known)):
+            count = int(of.sum())
+            values[name] = (right / max(count, 1), count)
+        values |= {"visible": error(~case.hidden), "hidden": error(case.hidden)}
+    speeds = zip(("slow", "medium", "fast"), speed_masks(truth).values(), strict=True)
+    values |= {name: error(mask) for name, mask in speeds}
+    count = int(known.sum())
+    if count:
+        share = outliers(there[:, :, known[0, 0]], truth[:, :, known[0, 0]])
+        values["outliers"] = (share, count)
+    a, b = case.frames[:1], case.frames[1:]
+    values["photometric"] = ((a - warp(b, there)).abs().mean().item(), known.numel())
+    values["consistency"] = error(inside(there), -warp(back, there))
+    return values
+
+
+def row_of(pair: str, kind: str, method: str, parts: list[Measured]) -> FlowRow:
+    """The mean of some pairs, each pixel counted once."""
+
+    def mean(name: str) -> float | None:
+        some = [part[name] for part in parts if name in part and part[name][1]]
+        count = sum(pixels for _, pixels in some)
+        return math.fsum(value * pixels for value, pixels in some) / count if count else None
+
     return FlowRow(
-        pair=name,
-        error=end_point_error(there, truth, known),
-        zero_error=end_point_error(torch.zeros_like(truth), truth, known),
-        visible=None if seen is None else error(seen),
-        hidden=None if hidden is None else error(hidden),
-        slow=speeds[0],
-        medium=speeds[1],
-        fast=speeds[2],
-        outliers=outliers(there, truth) / known.double().mean().item(),
-        photometric=(a - warp(b, there)).abs().mean().item(),
-        zero_photometric=(a - b).abs().mean().item(),
-        consistency=error(inside(there), -warp(back, there)),
-    )
+        pair, kind, method, mean("error"), mean("visible"), mean("hidden"), mean("slow"),
+        mean("medium"), mean("fast"), mean("outliers"), mean("photometric"), mean("consistency"),
+        mean("precision"), mean("recall"),
+    )  # fmt: skip
 
 
-def frame_pairs(path: Path) -> list[tuple[Path, Path]]:
-    """The frames of a .flo file, in every rendering that is there."""
-    stem, _, number = path.stem.rpartition("_")
-    following = f"{stem}_{int(number) + 1:0{len(number)}d}.png" if number.isdecimal() else ""
-    pairs = []
-    for folder in beside(path, ("frames", "clean", "final")):
-        first, second = folder / f"{path.stem}.png", folder / following
-        if following and first.is_file() and second.is_file():
-            pairs.append((first, second))
-    if not pairs:
-        raise ValueError(f"expected {path.with_suffix('.png')} and the frame after it")
-    return pairs
-
-
-def beside(path: Path, names: tuple[str, ...]) -> list[Path]:
-    """The file's own folder, and the same with ``flow`` in its path replaced by each name."""
-    folders, parts = [path.parent], path.parent.parts
-    if "flow" in parts:
-        at = len(parts) - 1 - parts[::-1].index("flow")
-        folders += [Path(*parts[:at], name, *parts[at + 1 :]) for name in names]
-    return folders
-
-
-def occlusions(path: Path) -> Tensor | None:
-    """The mask of hidden pixels (1, 1, H, W) of a .flo file, where there is one."""
-    for folder in beside(path, ("occlusions",))[1:]:
-        mask = folder / f"{path.stem}.png"
-        if mask.is_file():
-            return read_clip(mask)[:, :1] > 127
-    return None
+def shown(rows: list[FlowRow]) -> list[FlowRow]:
+    """The rows to print: each pair's where there is one of each input, else the means."""
+    means = [row for row in rows if row.pair == MEAN]
+    single = len(rows) == 2 * len(means)
+    return [row for row in rows if (row.pair == MEAN) != single]
