@@ -9,7 +9,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .tiles import Box, leaves, split_until
-from .windows import scale_of
+from .windows import JOINED, scale_of
 
 PROBE = 64  # side of the frames that are counted, pixels
 FLOATS = 4  # bytes
@@ -38,11 +38,12 @@ class Footprint:
         frame = Box(0, 0, height, width)
         boxes = split_until(frame, tile) if tile else [frame]
         count = max(box.height * box.width for box in boxes)
-        need = count * (self.rest + self.frame * (window + self.lookahead))
+        together = window if len(boxes) == 1 else min(window, JOINED)
+        need = count * (self.rest + self.frame * (together + self.lookahead))
         if len(boxes) > 1:
             need = max(need, self.flow * width * height)
-            frames = (2 * window + self.lookahead, window * self.scale**2)
-            need += width * height * 3 * FLOATS * sum(frames)
+            frames = window + together + 2 * self.lookahead + together * self.scale**2
+            need += width * height * 3 * FLOATS * frames
             need += 2 * width * height * self.state * self.shared
         rest = PROCESS + CODED * size_out[0] * size_out[1] if self.shared else 0
         return round(MARGIN * need + rest)

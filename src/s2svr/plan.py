@@ -23,7 +23,6 @@ from .job import Summary
 from .media import CONTAINERS, MediaError, MediaInfo, open_reader
 from .restoration import fitting_window, output_size
 from .tiles import SMALLEST
-from .windows import JOINED
 
 # Restores what is between two times, in seconds, into a file or folder, with a window and a tile.
 Run = Callable[[Path, Fraction, Fraction, int, int | None], Summary]
@@ -35,6 +34,7 @@ MOST = 32  # frames to measure at once
 WHERE = Fraction(2, 5)  # of the video, since many begin and end in black
 COPIES = 2  # the video is on the disk twice while it is joined with the sound
 KEY = 250  # frames between key frames, at most
+FEWEST = 4  # frames that a window is made smaller to
 FILL = 0.7  # of a device's memory that is planned with
 SIDES = (2048, 1536, 1024, 768, 512, 384, 256, SMALLEST)  # of tiles, pixels
 
@@ -141,15 +141,15 @@ def choose(
 ) -> tuple[int, int | None]:
     """The largest window and tile that fit into the memory; the smallest where none does.
 
-    Small windows come before tiles, which overlap: JOINED frames cost little more than many.
+    Small windows come before tiles, which overlap: FEWEST frames cost little more than many.
     """
     if there is None:
         return window, tile
-    windows = [w for w in (window, window // 2, window // 4) if w >= JOINED] or [window]
+    windows = [w for w in (window, window // 2, window // 4) if w >= FEWEST] or [window]
     sides = [side for side in SIDES if side < max(info.width, info.height)]
     pairs: list[tuple[int, int | None]] = [(w, tile) for w in windows]
     if tile is None:
-        pairs += [(min(window, JOINED), side) for side in sides]
+        pairs += [(min(window, FEWEST), side) for side in sides]
     for pair in pairs:
         if counted.needed(info.width, info.height, *pair, size_out) <= FILL * there:
             break

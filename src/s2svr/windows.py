@@ -11,9 +11,11 @@ from .tiles import SMALLEST, Box, blend, core, cut, join, moved, split, split_un
 
 Say = Callable[[str], None]
 
-# Frames after which what tiles remember is joined: errors at their edges go with the motion, and
-# have to stay within the tiles' overlap until then.
-JOINED = 4
+# Frames after which what tiles remember is joined. What is wrong at their edges goes on with the
+# motion, so it has to be put right before it has crossed the overlap. After every frame any motion
+# within the overlap is exact (measured: docs/long-videos.md); the price is that frames ahead are
+# encoded once for each frame that sees them.
+JOINED = 1
 
 
 class Window(NamedTuple):
