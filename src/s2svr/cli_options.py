@@ -77,3 +77,6 @@ Piece = Annotated[
 Checked = Annotated[
     bool, typer.Option("--check", help="Change nothing, and prove that nothing is lost on the way.")
 ]
+Fields = Annotated[
+    str, typer.Option("--deinterlace", help="auto, off or refuse: of interlaced video.")
+]

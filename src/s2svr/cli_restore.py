@@ -37,6 +37,7 @@ class Asked:
     fps: Fraction | None
     start: Fraction | None
     end: Fraction | None
+    deinterlace: str
     scene_cuts: bool
     overwrite: bool
 
@@ -79,8 +80,8 @@ class Asked:
             self.model, self.source, self.target, window=self.window, tile=self.tile,
             device=self.device, dtype=self.dtype, threads=self.threads, codec=self.codec,
             crf=self.crf, bits=self.bits, scale=self.scale, size=self.size, fps=self.fps,
-            start=self.start, end=self.end, scene_cuts=self.scene_cuts, overwrite=self.overwrite,
-            progress=move, say=tell,
+            start=self.start, end=self.end, deinterlace=self.deinterlace,
+            scene_cuts=self.scene_cuts, overwrite=self.overwrite, progress=move, say=tell,
         )  # fmt: skip
 
     def preview(self, seconds: Fraction) -> None:

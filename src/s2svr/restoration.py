@@ -95,6 +95,7 @@ def restore_video(
     fps: Fraction | None = None,
     start: Fraction | None = None,
     end: Fraction | None = None,
+    deinterlace: str = "auto",
     scene_cuts: bool = True,
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
@@ -104,13 +105,16 @@ def restore_video(
 
     window (fewer for large frames), tile, device and dtype are those of ``restore``; threads are
     torch's. scale, or size (width, height) in pixels, is what the result is reduced to; start and
-    end are in seconds, fps is the rate of an image folder; codec, crf, bits and overwrite are the
-    writer's. ``say`` is told of warnings as they come. An error leaves nothing at ``target``:
+    end are in seconds, fps is the rate of an image folder, deinterlace as in ``open_reader``;
+    codec, crf, bits and overwrite are the writer's. ``say`` is told of warnings as they come. An
+    error leaves nothing at ``target``:
     MediaError for files that cannot be read or written, ValueError for impossible settings.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    with open_reader(Path(source), fps=fps, start=start, end=end) as reader:
+    with open_reader(
+        Path(source), fps=fps, start=start, end=end, deinterlace=deinterlace
+    ) as reader:
         width, height = output_size(model, reader.info, scale, size)
         job = Job(model, reader, (width, height), device, progress, say)
         window = fitting_window(window, model, reader.info)

@@ -40,10 +40,12 @@ def open_reader(
     fps: Fraction | float | None = None,
     start: Fraction | float | None = None,
     end: Fraction | float | None = None,
+    deinterlace: str = "auto",
 ) -> Reader:
     """Open a video file, a folder of images or one image, from ``start`` to ``end`` in seconds.
 
-    ``fps`` is the frame rate of images and raw video; other videos have their own times. Raises
+    ``fps`` is the frame rate of images and raw video; other videos have their own times.
+    ``deinterlace`` interlaced video by itself ("auto"), leave it ("off") or "refuse" it. Raises
     MediaError.
     """
     path = Path(path)
@@ -60,7 +62,7 @@ def open_reader(
         return reader(path, fps=exact(fps), start=first, end=stop)
     if fps is not None:
         raise MediaError(f"a frame rate is for images; the video {path} has its own times")
-    return VideoReader(path, start=first, end=stop)
+    return VideoReader(path, start=first, end=stop, deinterlace=deinterlace)
 
 
 def exact(value: Fraction | float | None) -> Fraction | None:

@@ -12,6 +12,7 @@ import av
 from ..color import ColorInfo, guess_matrix
 from .container import chroma_siting, is_cut_off, open_container, tracks, video_stream
 from .display import display_of
+from .fields import DEINTERLACE, whole
 from .frame import Frame, MediaError, MediaInfo
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
@@ -23,13 +24,20 @@ class VideoReader:
     """Iterator of the frames of a video file between ``start`` and ``end``, seconds from its begin.
 
     Times are those of the file, also where it is cut; ``shift`` is the time that the output of a
-    cut begins with.
+    cut begins with. ``deinterlace``, of DEINTERLACE, is what happens to interlaced video.
     """
 
     def __init__(
-        self, path: Path, *, start: Fraction | None = None, end: Fraction | None = None
+        self,
+        path: Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        deinterlace: str = "auto",
     ) -> None:
-        self.path = path
+        if deinterlace not in DEINTERLACE:
+            raise MediaError(f"expected one of {', '.join(DEINTERLACE)}, got {deinterlace}")
+        self.path, self.deinterlace, self.interlaced = path, deinterlace, False
         self.damage: list[str] = []
         self.warnings: list[str] = []
         self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
@@ -43,7 +51,11 @@ class VideoReader:
         self.shift = self.start or Fraction(0)
         self.siting = chroma_siting(self.container, self.stream)
         self.pictures = self.wanted()
-        first = next(self.pictures, None)
+        try:
+            first = next(self.pictures, None)
+        except MediaError:
+            self.container.close()
+            raise
         if first is None:
             self.container.close()
             cut = "" if start is None and end is None else " in the time asked for"
@@ -68,8 +80,6 @@ class VideoReader:
             length = max(Fraction(0), stop - (self.start or self.origin))
         if has_alpha(picture.format):
             self.warn("the alpha channel is left out")
-        if picture.interlaced_frame:
-            self.warn("the video is interlaced; both fields are restored as one picture")
         return MediaInfo(
             width=picture.width,
             height=picture.height,
@@ -83,7 +93,7 @@ class VideoReader:
             tracks=tracks(container, stream),
             codec=stream.codec_context.name,
             container=container.format.name,
-            interlaced=picture.interlaced_frame,
+            interlaced=self.interlaced,
         )
 
     def ending(self) -> Fraction | None:
@@ -118,6 +128,16 @@ class VideoReader:
             siting=self.siting or "left",
             matrix_code=code if code in MATRICES else None,
         )
+
+    def found_fields(self) -> bool:
+        """At the first interlaced picture: whether to deinterlace. MediaError if it is refused."""
+        self.interlaced = True
+        if self.deinterlace == "refuse":
+            raise MediaError(f"{self.path} is interlaced; deinterlace it first, or let it be done")
+        done = self.deinterlace == "auto"
+        how = "each frame is deinterlaced with bwdif" if done else "both fields are restored as one"
+        self.warn(f"the video is interlaced; {how}")
+        return done
 
     def warn(self, text: str) -> None:
         """Note a warning once."""
@@ -177,7 +197,7 @@ class VideoReader:
     def wanted(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Pictures between ``start`` and ``end``, with their times."""
         time = self.origin - 1 / self.rate
-        for picture in self.from_keyframe():
+        for picture in whole(self.from_keyframe(), self.found_fields):
             time = time + 1 / self.rate if picture.pts is None else picture.pts * self.base
             if self.end is not None and time >= self.end:
                 return
