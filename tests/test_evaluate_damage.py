@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -179,6 +180,19 @@ def test_every_damage_from_the_command_line(tmp_path: Path, weights: Path, damag
     assert rows[0]["psnr"] == pytest.approx(want, abs=0.02 if damage == "hevc-37" else 1e-6)
     assert len(list((tmp_path / "cache").iterdir())) == 2
     assert all(path.stat().st_size for path in tables)
+
+
+def test_the_table_grows_on_a_terminal(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("first", "second"):
+        moving(tmp_path / "clips" / name, 3)
+    shown = run(tmp_path / "clips", "--weights", weights, "--degradation", "blur-3")
+    pictures = re.split("mean ", shown.stderr)  # the last line of each
+    assert "second" not in pictures[0]
+    assert re.search("first .*second ", pictures[-2], re.DOTALL)
 
 
 def test_damage_is_that_of_the_weights_task(tmp_path: Path, weights: Path):
