@@ -49,6 +49,9 @@ class Asked:
         """
         from .plan import make_plan
 
+        if self.target.exists() and not (self.overwrite or only):
+            return self  # which ends with a sentence, soon
+
         def trial(
             target: Path, start: Fraction, end: Fraction, window: int, tile: int | None
         ) -> "Summary":
