@@ -40,6 +40,8 @@ LEVELS = {
     "evaluate": 4,
     "evaluate_flow": 4,
     "flow_cases": 4,
+    "flow_video": 4,
+    "import_flow": 4,
     "classical": 4,
     "tables": 4,
     "page": 4,

@@ -11,7 +11,7 @@ import typer
 
 from .cli_compare import compare
 from .cli_evaluate import evaluate
-from .cli_flow import evaluate_flow
+from .cli_flow import evaluate_flow, flow, import_flow
 from .cli_measure import measure
 from .cli_options import (
     Bits,
@@ -193,6 +193,8 @@ def benchmark(
 
 app.command()(evaluate)
 app.command()(evaluate_flow)
+app.command()(flow)
+app.command()(import_flow)
 app.command()(compare)
 
 

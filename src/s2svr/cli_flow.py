@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .cli_options import Device, Json, dimensions
+from .cli_options import Device, End, Json, Overwrite, Rate, Start, dimensions
 from .console import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .evaluate_flow import Flow
 
+TEACHER = "flow-light-teacher"
 Networks = Annotated[
     list[str] | None,
     typer.Option("--weights", metavar="[LABEL=]WEIGHTS", help="Flow network: name or file; often."),
@@ -97,3 +98,40 @@ def networks(names: list[str], device: str) -> "dict[str, Flow]":
 def on(net: "Flow", place: "torch.device") -> "Flow":
     """The estimator for frames of the CPU, at work on a device."""
     return lambda a, b: net(a.to(place), b.to(place)).cpu()
+
+
+def flow(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Video in colours, or folder of .flo files.")
+    ],
+    weights: Annotated[str, typer.Option(help="Flow network: name or file.")] = TEACHER,
+    reduced: Reduced = 1,
+    longest: Annotated[
+        float | None, typer.Option(min=0.1, help="Pixels a frame that have the full colour.")
+    ] = None,
+    fps: Rate = None,
+    start: Start = None,
+    end: End = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Show the motion of any video: its direction as hue, white where it rests."""
+    from .flow_video import flow_video
+
+    (net,) = networks([weights], device).values()
+    count = flow_video(
+        net, source, target, reduced=reduced, longest=longest, fps=fps, start=start, end=end,
+        overwrite=overwrite, say=lambda line: say(f"warning: {line}"),
+    )  # fmt: skip
+    typer.echo(f"{target}: {count} flows")
+
+
+def import_flow(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="ARFlow's pwclite_ar.tar.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Weights file, .safetensors.")],
+) -> None:
+    """Convert ARFlow's published weights of two frames; no code in the file is run."""
+    from .import_flow import import_flow as convert
+
+    typer.echo(convert(source, target))

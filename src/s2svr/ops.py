@@ -37,16 +37,17 @@ def targets(flow: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_flow(flow: Tensor, size: tuple[int, int], *, corners: bool = False) -> Tensor:
     """Bilinear resize of flow (B, 2, H, W) to ``size`` (height, width); its values are rescaled.
 
-    This is F_u of Eq. 16.
+    This is F_u of Eq. 16. Pixels are areas, or with ``corners`` points whose outermost stay
+    outermost.
     """
     height, width = flow.shape[-2:]
     if (height, width) == tuple(size):
         return flow
     ratio = flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
-    return F.interpolate(flow, size=size, mode="bilinear", align_corners=False) * ratio
+    return F.interpolate(flow, size=size, mode="bilinear", align_corners=corners) * ratio
 
 
 def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:

@@ -26,6 +26,9 @@ class PWCLiteConfig:
     estimator: tuple[int, ...] = (128, 128, 96, 64, 32)
     context: tuple[int, ...] = (128, 128, 128, 96, 64, 32)
     finest: int = 1  # index of the level whose flow is the result: stride 2 ** (finest + 1)
+    # As ARFlow's published weights want it: frames not centred, features matched before they are
+    # reduced and not normalised, flow enlarged with the corner pixels on each other.
+    arflow: bool = False
 
     def __post_init__(self) -> None:
         for name in ("channels", "estimator", "context"):  # lists when they come from JSON
@@ -104,15 +107,17 @@ class PWCLite(nn.Module):
         )
         initialise(self)
 
-    def features(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) in [0, 1] -> reduced features, coarsest first."""
-        x = image - 0.5
+    def features(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(B, 3, H, W) in [0, 1] -> reduced features and those to be matched, coarsest first."""
+        x = image if self.config.arflow else image - 0.5
         levels = []
         for level in self.pyramid_levels:
             x = level(x)
             levels.append(x)
         used = levels[self.config.finest :]
-        return [reduce(x) for reduce, x in zip(self.reduce, used, strict=True)][::-1]
+        reduced = [reduce(x) for reduce, x in zip(self.reduce, used, strict=True)]
+        matched = used if self.config.arflow else reduced
+        return [*zip(reduced, matched, strict=True)][::-1]
 
     def pyramid(self, a: Tensor, b: Tensor) -> list[Tensor]:
         """Flow from a to b at every level, finest first, each in pixels of its own grid.
@@ -120,19 +125,20 @@ class PWCLite(nn.Module):
         a, b (B, 3, H, W) in [0, 1], sides divisible by ``2 ** len(channels)``.
         """
         ahead = self.features(torch.cat((a, b)))  # both frames in one batch
+        theirs = self.config.arflow
         flow = None
         flows: list[Tensor] = []
-        for both in ahead:
-            one, two = both.chunk(2)
+        for reduced, matched in ahead:
+            one, two = matched.chunk(2)
             if flow is None:
                 flow = torch.zeros_like(one[:, :2], dtype=torch.float32)  # also in half precision
             else:
-                flow = resize_flow(flow, (one.shape[-2], one.shape[-1]))
+                flow = resize_flow(flow, (one.shape[-2], one.shape[-1]), corners=theirs)
                 two = warp(two, flow)
-            cost = F.leaky_relu(
-                correlation(normalise(one), normalise(two), self.config.search), SLOPE
-            )
-            seen, change = self.estimator(torch.cat((cost, one, flow), 1))
+            if not theirs:
+                one, two = normalise(one), normalise(two)
+            cost = F.leaky_relu(correlation(one, two, self.config.search), SLOPE)
+            seen, change = self.estimator(torch.cat((cost, reduced[: len(a)], flow), 1))
             flow = flow + change
             flow = flow + self.context(torch.cat((seen, flow), 1))
             flows.append(flow)
@@ -147,7 +153,8 @@ class PWCLite(nn.Module):
         height, width = a.shape[-2:]
         multiple = 2 ** len(self.config.channels)
         a, b = pad_to_multiple(a, multiple), pad_to_multiple(b, multiple)
-        flow = resize_flow(self.pyramid(a, b)[0], (a.shape[-2], a.shape[-1]))
+        size = (a.shape[-2], a.shape[-1])
+        flow = resize_flow(self.pyramid(a, b)[0], size, corners=self.config.arflow)
         return flow[..., :height, :width]
 
 

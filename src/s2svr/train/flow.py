@@ -157,7 +157,10 @@ def train_flow(
     torch.manual_seed(recipe.optim.seed)
     net = PWCLite(config)
     if init is not None:
-        net.load_state_dict(load(init).state_dict())
+        start = load(init)
+        if not isinstance(start, PWCLite) or start.config != config:
+            raise ValueError(f"expected a network as {config} to start from, {init} holds another")
+        net.load_state_dict(start.state_dict())
     clips = sequences_of(recipe.data, data)
     stored = prepared(fabric, clips, recipe.data.degradation, cache or out / "clips")
     if teacher is None:
