@@ -10,8 +10,9 @@ import av
 import torch
 
 from ..color import ColorInfo, guess_matrix
-from .display import Display, svt_params, x265_params
+from .display import Display, svt_params, x264_params, x265_params
 from .frame import MediaError, MediaInfo
+from .matroska import display_size
 from .planes import CHROMA, bits_of, planar_kind, planar_name, subsampling
 
 
@@ -45,6 +46,7 @@ CONTAINERS = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
+HDR = ("libx264", "libx265", "libsvtav1")  # encoders that HDR10 side data is given to
 PLAIN = {"rgb": "RGB", "gray": "grey"}
 LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
 BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
@@ -156,14 +158,21 @@ def losses(coding: Coding, info: MediaInfo) -> list[str]:
         lost.append(f"chroma is written as {ratio(coding)}")
     if display.dynamic:
         lost.append(f"the {' and '.join(display.dynamic)} metadata are left out")
-    if (display.mastering or display.light) and not coding.codec.startswith(("hevc", "av1")):
+    if (display.mastering or display.light) and CODECS[coding.codec].encoder not in HDR:
         lost.append(f"the HDR10 metadata cannot be written with {coding.codec}")
-    inside = coding.codec.startswith(("h264", "hevc"))  # they carry their pixel aspect themselves
-    if coding.aspect != 1 and coding.container in ("matroska", "webm") and not inside:
-        lost.append(f"the pixel aspect {coding.aspect} cannot be written with {coding.codec}")
+    if coding.container in ("matroska", "webm") and not says_aspect(coding.codec):
+        across, down = display_size(coding.width, coding.height, coding.aspect)
+        aspect = Fraction(across * coding.height, down * coding.width)
+        if aspect != coding.aspect:
+            lost.append(f"the pixel aspect {coding.aspect} is written as {aspect}, in whole pixels")
     if display.matrix and coding.container == "mpegts":
         lost.append("the rotation cannot be written in .ts files")
     return lost
+
+
+def says_aspect(codec: str) -> bool:
+    """Whether the codec itself says how pixels are shaped, so that each container keeps it."""
+    return codec.startswith(("h264", "hevc"))
 
 
 def ratio(coding: Coding) -> str:
@@ -231,9 +240,11 @@ def configure(context: av.VideoCodecContext, coding: Coding) -> None:
         options[name] = str(quality if coding.crf is None else coding.crf)
     if coding.chroma == (2, 2):
         options["chroma_sample_location"] = coding.color.siting
+    if kind.encoder == "libx264":
+        options["x264-params"] = x264_params(coding.display)
     if kind.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
         # x264's macroblock tree reads beyond its memory with AVX-512: no two runs are the same.
-        options["x264-params"] = "asm=AVX2"
+        options["x264-params"] = ":".join(filter(None, (options["x264-params"], "asm=AVX2")))
     if kind.encoder == "libx265":
         # Closed groups of pictures can be cut and joined; its log would break progress bars.
         lossless = kind.options.get("x265-params", "")

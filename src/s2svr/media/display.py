@@ -73,6 +73,12 @@ def x265_params(display: Display) -> str:
     return ":".join(parts)
 
 
+def x264_params(display: Display) -> str:
+    """HDR10 side data as options of x264, which names one otherwise than x265 does."""
+    params = x265_params(display)
+    return params.replace("master-display", "mastering-display").replace("max-cll", "cll")
+
+
 def svt_params(display: Display) -> str:
     """HDR10 side data as options of SVT-AV1."""
     parts = []

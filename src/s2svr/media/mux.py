@@ -12,7 +12,8 @@ from typing import TypedDict
 import av
 from av.container import OutputContainer
 
-from .coding import CODECS, Coding, configure
+from .coding import CODECS, Coding, configure, says_aspect
+from .matroska import display_size, set_display_size
 from .tracks import Companions, has_other_keys, kept
 
 
@@ -77,6 +78,20 @@ def form(coding: Coding, companions: Companions | None) -> Form:
     if companions is not None and has_other_keys(coding.container, companions.metadata):
         options["movflags"] = "use_metadata_tags"
     return {"format": coding.container, "options": options}
+
+
+def show_aspect(path: Path, coding: Coding) -> list[str]:
+    """Say in a Matroska or WebM file how its pixels are shaped; a warning if it has no room.
+
+    H.264 and HEVC say it too, so that a size in whole pixels must not contradict them.
+    """
+    shown = display_size(coding.width, coding.height, coding.aspect)
+    exact = coding.aspect == Fraction(shown[0] * coding.height, shown[1] * coding.width)
+    if coding.aspect == 1 or coding.container not in ("matroska", "webm"):
+        return []
+    if (says_aspect(coding.codec) and not exact) or set_display_size(path, *shown):
+        return []
+    return [f"the pixel aspect {coding.aspect} is not written: the file's header has no room"]
 
 
 def fit(coding: Coding, companions: Companions) -> bool:

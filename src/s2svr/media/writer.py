@@ -10,7 +10,7 @@ from .coding import choose, losses
 from .encode import Encoder
 from .frame import Frame, Reader
 from .lost import lost
-from .mux import fit, mux
+from .mux import fit, mux, show_aspect
 from .tracks import Companions
 
 
@@ -89,6 +89,7 @@ class VideoWriter:
             self.encoder.close()
             packets = self.encoder.spool.packets()
             mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
+        self.warnings += show_aspect(self.beside.product, self.coding)
         if self.companions is not None:
             self.warnings += lost(self.beside.product, self.companions)
         if self.companions is not None and self.companions.refused:
