@@ -183,7 +183,7 @@ def test_the_page_works_in_a_browser(tmp_path: Path):
     page.write_text(page.read_text().replace("</body>", f"{used}</body>"))
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
     options += [f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
-    run = subprocess.run([str(BROWSER), *options], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([str(BROWSER), *options], capture_output=True, text=True, timeout=180)
     assert "<title>40 40</title>" in run.stdout  # both pictures are there
     assert "inset(0px 0px 0px 25%)" in run.stdout
     pressed = re.findall(r'aria-pressed="(\w+)"', run.stdout)

@@ -234,7 +234,7 @@ def test_processes_share_the_clips_and_one_that_was_killed_goes_on(tmp_path: Pat
     workers = [
         subprocess.Popen([*map(str, words), part, most]) for part, most in (("0", "2"), ("1", "9"))
     ]
-    assert [worker.wait(120) for worker in workers] == [-signal.SIGKILL, 0]
+    assert [worker.wait(300) for worker in workers] == [-signal.SIGKILL, 0]
     sequences, calls = folder(tmp_path / "clips"), []
 
     def counted(clip, generator):
