@@ -316,6 +316,9 @@ def test_cover_art_survives(tmp_path: Path):
     with av.open(str(writer.path)) as output:
         assert sum(stream.type == "video" for stream in output.streams) == 2  # one is the cover
     assert packets(writer.path, "video", 1)[0][1] == image[0][1]
+    for name, container in [("b.mov", "mov"), ("b.ts", "mpegts")]:
+        _, writer = restore(source, tmp_path / name)
+        assert f"video track 1 (mjpeg) is left out: {container} cannot hold it" in writer.warnings
 
 
 # Tags --------------------------------------------------------------------------------------------

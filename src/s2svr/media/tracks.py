@@ -109,7 +109,8 @@ class Companions:
     def fits(self, stream: Stream) -> bool:
         """Whether the output can hold a copy of a stream."""
         if stream.type == "attachment" or is_cover(stream):
-            return self.format == "matroska" or (is_cover(stream) and holds(self.format, stream))
+            covers = self.format == "mp4" and is_cover(stream)  # lost in mov without an error
+            return self.format == "matroska" or (covers and holds(self.format, stream))
         if self.format == "mpegts":
             return codec_name(stream) in BROADCAST
         return stream.type != "video" and holds(self.format, stream)
