@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from s2svr.checkpoint import WEIGHTS, load, read_card, save
-from s2svr.data.folder import folder
+from s2svr.data import DATASETS
 from s2svr.degrade import degradation
 from s2svr.evaluate import OURS, evaluate
 from s2svr.models import S2SVR
@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--dataset", default="folder", help="layout of the clips: folder or pairs")
+    parser.add_argument("--protocol", default="rgb", help="rgb or y")
     parser.add_argument("--damage", default="bicubic", help="a name of degrade.degradation")
     parser.add_argument("--data", default="", help="what it was trained on, in words")
     parser.add_argument("--notes", default="")
@@ -37,10 +39,15 @@ def main() -> None:
     target = chosen.into / f"{chosen.name}.safetensors"
     if isinstance(model, S2SVR):
         save(target, model, card, half=True)
-        sequences, damage = folder(chosen.clips), degradation(chosen.damage)
-        rows = evaluate(load(target), sequences, damage, frames=chosen.frames)
-        mean = next(r for r in means(rows) if (r.protocol, r.method) == ("rgb", OURS))
-        clips = f"{len(sequences)} validation clips, first {chosen.frames} frames, {chosen.damage}"
+        sequences = DATASETS[chosen.dataset](chosen.clips, "")
+        rows = evaluate(
+            load(target), sequences, degradation(chosen.damage), frames=chosen.frames,
+            protocols=[chosen.protocol],
+        )  # fmt: skip
+        mean = next(row for row in means(rows) if row.method == OURS)
+        damage = chosen.damage if chosen.dataset == "folder" else "damaged as they are"
+        clips = f"{len(sequences)} validation clips, first {chosen.frames} frames, {damage}"
+        clips += "" if chosen.protocol == "rgb" else f", scored on {chosen.protocol}"
         card = replace(card, psnr=mean.psnr, ssim=mean.ssim, gain_db=mean.gain, clips=clips)
         print(markdown([*rows, *means(rows)]))  # noqa: T201
     save(target, model, card, half=True)
