@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from .color import from_rgb, to_rgb
+from .devices import total_memory
+from .footprint import footprint
 from .media import Frame, MediaError, open_reader, open_writer
 from .ops import resize_to
-from .plan import WHERE
-from .restoration import output_size, restore
+from .plan import WHERE, choose
+from .restoration import fitting_window, output_size, restore
 from .windows import Say
 
 
@@ -45,6 +47,11 @@ def preview(
     start = middle(source, fps, seconds) if start is None else start
     with open_reader(source, fps=fps, start=start, end=start + seconds) as reader:
         width, height = output_size(model, reader.info, scale, size)
+        counted = footprint(model.to(device))
+        window, tile = choose(
+            counted, reader.info, (2 * width, height), fitting_window(window, model, reader.info),
+            tile, total_memory(device),
+        )  # fmt: skip
         held: deque[tuple[Frame, Tensor]] = deque()
 
         def seen() -> Iterator[Tensor]:
