@@ -75,6 +75,24 @@ def test_the_same_seed_writes_the_same_clip(tmp_path, photos):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
+def test_sharp_frames_are_kept_beside_blurred_ones(tmp_path, photos):
+    gaps = []
+    for count, shutter in ((1, 1.0), (3, 0.0), (3, 1.0)):
+        out = tmp_path / f"{count}-{shutter}"
+        look = Look(speed=(6.0, 6.0), subframes=count, shutter=shutter)
+        render_video(
+            out, seed=2, photos=photos, size=(40, 64), frames=2, rate=Fraction(25), look=look
+        )
+        if count == 1:
+            assert not (out / "sharp").exists()
+        else:
+            sharp, seen = (read_clip(out / name).float() for name in ("sharp", "frames"))
+            gaps.append((sharp - seen).abs())
+    still, moving = gaps
+    assert still.max() <= 1  # sub-frames at one moment
+    assert moving.mean() > 1
+
+
 def test_an_existing_folder_is_left_alone(tmp_path, photos):
     with pytest.raises(ValueError, match="expected a new folder.*photos exists"):
         render_video(photos, seed=0, photos=photos, size=(8, 8), frames=2, rate=Fraction(25))

@@ -11,7 +11,7 @@ import typer
 
 from .cli_compare import compare
 from .cli_evaluate import evaluate
-from .cli_flow import evaluate_flow, flow, import_flow
+from .cli_flow import evaluate_flow, figures, flow, import_flow
 from .cli_measure import measure
 from .cli_options import (
     Bits,
@@ -49,6 +49,7 @@ app = typer.Typer(
 )
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
+app.add_typer(figures, name="figures")
 app.add_typer(measure)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .evaluate_flow import Flow
 
 TEACHER = "flow-light-teacher"
+figures = typer.Typer(no_args_is_help=True, help="Draw what the networks do.")
 Networks = Annotated[
     list[str] | None,
     typer.Option("--weights", metavar="[LABEL=]WEIGHTS", help="Flow network: name or file; often."),
@@ -135,3 +136,35 @@ def import_flow(
     from .import_flow import import_flow as convert
 
     typer.echo(convert(source, target))
+
+
+@figures.command("flow")
+def flow_picture(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Clean video or image folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="PNG.")],
+    student: Annotated[str, typer.Option(help="The distilled student.")],
+    undistilled: Annotated[
+        str | None, typer.Option(help="A student trained without distillation.")
+    ] = None,
+    teacher: Annotated[str, typer.Option(help="The teacher.")] = TEACHER,
+    degradation: Annotated[str, typer.Option(help="bicubic, blur-7, hevc-37 ...")] = "bicubic",
+    frame: Annotated[int, typer.Option(min=0, help="Which one, from 0.")] = 8,
+    reduced: Reduced = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Fig. 1: flow of a damaged frame by teacher and students, and frames aligned by it."""
+    from .figures import flow_figure
+
+    names = [f"teacher={teacher}", f"student={student}"]
+    if undistilled is not None:
+        names.insert(1, f"not distilled={undistilled}")
+    others = networks(names, device)
+    errors = flow_figure(
+        source, target, teacher=others["teacher"], others=others, damage=degradation,
+        frame=frame, reduced=reduced,
+    )  # fmt: skip
+    if as_json:
+        print_json(errors)
+    else:
+        print_table([errors])

@@ -116,9 +116,25 @@ def render(
     ] = None,
     frames: Annotated[int, typer.Option(min=1)] = 40,
     fps: Annotated[Fraction, typer.Option(parser=rate, metavar="N")] = Fraction(25),
+    speed: Annotated[float, typer.Option(min=0, help="Camera's fastest, pixels a frame.")] = 8.0,
+    objects: Annotated[int, typer.Option(min=0, help="Most cut-outs.")] = 5,
+    text: Annotated[int, typer.Option(min=0, help="Most lines of moving text.")] = 0,
+    flicker: Annotated[float, typer.Option(min=0, max=1, help="Change of brightness.")] = 0.0,
+    noise: Annotated[float, typer.Option(min=0, help="The sensor's, at most; white is 1.")] = 0.0,
+    exposure: Annotated[
+        int, typer.Option(min=1, help="Sub-frames averaged in linear light, an odd number.")
+    ] = 1,
+    shutter: Annotated[float, typer.Option(min=0, help="Frames that they cover.")] = 0.5,
 ) -> None:
     """Render a clip of moving photographs with its exact flow and occlusions."""
     from .data.record import render_video
+    from .data.scene import Look
 
     width, height = size or (320, 180)
-    render_video(out, seed=seed, photos=photos, size=(height, width), frames=frames, rate=fps)
+    look = Look(
+        speed=(0.0, speed), objects=(min(2, objects), objects), text=(0, text), flicker=flicker,
+        noise=noise, subframes=exposure, shutter=shutter,
+    )  # fmt: skip
+    render_video(
+        out, seed=seed, photos=photos, size=(height, width), frames=frames, rate=fps, look=look
+    )

@@ -81,7 +81,7 @@ def rendered_cases(
 ) -> Iterator[Case]:
     """All pairs of ``clips`` rendered clips of ``size`` (height, width), each with every damage.
 
-    The clips are the same for every input; cameras move by up to ``speed`` pixels a frame. ``blur``
+    All inputs are of the same clips; cameras move by up to ``speed`` pixels a frame. ``blur``
     is the mean in linear light of SUBFRAMES pictures with the shutter open for SHUTTER frames.
     """
     if size[0] % 4 or size[1] % 4 or frames < 2:

@@ -19,6 +19,7 @@ from .scene import Look, Scene, draw_scene
 
 COLOR = ColorInfo("bt709", primaries=1, transfer=1)  # numbers of ITU-T H.273
 SOUND_RATE = 48000  # samples a second
+FOLDERS = ("frames", "flow", "backward", "colors", "occlusions", "occlusions_backward")
 CHUNK = 8  # frames that are drawn at once
 
 
@@ -73,7 +74,8 @@ def render_video(
     photos is a folder of images or videos, rate in frames a second; progress is told the number of
     frames done. The folder holds clip.mp4, frames/frame_0001.png, flow/frame_0001.flo (to the next
     frame), backward/frame_0002.flo (to the one before), colors/frame_0001.png (flow in Middlebury's
-    colours) and occlusions, occlusions_backward/*.png (white: hidden in the other frame).
+    colours) and occlusions, occlusions_backward/*.png (white: hidden in the other frame); where
+    frames are means of sub-frames, also sharp/frame_0001.png, the middle one without noise.
     """
     out, look = Path(out), look or Look()
     if out.exists():
@@ -83,14 +85,18 @@ def render_video(
     scene = draw_scene(chosen, frames=frames, size=size, generator=generator, look=look)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    for name in ("frames", "flow", "backward", "colors", "occlusions", "occlusions_backward"):
+    sharp = ["sharp"] if look.subframes > 1 else []
+    for name in (*FOLDERS, *sharp):
         (part / name).mkdir(parents=True)
 
     def pictures() -> Iterator[Tensor]:
         for start, clip in chunks(scene, size):
             for index, frame in enumerate(noisy(clip.frames, float(scene.noise), generator)):
                 write_truth(part, clip, index, start, max(look.speed))
-                write_png(part / "frames" / f"frame_{start + index + 1:04}.png", frame)
+                name = f"frame_{start + index + 1:04}.png"
+                write_png(part / "frames" / name, frame)
+                if sharp:
+                    write_png(part / "sharp" / name, clip.sharp[index])
                 progress(start + index + 1)
                 yield frame
 
