@@ -186,6 +186,18 @@ def test_moved_frames_are_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "times: frames are up to 0.005556 s away" in check.failures
 
 
+def test_a_missing_frame_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = make_video(tmp_path / "a.mkv", codec="ffv1", options={}, pts=[0, 3000, 6000])
+    other = make_video(tmp_path / "c.mkv", codec="ffv1", options={}, pts=[0, 3000])
+    monkeypatch.setattr(
+        checking, "restore_video",
+        lambda model, source, target, **rest: restore_video(model, other, target, **rest),
+    )  # fmt: skip
+    check = check_video(source, tmp_path / "b.mkv")
+    assert "frames: the output has only 2" in check.failures
+    assert "times: expected 3 frames with times, got 2" in check.failures
+
+
 def test_the_command_line_prints_the_table(tmp_path: Path):
     source = make_video(tmp_path / "a.mkv", pts=STEADY, sound=["flac"], attachment=True)
     command = ["restore", "--check", str(source), str(tmp_path / "b.mp4")]
