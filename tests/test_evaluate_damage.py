@@ -109,6 +109,17 @@ def test_damage_is_kept_and_not_made_again(tmp_path: Path):
     assert len(calls) == 6
 
 
+def test_other_networks_stand_beside_and_are_told_apart(tmp_path: Path):
+    sequences, out = [Sequence("flat", flat(tmp_path / "flat", 2))], tmp_path / "out"
+    other = Later()
+    rows = ev.evaluate(Later(), sequences, same, others={"other": other}, out=out)
+    assert [row.method for row in rows[:3]] == ["input", "other", "ours"]
+    assert rows[1].psnr == rows[2].psnr
+    torch.nn.init.zeros_(other.light)
+    with pytest.raises(ValueError, match="expected scores made with others = {'other': "):
+        ev.evaluate(Later(), sequences, same, others={"other": other}, out=out)
+
+
 def test_memory_begins_again_after_every_segment(tmp_path: Path):
     sequences = [Sequence("flat", flat(tmp_path / "flat", 7))]
     rows = ev.evaluate(Later(), sequences, same, protocols=["rgb"], segments=[1, 3])

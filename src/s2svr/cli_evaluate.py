@@ -67,9 +67,7 @@ def evaluate(
     from .data.pairs import paired
     from .degrade import degradation as damage
     from .devices import choose_device
-    from .evaluate import digest
     from .evaluate import evaluate as measure
-    from .methods import ours
     from .protocols import USUAL
     from .tables import means, write_table
 
@@ -86,10 +84,9 @@ def evaluate(
     with live(scored[0]) as done:
         rows = measure(
             model, sequences, damage(degradation), protocols=scored, frames=frames,
-            segments=segments or (), others={key: ours(net) for key, net in others.items()},
+            segments=segments or (), others=others,
             flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
-            cache=cache, label=" ".join([degradation, *map(digest, others.values())]),
-            part=part or (0, 1), done=done,
+            cache=cache, label=degradation, part=part or (0, 1), done=done,
         )  # fmt: skip
     rows += means(rows)
     what = about(dataset, split, degradation)
@@ -129,7 +126,7 @@ def live(protocol: str) -> Iterator[Callable[[list["Row"]], None]]:
             table = Table(*lines[-1])
             for entry in lines:
                 table.add_row(*(text(name, entry.get(name)) for name in lines[-1]))
-            shown.update(table)
+            shown.update(table, refresh=True)
 
         yield grow
 

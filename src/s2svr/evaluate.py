@@ -8,11 +8,12 @@ import json
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import tee, zip_longest
 from pathlib import Path
 from statistics import fmean, pstdev
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,7 @@ def evaluate(
     protocols: Iterable[str] = ("rgb", "y"),
     frames: int | None = None,
     segments: Iterable[int] = (),
-    others: dict[str, Method] | None = None,
+    others: Mapping[str, Method | nn.Module] | None = None,
     flow: Flow | None = None,
     pictures: Path | None = None,
     out: Path | None = None,
@@ -93,24 +94,30 @@ def evaluate(
     Sequences without low quality are damaged by ``degrade`` (seeded by their place), once for all
     evaluations that share the folder ``cache``. ``protocols`` are names of PROTOCOLS; ``frames``
     limits each clip; for each of ``segments`` the model is also run afresh after every so many
-    frames; ``others`` are methods to set beside ours; ``flow`` on the truth measures flicker.
+    frames; ``others`` are methods or networks to set beside ours; ``flow`` measures flicker.
     ``pictures`` is a folder for the worst and the best frame of every clip, between base and truth.
 
     ``out`` is a folder that keeps each clip's scores, frame by frame: an evaluation that was
-    stopped goes on there. ``label`` says what the arguments do not (the degradation, the others):
-    scores in ``out`` of another label, model, protocol or source are refused. Several processes
+    stopped goes on there. ``label`` names the degradation: scores in ``out`` of another label,
+    model, protocol or source are refused. Several processes
     share the clips when each has its ``part``, (0, 3) to (2, 3); one more call without it collects
     the rows. ``done`` is called with each clip's.
     """
-    names = known(protocols)
-    scale = int(getattr(model, "scale", 1))
-    methods = references(scale) | (others or {}) | {OURS: ours(model)}
+    names, others = known(protocols), others or {}
+    methods = references(int(getattr(model, "scale", 1)))
+    methods |= {key: ours(m) if isinstance(m, nn.Module) else m for key, m in others.items()}
+    methods[OURS] = ours(model)
     methods |= {in_segments(count): ours(model, count) for count in segments}
     if any(PROTOCOLS[name].mirrored for name in names):
         methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])
-    stamp = {"label": label, "model": digest(model), "protocols": names, "frames": frames}
-    stamp |= {"methods": list(methods)}
-    stamp |= {"flow": digest(flow) if isinstance(flow, nn.Module) else flow is not None}
+    stamp: dict[str, Any] = {
+        "label": label,
+        "model": digest(model),
+        "protocols": names,
+        "frames": frames,
+    }
+    stamp |= {"methods": list(methods), "flow": digest(flow)}
+    stamp |= {"others": {key: digest(method) for key, method in others.items()}}
     rows: list[Row] = []
     for index in range(part[0], len(sequences), part[1]):
         sequence = sequences[index]
@@ -268,8 +275,10 @@ def write_strips(folder: Path, clip: str, strips: dict[str, tuple[float, Tensor]
         write_png(folder / f"{file_name(clip)}-{which}.png", strip)
 
 
-def digest(model: nn.Module) -> str:
-    """A fingerprint of a model's weights."""
+def digest(model: object) -> str:
+    """A fingerprint of a network's weights; of other things, whether they are there."""
+    if not isinstance(model, nn.Module):
+        return "" if model is None else "a function"
     found = hashlib.sha256()
     for name, value in model.state_dict().items():
         found.update(name.encode())
