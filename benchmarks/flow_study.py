@@ -1,0 +1,210 @@
+"""What a flow is worth (the paper's Table 4): one restoration network trained with each of five.
+
+    OMP_NUM_THREADS=1 nice python benchmarks/flow_study.py CLIPS VAL OUT \
+        [--steps 1500] [--flow-steps 1500] [--teacher WEIGHTS] [--frames 16]
+
+Trains, at equal steps, seed and data: a flow network supervised by rendered truth, one without
+labels and without distillation, and one with distillation, all on frames reduced by 4; then the
+``sr-light`` network with no flow, with each of these, and with OpenCV's DIS. Prints PSNR (RGB,
+rounded) on VAL beside the flows' end-point errors on clips rendered from VAL. Each training goes
+on from where it was stopped; with one CPU thread a step takes about a third of a second.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from s2svr.checkpoint import Card, load
+from s2svr.classical import NAME as DIS
+from s2svr.classical import dis
+from s2svr.data.clips import ClipPairs
+from s2svr.data.folder import folder
+from s2svr.data.photos import MovingPhotographs, photographs
+from s2svr.data.scene import Look
+from s2svr.degrade import bicubic_down, degradation
+from s2svr.evaluate_flow import MEAN, ZERO, evaluate_flow
+from s2svr.flow_cases import rendered_cases
+from s2svr.media import read_clip
+from s2svr.metrics import psnr_rgb
+from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig
+from s2svr.ops import resize_flow
+from s2svr.recipes import FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.train.fit import batches, exporter, fit
+from s2svr.train.flow import fitting, train_flow
+from s2svr.train.restoration import build, groups, restoration_loss, with_flow
+from s2svr.train.setup import launch, prepared
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+NONE, TRUE, PLAIN, DISTILLED = "none", "supervised", "unsupervised", "unsupervised, distilled"
+Say = Callable[[str], None]
+
+
+class Labelled(Dataset):
+    """Rendered pairs with their truth: {"lq": (2, 3, h, w), "flow": (2, H, W)}."""
+
+    def __init__(self, photos: list[Tensor], recipe: FlowRecipe) -> None:
+        side = 4 * recipe.data.crop
+        look = Look(speed=(0.0, recipe.data.speed))
+        self.clips = MovingPhotographs(
+            photos, frames=2, size=(side, side), seed=recipe.optim.seed, look=look
+        )
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        clip = self.clips[index]
+        return {"lq": bicubic_down(clip.frames).lq, "flow": clip.flow_forward[0]}
+
+
+def supervised_loss(net: nn.Module, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+    """Mean distance to the truth of the full size."""
+    assert isinstance(net, PWCLite)
+    lq, truth = fitting(batch["lq"], net), batch["flow"]
+    truth = truth[..., : 4 * lq.shape[-2], : 4 * lq.shape[-1]]
+    found = resize_flow(net.pyramid(*lq.unbind(1))[0], (truth.shape[-2], truth.shape[-1]))
+    return {"loss": (found - truth).abs().mean()}
+
+
+def train_supervised(recipe: FlowRecipe, data: Path, out: Path, say: Say) -> Path:
+    """``train_flow`` with true flow in place of a teacher; returns the weights' path."""
+    fabric = launch(recipe.optim, out, "cpu", 1)
+    config = PRESETS[recipe.model.preset]
+    assert isinstance(config, PWCLiteConfig)
+    torch.manual_seed(recipe.optim.seed)
+    pairs, weights = Labelled(photographs(data), recipe), out / "model.safetensors"
+    fit(
+        PWCLite(config), supervised_loss, batches(pairs, recipe.data.batch, 0), recipe.optim, out,
+        fabric=fabric, export=exporter(weights, Card(task="flow", data="rendered truth")), say=say,
+    )  # fmt: skip
+    return weights
+
+
+class Estimator(nn.Module):
+    """Any estimator in the place of a flow network, for what is estimated beforehand."""
+
+    def __init__(self, flow: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.flow = flow
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.flow(a, b)
+
+
+def train_with(
+    flow: Path | nn.Module | None, recipe: RestorationRecipe, data: Path, out: Path, cache: Path,
+    say: Say,
+) -> S2SVR:  # fmt: skip
+    """``sr-light`` trained with one frozen flow; the averaged weights."""
+    fabric = launch(recipe.optim, out, "cpu", 1)
+    model = build(recipe, flow if isinstance(flow, Path) else None, None)
+    if isinstance(flow, nn.Module):
+        model.flow = flow
+    stored = prepared(fabric, folder(data), recipe.data.degradation, cache)
+    if model.flow is not None:
+        stored = with_flow(stored, model, recipe.data.skip)
+    kept: list[nn.Module] = []
+    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed)
+    fit(
+        model, restoration_loss(recipe.loss, 0), batches(pairs, recipe.data.batch, 0),
+        recipe.optim, out, fabric=fabric, groups=groups(model, recipe),
+        export=lambda averaged, step, scores: kept.append(averaged), say=say,
+    )  # fmt: skip
+    if kept:
+        model.load_state_dict(kept[-1].state_dict())
+    else:  # it was finished before
+        state = torch.load(out / "last.ckpt", map_location="cpu", weights_only=True)
+        model.load_state_dict(state["averaged"])
+    return model.eval()
+
+
+@torch.inference_mode()
+def quality(model: S2SVR, val: Path, frames: int, height: int | None) -> float:
+    """Mean PSNR over the clips, dB."""
+    means = []
+    for sequence in folder(val):
+        clip = read_clip(sequence.hq, count=frames)[..., :height, :].float() / 255
+        pair = degradation("bicubic")(clip, torch.Generator())
+        restored = model(pair.lq[None])[0][0]
+        means.append(sum(psnr_rgb(*p) for p in zip(restored, pair.hq, strict=True)) / len(clip))
+    return sum(means) / len(means)
+
+
+def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
+    """The three flow networks, trained or found."""
+    entries = [f"optim.steps={chosen.flow_steps}", f"data.crop={chosen.flow_crop}"]
+    entries += [f"optim.decay={chosen.flow_steps // 3}", f"data.batch={chosen.batch}"]
+    entries += [f"data.context={chosen.context}"]
+    file = RECIPES / "flow-light-student-sr.toml"
+    recipe = load_recipe(file, entries)
+    plain = load_recipe(file, [*entries, "loss.distill=0"])
+    assert isinstance(recipe, FlowRecipe)
+    assert isinstance(plain, FlowRecipe)
+    cache, out = chosen.out / "clips", chosen.out
+    found = {TRUE: train_supervised(recipe, chosen.clips, out / "supervised", say)}
+    for name, one, place in ((PLAIN, plain, "plain"), (DISTILLED, recipe, "distilled")):
+        found[name] = train_flow(
+            one, data=chosen.clips, out=out / place, teacher=chosen.teacher, device="cpu",
+            cache=cache, say=say,
+        )  # fmt: skip
+    return found
+
+
+def study(chosen: argparse.Namespace, say: Say) -> str:
+    """Train everything, and the table in Markdown."""
+    nets = flow_nets(chosen, say)
+    entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
+    entries += [f"data.batch={chosen.batch}", f"data.crop={chosen.crop}"]
+    entries += [f"data.context={chosen.context}"]
+    flows: dict[str, Path | nn.Module | None] = {NONE: None, **nets, DIS: Estimator(dis())}
+    clips = rendered_cases(
+        photographs(chosen.val),
+        ["bicubic"],
+        seed=1,
+        clips=chosen.rendered,
+        frames=2,
+        size=(256, 448),
+    )
+    methods = {name: load(path) for name, path in nets.items()} | {DIS: dis()}
+    errors = {row.method: row.error for row in evaluate_flow(methods, clips) if row.pair == MEAN}
+    lines = ["| flow | end-point error, px | PSNR, dB | over none |", "|---|---|---|---|"]
+    first = None
+    for name, flow in flows.items():
+        motion = [] if flow is not None else ["model.motion=false"]
+        recipe = load_recipe(RECIPES / "sr-light.toml", [*entries, *motion])
+        assert isinstance(recipe, RestorationRecipe)
+        place = chosen.out / f"sr-{name.replace(', ', '-').lower()}"
+        model = train_with(flow, recipe, chosen.clips, place, chosen.out / "clips", say)
+        psnr = quality(model, chosen.val, chosen.frames, chosen.height)
+        first = psnr if first is None else first
+        error = errors[ZERO if name == NONE else name]
+        lines.append(f"| {name} | {error:.2f} | {psnr:.2f} | {psnr - first:+.2f} |")
+        say(lines[-1])
+    return "\n".join(lines)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    found = argparse.ArgumentParser(description=__doc__)
+    found.add_argument("clips", type=Path)
+    found.add_argument("val", type=Path)
+    found.add_argument("out", type=Path)
+    found.add_argument("--teacher", default="flow-light-teacher")
+    for name, value in (
+        ("steps", 1500), ("flow-steps", 1500), ("batch", 4), ("crop", 48), ("flow-crop", 64),
+        ("frames", 16), ("rendered", 8),
+    ):  # fmt: skip
+        found.add_argument(f"--{name}", type=int, default=value)
+    found.add_argument("--height", type=int, help="cut the validation clips to so many lines")
+    found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")
+    return found
+
+
+def main() -> None:
+    chosen = parser().parse_args()
+    print(study(chosen, lambda line: print(line, flush=True)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

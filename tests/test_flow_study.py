@@ -1,0 +1,50 @@
+"""The study of benchmarks/flow_study.py, two steps of each training."""
+
+import importlib.util
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2svr.data.record import write_movie
+from s2svr.ops import resize_bicubic
+
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "flow_study.py"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    spec = importlib.util.spec_from_file_location("flow_study", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "flow_study", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_study_trains_with_every_flow_and_goes_on(script, tmp_path: Path):
+    for folder in ("clips", "val"):
+        (tmp_path / folder).mkdir()
+        small = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(len(folder)))
+        wide = resize_bicubic(small, 8).clamp(0, 1)
+        frames = [torch.roll(wide, 2 * t, -1) for t in range(7)]
+        write_movie(tmp_path / folder / "a.mp4", frames, Fraction(25))
+    places = [str(tmp_path / name) for name in ("clips", "val", "out")]
+    words = "--steps 2 --flow-steps 2 --batch 1 --crop 16 --flow-crop 32 --frames 2 --rendered 1"
+    chosen = script.parser().parse_args([*places, *words.split(), "--context", "[32,40]"])
+    lines: list[str] = []
+    table = script.study(chosen, lines.append)
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    names = ["none", "supervised", "unsupervised", "unsupervised, distilled", "DIS"]
+    assert [row[0] for row in rows] == names
+    assert rows[0][3] == "+0.00"
+    assert float(rows[4][1]) < float(rows[0][1])  # DIS knows more than no motion
+    assert len({row[1] for row in rows}) >= 4  # the flows are different ones
+    trained = [line for line in lines if line.startswith("step 2/2")]
+    assert len(trained) == 8
+    lines.clear()
+    assert script.study(chosen, lines.append) == table  # found as it was, nothing trained again
+    assert not [line for line in lines if line.startswith("step")]
