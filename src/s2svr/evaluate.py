@@ -104,12 +104,7 @@ def evaluate(
     the rows. ``done`` is called with each clip's.
     """
     names, others = known(protocols), others or {}
-    methods = references(int(getattr(model, "scale", 1)))
-    methods |= {key: ours(m) if isinstance(m, nn.Module) else m for key, m in others.items()}
-    methods[OURS] = ours(model)
-    methods |= {in_segments(count): ours(model, count) for count in segments}
-    if any(PROTOCOLS[name].mirrored for name in names):
-        methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])
+    methods = methods_of(model, names, segments, others)
     stamp: dict[str, Any] = {
         "label": label,
         "model": digest(model),
@@ -136,6 +131,22 @@ def evaluate(
         rows += found
         done(found)
     return rows
+
+
+def methods_of(
+    model: nn.Module,
+    protocols: list[str],
+    segments: Iterable[int],
+    others: Mapping[str, Method | nn.Module],
+) -> dict[str, Method]:
+    """What is set side by side, by name; the first is the base of the gains."""
+    methods = references(int(getattr(model, "scale", 1)))
+    methods |= {key: ours(m) if isinstance(m, nn.Module) else m for key, m in others.items()}
+    methods[OURS] = ours(model)
+    methods |= {in_segments(count): ours(model, count) for count in segments}
+    if any(PROTOCOLS[name].mirrored for name in protocols):
+        methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])
+    return methods
 
 
 def in_segments(count: int) -> str:
