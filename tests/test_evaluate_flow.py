@@ -149,6 +149,9 @@ def test_means_count_every_pixel_once():
     rows = evaluate_flow({}, cases)
     assert [row.pair for row in shown(rows)] == ["mean"]
     assert (rows[-1].error, rows[-1].fast, rows[-1].slow) == (2.5, 20, 0)
+    fast[:, 0, :, 2:] = 3.0
+    mixed = evaluate_flow({}, cases)[-1]
+    assert (mixed.medium, mixed.up_to_10) == (3, pytest.approx(3 * 24 / 56))
     assert [row.pair for row in shown(evaluate_flow({}, cases[:1]))] == ["a"]
 
 

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from s2svr.checkpoint import CheckpointError, load, read_card
 from s2svr.import_flow import import_flow
+from s2svr.recipes import load_recipe
+from s2svr.train.flow import train_flow
 
 CHANNELS = (3, 16, 32, 64, 96, 128, 192)
 
@@ -111,6 +113,14 @@ def test_imported_weights_compute_what_arflow_does(tmp_path: Path, kept):
     assert want.abs().mean() > 0.1
     torch.testing.assert_close(got, want, atol=1e-3 * float(want.abs().max()), rtol=0)
     assert "ARFlow" in read_card(path).notes
+
+
+def test_a_training_does_not_start_from_a_network_that_computes_otherwise(tmp_path: Path):
+    recipe = load_recipe(Path(__file__).parent.parent / "recipes" / "reds-teacher.toml")
+    with pytest.raises(ValueError, match="channels=.*arflow=False.* to start from, flow-light"):
+        train_flow(
+            recipe, data=tmp_path, out=tmp_path / "run", init="flow-light-teacher", device="cpu"
+        )
 
 
 class Harm:

@@ -33,6 +33,7 @@ class FlowRow:
     slow: float | None  # where the truth moves by less than 2 pixels
     medium: float | None  # by 2 to 10
     fast: float | None  # by 10 and more
+    up_to_10: float | None  # slow and medium together
     outliers: float | None  # KITTI's Fl: share of errors beyond 3 pixels and 5 %
     photometric: float | None  # mean |a - warped b| of the undamaged frames, in [0, 1]
     consistency: float | None  # mean |flow there + flow back| where it stays inside, pixels
@@ -103,8 +104,9 @@ def measured(there: Tensor, back: Tensor, case: Case) -> Measured:
             count = int(of.sum())
             values[name] = (right / max(count, 1), count)
         values |= {"visible": error(~case.hidden), "hidden": error(case.hidden)}
-    speeds = zip(("slow", "medium", "fast"), speed_masks(truth).values(), strict=True)
-    values |= {name: error(mask) for name, mask in speeds}
+    slow, medium, fast = speed_masks(truth).values()
+    values |= {"slow": error(slow), "medium": error(medium), "fast": error(fast)}
+    values["up_to_10"] = error(slow | medium)
     count = int(known.sum())
     if count:
         share = outliers(there[:, :, known[0, 0]], truth[:, :, known[0, 0]])
@@ -125,8 +127,8 @@ def row_of(pair: str, kind: str, method: str, parts: list[Measured]) -> FlowRow:
 
     return FlowRow(
         pair, kind, method, mean("error"), mean("visible"), mean("hidden"), mean("slow"),
-        mean("medium"), mean("fast"), mean("outliers"), mean("photometric"), mean("consistency"),
-        mean("precision"), mean("recall"),
+        mean("medium"), mean("fast"), mean("up_to_10"), mean("outliers"), mean("photometric"),
+        mean("consistency"), mean("precision"), mean("recall"),
     )  # fmt: skip
 
 
