@@ -51,6 +51,8 @@ def open_reader(
     path = Path(path)
     if not path.exists():
         raise MediaError(f"there is no file or folder {path}")
+    if not (path.is_file() or path.is_dir()):
+        raise MediaError(f"expected a video file, {path} is none and no folder of images either")
     first, stop = exact(start), exact(end)
     if (first is not None and first < 0) or (stop is not None and stop <= (first or 0)):
         raise MediaError(f"expected 0 <= start < end in seconds, got start {start} and end {end}")

@@ -11,6 +11,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from .frame import MediaError, Track
+from .intact import ends_within
 
 # Files only, and only formats that hold a picture or sound: no playlists or scripts that name
 # other files, and no text.
@@ -78,7 +79,9 @@ def tracks(container: InputContainer, video: VideoStream) -> list[Track]:
 
 def codec_name(stream: Stream) -> str:
     """Name of the code of a stream, as a decoder calls it; empty where none is known."""
-    return stream.codec_context.name if stream.codec_context else (stream.name or "")
+    if stream.codec_context:
+        return stream.codec_context.name
+    return getattr(stream, "name", None) or ""  # sound and video have none without a decoder
 
 
 def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
@@ -102,14 +105,16 @@ def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether an mp4, mov, mkv, webm or avi file ends before its own sizes say it should."""
+    """Whether a file ends before its own sizes say it should: mp4, mov, mkv, webm, avi and some."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(256)
         if head[:4] == b"RIFF":
             return int.from_bytes(head[4:8], "little") + 8 > size
         if head[:4] == b"\x1a\x45\xdf\xa3":
             return end_of_segment(head) > size
+        if ends_within(path, head):
+            return True
         if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
             return False
         place = 0

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,14 +35,29 @@ def images_in(path: Path) -> list[Path]:
     """The images of a folder in natural order (2 before 10), or the one image that path is."""
     if not path.is_dir():
         return [path]
-    files = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file()]
-    return sorted((f for f in files if not f.name.startswith(".")), key=natural)
+    found = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.is_dir()]
+    files = sorted((f for f in found if not f.name.startswith(".")), key=natural)
+    if lost := next((f for f in files if not f.is_file()), None):
+        raise MediaError(f"expected an image file, {lost} is none, or a link that leads nowhere")
+    return files
 
 
 def natural(path: Path) -> list[tuple[int, str]]:
     """Sorting key in which numbers count as numbers."""
     parts = re.findall(r"\d+|\D+", path.name)
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
+
+
+def gap(files: list[Path]) -> str:
+    """Where numbers are left out in the names of images, in words; empty where none are."""
+    found = [re.fullmatch(r"(.*?)(\d+)", file.stem) for file in files]
+    series = [(part[1], int(part[2])) for part in found if part]
+    if len(series) < len(files) or len({name for name, _ in series}) > 1:
+        return ""  # not one numbered series
+    for place, ((_, number), (_, following)) in enumerate(pairwise(series)):
+        if following > number + 1:
+            return f"there is no image between {files[place].name} and {files[place + 1].name}"
+    return ""
 
 
 def decode_image(path: Path) -> tuple[av.VideoFrame, int]:
@@ -105,6 +120,8 @@ class ImageReader:
         if not self.files:
             kinds = ", ".join(sorted(SUFFIXES))
             raise MediaError(f"the folder {path} holds no images ({kinds})")
+        if words := gap(self.files):
+            self.warnings.append(f"{words}; what there is counts as one frame after the other")
         times = [index / rate for index in range(len(self.files))]
         first, stop = start or Fraction(0), times[-1] + 1 if end is None else end
         self.files = [f for f, t in zip(self.files, times, strict=True) if first <= t < stop]

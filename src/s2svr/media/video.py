@@ -14,6 +14,7 @@ from .container import chroma_siting, is_cut_off, open_container, tracks, video_
 from .display import display_of
 from .fields import DEINTERLACE, whole
 from .frame import Frame, MediaError, MediaInfo
+from .intact import broken_at
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
@@ -42,6 +43,7 @@ class VideoReader:
         self.warnings: list[str] = []
         self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
         self.failed = 0  # packets without a time stamp that could not be decoded
+        self.torn = 0  # packets that a transport stream marks, or that others are missing before
         self.open()
         rates = (self.stream.average_rate, self.stream.guessed_rate)
         self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
@@ -158,6 +160,7 @@ class VideoReader:
                 return
             if packet is None:
                 return
+            self.torn += packet.is_corrupt
             if counted and packet.size and packet.pts is not None and not packet.is_discard:
                 self.waiting[packet.pts] = None
             try:
@@ -230,6 +233,10 @@ class VideoReader:
             where = f", between {float(lost[0]):.3f} s and {float(lost[-1]):.3f} s" if lost else ""
             self.damage.append(f"frames that cannot be decoded: {len(lost) + self.failed}{where}")
             reached = max([reached, *(time + 1 / self.rate for time in lost)])
+        if self.torn:
+            self.damage.append(f"packets that are broken or follow a missing one: {self.torn}")
+        if self.end is None and (place := broken_at(self.path)) is not None:
+            self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
         stop = self.ending() or Fraction(0)
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
         if (cut or self.damage) and stop > reached + 1 / self.rate and self.end is None:

@@ -1,0 +1,102 @@
+"""What the bytes of a file say about damage that its demuxer passes over in silence."""
+
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+# Names of Matroska elements, RFC 9559: those on the first level, and those in a cluster.
+SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
+EVERYWHERE = {0xEC, 0xBF}  # Void and CRC-32
+TOP = {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
+TOP |= {CLUSTER, *EVERYWHERE}
+INSIDE = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, *EVERYWHERE}
+TS_PACKET = 188  # bytes
+Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
+Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
+
+
+def broken_at(path: Path) -> int | None:
+    """The byte at which a Matroska file no longer consists of whole elements; None for others.
+
+    A demuxer finds its way back some blocks later and does not tell what it has left out.
+    """
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file:
+        if file.read(4) != b"\x1a\x45\xdf\xa3":
+            return None
+        _, _, place = element(file, 0, size)
+        name, place, end = element(file, place, size)
+        if name != SEGMENT:
+            return None
+        stop = end
+        while place < end:
+            name, body, after = element(file, place, end)
+            inside = name in INSIDE and place < stop
+            if not inside and name not in TOP:
+                return place
+            if after > size:
+                return None  # cut off, which is another matter
+            if inside and after > stop:
+                return place
+            if name == CLUSTER:  # its elements come next
+                place, stop = body, after
+            else:
+                if not inside:
+                    stop = 0
+                place = after
+    return None
+
+
+def element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
+    """Name of the element at a byte, where its content begins, and where it ends.
+
+    Name 0 where there is none. One of unknown length ends where the whole does.
+    """
+    file.seek(place)
+    head = file.read(12)
+    width = 9 - head[0].bit_length() if head else 9
+    if width > 4 or len(head) <= width or not head[width]:
+        return 0, place, end
+    length = 9 - head[width].bit_length()
+    body = place + width + length
+    bits = 7 * length
+    value = int.from_bytes(head[width : width + length], "big") & (1 << bits) - 1
+    name = int.from_bytes(head[:width], "big")
+    return name, body, end if value == (1 << bits) - 1 else body + value
+
+
+def ends_within(path: Path, head: bytes) -> bool:
+    """Whether a transport stream, a GIF or a YUV4MPEG2 file ends in the middle of something."""
+    size = path.stat().st_size
+    if head[:1] == b"G" and head[:3] != b"GIF":  # G, 0x47, begins every packet
+        return size > TS_PACKET and size % TS_PACKET != 0 and starts(path, TS_PACKET) == b"G"
+    if head[:3] == b"GIF":
+        return starts(path, size - 1) != b";"
+    header = Y4M.match(head)
+    if header is None:
+        return False
+    frame = y4m_frame(header[0].decode("ascii", "replace"))
+    return frame > 0 and (size - header.end()) % (frame + len("FRAME\n")) != 0
+
+
+def starts(path: Path, place: int) -> bytes:
+    """The byte at a place."""
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(1)
+
+
+def y4m_frame(header: str) -> int:
+    """Bytes of a frame; 0 where that is not known."""
+    words = {word[0]: word[1:] for word in header.split()[1:]}
+    form = re.fullmatch(r"(mono|4\d\d)(?:jpeg|mpeg2|paldv)?(?:p?(\d+))?", words.get("C", "420"))
+    if form is None or not (words.get("W", "").isdecimal() and words.get("H", "").isdecimal()):
+        return 0
+    width, height = int(words["W"]), int(words["H"])
+    codes = width * height
+    if form[1] != "mono":
+        x, y = Y4M_CHROMA.get(form[1], (0, 0))
+        if not x:
+            return 0
+        codes += 2 * -(-width // x) * -(-height // y)
+    return codes * (2 if form[2] else 1)

@@ -1,0 +1,142 @@
+"""A few hostile files and seeds of the benchmarks, and what notices damage."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("needs fork, inotify and limits of memory", allow_module_level=True)
+
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+
+from apart import Box, Ended, start_context
+from fuzz import tiny_weights, try_seeds
+from hostile import examine
+from hostile_inputs import CASES, MKV, TS, Y4M, folder_of, without
+
+from s2svr.media import MediaError, open_reader
+from s2svr.media.container import is_cut_off
+from s2svr.media.intact import broken_at, y4m_frame
+
+SELECTED = [
+    "mp4 cut at 60 %, index first",
+    "ts cut at 60 %, in a packet",
+    "ts without packets from 40 to 55 %",
+    "mkv with zeros at 40 to 55 %",
+    "sound of an unknown code",
+    "mp4 that declares 4294967295 bytes of a frame",
+    "time stamps that jump back",
+    "ffconcat script named .mp4",
+    "m3u8 named .ts with a relative name",
+    "folder with a png bomb",
+    "folder with gaps in its numbers",
+    "fifo named .png",
+    "device of endless zeros named .png",
+]
+SEEDS = range(550, 560)  # 557: an mp4 whose sound has an unknown code
+
+
+def test_hostile_files_end_in_order(tmp_path: Path) -> None:
+    context, weights = start_context(fresh=False), tiny_weights(tmp_path / "tiny.safetensors")
+    faults = {}
+    for number, name in enumerate(SELECTED):
+        case = next(case for case in CASES if case.name == name)
+        row = examine(context, Box(tmp_path / str(number)), case, str(weights), 60.0)
+        assert row is not None
+        if row.faults:
+            faults[name] = row.faults
+    assert not faults
+
+
+def test_files_with_random_damage_end_in_order(tmp_path: Path) -> None:
+    outcomes = try_seeds(SEEDS, tmp_path, limit=60.0, keep=None)
+    assert len(outcomes) == len(SEEDS)
+    assert not [(o.seed, o.fault) for o in outcomes if o.fault]
+    again = try_seeds(SEEDS[:2], tmp_path / "again", limit=60.0, keep=None)
+    assert [(o.file, o.damage) for o in again] == [(o.file, o.damage) for o in outcomes[:2]]
+
+
+def test_what_must_not_happen_is_told_apart() -> None:
+    assert not Ended(2, "", "error: a.mp4 is empty\n", 1.0).fault
+    assert not Ended(1, "damage: the file is cut off\n", "", 1.0).fault
+    assert Ended(None, "", "", 1.0).fault == "hangs"
+    assert Ended(-11, "", "", 1.0).fault == "crashes with SIGSEGV"
+    trace = "Traceback (most recent call last):\n  here\nKeyError: 3\n"
+    assert Ended(1, "", trace, 1.0).fault == "traceback: KeyError: 3"
+    assert Ended(2, "", "", 1.0).fault == "ends with 2 and says 0 errors"
+    assert "FFmpeg" in Ended(2, "", "error: Errno 22 avcodec_send_packet()\n", 1.0).fault
+
+
+def test_a_matroska_file_is_walked_through(tmp_path: Path) -> None:
+    path = MKV(tmp_path)
+    assert broken_at(path) is None
+    whole = path.read_bytes()
+    place = whole.index(b"\x1f\x43\xb6\x75") + 30  # inside the first cluster
+    following = whole.index(b"\xa3", place)
+    path.write_bytes(whole[:following] + b"\0" + whole[following + 1 :])
+    assert place <= (broken_at(path) or 0) <= following
+    with open_reader(path) as reader:
+        list(reader)
+    assert any(line.startswith("the file is broken at byte") for line in reader.damage)
+    path.write_bytes(whole[:-20])
+    assert broken_at(path) is None  # it is cut off, which is said elsewhere
+    assert is_cut_off(path)
+    assert broken_at(TS(tmp_path)) is None
+
+
+def test_missing_packets_of_a_transport_stream_are_noticed(tmp_path: Path) -> None:
+    path = TS(tmp_path)
+    with open_reader(path) as reader:
+        count = len(list(reader))
+    assert (count, reader.damage) == (12, [])
+    data = bytearray(path.read_bytes())
+    without(0.4, 0.5, 188)(data)
+    path.write_bytes(data)
+    with open_reader(path) as reader:
+        list(reader)
+    assert any("follow a missing one" in line for line in reader.damage)
+
+
+def test_raw_video_that_ends_within_a_frame_is_cut_off(tmp_path: Path) -> None:
+    for header, size in [
+        ("YUV4MPEG2 W4 H6 F25:1\n", 36),
+        ("YUV4MPEG2 W3 H5 C420jpeg\n", 15 + 2 * 2 * 3),
+        ("YUV4MPEG2 W4 H6 C422p10\n", 2 * 48),
+        ("YUV4MPEG2 W4 H6 C444\n", 72),
+        ("YUV4MPEG2 W4 H6 Cmono16\n", 48),
+        ("YUV4MPEG2 W4 H6 Cxyz\n", 0),
+        ("YUV4MPEG2 H6\n", 0),
+    ]:
+        assert y4m_frame(header) == size
+    path = Y4M(tmp_path)
+    assert not is_cut_off(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert is_cut_off(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "warning"),
+    [
+        (["f1", "f2", "f10"], "there is no image between f2.png and f10.png"),
+        (["f08", "f09", "f10"], ""),
+        (["a1", "b7"], ""),
+        (["a", "b", "c"], ""),
+    ],
+)
+def test_numbers_that_are_left_out_are_said(tmp_path: Path, names: list[str], warning: str) -> None:
+    folder_of(len(names))(tmp_path)
+    for index, name in reversed(list(enumerate(names))):
+        (tmp_path / f"f{index}.png").rename(tmp_path / f"x{name}.png")
+    for name in names:
+        (tmp_path / f"x{name}.png").rename(tmp_path / f"{name}.png")
+    with open_reader(tmp_path) as reader:
+        assert [line.split(";")[0] for line in reader.warnings] == [warning] * bool(warning)
+        assert len(list(reader)) == len(names)
+
+
+def test_a_link_that_leads_nowhere_is_no_frame_less(tmp_path: Path) -> None:
+    folder_of(2)(tmp_path)
+    (tmp_path / "f2.png").symlink_to("gone.png")
+    with pytest.raises(MediaError, match=r"expected an image file, .*f2\.png is none"):
+        open_reader(tmp_path)
