@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from .color import from_rgb, to_rgb
 from .devices import total_memory
 from .footprint import footprint
-from .media import Frame, MediaError, open_reader, open_writer
+from .media import Frame, MediaError, Reader, open_reader, open_writer
 from .ops import resize_to
 from .plan import WHERE, choose
 from .restoration import fitting_window, output_size, restore
@@ -53,16 +53,10 @@ def preview(
             tile, total_memory(device),
         )  # fmt: skip
         held: deque[tuple[Frame, Tensor]] = deque()
-
-        def seen() -> Iterator[Tensor]:
-            for frame in reader:
-                planes = tuple(plane.to(device) for plane in frame.planes)
-                held.append((replace(frame, planes=()), to_rgb(planes, frame.color)))
-                yield held[-1][1]
-
         restored = restore(
-            model, seen(), window=window, tile=tile, device=device, dtype=dtype, say=say
-        )
+            model, seen(reader, held, device), window=window, tile=tile, device=device, dtype=dtype,
+            say=say,
+        )  # fmt: skip
         turned = reader.info.rotation % 180 != 0  # a player turns the picture
         count = 0
         with open_writer(
@@ -72,10 +66,8 @@ def preview(
         ) as writer:  # fmt: skip
             for result in restored:
                 frame, before = held.popleft()
-                both = [resize_to(x, (height, width)).clamp(0, 1) for x in (before, result)]
-                if reader.info.rotation % 360 in (180, 270):  # what is coded last is shown left
-                    both.reverse()
-                planes = from_rgb(torch.cat(both, 1 if turned else 2), writer.color, writer.chroma)
+                both = beside(before, result, (height, width), reader.info.rotation)
+                planes = from_rgb(both, writer.color, writer.chroma)
                 planes = tuple(plane.to("cpu") for plane in planes)
                 writer.write(replace(frame, planes=planes, color=writer.color))
                 count += 1
@@ -84,6 +76,24 @@ def preview(
     for line in [*reader.warnings, *writer.warnings]:
         say(line)
     return count
+
+
+def seen(
+    reader: Reader, held: deque[tuple[Frame, Tensor]], device: torch.device
+) -> Iterator[Tensor]:
+    """The frames as the model takes them; they are held until they have been restored."""
+    for frame in reader:
+        rgb = to_rgb(tuple(plane.to(device) for plane in frame.planes), frame.color)
+        held.append((replace(frame, planes=()), rgb))
+        yield rgb
+
+
+def beside(left: Tensor, right: Tensor, size: tuple[int, int], rotation: int) -> Tensor:
+    """Two pictures (3, h, w), each resized to ``size``, left and right as a player turns them."""
+    both = [resize_to(x, size).clamp(0, 1) for x in (left, right)]
+    if rotation % 360 in (180, 270):  # what is coded last is shown left
+        both.reverse()
+    return torch.cat(both, 1 if rotation % 180 else 2)
 
 
 def middle(source: Path, fps: Fraction | None, seconds: Fraction) -> Fraction:
