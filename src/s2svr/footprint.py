@@ -13,10 +13,10 @@ from .windows import JOINED, scale_of
 
 PROBE = 64  # side of the frames that are counted, pixels
 FLOATS = 4  # bytes
-# Measured, see docs/long-videos.md: what allocators keep, of what is counted ...
-MARGIN = 1.3
-PROCESS = 500 * 2**20  # ... what the process and its libraries take ...
-CODED = 3 * 48  # ... and bytes a pixel of the output that the queues and the encoder hold.
+# docs/long-videos.md has what was measured of the first two; the third is an assumption.
+MARGIN = 1.3  # times what is counted: what allocators keep
+PROCESS = 500 * 2**20  # bytes of the process and its libraries
+CODED = 3 * 48  # bytes a pixel of the output that the queues and the encoder hold
 
 
 @dataclass(frozen=True)
