@@ -1,6 +1,7 @@
 import errno
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,6 +12,8 @@ import torch
 from media_clips import VARIABLE, cut_off, make_video, packets, payloads, video_times
 from s2svr.color import ColorInfo, from_rgb, to_rgb
 from s2svr.media import Frame, MediaError, Reader, Writer, open_reader, open_writer
+from s2svr.media.coding import choose
+from s2svr.media.display import Display
 from s2svr.media.spool import Spool
 
 STEADY = [3003 * i for i in range(24)]
@@ -521,6 +524,16 @@ def test_a_smaller_crf_is_nearer_to_the_source(tmp_path: Path):
         new, old = frames_of(tmp_path / f"{crf}.mp4")[3], frames_of(source)[3]
         errors.append((new.planes[0].float() - old.planes[0].float()).abs().mean())
     assert errors[0] < errors[1] / 2
+
+
+def test_frames_that_keep_their_size_are_coded_finer(tmp_path: Path):
+    with open_reader(make_video(tmp_path / "a.mp4")) as reader:
+        info = reader.info
+    for codec, usual in (("h264", 18), ("vp9", 24)):
+        choice = partial(choose, info, Display(), ".mkv", codec=codec)
+        assert choice(width=info.width, height=info.height).crf == usual - 8
+        assert choice(width=info.width, height=info.height, crf=30).crf == 30
+        assert choice(width=4 * info.width, height=4 * info.height).crf is None  # the usual
 
 
 def test_the_same_frames_give_the_same_file(tmp_path: Path):

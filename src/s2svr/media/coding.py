@@ -49,6 +49,9 @@ CONTAINERS = {
 HDR = ("libx264", "libx265", "libsvtav1")  # encoders that HDR10 side data is given to
 PLAIN = {"rgb": "RGB", "gray": "grey"}
 LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
+# Less crf where frames keep their size: what deblurring and the removal of compression change is
+# fainter than the noise of the usual crf (benchmarks/output_quality.py).
+FINER = 8
 BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
 
 
@@ -87,6 +90,9 @@ def choose(
     if codec is None:
         codec = default_codec(container, bits or info.color.bits, width, height)
     refuse(codec, crf, suffix, width, height)
+    quality = CODECS[codec].quality
+    if crf is None and quality and (width, height) == (info.width, info.height):
+        crf = quality[1] - FINER
     bits = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
     kind, depth, form = pick_format(codec, info, bits, (width, height))
     aspect = info.aspect * Fraction(info.width * height, info.height * width)
