@@ -1,6 +1,7 @@
 """A few hostile files and seeds of the benchmarks, and what notices damage."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 from apart import Box, Ended, start_context
 from fuzz import tiny_weights, try_seeds
 from hostile import examine
-from hostile_inputs import CASES, MKV, TS, Y4M, folder_of, without
+from hostile_inputs import CASES, FLV, GIF, MKV, TS, Y4M, folder_of, without
 
 from s2svr.media import MediaError, open_reader
 from s2svr.media.container import is_cut_off
@@ -83,6 +84,23 @@ def test_a_matroska_file_is_walked_through(tmp_path: Path) -> None:
     assert broken_at(path) is None  # it is cut off, which is said elsewhere
     assert is_cut_off(path)
     assert broken_at(TS(tmp_path)) is None
+
+
+@pytest.mark.parametrize(("make", "sign", "back"), [(FLV, b"\x27\x01", 11), (GIF, b"!\xf9", 0)])
+def test_flv_and_gif_are_walked_through(
+    tmp_path: Path, make: Callable[[Path], Path], sign: bytes, back: int
+) -> None:
+    path = make(tmp_path)
+    assert broken_at(path) is None
+    whole = path.read_bytes()
+    place = whole.index(sign, len(whole) // 3) - back  # a picture's
+    path.write_bytes(whole[: place + 1] + b"\xff\xff" + whole[place + 3 :])
+    assert place - 400 < (broken_at(path) or 0) < len(whole)
+    with open_reader(path) as reader:
+        list(reader)
+    assert any(line.startswith("the file is broken at byte") for line in reader.damage)
+    path.write_bytes(whole[: place + 5])
+    assert broken_at(path) is not None
 
 
 def test_missing_packets_of_a_transport_stream_are_noticed(tmp_path: Path) -> None:

@@ -10,41 +10,92 @@ EVERYWHERE = {0xEC, 0xBF}  # Void and CRC-32
 TOP = {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
 TOP |= {CLUSTER, *EVERYWHERE}
 INSIDE = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, *EVERYWHERE}
+FLV_TAGS = {8, 9, 18}  # sound, video and data
 TS_PACKET = 188  # bytes
 Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
 Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
 
 
 def broken_at(path: Path) -> int | None:
-    """The byte at which a Matroska file no longer consists of whole elements; None for others.
+    """The byte at which a file no longer consists of whole elements: Matroska, FLV or GIF.
 
-    A demuxer finds its way back some blocks later and does not tell what it has left out.
+    A demuxer finds its way back some frames later and does not tell what it has left out. None
+    where nothing is wrong and for other formats.
     """
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file:
-        if file.read(4) != b"\x1a\x45\xdf\xa3":
-            return None
-        _, _, place = element(file, 0, size)
-        name, place, end = element(file, place, size)
-        if name != SEGMENT:
-            return None
-        stop = end
-        while place < end:
-            name, body, after = element(file, place, end)
-            inside = name in INSIDE and place < stop
-            if not inside and name not in TOP:
-                return place
-            if after > size:
-                return None  # cut off, which is another matter
-            if inside and after > stop:
-                return place
-            if name == CLUSTER:  # its elements come next
-                place, stop = body, after
-            else:
-                if not inside:
-                    stop = 0
-                place = after
+        head = file.read(13)
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            return broken_matroska(file, size)
+        if head[:3] == b"FLV":
+            return broken_flv(file, int.from_bytes(head[5:9], "big") + 4, size)
+        if head[:4] == b"GIF8" and len(head) == 13:
+            return broken_gif(file, 13 + table(head[10]), size)
     return None
+
+
+def broken_matroska(file: BinaryIO, size: int) -> int | None:
+    """Elements lie side by side, those of a cluster within it; one that is cut off is not told."""
+    _, _, place = element(file, 0, size)
+    name, place, end = element(file, place, size)
+    if name != SEGMENT:
+        return None
+    stop = end  # of the cluster
+    while place < end:
+        name, body, after = element(file, place, end)
+        inside = name in INSIDE and place < stop
+        if not inside and name not in TOP:
+            return place
+        if after > size:
+            return None
+        if inside and after > stop:
+            return place
+        if name == CLUSTER:  # its elements come next
+            place, stop = body, after
+        else:
+            place, stop = after, stop if inside else 0
+    return None
+
+
+def broken_flv(file: BinaryIO, place: int, size: int) -> int | None:
+    """Tags lie side by side; the length after each is not always what it should be."""
+    while place < size:
+        file.seek(place)
+        head = file.read(4)
+        after = place + 11 + int.from_bytes(head[1:], "big")
+        if head[0] & 0x1F not in FLV_TAGS or after > size:
+            return place
+        place = after + 4
+    return None
+
+
+def broken_gif(file: BinaryIO, place: int, size: int) -> int | None:
+    """Pictures and extensions lie side by side; each ends with an empty block."""
+    while place < size:
+        file.seek(place)
+        head = file.read(10)
+        after = place + 2
+        if head[:1] == b";":
+            return None if place == size - 1 else place
+        if head[:1] == b"," and len(head) == 10:
+            after = place + 11 + table(head[9])
+        elif head[:1] != b"!":
+            return place
+        while after < size:
+            file.seek(after)
+            length = file.read(1)[0]
+            after += 1 + length
+            if not length:
+                break
+        if after > size:
+            return place
+        place = after
+    return None
+
+
+def table(flags: int) -> int:
+    """Bytes of the colours of a GIF or one of its pictures."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
