@@ -11,8 +11,8 @@ if sys.platform != "linux":
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
-from apart import Box, Ended, start_context
-from fuzz import tiny_weights, try_seeds
+from apart import Box, Ended, start_context, tiny_weights
+from fuzz import try_seeds
 from hostile import examine
 from hostile_inputs import CASES, FLV, GIF, MKV, TS, Y4M, folder_of, without
 
