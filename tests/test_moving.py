@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2svr.data.clips import MOVING, ClipPairs, Data, Stored
+from s2svr.data.clips import MOVING, ClipPairs, Data, Stored, bounced
 from s2svr.metrics import psnr_rgb
 from s2svr.train.moving import moving_pair, with_moving
 
@@ -65,3 +65,9 @@ def test_clean_clips_are_drawn_as_often_as_told(clips):
     small = [clip._replace(lq=clip.hq[..., ::2, ::2]) for clip in clips]
     with pytest.raises(ValueError, match="data.clean = 0 where the frames differ in size"):
         ClipPairs(small, Data(crop=8, context=(16, 24), clean=0.3))
+
+
+def test_a_clip_that_is_too_short_is_played_to_and_fro(clips):
+    pairs = ClipPairs(clips, Data(frames=3, warm=6, crop=16, context=(32, 48), reverse=False))
+    assert {pairs.draw(i).frames for i in range(5)} == {(0, 1, 2, 3, 2, 1, 0, 1, 2)}
+    assert [bounced(t, 1) for t in range(3)] == [0, 0, 0]

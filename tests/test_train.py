@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,12 +13,19 @@ import pytest
 import torch
 
 from s2svr.checkpoint import load
-from s2svr.models import S2SVR, PWCLite
-from s2svr.recipes import Optim, load_recipe
+from s2svr.losses import charbonnier
+from s2svr.models import PRESETS, S2SVR, PWCLite
+from s2svr.models.output import last_convolution
+from s2svr.recipes import Optim, RestorationLoss, load_recipe
 from s2svr.train import setup
 from s2svr.train.fit import rate
 from s2svr.train.flow import train_flow
-from s2svr.train.restoration import context_flows, train_restoration
+from s2svr.train.restoration import (
+    context_flows,
+    ready,
+    restoration_loss,
+    train_restoration,
+)
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SMALL = [
@@ -236,3 +244,19 @@ def test_rate_warms_up_stays_and_falls():
     assert rate(9, optim) == rate(50, optim) == rate(80, optim) == 1.0
     assert rate(90, optim) == pytest.approx(0.505)
     assert 0.01 <= rate(99, optim) < 0.03
+
+
+def test_warm_frames_fill_the_memory_and_count_for_nothing():
+    torch.manual_seed(0)
+    model = S2SVR(replace(PRESETS["deblur-light"], channels=4))
+    torch.nn.init.normal_(last_convolution(model.decoder.output).weight, std=0.1)
+    lq, hq = torch.rand(2, 1, 6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    flows = torch.randn(2, 1, 6, 2, 8, 8, generator=torch.Generator().manual_seed(2))
+    batch = {"lq": lq, "hq": hq, "before": flows[0], "after": flows[1]}
+    loss = restoration_loss(RestorationLoss(eps=1e-6), 0, warm=4)(model, batch, 0)["loss"]
+    x, known = ready(model, batch, False)
+    with torch.no_grad():
+        whole = model.restore(x, known, None, 0)[0][:, 4:]
+    assert loss.item() == pytest.approx(charbonnier(whole, hq[:, 4:], 1e-6).item(), rel=1e-6)
+    loss.backward()
+    assert model.encoder.first.weight.grad is not None

@@ -45,6 +45,7 @@ class Data(BaseModel):
     dataset: str = "folder"  # a name of data.DATASETS
     split: str = "train"
     frames: int = Field(7, ge=1)
+    warm: int = Field(0, ge=0)  # frames before these, which only fill the memory
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
     crop: int = Field(64, ge=8)  # square that is restored
     context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
@@ -174,15 +175,16 @@ class ClipPairs(Dataset):
         sequence = int(rng.choice(chosen))
         clip, data, down = self.clips[sequence], self.data, self.down
         length, (height, width) = len(clip.lq), clip.lq.shape[-2:]
-        wanted = (data.frames + 1) // 2 if data.mirrored else data.frames
+        total = data.warm + data.frames
+        wanted = (total + 1) // 2 if data.mirrored else total
         skip = int(rng.integers(1, max(1, min(data.skip, (length - 1) // max(wanted - 1, 1))) + 1))
         span = (wanted - 1) * skip + 1
         start = int(rng.integers(max(length - span, 0) + 1))
-        frames = [min(t, length - 1) for t in range(start, start + span, skip)]
+        frames = [bounced(t, length) for t in range(start, start + span, skip)]
         if data.reverse and rng.random() < 0.5:
             frames.reverse()
         if data.mirrored:
-            frames = (frames + frames[::-1])[: data.frames]
+            frames = (frames + frames[::-1])[:total]
         places = [height - self.context[0], width - self.context[1]]
         places += [self.context[0] - data.crop, self.context[1] - data.crop]
         # On the grid of the states, so that crops and their flow fall together.
@@ -218,6 +220,12 @@ class ClipPairs(Dataset):
             "hq": as_float(flipped(hq, d.flip)),
             "crop": torch.tensor(place),
         }
+
+
+def bounced(t: int, length: int) -> int:
+    """The frame at time t of a clip that is played to and fro."""
+    t %= max(2 * length - 2, 1)
+    return min(t, 2 * length - 2 - t) if length > 1 else 0
 
 
 def cut_flow(flow: np.ndarray, d: Draw, top: int, size: int, down: int) -> list[Tensor]:

@@ -55,7 +55,8 @@ def with_moving(
         return clips
     real = ClipPairs(clips, data, seed=seed, down=down)
     size = (data.context[0] * real.scale, data.context[1] * real.scale)
-    stamp = [data.model_dump(mode="json"), seed, sorted(clip.path.name for clip in clips)]
+    decisive = data.model_dump(mode="json", include={"degradation", "frames", "context", "speed"})
+    stamp = [decisive, seed, sorted(clip.path.name for clip in clips)]
     key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
     moving = []
     for index in range(data.moving):

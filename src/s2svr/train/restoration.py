@@ -27,20 +27,33 @@ VALIDATION_FRAMES = 8
 
 
 def restoration_loss(
-    wanted: RestorationLoss, flow_from: int
+    wanted: RestorationLoss, flow_from: int, warm: int = 0
 ) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
-    """Distance between restored and true crops; the flow is frozen before ``flow_from``."""
+    """Distance between restored and true crops; the flow is frozen before ``flow_from``.
+
+    The first ``warm`` frames are restored without a gradient: what follows is learned with a memory
+    as full as in a long video.
+    """
     distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
         x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
-        y, _ = model.restore(x, flows, None, 0)
-        pair = (y.float(), batch["hq"])
+        state = None
+        if warm:
+            with torch.no_grad():
+                _, state = model.restore(x[:, : warm + 1], part(flows, 0, warm + 1), None, 1)
+        y, _ = model.restore(x[:, warm:], part(flows, warm, x.shape[1]), state, 0)
+        pair = (y.float(), batch["hq"][:, warm:])
         a, b = map(mostly_luma, pair) if wanted.luma else pair
         return {"loss": distance(a, b, wanted.eps)}
 
     return loss
+
+
+def part(flows: Flows, start: int, end: int) -> Flows:
+    """The flows of some of the frames."""
+    return Flows(*([line[start:end] for line in lines] for lines in flows))
 
 
 def ready(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
@@ -194,7 +207,7 @@ def train_restoration(
     pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.down)
     fit(
         model,
-        restoration_loss(recipe.loss, recipe.optim.flow_from),
+        restoration_loss(recipe.loss, recipe.optim.flow_from, recipe.data.warm),
         batches(pairs, recipe.data.batch, recipe.optim.workers),
         recipe.optim,
         out,
