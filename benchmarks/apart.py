@@ -116,3 +116,19 @@ def child(words: list[str], folder: Path, logs: tuple[Path, Path], limit: float)
 def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def tiny_weights(path: Path) -> Path:
+    """A network that costs next to nothing: the files are tried, not the network."""
+    import torch
+
+    from s2svr.checkpoint import Card, save
+    from s2svr.models import S2SVR, S2SVRConfig
+
+    torch.manual_seed(0)
+    config = S2SVRConfig(
+        scale=1, down=4, channels=4, encoder_layers=1, encoder_blocks=1, decoder_layers=1,
+        decoder_blocks=1, feedback=4, attention=4, tail=0, flow=None,
+    )  # fmt: skip
+    save(path, S2SVR(config), Card("deblur"))
+    return path

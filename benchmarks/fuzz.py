@@ -27,7 +27,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from apart import Box, Ended, limit_memory, run_apart, start_context
+from apart import Box, Ended, limit_memory, run_apart, start_context, tiny_weights
 from hostile import count_pictures, suffix_for
 from hostile_inputs import FAST, clip, saved
 
@@ -269,22 +269,6 @@ class Worker:
         if (ended.code in (0, 1)) != target.exists() and not fault:
             fault = f"ended with {ended.code} and {'an' if target.exists() else 'no'} output"
         return ended, decodable, fault
-
-
-def tiny_weights(path: Path) -> Path:
-    """A network that costs next to nothing: the files are tried, not the network."""
-    import torch
-
-    from s2svr.checkpoint import Card, save
-    from s2svr.models import S2SVR, S2SVRConfig
-
-    torch.manual_seed(0)
-    config = S2SVRConfig(
-        scale=1, down=4, channels=4, encoder_layers=1, encoder_blocks=1, decoder_layers=1,
-        decoder_blocks=1, feedback=4, attention=4, tail=0, flow=None,
-    )  # fmt: skip
-    save(path, S2SVR(config), Card("deblur"))
-    return path
 
 
 def try_seeds(seeds: range, folder: Path, *, limit: float, keep: Path | None) -> list[Outcome]:

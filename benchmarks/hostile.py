@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-from apart import Box, Ended, run_apart, start_context
+from apart import Box, Ended, run_apart, start_context, tiny_weights
 from hostile_inputs import CASES, Case
 
 from s2svr.media import CONTAINERS
@@ -45,15 +45,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="pattern of the names of cases")
     parser.add_argument("--limit", type=float, default=120.0, help="seconds for each")
-    parser.add_argument("--weights", default="sr")
+    parser.add_argument("--weights", help="not a tiny network: it is the files that are tried")
     parser.add_argument("--fork", action="store_true")
     chosen = parser.parse_args()
-    file = Path(chosen.weights)
-    weights = str(file.resolve()) if file.exists() else chosen.weights
     context = start_context(fresh=not chosen.fork)
     cases = [case for case in CASES if re.search(chosen.only, case.name)]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
+        weights = chosen.weights or str(tiny_weights(Path(folder) / "tiny"))
         for number, case in enumerate(cases):
             box = Box(Path(folder) / str(number))
             row = examine(context, box, case, weights, chosen.limit)
