@@ -2,8 +2,8 @@
 
     python benchmarks/drift.py CLIPS --weights NAME [--damage blur-3] [--frames 240] [--side 320]
 
-Prints the gain in dB (RGB, rounded) over the damaged clip, or over its bicubic enlargement, as a mean
-over every 30 frames.
+Prints the gain in dB (RGB, rounded) over the damaged clip, or over its bicubic enlargement, as a
+mean over every 30 frames.
 """
 
 import argparse
