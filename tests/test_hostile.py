@@ -109,6 +109,10 @@ def test_missing_packets_of_a_transport_stream_are_noticed(tmp_path: Path) -> No
         count = len(list(reader))
     assert (count, reader.damage) == (12, [])
     data = bytearray(path.read_bytes())
+    place = len(data) // 188 // 2 * 188
+    assert broken_at(path) is None
+    path.write_bytes(data[:place] + bytes(200) + data[place + 200 :])
+    assert broken_at(path) == place
     without(0.4, 0.5, 188)(data)
     path.write_bytes(data)
     with open_reader(path) as reader:

@@ -12,12 +12,13 @@ TOP |= {CLUSTER, *EVERYWHERE}
 INSIDE = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, *EVERYWHERE}
 FLV_TAGS = {8, 9, 18}  # sound, video and data
 TS_PACKET = 188  # bytes
+TS_READ = TS_PACKET << 13
 Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
 Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
 
 
 def broken_at(path: Path) -> int | None:
-    """The byte at which a file no longer consists of whole elements: Matroska, FLV or GIF.
+    """The byte at which a file no longer consists of whole elements: Matroska, FLV, GIF or TS.
 
     A demuxer finds its way back some frames later and does not tell what it has left out. None
     where nothing is wrong and for other formats.
@@ -31,6 +32,8 @@ def broken_at(path: Path) -> int | None:
             return broken_flv(file, int.from_bytes(head[5:9], "big") + 4, size)
         if head[:4] == b"GIF8" and len(head) == 13:
             return broken_gif(file, 13 + table(head[10]), size)
+        if head[:1] == b"G":
+            return broken_stream(file)
     return None
 
 
@@ -90,6 +93,20 @@ def broken_gif(file: BinaryIO, place: int, size: int) -> int | None:
         if after > size:
             return place
         place = after
+    return None
+
+
+def broken_stream(file: BinaryIO) -> int | None:
+    """Packets of a transport stream lie side by side, and each begins with G."""
+    place = 0
+    file.seek(0)
+    while signs := file.read(TS_READ)[::TS_PACKET]:
+        good = len(signs) - len(signs.lstrip(b"G"))
+        if place == 0 and good < min(8, len(signs)):
+            return None  # of another kind, or it does not begin with a whole packet
+        place += good * TS_PACKET
+        if good < len(signs):
+            return place
     return None
 
 
