@@ -247,9 +247,7 @@ def test_vid4_in_both_degradations(tmp_path: Path, pictures: dict):
 def test_wrong_names_list_the_right_ones(tmp_path: Path):
     with pytest.raises(ValueError, match=r"expected a split of REDS \(train, test\), got 'val'"):
         reds(tmp_path, "val")
-    with pytest.raises(
-        ValueError, match="expected a data set .folder, pairs, reds, .*got 'davis'"
-    ):
+    with pytest.raises(ValueError, match="expected a data set .folder, pairs, reds, .*got 'davis'"):
         check("davis", tmp_path)
     assert "expected videos" in check("folder", tmp_path)[0]
 
