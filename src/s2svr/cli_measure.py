@@ -48,8 +48,8 @@ def degrade(
     """Make a damaged test video; what the damage left is stored without further loss."""
     from .degrade import degrade_video
 
-    asked = {"bicubic": bicubic or None, "gaussian": gaussian or None}
-    asked |= {"blur": blur, "hevc": hevc_qp, "h264": x264_crf}
+    asked: dict[str, int | None] = {"blur": blur, "hevc": hevc_qp, "h264": x264_crf}
+    asked |= {"bicubic": bicubic or None, "gaussian": gaussian or None}
     given = [
         name if value is True else f"{name}-{value}"
         for name, value in asked.items()
