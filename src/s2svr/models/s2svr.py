@@ -76,7 +76,12 @@ class ConvGRU(nn.Module):
         self.candidate = nn.Conv2d(inputs + channels, channels, 3, padding=1)
 
     def forward(self, h: Tensor, x: Tensor) -> Tensor:
-        """State (B, C, h, w) and input (B, inputs, h, w) -> new state (B, C, h, w)."""
+        """State (B, C, h, w) and input (B, inputs, h, w) -> new state (B, C, h, w) in [-1, 1].
+
+        A unit fed with its own output stays in [-1, 1]; with the sums of Eq. 9, which hold that
+        output, it would run away in a long video, so they are clamped to where it is at home.
+        """
+        h = h.clamp(-1, 1)
         update, reset = torch.sigmoid(self.gates(torch.cat((x, h), 1))).chunk(2, 1)
         candidate = torch.tanh(self.candidate(torch.cat((x, reset * h), 1)))
         return h + update * (candidate - h)
