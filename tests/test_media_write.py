@@ -12,6 +12,7 @@ import torch
 from media_clips import VARIABLE, cut_off, make_video, packets, payloads, video_times
 from s2svr.color import ColorInfo, from_rgb, to_rgb
 from s2svr.media import Frame, MediaError, Reader, Writer, open_reader, open_writer
+from s2svr.media import writer as writer_module
 from s2svr.media.coding import choose
 from s2svr.media.display import Display
 from s2svr.media.spool import Spool
@@ -590,9 +591,9 @@ def test_nothing_is_left_where_something_fails(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("append", "packets"):
+    for place, name in ((Spool, "append"), (writer_module, "spooled")):
         with monkeypatch.context() as patch:
-            patch.setattr(Spool, place, full)
+            patch.setattr(place, name, full)
             with pytest.raises(MediaError, match=r"b.mp4 cannot be written: the disk is full"):
                 restore(source, folder / "b.mp4")
         assert list(folder.iterdir()) == []

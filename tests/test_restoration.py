@@ -3,7 +3,7 @@
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -122,10 +122,8 @@ def test_odd_frames_do_no_lasting_harm(what: str) -> None:
 def test_windows_cover_every_shot_once_and_never_reach_out(
     begins: list[bool], size: int, lookahead: int
 ) -> None:
-    shots, shot = [], -1
-    for index, begin in enumerate(begins):
-        shot += begin or index == 0
-        shots.append(shot)
+    begins[:1] = [True] * len(begins[:1])
+    shots = list(accumulate(begins))
     frames = [torch.tensor([i]) for i in range(len(begins))]
     covered: list[int] = []
     for window in windows(zip(frames, begins, strict=True), size, lookahead):

@@ -28,6 +28,7 @@ from .cli_options import (
     Precision,
     Quality,
     Rate,
+    Restart,
     Scale,
     Size,
     Start,
@@ -93,6 +94,7 @@ def restore(
     tile: Tile = None,
     scene_cuts: Cuts = True,
     overwrite: Overwrite = False,
+    restart: Restart = False,
     plan: Planned = None,
     piece: Piece = None,
     check: Checked = False,
@@ -112,7 +114,7 @@ def restore(
         network(weights, task), source, target, place, choose_precision(precision, place),
         window=window, tile=tile, threads=threads, codec=codec, crf=crf, bits=bits, scale=scale,
         size=size, fps=fps, start=start, end=end, deinterlace=deinterlace, scene_cuts=scene_cuts,
-        overwrite=overwrite,
+        overwrite=overwrite, restart=restart,
     )  # fmt: skip
     if piece is not None:
         asked.preview(piece)

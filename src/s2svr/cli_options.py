@@ -66,6 +66,9 @@ End = Annotated[
 Window = Annotated[int, typer.Option(min=1, help="Most frames at once.")]
 Tile = Annotated[int | None, typer.Option(help="Longest side restored at once, in pixels.")]
 Cuts = Annotated[bool, typer.Option(help="Start afresh at scene cuts.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin anew where an earlier try was cut off.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 Planned = Annotated[
     bool | None, typer.Option("--plan/--no-plan", help="Only say what it takes; do not ask.")

@@ -1,8 +1,12 @@
 """What ``s2svr restore`` does with its options: plans, shows a piece, restores, reports."""
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -40,6 +44,7 @@ class Asked:
     deinterlace: str
     scene_cuts: bool
     overwrite: bool
+    restart: bool
 
     def planned(self, *, only: bool, as_json: bool) -> "Asked":
         """The same with a window and tile that fit, after saying what it takes, if that is much.
@@ -47,10 +52,12 @@ class Asked:
         ``only``: no more than the plan is wanted, on the standard output. MediaError where the
         disk has no room.
         """
+        from .journal import can_go_on
         from .plan import make_plan
 
         if self.target.exists() and not (self.overwrite or only):
             return self  # which ends with a sentence, soon
+        resumes = can_go_on(self.target) and not self.restart
 
         def trial(
             target: Path, start: Fraction, end: Fraction, window: int, tile: int | None
@@ -59,9 +66,9 @@ class Asked:
             return piece.run()
 
         plan = make_plan(
-            self.model, self.source, self.target, trial, window=self.window, tile=self.tile,
-            device=self.device, scale=self.scale, size=self.size, fps=self.fps, start=self.start,
-            end=self.end, brief=not only,
+            self.model, self.source, self.target, None if resumes else trial, window=self.window,
+            tile=self.tile, device=self.device, scale=self.scale, size=self.size, fps=self.fps,
+            start=self.start, end=self.end, brief=not only,
         )  # fmt: skip
         if only and as_json:
             print_json(plan)
@@ -75,6 +82,7 @@ class Asked:
         self,
         move: "Progress" = lambda done, total: None,
         tell: "Say" = lambda line: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> "Summary":
         """Restore; ``move`` is told how far it is, ``tell`` of warnings."""
         from .restoration import restore_video
@@ -84,7 +92,8 @@ class Asked:
             device=self.device, dtype=self.dtype, threads=self.threads, codec=self.codec,
             crf=self.crf, bits=self.bits, scale=self.scale, size=self.size, fps=self.fps,
             start=self.start, end=self.end, deinterlace=self.deinterlace,
-            scene_cuts=self.scene_cuts, overwrite=self.overwrite, progress=move, say=tell,
+            scene_cuts=self.scene_cuts, overwrite=self.overwrite, restart=self.restart,
+            progress=move, say=tell, stop=stop,
         )  # fmt: skip
 
     def preview(self, seconds: Fraction) -> None:
@@ -101,14 +110,32 @@ class Asked:
 
     def restore(self, *, as_json: bool) -> None:
         """Restore and report; ends with 1 where frames were damaged."""
-        with progress() as (move, tell):
-            summary = self.run(move, lambda line: tell(f"warning: {line}"))
+        with progress() as (move, tell), stopping(tell) as stop:
+            summary = self.run(move, lambda line: tell(f"warning: {line}"), stop)
         if as_json:
             print_json(summary)
         else:
             typer.echo("\n".join(summary_lines(summary)))
         if summary.damage or summary.corrupt:
             raise typer.Exit(1)
+
+
+@contextmanager
+def stopping(tell: "Say") -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; pressed again, it ends the block at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        tell("stopping at the end of the segment; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def warn(line: str) -> None:

@@ -27,16 +27,21 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("stopped")
+        except KeyboardInterrupt as error:
+            say("\n".join([str(error) or "stopped", *notes(error)]))
             raise typer.Exit(130) from None
         except BrokenPipeError:  # ``s2svr ... | head``
             raise
         except (ValueError, OSError, MemoryError, media_error()) as error:
             if ctx.params.get("debug"):
                 raise
-            say(f"error: {sentence(error)}")
+            say("\n".join([f"error: {sentence(error)}", *notes(error)]))
             raise typer.Exit(2) from None
+
+
+def notes(error: BaseException) -> list[str]:
+    """What is to be said beside an error."""
+    return getattr(error, "__notes__", [])
 
 
 def media_error() -> type[Exception]:

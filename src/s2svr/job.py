@@ -8,25 +8,36 @@ import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .color import bounded, from_rgb, to_open_rgb
+from .journal import Checkpoint, Facts, Journal
 from .media import Frame, MediaError, Reader, Writer
 from .ops import resize_to
 from .queues import read_ahead, write_behind
-from .scenes import find_cuts
-from .windows import Say
+from .windows import Cuts, Runner, Say, windows
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], None]  # frames done, about how many there are if known
 
 QUEUE = 4  # frames that wait between two stages
+SEGMENT = 100e6  # pixels of a segment of the output: what a sudden end can cost, and
+FRAMES = 32, 240  # its least and most frames: each begins with a costly key frame
+
+
+class Stopped(KeyboardInterrupt):
+    """A restoration has stopped where it can go on later; the message says so."""
+
+
+def segment_frames(size: tuple[int, int]) -> int:
+    """Frames of ``size`` after which what is done is made durable."""
+    return round(min(max(SEGMENT / (size[0] * size[1]), FRAMES[0]), FRAMES[1]))
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Summary:
     seconds: float
     peak_memory: int  # bytes: of the GPU where one was used, else of the process so far
     busy: dict[str, float]  # seconds of decode, restore, encode, without a codec's own threads
+    resumed: int = 0  # of the frames: they were restored before and kept
     shots: int = 1
     corrupt: int = 0  # frames that the decoder called damaged; they were restored all the same
     damage: list[str] = field(default_factory=list)
@@ -48,7 +60,7 @@ class Summary:
 
     @property
     def frames_per_second(self) -> float:
-        return self.frames / self.seconds
+        return (self.frames - self.resumed) / self.seconds
 
     @property
     def shares(self) -> dict[str, float]:
@@ -57,26 +69,28 @@ class Summary:
 
 
 class Job:
-    """Moves one video's frames from its reader to its writer, and counts what happens."""
+    """Moves one video's frames from its reader to its writer, and counts what happens.
+
+    Frames that an earlier try has written are decoded again, so that what is known of them (cuts,
+    damage) is known again, and go no further: decoding is quick beside restoring, and no container
+    can be entered in its middle with all that an unbroken decoder knows there.
+    """
 
     def __init__(
         self,
-        model: nn.Module,
         reader: Reader,
         size: tuple[int, int],
-        device: torch.device | str | None,
         progress: Progress,
         say: Say,
     ) -> None:
         self.began = time.perf_counter()
         self.reader, self.size, self.progress, self.say = reader, size, progress, say
-        self.device = next(model.parameters()).device if device is None else torch.device(device)
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        self.device = torch.device("cpu")
+        self.journal: Journal | None = None
         self.spent: dict[str, float] = defaultdict(float)  # seconds
         self.frames = read_ahead(timed(reader, self.spent, "decode"), QUEUE)
         self.waiting: deque[Frame] = deque()  # decoded and not yet restored, without their planes
-        self.done = self.corrupt = 0
+        self.resumed = self.done = self.corrupt = 0
         self.shots = 0
         self.said: list[str] = []
 
@@ -91,16 +105,20 @@ class Job:
         Restored frames come in bursts, a window at a time; frames are asked for when a burst is
         over. So here is where speeds are told.
         """
-        for frame in timed(self.frames, self.spent, "wait"):
+        for index, frame in enumerate(timed(self.frames, self.spent, "wait")):
             self.progress(self.done, self.reader.info.frames)
-            self.waiting.append(replace(frame, planes=()))
+            self.corrupt += frame.corrupt
+            if index >= self.resumed:
+                self.waiting.append(replace(frame, planes=()))
             planes = tuple(plane.to(self.device) for plane in frame.planes)
             yield to_open_rgb(planes, frame.color)
 
-    def counted_cuts(self, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
-        for frame, begins in find_cuts(frames):
+    def shown(self, cuts: Cuts) -> Iterator[tuple[Tensor, bool]]:
+        """The frames that are to be restored, each with whether it begins a shot."""
+        for index, (frame, begins) in enumerate(cuts(self.rgb())):
             self.shots += begins
-            yield frame, begins
+            if index >= self.resumed:
+                yield frame, begins
 
     def coded(self, restored: Iterable[Tensor], writer: Writer) -> Iterator[Frame]:
         """Restored frames as the writer takes them, at the times of the decoded ones."""
@@ -109,27 +127,83 @@ class Job:
             if rgb.shape[-2:] != (height, width):
                 rgb = bounded(resize_to(rgb, (height, width)), rgb)
             planes = from_rgb(rgb, writer.color, writer.chroma)
-            frame = self.waiting.popleft()
-            self.corrupt += frame.corrupt
             yield replace(
-                frame, planes=tuple(plane.to("cpu") for plane in planes), color=writer.color
+                self.waiting.popleft(),
+                planes=tuple(plane.to("cpu") for plane in planes),
+                color=writer.color,
             )
 
-    def run(self, restored: Iterable[Tensor], writer: Writer) -> None:
-        """Decode, restore and encode all frames."""
+    def items(
+        self, runner: Runner, size: int, cuts: Cuts, writer: Writer, segment: int
+    ) -> Iterator[Frame | Checkpoint]:
+        """What is to be written, and after windows that complete ``segment`` frames, a checkpoint.
 
-        def write(frame: Frame) -> None:
+        ``size`` is that of windows before any was too much for the memory.
+        """
+        kept = self.done
+        for window in windows(self.shown(cuts), size, runner.lookahead):
+            yield from self.coded(runner.run(window), writer)
+            del window  # frees its frames before the next is collected
+            if self.done - kept >= segment:
+                kept = self.done
+                yield Checkpoint.of(runner)
+
+    def run(
+        self,
+        runner: Runner,
+        cuts: Cuts,
+        writer: Writer,
+        facts: Facts,
+        segment: int,
+        stop: Callable[[], bool],
+    ) -> None:
+        """Decode, restore and encode all frames that an earlier try has not written.
+
+        ``facts`` are those of the journal. Raises Stopped after a segment if ``stop`` says so.
+        """
+        self.journal = journal = Journal(writer.beside, facts)
+        self.device, size, stopped = runner.device, runner.window, False
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        if journal.checkpoint:
+            writer.go_on(journal.position)
+            journal.checkpoint.restore(runner)
+            self.resumed = self.done = journal.position.frames
+
+        def write(item: Frame | Checkpoint) -> None:
             began = time.perf_counter()
-            writer.write(frame)
+            if isinstance(item, Frame):
+                writer.write(item)
+            else:
+                journal.save(item, writer.end_segment())
             self.spent["encode"] += time.perf_counter() - began
 
+        items = self.items(runner, size, cuts, writer, segment)
         with closing(self.frames), write_behind(write, QUEUE) as put:
-            for frame in timed(self.coded(restored, writer), self.spent, "restore"):
-                put(frame)
-                self.done += 1
-        self.progress(self.done, self.done)
+            for item in timed(items, self.spent, "restore"):
+                put(item)
+                if isinstance(item, Frame):
+                    self.done += 1
+                elif stopped := stop():
+                    break
+        self.progress(self.done, None if stopped else self.done)
+        if stopped:
+            raise Stopped(f"stopped after {self.done} frames: the same command goes on from there")
         if not self.done:
             raise MediaError(f"{self.reader.path} has no frame that can be decoded")
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Add to what ends the block early that, and after how many frames, it can be resumed."""
+        try:
+            yield
+        except Stopped:
+            raise
+        except BaseException as error:
+            if self.journal and self.journal.checkpoint:
+                kept = self.journal.position.frames
+                error.add_note(f"{kept} frames are kept: the same command goes on from there")
+            raise
 
     def summary(self, source: Path, target: Path, warnings: list[str]) -> Summary:
         """What was done; ``warnings`` of the writer join the others."""
@@ -149,6 +223,7 @@ class Job:
             seconds=time.perf_counter() - self.began,
             peak_memory=peak_memory(self.device),
             busy=busy,
+            resumed=self.resumed,
             shots=max(self.shots, 1),
             corrupt=self.corrupt,
             damage=list(self.reader.damage),

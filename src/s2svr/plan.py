@@ -83,7 +83,7 @@ def make_plan(
     model: nn.Module,
     source: Path,
     target: Path,
-    run: Run,
+    run: Run | None,
     *,
     window: int,
     tile: int | None,
@@ -98,7 +98,8 @@ def make_plan(
     """Plan a restoration by ``run`` of ``source`` into ``target``, and measure a few frames.
 
     window and tile are the largest to use; the other settings are those of ``restore_video``.
-    ``brief`` leaves out measuring where it would take more than a small part of the whole time.
+    ``brief`` leaves out measuring where it would take more than a small part of the whole time;
+    nothing is measured where ``run`` is None.
     """
     with open_reader(source, fps=fps, start=start, end=end) as reader:
         info = reader.info
@@ -107,10 +108,11 @@ def make_plan(
     window = fitting_window(window, model, info)
     window, tile = choose(counted, info, size_out, window, tile, there)
     measured = None
-    if info.frames and info.duration and (info.frames >= FEW or not brief):
+    if run and info.frames and info.duration and (info.frames >= FEW or not brief):
         middle = (start or 0) + info.duration * WHERE
 
         def trial(path: Path, count: int) -> Summary:
+            assert run is not None
             return run(path, middle, middle + count / info.rate, window, tile)
 
         measured = measure(trial, info.frames, target.suffix)

@@ -12,13 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .job import Job, Progress, Summary
+from .job import Job, Progress, Summary, segment_frames
+from .journal import facts_of, text
 from .media import MediaInfo, open_reader, open_writer
 from .scenes import find_cuts
 from .tiles import SMALLEST
-from .windows import Runner, Say, scale_of, windows
-
-Cuts = Callable[[Iterable[Tensor]], Iterator[tuple[Tensor, bool]]]
+from .windows import Cuts, Runner, Say, scale_of, windows
 
 OUTPUT_MEMORY = 2**30  # bytes that one window's restored frames may take
 
@@ -44,14 +43,26 @@ def restore(
     float32 is for GPUs. When memory runs out, smaller windows and then tiles are used, and ``say``
     is told; MemoryError when that does not suffice.
     """
+    runner = make_runner(model, window, tile, device, dtype, say)
+    shots = (cuts or single_shot)(checked(frames))
+    return runner.run_all(windows(shots, window, runner.lookahead))
+
+
+def make_runner(
+    model: nn.Module,
+    window: int,
+    tile: int | None,
+    device: torch.device | str | None,
+    dtype: torch.dtype,
+    say: Say,
+) -> Runner:
+    """A runner with settings as those of ``restore``; ValueError where they are impossible."""
     if window < 1:
         raise ValueError(f"expected a window of at least 1 frame, got {window}")
     if tile is not None and tile < SMALLEST:
         raise ValueError(f"expected tiles of at least {SMALLEST} pixels, got {tile}")
     device = next(model.parameters()).device if device is None else torch.device(device)
-    runner = Runner(model, window=window, tile=tile, device=device, dtype=dtype, say=say)
-    shots = (cuts or single_shot)(checked(frames))
-    return runner.run_all(windows(shots, window, runner.lookahead))
+    return Runner(model, window=window, tile=tile, device=device, dtype=dtype, say=say)
 
 
 def single_shot(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
@@ -98,6 +109,9 @@ def restore_video(
     deinterlace: str = "auto",
     scene_cuts: bool = True,
     overwrite: bool = False,
+    restart: bool = False,
+    segment: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
     say: Say = lambda line: None,
 ) -> Summary:
@@ -106,29 +120,35 @@ def restore_video(
     window (fewer for large frames), tile, device and dtype are those of ``restore``; threads are
     torch's. scale, or size (width, height) in pixels, is what the result is reduced to; start and
     end are in seconds, fps is the rate of an image folder, deinterlace as in ``open_reader``;
-    codec, crf, bits and overwrite are the writer's. ``say`` is told of warnings as they come. An
-    error leaves nothing at ``target``:
-    MediaError for files that cannot be read or written, ValueError for impossible settings.
+    codec, crf, bits and overwrite are the writer's. ``say`` is told of warnings. An error leaves
+    nothing at ``target``: MediaError for files, ValueError for impossible settings.
+
+    About every ``segment`` frames (None: by their size) what is done is made durable in a hidden
+    folder beside ``target``, and Stopped is raised if ``stop`` says so. However it ends, the same
+    call goes on from there and makes the same file as if nothing had happened; with other settings,
+    input or weights it is refused (MediaError). ``restart`` begins anew.
     """
+    source, target = Path(source), Path(target)
     if threads is not None:
         torch.set_num_threads(threads)
-    with open_reader(
-        Path(source), fps=fps, start=start, end=end, deinterlace=deinterlace
-    ) as reader:
-        width, height = output_size(model, reader.info, scale, size)
-        job = Job(model, reader, (width, height), device, progress, say)
+    with open_reader(source, fps=fps, start=start, end=end, deinterlace=deinterlace) as reader:
+        sides = output_size(model, reader.info, scale, size)
+        job = Job(reader, sides, progress, say)
         window = fitting_window(window, model, reader.info)
-        cuts = job.counted_cuts if scene_cuts else None
-        restored = restore(
-            model, job.rgb(), window=window, tile=tile, device=device, dtype=dtype, cuts=cuts,
-            say=job.tell,
-        )  # fmt: skip
-        with open_writer(
-            Path(target), reader=reader, width=width, height=height, bits=bits, codec=codec,
-            crf=crf, overwrite=overwrite, comment=f"restored with s2svr {version('s2svr')}",
+        runner = make_runner(model, window, tile, device, dtype, job.tell)
+        segment = segment or segment_frames(sides)
+        facts = facts_of(reader, runner, sides) | {
+            "codec": codec, "crf": crf, "bits": bits, "rate": text(fps), "start": text(start),
+            "end": text(end), "deinterlacing": deinterlace, "scene cuts": scene_cuts,
+            "segments of": segment,
+        }  # fmt: skip
+        with job.noted(), open_writer(
+            target, reader=reader, width=sides[0], height=sides[1], bits=bits, codec=codec,
+            crf=crf, overwrite=overwrite, lasting=True, restart=restart,
+            comment=f"restored with s2svr {version('s2svr')}",
         ) as writer:  # fmt: skip
-            job.run(restored, writer)
-    return job.summary(Path(source), Path(target), writer.warnings)
+            job.run(runner, find_cuts if scene_cuts else single_shot, writer, facts, segment, stop)
+    return job.summary(source, target, writer.warnings)
 
 
 def output_size(

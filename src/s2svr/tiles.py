@@ -6,7 +6,7 @@ after every window, so that no part lives on what it saw alone. Every tensor of 
 (rounded up); so it can be cut and joined without knowing what it means. The same holds for flows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -99,9 +99,14 @@ def join(parts: list[tuple[Box, Any]], frame: Box) -> Any:
 
 def moved(maps: Any, device: torch.device) -> Any:
     """The same maps on a device."""
+    return each(maps, lambda tensor: tensor.to(device))
+
+
+def each(maps: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same maps, each of them changed."""
     if maps is None or isinstance(maps, Tensor):
-        return maps if maps is None else maps.to(device)
-    return alike(maps, [moved(item, device) for item in maps])
+        return maps if maps is None else change(maps)
+    return alike(maps, [each(item, change) for item in maps])
 
 
 def leaves(maps: Any) -> list[Tensor]:

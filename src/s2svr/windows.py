@@ -10,6 +10,7 @@ from .color import bounded
 from .tiles import SMALLEST, Box, blend, core, cut, join, moved, split, split_until
 
 Say = Callable[[str], None]
+Cuts = Callable[[Iterable[Tensor]], Iterator[tuple[Tensor, bool]]]  # which frames begin a shot
 
 # Frames after which what tiles remember is joined. What is wrong at their edges goes on with the
 # motion, so it has to be put right before it has crossed the overlap. After every frame any motion
@@ -32,7 +33,7 @@ def windows(frames: Iterable[tuple[Tensor, bool]], size: int, lookahead: int) ->
     At most ``size + lookahead`` frames are held. A shot's last window restores all that is left.
     """
     held: list[Tensor] = []
-    first = True
+    first = False  # until a frame says so: a resumed video goes on within a shot
     for frame, begins in frames:
         if begins:
             if held:

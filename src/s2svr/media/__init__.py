@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..color import to_rgb
 from .coding import CODECS, CONTAINERS
-from .frame import Frame, MediaError, MediaInfo, Reader, Track, Writer
+from .frame import Frame, MediaError, MediaInfo, Position, Reader, Track, Writer
 from .images import SUFFIXES, ImageReader, ImageWriter, write_png
 from .video import VideoReader
 from .writer import VideoWriter
@@ -21,6 +21,7 @@ __all__ = [
     "Frame",
     "MediaError",
     "MediaInfo",
+    "Position",
     "Reader",
     "Track",
     "Writer",
@@ -82,12 +83,16 @@ def open_writer(
     codec: str | None = None,
     crf: int | None = None,
     overwrite: bool = False,
+    lasting: bool = False,
+    restart: bool = False,
     comment: str | None = None,
 ) -> Writer:
     """Open a video file for writing, or a folder of PNGs where the name has no video suffix.
 
     Frames are width x height, in the writer's ``color`` and ``chroma``. ``bits``, ``codec`` (of
-    CODECS) and ``crf`` are the source's or our choice where they are None. Raises MediaError.
+    CODECS) and ``crf`` are the source's or our choice where they are None. Where ``lasting``, the
+    work folder beside ``path`` can be kept for a later try, unless that is to ``restart``. Raises
+    MediaError.
     """
     path = Path(path)
     if path.resolve() == reader.path.resolve():
@@ -95,12 +100,14 @@ def open_writer(
     if path.suffix.lower() in CONTAINERS:
         return VideoWriter(
             path, reader=reader, width=width, height=height, bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, comment=comment,
+            overwrite=overwrite, lasting=lasting, restart=restart, comment=comment,
         )  # fmt: skip
     if path.suffix.lower() in SUFFIXES | READ_ONLY:
         kinds = ", ".join(CONTAINERS)
         raise MediaError(f"expected an output named {kinds}, or a folder of images, got {path}")
-    return ImageWriter(path, reader=reader, bits=bits, overwrite=overwrite)
+    return ImageWriter(
+        path, reader=reader, bits=bits, overwrite=overwrite, lasting=lasting, restart=restart
+    )
 
 
 def read_clip(path: Path, *, start: int = 0, count: int | None = None) -> Tensor:

@@ -4,28 +4,64 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from filelock import FileLock, Timeout
 
 from .frame import MediaError
 
 
 class Beside:
-    """A hidden work folder beside ``path``, in which the product is made and then renamed."""
+    """A hidden work folder beside ``path``, in which the product is made and then renamed.
 
-    def __init__(self, path: Path, *, overwrite: bool, images: bool = False) -> None:
+    Where ``lasting``, the folder has the same name every time and is for one process at a time; it
+    stays when ``keep_work`` is set, for another try to find it, which ``restart`` forbids.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        overwrite: bool,
+        images: bool = False,
+        lasting: bool = False,
+        restart: bool = False,
+    ) -> None:
         self.path, self.overwrite, self.images = path, overwrite, images
         self.check()
-        self.folder = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        self.folder = lasting_folder(path)
+        if not lasting:
+            self.folder = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
         self.product = self.folder / path.name
+        self.keep_work = False
+        self.lock = FileLock(self.folder / "lock") if lasting else None
         with self.errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir()
+            self.folder.mkdir(exist_ok=lasting)
+            self.acquire()
+            if restart:
+                self.clear()
             if images:
-                self.product.mkdir()
+                self.product.mkdir(exist_ok=lasting)
+
+    def acquire(self) -> None:
+        """Keep other processes out of a lasting folder; the system lets go when this one ends."""
+        try:
+            if self.lock:
+                self.lock.acquire(timeout=0)
+        except Timeout:
+            raise MediaError(f"{self.path} is being written by another process") from None
+
+    def clear(self) -> None:
+        """Remove what another try has left."""
+        for item in self.folder.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item.name != "lock":
+                item.unlink()
 
     def check(self) -> None:
         """Refuse a target that is there already, unless it may be overwritten."""
@@ -57,14 +93,50 @@ class Beside:
     def keep(self) -> None:
         """Wait until the product is on the disk, and give it its name."""
         with self.errors():
-            for file in self.product.iterdir() if self.images else [self.product]:
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
+            sync(self.product.iterdir() if self.images else [self.product])
             self.check()
             if self.images and self.path.exists():
                 self.path.replace(self.folder / "replaced")
             self.product.replace(self.path)
+            sync_folder(self.path.parent)
+        self.keep_work = False
 
     def discard(self) -> None:
-        """Remove the work folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Let go of the work folder, and remove it unless it is to stay."""
+        if self.lock:
+            self.lock.release()
+        if not self.keep_work:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def lasting_folder(path: Path) -> Path:
+    """The work folder that has the same name every time."""
+    return path.with_name(f".{path.name}-s2svr")
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a file that is there as a whole or, after a crash, as it was before."""
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def sync(files: Iterable[Path]) -> None:
+    """Wait until files are on the disk."""
+    for file in files:
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of a folder's files are on the disk, where the system can say so."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

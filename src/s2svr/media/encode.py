@@ -11,14 +11,32 @@ from .planes import to_picture
 from .spool import Spool
 
 
-class Encoder:
-    """Encodes frames and keeps their packets in a spool until they are joined with the sound.
+class Stamps:
+    """Time stamps in units of ``coding``'s time base; ``shift`` is the second that becomes 0."""
 
-    ``shift`` is the time in seconds that becomes 0.
-    """
-
-    def __init__(self, path: Path, coding: Coding, *, shift: Fraction = Fraction(0)) -> None:
+    def __init__(self, coding: Coding, shift: Fraction) -> None:
         self.coding, self.shift = coding, shift
+        self.count = 0
+        self.moved = 0  # frames whose time stamp was not after the one before
+        self.last: int | None = None
+
+    def next(self, frame: Frame) -> int:
+        """The frame's time; always after the one before."""
+        time = self.count / self.coding.rate if frame.time is None else frame.time - self.shift
+        stamp = round(time / self.coding.time_base)
+        if self.last is not None and stamp <= self.last:
+            stamp = self.last + 1
+            self.moved += 1
+        self.last = stamp
+        self.count += 1
+        return stamp
+
+
+class Encoder:
+    """Encodes frames and keeps their packets in a spool until they are joined with the sound."""
+
+    def __init__(self, path: Path, coding: Coding, stamps: Stamps) -> None:
+        self.coding, self.stamps = coding, stamps
         self.context = av.VideoCodecContext.create(CODECS[coding.codec].encoder, "w")
         configure(self.context, coding)
         try:
@@ -27,10 +45,7 @@ class Encoder:
             name = CODECS[coding.codec].encoder
             text = f"the encoder {name} does not open for this video here; choose another codec"
             raise MediaError(text) from error
-        self.spool = Spool(path, coding.time_base)
-        self.count = 0
-        self.moved = 0  # frames whose time stamp was not after the one before
-        self.last: int | None = None
+        self.spool = Spool(path)
 
     def write(self, frame: Frame) -> None:
         """Encode a frame whose planes are as ``coding`` says."""
@@ -44,21 +59,10 @@ class Encoder:
         picture = to_picture(frame.planes, c.planar)
         if c.form != c.planar:
             picture = picture.reformat(format=c.form)
-        picture.pts, picture.time_base = self.stamp(frame), c.time_base
+        picture.pts, picture.time_base = self.stamps.next(frame), c.time_base
         picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))
         for packet in self.context.encode(picture):
             self.spool.append(packet)
-
-    def stamp(self, frame: Frame) -> int:
-        """The frame's time in units of the time base; always after the one before."""
-        time = self.count / self.coding.rate if frame.time is None else frame.time - self.shift
-        stamp = round(time / self.coding.time_base)
-        if self.last is not None and stamp <= self.last:
-            stamp = self.last + 1
-            self.moved += 1
-        self.last = stamp
-        self.count += 1
-        return stamp
 
     def close(self) -> None:
         """Encode what is still held back."""

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from torch import Tensor
 
 from ..color import ColorInfo
 from .display import Display
+
+if TYPE_CHECKING:
+    from .beside import Beside
 
 
 class MediaError(Exception):
@@ -91,10 +94,20 @@ class Reader(Protocol):
     def __next__(self) -> Frame: ...
 
 
+class Position(NamedTuple):
+    """How far a writer is: all that another one needs to go on in the same work folder."""
+
+    frames: int
+    segments: int  # files of encoded video
+    last: int | None  # time stamp
+    moved: int  # time stamps
+
+
 class Writer(Protocol):
     """Takes frames in the format it names; the file appears when its ``with`` block ends well."""
 
     path: Path
+    beside: "Beside"  # the work folder
     color: ColorInfo  # of the planes that ``write`` takes
     chroma: tuple[int, int]
     warnings: list[str]  # what was converted or dropped
@@ -107,3 +120,5 @@ class Writer(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
     def write(self, frame: Frame) -> None: ...
+    def end_segment(self) -> Position: ...
+    def go_on(self, position: Position) -> None: ...

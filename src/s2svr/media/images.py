@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from ..color import ColorInfo
-from .beside import Beside
+from .beside import Beside, sync
 from .container import MAX_PIXELS
 from .display import Display
 from .exif import COMPRESSION, ORIENTATION, tag, upright
-from .frame import Frame, MediaError, MediaInfo, Reader
+from .frame import Frame, MediaError, MediaInfo, Position, Reader
 from .planes import bits_of, from_picture, subsampling, to_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
@@ -186,7 +186,14 @@ class ImageWriter:
     """
 
     def __init__(
-        self, path: Path, *, reader: Reader, bits: int | None = None, overwrite: bool = False
+        self,
+        path: Path,
+        *,
+        reader: Reader,
+        bits: int | None = None,
+        overwrite: bool = False,
+        lasting: bool = False,
+        restart: bool = False,
     ) -> None:
         self.path = path
         self.warnings: list[str] = []
@@ -199,15 +206,32 @@ class ImageWriter:
         self.names = names if len(set(names)) == len(names) else ()
         if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
             self.warnings.append("sound and subtitles are left out: a folder of images holds none")
-        self.beside = Beside(path, overwrite=overwrite, images=True)
-        self.count = 0
+        self.beside = Beside(
+            path, overwrite=overwrite, images=True, lasting=lasting, restart=restart
+        )
+        self.count = self.synced = 0  # images, and those that are surely on the disk
 
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color``."""
-        name = self.names[self.count] if self.names else f"{self.count:06d}"
         with self.beside.errors():
-            write_picture(self.beside.product / f"{name}.png", frame.planes)
+            write_picture(self.file(self.count), frame.planes)
         self.count += 1
+
+    def file(self, index: int) -> Path:
+        """Where an image is written."""
+        name = self.names[index] if self.names else f"{index:06d}"
+        return self.beside.product / f"{name}.png"
+
+    def end_segment(self) -> Position:
+        """Wait until all frames so far are on the disk."""
+        with self.beside.errors():
+            sync([self.file(index) for index in range(self.synced, self.count)])
+        self.synced = self.count
+        return Position(self.count, 0, None, 0)
+
+    def go_on(self, position: Position) -> None:
+        """Take the first images for written; before the first ``write``."""
+        self.count = self.synced = position.frames
 
     def __enter__(self) -> Self:
         return self

@@ -1,9 +1,12 @@
 """Encoded packets on the disk, exactly as they left the encoder."""
 
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 
@@ -13,37 +16,51 @@ HEADER = struct.Struct("<qq?I")  # pts, duration, key frame, bytes
 class Spool:
     """Packets of one encoder in a file of our own: no container keeps every time stamp as it is."""
 
-    def __init__(self, path: Path, time_base: Fraction) -> None:
-        self.path, self.time_base = path, time_base
-        self.file = path.open("wb")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file: BinaryIO | None = None  # opened late: an encoder is tried before it is needed
 
     def append(self, packet: av.Packet) -> None:
         """Add a packet."""
         data, stamp = bytes(packet), packet.pts or 0
+        self.file = self.file or self.path.open("wb")
         self.file.write(HEADER.pack(stamp, packet.duration or 0, packet.is_keyframe, len(data)))
         self.file.write(data)
 
     def close(self) -> None:
-        """Write out what is buffered."""
+        """Wait until all is on the disk."""
+        self.file = self.file or self.path.open("wb")
+        self.file.flush()
+        os.fsync(self.file.fileno())
         self.file.close()
 
-    def packets(self) -> Iterator[av.Packet]:
-        """The packets in decoding order, with decoding times that grow."""
-        times = decoding_times([pts for pts, _, _, _ in self.records(skip=True)])
-        for (pts, duration, key, data), dts in zip(self.records(), times, strict=True):
-            packet = av.Packet(data)
-            packet.pts, packet.dts, packet.duration = pts, dts, duration
-            packet.is_keyframe, packet.time_base = key, self.time_base
-            yield packet
+    def drop(self) -> None:
+        """Leave the file as it is."""
+        if self.file is not None:
+            with suppress(OSError):  # of a full disk, which has been said already
+                self.file.close()
 
-    def records(self, *, skip: bool = False) -> Iterator[tuple[int, int, bool, bytes]]:
-        """Time stamp, duration, key and data of each packet; no data where they are skipped."""
-        with self.path.open("rb") as file:
-            while head := file.read(HEADER.size):
-                pts, duration, key, size = HEADER.unpack(head)
-                yield pts, duration, key, b"" if skip else file.read(size)
-                if skip:
-                    file.seek(size, 1)
+
+def spooled(paths: Iterable[Path], time_base: Fraction) -> Iterator[av.Packet]:
+    """The packets of spools, one after the other, with decoding times that grow."""
+    paths = list(paths)
+    times = decoding_times([pts for path in paths for pts, _, _, _ in records(path, skip=True)])
+    everything = (record for path in paths for record in records(path))
+    for (pts, duration, key, data), dts in zip(everything, times, strict=True):
+        packet = av.Packet(data)
+        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        packet.is_keyframe, packet.time_base = key, time_base
+        yield packet
+
+
+def records(path: Path, *, skip: bool = False) -> Iterator[tuple[int, int, bool, bytes]]:
+    """Time stamp, duration, key and data of each packet; no data where they are skipped."""
+    with path.open("rb") as file:
+        while head := file.read(HEADER.size):
+            pts, duration, key, size = HEADER.unpack(head)
+            yield pts, duration, key, b"" if skip else file.read(size)
+            if skip:
+                file.seek(size, 1)
 
 
 def decoding_times(stamps: list[int]) -> list[int]:

@@ -1,23 +1,24 @@
 """Frames -> a video file with the sound and tags of its source."""
 
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from .beside import Beside
 from .coding import choose, losses
-from .encode import Encoder
-from .frame import Frame, Reader
+from .encode import Encoder, Stamps
+from .frame import Frame, Position, Reader
 from .lost import lost
 from .mux import fit, mux, show_aspect
+from .spool import spooled
 from .tracks import Companions
 
 
 class VideoWriter:
     """Encodes the frames it is given; sound, subtitles, chapters and tags come from the reader.
 
-    The file appears under its name when the ``with`` block ends without an exception.
+    The file appears under its name when the ``with`` block ends without an exception. The video is
+    made in segments, each by an encoder of its own, so that none needs what another knows.
     """
 
     def __init__(
@@ -31,6 +32,8 @@ class VideoWriter:
         codec: str | None = None,
         crf: int | None = None,
         overwrite: bool = False,
+        lasting: bool = False,
+        restart: bool = False,
         comment: str | None = None,
     ) -> None:
         self.path, self.reader, self.comment = path, reader, comment or ""
@@ -40,12 +43,13 @@ class VideoWriter:
         )  # fmt: skip
         self.warnings = losses(self.coding, reader.info)
         self.color, self.chroma = self.coding.color, self.coding.chroma
+        self.stamps = Stamps(self.coding, reader.shift)
+        self.segments = 0  # that are begun
         self.companions: Companions | None = None
-        self.beside = Beside(path, overwrite=overwrite)
+        self.encoder: Encoder | None = None
+        self.beside = Beside(path, overwrite=overwrite, lasting=lasting, restart=restart)
         try:
-            with self.beside.errors():
-                spool = self.beside.folder / "video.packets"
-                self.encoder = Encoder(spool, self.coding, shift=reader.shift)
+            self.begin_segment()
             if reader.info.kind == "video":
                 self.companions = Companions(reader, self.coding.container)
                 self.warnings += self.companions.warnings
@@ -59,7 +63,32 @@ class VideoWriter:
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color`` and ``chroma``."""
         with self.beside.errors():
+            if self.encoder is None:
+                self.begin_segment()
+            assert self.encoder is not None
             self.encoder.write(frame)
+
+    def begin_segment(self) -> None:
+        """Open the next encoder; MediaError where it does not open."""
+        with self.beside.errors():
+            self.encoder = Encoder(self.spool(self.segments), self.coding, self.stamps)
+        self.segments += 1
+
+    def end_segment(self) -> Position:
+        """Wait until all frames so far are encoded and on the disk."""
+        with self.beside.errors():
+            if self.encoder is not None:
+                self.encoder.close()
+            self.encoder = None
+        return Position(self.stamps.count, self.segments, self.stamps.last, self.stamps.moved)
+
+    def go_on(self, position: Position) -> None:
+        """Take what the work folder has up to there for written; before the first ``write``."""
+        self.encoder = None  # it was opened to see whether it opens
+        self.stamps.count, self.segments, self.stamps.last, self.stamps.moved = position
+
+    def spool(self, segment: int) -> Path:
+        return self.beside.folder / f"{segment:06d}.packets"
 
     def __enter__(self) -> Self:
         return self
@@ -74,20 +103,18 @@ class VideoWriter:
             if kind is None:
                 self.finish()
         finally:
-            with suppress(OSError):  # of a full disk, which has been said already
-                self.encoder.spool.close()
             self.discard()
 
     def finish(self) -> None:
         """Join the video with everything else and give the file its name."""
-        if self.encoder.moved:
+        if self.stamps.moved:
             self.warnings.append(
-                f"{self.encoder.moved} time stamps did not grow and were moved forward"
+                f"{self.stamps.moved} time stamps did not grow and were moved forward"
             )
         comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
+        self.end_segment()
         with self.beside.errors():
-            self.encoder.close()
-            packets = self.encoder.spool.packets()
+            packets = spooled(map(self.spool, range(self.segments)), self.coding.time_base)
             mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
         self.warnings += show_aspect(self.beside.product, self.coding)
         if self.companions is not None:
@@ -99,7 +126,9 @@ class VideoWriter:
         self.beside.keep()
 
     def discard(self) -> None:
-        """Remove everything that is not finished."""
+        """Let go of everything that is not finished."""
+        if self.encoder is not None:
+            self.encoder.spool.drop()
         if self.companions is not None:
             self.companions.close()
         self.beside.discard()
