@@ -19,6 +19,7 @@ from .scenes import find_cuts
 from .tiles import SMALLEST
 from .windows import Cuts, Runner, Say, scale_of, windows
 
+COMMENT = f"restored with s2svr {version('s2svr')}"  # in the output's metadata
 OUTPUT_MEMORY = 2**30  # bytes that one window's restored frames may take
 
 
@@ -134,8 +135,8 @@ def restore_video(
     with open_reader(source, fps=fps, start=start, end=end, deinterlace=deinterlace) as reader:
         sides = output_size(model, reader.info, scale, size)
         job = Job(reader, sides, progress, say)
-        window = fitting_window(window, model, reader.info)
-        runner = make_runner(model, window, tile, device, dtype, job.tell)
+        fitting = fitting_window(window, model, reader.info)
+        runner = make_runner(model, fitting, tile, device, dtype, job.tell)
         segment = segment or segment_frames(sides)
         facts = facts_of(reader, runner, sides) | {
             "codec": codec, "crf": crf, "bits": bits, "rate": text(fps), "start": text(start),
@@ -143,9 +144,8 @@ def restore_video(
             "segments of": segment,
         }  # fmt: skip
         with job.noted(), open_writer(
-            target, reader=reader, width=sides[0], height=sides[1], bits=bits, codec=codec,
-            crf=crf, overwrite=overwrite, lasting=True, restart=restart,
-            comment=f"restored with s2svr {version('s2svr')}",
+            target, reader=reader, width=sides[0], height=sides[1], bits=bits, codec=codec, crf=crf,
+            overwrite=overwrite, lasting=True, restart=restart, comment=COMMENT,
         ) as writer:  # fmt: skip
             job.run(runner, find_cuts if scene_cuts else single_shot, writer, facts, segment, stop)
     return job.summary(source, target, writer.warnings)
