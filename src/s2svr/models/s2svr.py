@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import pad_to_multiple, resize_bicubic, warp
-from .output import FineOutput, Frame, Output, last_convolution
+from .output import FineOutput, Frame, Output, last_convolution, recalled
 from .pwclite import PWCLite, PWCLiteConfig, initialise
 
 
@@ -215,16 +215,24 @@ class Decoder(nn.Module):
         )
 
     def step(
-        self, s: list[Tensor], y: Tensor, latents: list[Tensor], detail: Tensor | None
+        self,
+        s: list[Tensor],
+        y: Tensor,
+        latents: list[Tensor],
+        detail: Tensor | None,
+        recalled: Tensor | None,
     ) -> tuple[list[Tensor], Tensor]:
-        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
+        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base.
+
+        ``detail`` of x_i and what is ``recalled`` of y_{i-1} are for the fine output.
+        """
         c, _ = self.attention(s[-1], latents)
         below = torch.cat((c, y), 1)
         new = []
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             below = layer(memory, below)
             new.append(below)
-        return new, self.output(below, detail)  # F_f
+        return new, self.output(below, detail, recalled)  # F_f
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
@@ -315,7 +323,9 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         neighbours.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            s, change = self.decoder.step(s, self.seen(y, latents[0], o), neighbours, details[t])
+            last = recalled(y, frames[t], o, c.down) if c.fine else None
+            seen = self.seen(y, latents[0], o)
+            s, change = self.decoder.step(s, seen, neighbours, details[t], last)
             y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
             out.append(y)
         past = [*(state.x if state else []), *frames[:count]][-max(c.radius, 1) :]
