@@ -63,6 +63,8 @@ def make_runner(
     if tile is not None and tile < SMALLEST:
         raise ValueError(f"expected tiles of at least {SMALLEST} pixels, got {tile}")
     device = next(model.parameters()).device if device is None else torch.device(device)
+    if device.type == "cuda":  # the same every time: what is resumed has to fit what was done
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     return Runner(model, window=window, tile=tile, device=device, dtype=dtype, say=say)
 
 
