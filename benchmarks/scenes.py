@@ -55,6 +55,25 @@ def flashed(clip: Tensor, length: int, light: tuple[float, float]) -> list[Tenso
     return frames
 
 
+def frozen(clip: Tensor, length: int, lost: bool) -> list[Tensor]:
+    """The middle frame held; then the clip goes on, or is where it would be by then (``lost``)."""
+    frames, middle = list(clip / 255), len(clip) // 2
+    return [*frames[:middle], *[frames[middle]] * length, *frames[middle + lost * length :]]
+
+
+def parted(clips: list[Tensor], length: int, black: bool) -> tuple[list[Tensor], list[set[int]]]:
+    """Clips of 16 frames, after each its last frame held or black; where each cut may be seen."""
+    frames: list[Tensor] = []
+    places: list[set[int]] = []
+    for clip in clips:
+        shot = list(clip[:16] / 255)
+        pause = [shot[-1] * (not black)] * length
+        end = len(frames) + len(shot)
+        places.append(set(range(end if black else end + length, end + length + 1)))
+        frames += shot + pause
+    return frames[: len(frames) - length], places[:-1]
+
+
 def faded(clip: Tensor, length: int) -> list[Tensor]:
     """To black and back in the middle."""
     middle = len(clip) // 2
@@ -96,7 +115,7 @@ def main() -> None:
     scenes = {name.rsplit("/", 1)[-1].split("_", 1)[-1]: clip for name, clip in named}
 
     def say(what: str, wrong: list[int], where: str) -> None:
-        line = f"{what:24} {sum(map(bool, wrong))} of {len(wrong)} clips with {where}"
+        line = f"{what:32} {sum(map(bool, wrong))} of {len(wrong)} clips with {where}"
         print(f"{line}, {sum(wrong)} in all", flush=True)  # noqa: T201
 
     true = found = false = 0
@@ -106,6 +125,13 @@ def main() -> None:
         seen = begins(frames)
         true, found, false = true + len(cuts), found + len(seen & cuts), false + len(seen - cuts)
     print(f"joined: {found} of {true} cuts found, {false} seen besides", flush=True)  # noqa: T201
+    for black, name in ((False, "a frozen frame"), (True, "black")):
+        for length in (1, 3, 6, 12, 24):
+            frames, places = parted(list(scenes.values()), length, black)
+            seen, may = begins(frames), set().union(*places)
+            line = f"joined by {name} for {length} frames: {sum(bool(p & seen) for p in places)}"
+            line = f"{line} of {len(places)} cuts found, {len(seen - may)} seen besides"
+            print(line, flush=True)  # noqa: T201
     if given.weights:
         print(restored_alike(list(scenes.values()), given.weights), flush=True)  # noqa: T201
     wrong = "false cuts"
@@ -115,6 +141,10 @@ def main() -> None:
         for length in (1, 2, 3, 4, 6):
             result = [len(begins(flashed(clip, length, light))) for clip in clips]
             say(f"{name} for {length} frames", result, wrong)
+    for length in (2, 6, 12):
+        for lost in (False, True):
+            what = f"frozen for {length} frames" + ", then a jump" * lost
+            say(what, [len(begins(frozen(clip, length, lost))) for clip in clips], wrong)
     for length in (2, 4, 8):
         say(f"fade over 2 x {length}", [len(begins(faded(clip, length))) for clip in clips], wrong)
         pairs = list(zip(scenes.values(), list(scenes.values())[1:], strict=False))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from media_clips import make_video, packets, video_times
 from s2svr.color import from_rgb, to_rgb
+from s2svr.job import Stopped
 from s2svr.media import MediaError, open_reader, write_png
 from s2svr.models import PRESETS, S2SVR
 from s2svr.ops import resize_to
@@ -118,7 +119,7 @@ def test_cuts_reset_the_memory_and_are_counted(tmp_path: Path) -> None:
     g = torch.Generator().manual_seed(0)
     scenes = [torch.rand(3, 24, 32, generator=g) * w for w in (0.3, 1.0)]
     for index in range(8):
-        write_png(source / f"{index}.png", scenes[index // 5])
+        write_png(source / f"{index}.png", scenes[index // 5] * (1 - index / 100))
     summary = restore_video(Enlarge(1), source, tmp_path / "out", window=3)
     assert summary.shots == 2
     first = [planes[0] for planes in decoded(tmp_path / "out")]
@@ -225,3 +226,47 @@ def test_windows_shrink_with_large_frames(movie: Path) -> None:
     assert fitting_window(16, Enlarge(4), replace(info, width=1280, height=720)) == 6
     assert fitting_window(16, Enlarge(4), replace(info, width=8000, height=8000)) == 1
     assert fitting_window(2, Enlarge(1), info) == 2
+
+
+@pytest.mark.parametrize("frozen", [64, 2])
+def test_equal_frames_are_restored_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: int
+) -> None:
+    monkeypatch.setattr("s2svr.job.FROZEN", frozen)
+    shown = [0, 0, 1, 2, 2, 2, 2, 3, 4, 5, 5, 6, 7, 7]
+    for name, numbers in (("shown", shown), ("distinct", sorted(set(shown)))):
+        (tmp_path / name).mkdir()
+        generator = torch.Generator().manual_seed(0)
+        pictures = torch.rand(8, 3, 32, 48, generator=generator)
+        for place, number in enumerate(numbers):
+            write_png(tmp_path / name / f"{place:02}.png", pictures[number])
+    settings = {"window": 3, "scene_cuts": False, "segment": 4}
+    restore_video(Enlarge(2), tmp_path / "distinct", tmp_path / "once", **settings)
+    once = [planes[0] for planes in decoded(tmp_path / "once")]
+
+    def found(**more: object) -> tuple[int, int, list[Tensor]]:
+        target = tmp_path / "out"
+        summary = restore_video(Enlarge(2), tmp_path / "shown", target, **settings, **more)
+        return summary.repeats, summary.resumed, [planes[0] for planes in decoded(target)]
+
+    repeats, _, out = found()
+    assert len(out) == len(shown)
+    if frozen == 64:
+        assert repeats == 6
+        assert all(torch.equal(a, once[n]) for a, n in zip(out, shown, strict=True))
+    else:  # the third repetition is restored: dimmed by one step more
+        assert repeats == 5
+        assert torch.equal(out[5], out[3])
+        assert not torch.equal(out[6], out[3])
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            again, resumed, parts = found(stop=lambda: True, overwrite=True)
+            break
+        except Stopped:
+            pass
+    assert tries > 1
+    assert resumed > 0
+    assert again == repeats
+    assert all(torch.equal(a, b) for a, b in zip(parts, out, strict=True))

@@ -27,6 +27,7 @@ T = TypeVar("T")
 Progress = Callable[[int, int | None], None]  # frames done, about how many there are if known
 
 QUEUE = 4  # frames that wait between two stages
+FROZEN = 64  # equal frames after which one is restored all the same: what waits is bounded
 SEGMENT = 100e6  # pixels of a segment of the output: what a sudden end can cost, and
 FRAMES = 32, 240  # its least and most frames: each begins with a costly key frame
 
@@ -53,6 +54,7 @@ class Summary:
     peak_memory: int  # bytes: of the GPU where one was used, else of the process so far
     busy: dict[str, float]  # seconds of decode, restore, encode, without a codec's own threads
     resumed: int = 0  # of the frames: they were restored before and kept
+    repeats: int = 0  # frames equal to the one before, which was restored for both
     shots: int = 1
     corrupt: int = 0  # frames that the decoder called damaged; they were restored all the same
     damage: list[str] = field(default_factory=list)
@@ -89,7 +91,10 @@ class Job:
         self.journal: Journal | None = None
         self.spent: dict[str, float] = defaultdict(float)  # seconds
         self.frames = read_ahead(timed(reader, self.spent, "decode"), QUEUE)
-        self.waiting: deque[Frame] = deque()  # decoded and not yet restored, without their planes
+        # Decoded and not yet written, without planes; and whether each repeats the one before.
+        self.waiting: deque[tuple[Frame, bool]] = deque()
+        self.last: tuple[Tensor, ...] = ()  # planes of the last frame that was restored
+        self.repeats = 0
         self.resumed = self.done = self.corrupt = 0
         self.shots = 0
         self.said: list[str] = []
@@ -99,39 +104,59 @@ class Job:
         self.said.append(line)
         self.say(line)
 
-    def rgb(self) -> Iterator[Tensor]:
-        """The decoded frames, as the model takes them.
+    def distinct(self) -> Iterator[tuple[Tensor, bool]]:
+        """The decoded frames, as the model takes them, and whether they are yet to be restored.
 
+        What repeats the frame before is left out: ``coded`` gives it what that one has become.
         Restored frames come in bursts, a window at a time; frames are asked for when a burst is
         over. So here is where speeds are told.
         """
+        before: tuple[Tensor, ...] = ()
+        equal = 0
         for index, frame in enumerate(timed(self.frames, self.spent, "wait")):
             self.progress(self.done, self.reader.info.frames)
             self.corrupt += frame.corrupt
+            same = len(before) > 0 and all(map(torch.equal, frame.planes, before))
+            equal = equal + 1 if same and equal < FROZEN else 0
+            self.repeats += equal > 0
             if index >= self.resumed:
-                self.waiting.append(replace(frame, planes=()))
-            planes = tuple(plane.to(self.device) for plane in frame.planes)
-            yield to_open_rgb(planes, frame.color)
+                self.waiting.append((replace(frame, planes=()), equal > 0))
+            if equal == 0:
+                before = frame.planes
+                planes = tuple(plane.to(self.device) for plane in before)
+                yield to_open_rgb(planes, frame.color), index >= self.resumed
 
     def shown(self, cuts: Cuts) -> Iterator[tuple[Tensor, bool]]:
         """The frames that are to be restored, each with whether it begins a shot."""
-        for index, (frame, begins) in enumerate(cuts(self.rgb())):
+        pending: deque[bool] = deque()
+
+        def seen() -> Iterator[Tensor]:
+            for frame, wanted in self.distinct():
+                pending.append(wanted)
+                yield frame
+
+        for frame, begins in cuts(seen()):
             self.shots += begins
-            if index >= self.resumed:
+            if pending.popleft():
                 yield frame, begins
 
     def coded(self, restored: Iterable[Tensor], writer: Writer) -> Iterator[Frame]:
         """Restored frames as the writer takes them, at the times of the decoded ones."""
         width, height = self.size
         for rgb in restored:
+            yield from self.repeated(writer)
             if rgb.shape[-2:] != (height, width):
                 rgb = bounded(resize_to(rgb, (height, width)), rgb)
             planes = from_rgb(rgb, writer.color, writer.chroma)
-            yield replace(
-                self.waiting.popleft(),
-                planes=tuple(plane.to("cpu") for plane in planes),
-                color=writer.color,
-            )
+            self.last = tuple(plane.to("cpu") for plane in planes)
+            frame, _ = self.waiting.popleft()
+            yield replace(frame, planes=self.last, color=writer.color)
+
+    def repeated(self, writer: Writer) -> Iterator[Frame]:
+        """The frames that repeat the last one, as far as they are decoded."""
+        while self.waiting and self.waiting[0][1]:
+            frame, _ = self.waiting.popleft()
+            yield replace(frame, planes=self.last, color=writer.color)
 
     def items(
         self, runner: Runner, size: int, cuts: Cuts, writer: Writer, segment: int
@@ -146,7 +171,8 @@ class Job:
             del window  # frees its frames before the next is collected
             if self.done - kept >= segment:
                 kept = self.done
-                yield Checkpoint.of(runner)
+                yield Checkpoint.of(runner, self.last)
+        yield from self.repeated(writer)
 
     def run(
         self,
@@ -169,6 +195,7 @@ class Job:
             writer.go_on(journal.position)
             journal.checkpoint.restore(runner)
             self.resumed = self.done = journal.position.frames
+            self.last = journal.checkpoint.last
 
         def write(item: Frame | Checkpoint) -> None:
             began = time.perf_counter()
@@ -224,6 +251,7 @@ class Job:
             peak_memory=peak_memory(self.device),
             busy=busy,
             resumed=self.resumed,
+            repeats=self.repeats,
             shots=max(self.shots, 1),
             corrupt=self.corrupt,
             damage=list(self.reader.damage),
@@ -251,6 +279,10 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return 0
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's getrusage counts what the parent had before it became this one
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024

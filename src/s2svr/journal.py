@@ -34,11 +34,12 @@ class Checkpoint(NamedTuple):
     boxes: list[Box]
     whole_flow: bool
     memory: Any  # of the model, on the CPU; None where nothing is remembered
+    last: tuple[Tensor, ...]  # planes of the last frame, which the next ones may repeat
 
     @classmethod
-    def of(cls, runner: Runner) -> "Checkpoint":
+    def of(cls, runner: Runner, last: tuple[Tensor, ...]) -> "Checkpoint":
         memory = each(moved(runner.memory, torch.device("cpu")), Tensor.clone)  # no views of more
-        return cls(runner.window, runner.boxes, runner.whole_flow, memory)
+        return cls(runner.window, runner.boxes, runner.whole_flow, memory, last)
 
     def restore(self, runner: Runner) -> None:
         """Put another runner where that one was."""
@@ -87,16 +88,15 @@ class Journal:
         """Read where the last try got to."""
         with torch.serialization.safe_globals([State]):
             stored = torch.load(self.state, map_location="cpu", weights_only=True)
-        position, window, boxes, whole_flow, memory = stored
-        self.position = Position(*position)
-        self.checkpoint = Checkpoint(window, [Box(*box) for box in boxes], whole_flow, memory)
+        position, window, boxes, whole_flow, memory, last = stored
+        self.position, boxes = Position(*position), [Box(*box) for box in boxes]
+        self.checkpoint = Checkpoint(window, boxes, whole_flow, memory, last)
 
     def save(self, checkpoint: Checkpoint, position: Position) -> None:
         """Make sure that nothing before this is ever done again."""
-        window, boxes, whole_flow, memory = checkpoint
         buffer = io.BytesIO()
-        plain = [tuple(position), window, [tuple(box) for box in boxes], whole_flow, memory]
-        torch.save(plain, buffer)
+        window, boxes, *rest = checkpoint
+        torch.save([tuple(position), window, [tuple(box) for box in boxes], *rest], buffer)
         with self.beside.errors():
             write_durably(self.state, buffer.getvalue())
         self.beside.keep_work = True

@@ -41,7 +41,7 @@ def find_cuts(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
         begins, flashing, flash = before is None, flash > 0, max(0, flash - 1)
         if before is not None and not flashing and change > max(LARGE, CONTRAST * level):
             flash = comes_back(before, coming.see(FLASH))
-            begins = flash == 0 and change > CONTRAST * onward
+            begins = flash == 0 and change > CONTRAST * min(onward, calm(coming.see(2)))
         yield frame, begins
         if begins:
             level = 0.0
@@ -56,6 +56,11 @@ def comes_back(picture: Tensor, after: list[Tensor]) -> int:
         if difference(picture, small) <= LARGE:
             return count
     return 0
+
+
+def calm(after: list[Tensor]) -> float:
+    """The change between the next two frames: there may be one odd frame between two shots."""
+    return difference(after[0], after[1]) if len(after) == 2 else 0.0
 
 
 class Coming:
