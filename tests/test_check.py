@@ -98,6 +98,15 @@ def test_sound_is_the_same_within_mp4_and_ts(tmp_path: Path):
     assert [bare(data) for _, data in old] == [data for _, data in new]
 
 
+@pytest.mark.parametrize("name", ["b.mkv", "b.mp4"])
+def test_chapters_stay_with_the_video_where_sound_begins_early(tmp_path: Path, name: str):
+    source = make_video(tmp_path / "a.mp4", pts=[*STEADY, 90000], sound=["aac"], chapters=True)
+    check = check_video(source, tmp_path / name)
+    assert check.failures == []
+    assert {fate for what, fate in fates(check).items() if "chapter" in what} == {"kept"}
+    assert (check.shift > Fraction(1, 100)) == (name == "b.mkv")  # the hidden sound before 0
+
+
 def test_every_loss_has_its_reason(tmp_path: Path):
     source = make_video(
         tmp_path / "a.mkv", sound=["flac"], texts=["ass"], attachment=True, chapters=True,

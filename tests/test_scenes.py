@@ -72,6 +72,18 @@ def test_black_between_two_scenes_keeps_them_apart() -> None:
     assert starts(frames)[-1] == 9
 
 
+@pytest.mark.parametrize("odd", [torch.zeros(3, 72, 128), torch.ones(3, 72, 128), None])
+def test_one_odd_frame_between_two_scenes_hides_no_cut(odd: Tensor | None) -> None:
+    before, after = pan(1, 8, 2), pan(2, 8, 2)
+    between = (before[-1] + after[0]) / 2 if odd is None else odd
+    assert set(starts([*before, between, *after])) & {8, 9}
+
+
+def test_frozen_frames_are_not_cuts() -> None:
+    frames = pan(3, 14, 2)
+    assert starts([*frames[:6], *[frames[6]] * 12, *frames[7:]]) == [0]
+
+
 def test_changes_of_light_fades_and_dissolves_are_not_cuts() -> None:
     frames = pan(3, 12, 2)
     dimmed = [f * (0.4 if t >= 6 else 1) for t, f in enumerate(frames)]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import av
@@ -41,6 +43,7 @@ BROADCAST = {
 # Of a stream's metadata: what describes its old file.
 STALE = re.compile(r"BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
 PAUSE = b"\0\0"  # an empty text of mp4, which its writers put between texts themselves
+FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
 ASS_HEADER = b"""[Script Info]
@@ -75,7 +78,7 @@ class Companions:
         self.format = container
         self.warnings: list[str] = []
         self.refused = 0  # packets that could not be converted or written
-        self.input = open_container(reader.path)
+        self.path, self.input = reader.path, open_container(reader.path)
         self.video = video_stream(self.input, reader.path)
         self.start, self.end, self.shift = reader.start, reader.end, reader.shift
         self.routes = [
@@ -140,17 +143,28 @@ class Companions:
 
     def chapters(self) -> list[Any]:
         """The source's chapters, cut and shifted with the video."""
-        found = []
+        found, shift = [], self.shift - self.delay()
         for chapter in self.input.chapters():
             base = chapter["time_base"] or Fraction(1, 1000)
             start, end = chapter["start"] * base, chapter["end"] * base
             start = start if self.start is None else max(start, self.start)
             end = end if self.end is None else min(end, self.end)
             if start < end:
-                chapter["start"] = round((start - self.shift) / base)
-                chapter["end"] = round((end - self.shift) / base)
+                chapter["start"] = round((start - shift) / base)
+                chapter["end"] = round((end - shift) / base)
                 found.append(chapter)
         return found
+
+    def delay(self) -> Fraction:
+        """Seconds by which FFmpeg moves all packets, and no chapter, where none may be below 0.
+
+        Copied sound may begin there, as AAC in mp4 does.
+        """
+        below = "mp4" in self.input.format.name and self.start is None
+        sound = [r.source for r in self.routes if r.source.type == "audio" and not r.codec]
+        if not (below and sound) or self.format not in ("matroska", "webm"):
+            return Fraction(0)
+        return max(Fraction(0), -earliest(self.path, [stream.index for stream in sound]))
 
     def packets(self) -> Iterator[tuple[Fraction, av.Packet]]:
         """Packets for the output with their times in seconds, cut to start and end."""
@@ -233,6 +247,17 @@ class Companions:
     def close(self) -> None:
         """Close the source."""
         self.input.close()
+
+
+def earliest(path: Path, indices: list[int]) -> Fraction:
+    """Seconds of the first packet that is not left out, among the first of some streams."""
+    container = open_container(path)
+    try:
+        packets = islice(container.demux(*(container.streams[i] for i in indices)), FIRST_PACKETS)
+        times = [p.pts * p.time_base for p in packets if p.pts is not None]
+    finally:
+        container.close()
+    return min((time for time in times if time >= -PRIMING), default=Fraction(0))
 
 
 def has_other_keys(container: str, metadata: dict[str, str]) -> bool:
