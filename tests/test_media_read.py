@@ -17,7 +17,7 @@ from media_clips import (
     write_sound,
 )
 from s2svr.color import to_rgb
-from s2svr.media import Frame, MediaError, open_reader, read_clip
+from s2svr.media import Frame, MediaError, open_reader, open_writer, read_clip
 from s2svr.media.container import is_cut_off
 from s2svr.media.planes import from_picture, planar_name, to_picture
 
@@ -78,6 +78,21 @@ def test_every_format_is_read_as_coded(
         assert len(frame.planes) == (1 if matrix == "gray" else 3)
         for plane, part in zip(frame.planes, parts, strict=True):
             assert torch.equal(plane.int(), part.int())
+
+
+def test_alpha_that_the_decoder_does_not_see_is_left_out_aloud(tmp_path: Path):
+    path = make_video(
+        tmp_path / "a.webm", codec="libvpx-vp9", form="yuva420p", pts=[0, 3003],
+        options={"deadline": "realtime", "cpu-used": "8"},
+    )  # fmt: skip
+    with open_reader(path) as reader:
+        frames = list(reader)
+        assert reader.warnings == ["the alpha channel is left out"]
+        with open_writer(tmp_path / "b.webm", reader=reader, width=64, height=48) as writer:
+            for frame in frames:
+                writer.write(frame)
+    with av.open(str(tmp_path / "b.webm")) as output:
+        assert "alpha_mode" not in {key.lower() for key in output.streams.video[0].metadata}
 
 
 @pytest.mark.parametrize(

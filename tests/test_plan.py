@@ -21,13 +21,12 @@ from s2svr.color import from_rgb, to_rgb
 from s2svr.console import Pace, plan_lines
 from s2svr.devices import total_memory
 from s2svr.footprint import MARGIN, PROBE, PROCESS, Footprint, footprint
-from s2svr.job import Summary
+from s2svr.job import Summary, segment_frames
 from s2svr.media import MediaError, MediaInfo, open_reader
 from s2svr.models import PRESETS, S2SVR
 from s2svr.ops import resize_to
 from s2svr.plan import (
     COPIES,
-    KEY,
     MOST,
     PATIENCE,
     Measured,
@@ -158,10 +157,15 @@ def test_a_trial_that_fails_leaves_the_plan_without_numbers() -> None:
 
 
 def test_disk_is_what_the_files_take_while_they_are_written() -> None:
-    measured = Measured(1.0, 2.0, 1000.0, 50_000)
-    video = 1000 * (2 * KEY - 2) + 2 * 50_000
-    assert disk_needed(measured, 2 * KEY, Path("out.mp4")) == COPIES * video
-    assert disk_needed(measured, 2 * KEY, Path("pictures")) == 1000 * (2 * KEY - 1) + 50_000
+    measured, size, memory = Measured(1.0, 2.0, 1000.0, 50_000), (1280, 720), 300
+    segment = segment_frames(size)
+    video, kept = 1000 * (2 * segment - 2) + 2 * 50_000, COPIES * memory
+    out = Path("out.mp4")
+    assert disk_needed(measured, 2 * segment, out, size, memory) == COPIES * video + kept
+    pictures = 1000 * (2 * segment - 1) + 50_000 + kept
+    assert disk_needed(measured, 2 * segment, Path("pictures"), size, memory) == pictures
+    short = COPIES * (1000 * (segment - 2) + 50_000)  # done before there is a memory to keep
+    assert disk_needed(measured, segment - 1, out, size, memory) == short
 
 
 def plan(**changes: object) -> Plan:

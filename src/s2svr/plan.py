@@ -19,7 +19,7 @@ from torch import nn
 
 from .devices import total_memory
 from .footprint import Footprint, footprint
-from .job import Summary
+from .job import Summary, segment_frames
 from .media import CONTAINERS, MediaError, MediaInfo, open_reader
 from .restoration import fitting_window, output_size
 from .tiles import SMALLEST
@@ -32,8 +32,8 @@ PATIENCE = 3.0  # seconds that measuring may take, or
 SHARE = 0.02  # of the whole time, if that is more
 MOST = 32  # frames to measure at once
 WHERE = Fraction(2, 5)  # of the video, since many begin and end in black
-COPIES = 2  # the video is on the disk twice while it is joined with the sound
-KEY = 250  # frames between key frames, at most
+# The video is on the disk twice while it is joined with the sound, what the model remembers while
+COPIES = 2  # a newer memory takes its place
 FEWEST = 4  # frames that a window is made smaller to
 FILL = 0.7  # of a device's memory that is planned with
 SIDES = (2048, 1536, 1024, 768, 512, 384, 256, SMALLEST)  # of tiles, pixels
@@ -107,7 +107,7 @@ def make_plan(
     counted, there = footprint(model.to(device)), total_memory(device)
     window = fitting_window(window, model, info)
     window, tile = choose(counted, info, size_out, window, tile, there)
-    measured = None
+    measured, disk = None, None
     if run and info.frames and info.duration and (info.frames >= FEW or not brief):
         middle = (start or 0) + info.duration * WHERE
 
@@ -116,6 +116,9 @@ def make_plan(
             return run(path, middle, middle + count / info.rate, window, tile)
 
         measured = measure(trial, info.frames, target.suffix)
+        if measured is not None:
+            memory = round(counted.state * info.width * info.height)
+            disk = disk_needed(measured, info.frames, target, size_out, memory)
     return Plan(
         target=target,
         frames=info.frames,
@@ -126,7 +129,7 @@ def make_plan(
         tile=tile,
         memory=counted.needed(info.width, info.height, window, tile, size_out),
         memory_there=there,
-        disk=disk_needed(measured, info.frames, target) if measured and info.frames else None,
+        disk=disk,
         disk_free=shutil.disk_usage(existing(target)).free,
         frames_per_second=1 / measured.frame_seconds if measured else None,
         seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
@@ -190,12 +193,20 @@ def measure(trial: Callable[[Path, int], Summary], frames: int, suffix: str) -> 
     return Measured(each, seconds - each * (done - 1), max(grown, 0.0), first[2])
 
 
-def disk_needed(measured: Measured, frames: int, target: Path) -> int:
-    """Bytes of the output, and of what is beside it for a while."""
+def disk_needed(
+    measured: Measured, frames: int, target: Path, size_out: tuple[int, int], memory: int
+) -> int:
+    """Bytes of the output, and of what is beside it for a while.
+
+    ``memory`` is what the model remembers, in bytes: it is kept with every segment.
+    """
+    segment = segment_frames(size_out)
+    kept = COPIES * memory if frames >= segment else 0
     if target.suffix.lower() not in CONTAINERS:
-        return round(measured.frame_bytes * (frames - 1)) + measured.first_bytes
-    keys = math.ceil(frames / KEY)
-    return COPIES * round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)
+        return kept + round(measured.frame_bytes * (frames - 1)) + measured.first_bytes
+    keys = math.ceil(frames / segment)
+    video = round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)
+    return kept + COPIES * video
 
 
 def existing(path: Path) -> Path:

@@ -40,8 +40,8 @@ BROADCAST = {
     *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
     *("libopus", "truehd", "dvbsub", "dvb_teletext", "libzvbi_teletextdec"),
 }
-# Of a stream's metadata: what describes its old file.
-STALE = re.compile(r"BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
+# Of a stream's metadata: what describes its old file, and alpha, which is always left out.
+STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
 PAUSE = b"\0\0"  # an empty text of mp4, which its writers put between texts themselves
 FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need

@@ -80,7 +80,7 @@ class VideoReader:
         if (stop := self.ending()) is not None:
             stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
-        if has_alpha(picture.format):
+        if has_alpha(picture.format) or stream.metadata.get("alpha_mode") == "1":  # VP8, VP9
             self.warn("the alpha channel is left out")
         return MediaInfo(
             width=picture.width,
