@@ -15,7 +15,9 @@ from media_clips import VARIABLE, make_video, payloads
 from s2svr import check as checking
 from s2svr.check import Check, check_video
 from s2svr.cli import app
-from s2svr.media import MediaError
+from s2svr.color import to_rgb
+from s2svr.media import MediaError, open_reader
+from s2svr.media.facts import facts
 from s2svr.restoration import restore_video
 
 STEADY = [0, 3003, 6006]
@@ -105,6 +107,21 @@ def test_chapters_stay_with_the_video_where_sound_begins_early(tmp_path: Path, n
     assert check.failures == []
     assert {fate for what, fate in fates(check).items() if "chapter" in what} == {"kept"}
     assert (check.shift > Fraction(1, 100)) == (name == "b.mkv")  # the hidden sound before 0
+
+
+@pytest.mark.parametrize(("tags", "full"), [((1, 9, 9, 16), False), ((2, 5, 5, 6), True)])
+def test_prores_says_its_colours(tmp_path: Path, tags: tuple[int, int, int, int], full: bool):
+    source = make_video(
+        tmp_path / "a.mkv", codec="ffv1", form="yuv422p10le", pts=STEADY, tags=tags, options={}
+    )
+    found = restore_video(checking.Identity(), source, tmp_path / "b.mov", codec="prores")
+    old, new = facts(source).picture, facts(tmp_path / "b.mov").picture
+    kinds = ("matrix", "primaries", "transfer")
+    assert [new[kind] for kind in kinds] == [old[kind] for kind in kinds]
+    assert found.warnings == ["the full range is written as a limited range"] * full
+    with open_reader(source) as before, open_reader(tmp_path / "b.mov") as after:
+        first, second = (to_rgb(f.planes, f.color) for f in (next(before), next(after)))
+    assert (first - second).abs().mean() < 0.01
 
 
 def test_every_loss_has_its_reason(tmp_path: Path):

@@ -95,12 +95,15 @@ def choose(
         crf = quality[1] - FINER
     bits = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
     kind, depth, form = pick_format(codec, info, bits, (width, height))
+    color = output_color(info.color, kind, depth, width, height)
+    if codec == "prores":  # has no word for another range
+        color = replace(color, full_range=False)
     aspect = info.aspect * Fraction(info.width * height, info.height * width)
     return Coding(
         codec=codec,
         form=form,
         planar=planar_name(av.VideoFormat(form)),
-        color=output_color(info.color, kind, depth, width, height),
+        color=color,
         chroma=subsampling(av.VideoFormat(kind)),
         width=width,
         height=height,
@@ -162,6 +165,9 @@ def losses(coding: Coding, info: MediaInfo) -> list[str]:
         lost.append(f"{name} is written as YCbCr {coding.color.matrix}, chroma {ratio(coding)}")
     elif coding.chroma != info.chroma:
         lost.append(f"chroma is written as {ratio(coding)}")
+    narrowed = info.color.full_range and not coding.color.full_range
+    if narrowed and info.color.matrix not in PLAIN:
+        lost.append("the full range is written as a limited range")
     if display.dynamic:
         lost.append(f"the {' and '.join(display.dynamic)} metadata are left out")
     if (display.mastering or display.light) and CODECS[coding.codec].encoder not in HDR:

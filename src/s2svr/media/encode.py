@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 
+from ..color import ColorInfo
 from .coding import CODECS, Coding, configure
 from .frame import Frame, MediaError
 from .planes import to_picture
@@ -59,6 +60,7 @@ class Encoder:
         picture = to_picture(frame.planes, c.planar)
         if c.form != c.planar:
             picture = picture.reformat(format=c.form)
+        say_color(picture, c.color)
         picture.pts, picture.time_base = self.stamps.next(frame), c.time_base
         picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))
         for packet in self.context.encode(picture):
@@ -70,3 +72,9 @@ class Encoder:
             self.spool.append(packet)
         self.spool.close()
         del self.context  # and its memory, since joining opens another
+
+
+def say_color(picture: av.VideoFrame, color: ColorInfo) -> None:
+    """Tag a picture: ProRes is told the colour by its pictures alone."""
+    picture.colorspace, picture.color_range = color.code, 2 if color.full_range else 1
+    picture.color_primaries, picture.color_trc = color.primaries, color.transfer
