@@ -16,8 +16,6 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-from memory import SHELL
-
 from s2svr.data.clips import bounced
 from s2svr.data.record import write_movie
 from s2svr.media import read_clip
@@ -43,7 +41,7 @@ def main() -> None:
         write_movie(source, frames, Fraction(25))
         command = [sys.executable, "-m", "s2svr", "restore", source, Path(folder) / "work/out.mp4"]
         (Path(folder) / "work").mkdir()
-        lines, most, answer = watched([*SHELL, *command, "--weights", chosen.weights, "--json"])
+        lines, most, answer = watched([*command, "--weights", chosen.weights, "--json"])
     summary = json.loads(answer)
     say(f"restored: {summary['frames']} frames in {summary['seconds']:.0f} s")
     compare_plan(lines, summary, most)
