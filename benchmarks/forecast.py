@@ -13,8 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from threading import Thread
 
 from s2svr.data.clips import bounced
 from s2svr.data.record import write_movie
@@ -22,6 +24,7 @@ from s2svr.media import read_clip
 from s2svr.ops import resize_to
 
 FIRST = LAST = 60  # seconds in which the time left need not be right
+INTERVAL = 0.03  # seconds between two looks at the disk
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 Line = tuple[float, str]  # seconds since the start, and what was said
 
@@ -52,23 +55,33 @@ def watched(command: list[str | Path]) -> tuple[list[Line], int, str]:
     """Run: what it says on the standard error and when, most bytes in the folder, its answer."""
     work = next(Path(word).parent for word in command if str(word).endswith("out.mp4"))
     lines: list[Line] = []
-    most, began = 0, time.monotonic()
+    began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None
+    sizes = [0]
+    watcher = Thread(target=watch, args=(work, process, sizes))
+    watcher.start()
     for line in process.stderr:
         lines.append((time.monotonic() - began, line.strip()))
         print(f"{lines[-1][0]:6.1f} s  {lines[-1][1]}", flush=True)  # noqa: T201
-        most = max(most, held(work))
     lines.append((time.monotonic() - began, "end"))
     answer = process.stdout.read()
+    watcher.join()
     if process.wait():
         raise SystemExit(f"expected a restoration, it ended with {process.returncode}")
-    return lines, max(most, held(work)), answer
+    return lines, max(sizes), answer
 
 
-def held(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def watch(folder: Path, process: subprocess.Popen[str], sizes: list[int]) -> None:
+    """Note how many bytes a folder holds until a process ends."""
+    while process.poll() is None:
+        total = 0
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError):  # renamed or deleted just now
+                total += path.stat().st_size if path.is_file() else 0
+        sizes[0] = max(sizes[0], total)
+        time.sleep(INTERVAL)
 
 
 def compare_plan(lines: list[Line], summary: dict, most: int) -> None:

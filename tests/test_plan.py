@@ -26,7 +26,6 @@ from s2svr.media import MediaError, MediaInfo, open_reader
 from s2svr.models import PRESETS, S2SVR
 from s2svr.ops import resize_to
 from s2svr.plan import (
-    COPIES,
     MOST,
     PATIENCE,
     Measured,
@@ -156,15 +155,16 @@ def test_a_trial_that_fails_leaves_the_plan_without_numbers() -> None:
     assert measure(trial, 1000, ".mp4") is None
 
 
-def test_disk_is_what_the_files_take_while_they_are_written() -> None:
-    measured, size, memory = Measured(1.0, 2.0, 1000.0, 50_000), (1280, 720), 300
+@pytest.mark.parametrize("memory", [300, 10**8])
+def test_disk_is_what_the_files_take_while_they_are_written(memory: int) -> None:
+    measured, size, out = Measured(1.0, 2.0, 1000.0, 50_000), (1280, 720), Path("out.mp4")
     segment = segment_frames(size)
-    video, kept = 1000 * (2 * segment - 2) + 2 * 50_000, COPIES * memory
-    out = Path("out.mp4")
-    assert disk_needed(measured, 2 * segment, out, size, memory) == COPIES * video + kept
-    pictures = 1000 * (2 * segment - 1) + 50_000 + kept
+    video = 1000 * (2 * segment - 2) + 2 * 50_000
+    joined, replaced = 2 * video + memory, video + 2 * memory
+    assert disk_needed(measured, 2 * segment, out, size, memory) == max(joined, replaced)
+    pictures = 1000 * (2 * segment - 1) + 50_000 + 2 * memory
     assert disk_needed(measured, 2 * segment, Path("pictures"), size, memory) == pictures
-    short = COPIES * (1000 * (segment - 2) + 50_000)  # done before there is a memory to keep
+    short = 2 * (1000 * (segment - 2) + 50_000)  # done before there is a memory to keep
     assert disk_needed(measured, segment - 1, out, size, memory) == short
 
 

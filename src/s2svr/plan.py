@@ -32,8 +32,6 @@ PATIENCE = 3.0  # seconds that measuring may take, or
 SHARE = 0.02  # of the whole time, if that is more
 MOST = 32  # frames to measure at once
 WHERE = Fraction(2, 5)  # of the video, since many begin and end in black
-# The video is on the disk twice while it is joined with the sound, what the model remembers while
-COPIES = 2  # a newer memory takes its place
 FEWEST = 4  # frames that a window is made smaller to
 FILL = 0.7  # of a device's memory that is planned with
 SIDES = (2048, 1536, 1024, 768, 512, 384, 256, SMALLEST)  # of tiles, pixels
@@ -196,17 +194,18 @@ def measure(trial: Callable[[Path, int], Summary], frames: int, suffix: str) -> 
 def disk_needed(
     measured: Measured, frames: int, target: Path, size_out: tuple[int, int], memory: int
 ) -> int:
-    """Bytes of the output, and of what is beside it for a while.
+    """Bytes of the output, and the most of what is beside it at any time.
 
-    ``memory`` is what the model remembers, in bytes: it is kept with every segment.
+    ``memory`` is what the model remembers, in bytes: it is kept with every segment, and is there
+    twice while a newer one takes its place. A video is, while it is joined with its sound.
     """
     segment = segment_frames(size_out)
-    kept = COPIES * memory if frames >= segment else 0
+    kept = memory if frames >= segment else 0
     if target.suffix.lower() not in CONTAINERS:
-        return kept + round(measured.frame_bytes * (frames - 1)) + measured.first_bytes
+        return round(measured.frame_bytes * (frames - 1)) + measured.first_bytes + 2 * kept
     keys = math.ceil(frames / segment)
     video = round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)
-    return kept + COPIES * video
+    return video + kept + max(video, kept)
 
 
 def existing(path: Path) -> Path:
