@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apart import Box, Ended, limit_memory, run_apart, start_context, tiny_weights
 from hostile import count_pictures, suffix_for
-from hostile_inputs import FAST, clip, saved
+from made_clips import FAST, clip, saved
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,26 +1,67 @@
-"""Files that a restoration may be given by bad luck or malice, made with PyAV, Pillow and bytes.
+"""Files that a restoration may be given by bad luck or malice.
 
 Each case says how many pictures it was made of and how a restoration has to end.
 """
 
-import os
 import random
-import re
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import av
-import numpy as np
-from av.container import OutputContainer
-from PIL import Image
+from hostile_damage import (
+    CONCAT,
+    DASH,
+    ELSEWHERE,
+    M3U8,
+    SDP,
+    TIMES,
+    bad_sum,
+    changed,
+    cut,
+    cut_packets,
+    empty_folder,
+    fifo,
+    flip,
+    gaps,
+    holding,
+    joined,
+    link,
+    locked,
+    no_pictures,
+    playlist,
+    png_head,
+    put,
+    renamed,
+    sock,
+    stamped,
+    without,
+    zero,
+)
+from made_clips import (
+    AVI,
+    BMP,
+    COUNT,
+    FFV1,
+    FLV,
+    GIF,
+    LATE,
+    MKV,
+    MP4,
+    MPG,
+    PIECES,
+    RAW,
+    TS,
+    WEBM,
+    Y4M,
+    clip,
+    deep,
+    folder_of,
+    in_folder,
+    photo,
+    saved,
+    turned,
+)
 
-SIZE = (48, 32)
-COUNT = 12  # frames of a clip, three groups of pictures
-MILLI = Fraction(1, 1000)
 HUGE = 65535
 
 
@@ -35,376 +76,6 @@ class Case(NamedTuple):
     blind: bool = False  # the loss cannot be seen in the file: it only must not be worse
 
 
-# Clips -------------------------------------------------------------------------------------------
-
-
-def pictures(form: str, size: tuple[int, int], count: int, first: int = 0) -> Iterator[Any]:
-    """A moving smooth pattern in any pixel format."""
-    width, height = size
-    y, x = np.mgrid[:height, :width]
-    for index in range(first, first + count):
-        waves = [127 + 90 * np.sin(x / 7 + y / 9 + k + index / 3) for k in range(3)]
-        picture = av.VideoFrame.from_ndarray(np.stack(waves, -1).astype(np.uint8), "rgb24")
-        yield picture.reformat(format=form)
-
-
-def film(
-    path: Path,
-    codec: str = "libx264",
-    form: str = "yuv420p",
-    *,
-    size: tuple[int, int] = SIZE,
-    count: int = COUNT,
-    stamps: list[int] | None = None,  # milliseconds
-    sound: str | None = None,
-    matrix: tuple[int, ...] | None = None,
-    options: dict[str, str] | None = None,
-    container: dict[str, str] | None = None,
-    videos: int = 1,
-    text: str | None = None,  # of a subtitle track; brings chapters and metadata along
-) -> Path:
-    """Write a clip of 25 frames a second; all ``videos`` show the same."""
-    stamps = [40 * n for n in range(count)] if stamps is None else stamps
-    with av.open(str(path), "w", options=container or {}) as output:
-        streams = [output.add_stream(codec, rate=25) for _ in range(videos)]
-        for stream in streams:
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = *size, form
-            whole = path.suffix in (".avi", ".mpg", ".ogv", ".gif", ".apng", ".h264", ".y4m")
-            stream.codec_context.time_base = Fraction(1, 25) if whole else MILLI
-            stream.codec_context.gop_size = 4
-            stream.codec_context.thread_count = 1
-            stream.options = options or {}
-            if matrix:
-                stream.set_display_matrix(matrix)
-        voice = output.add_stream(sound, rate=48000, layout="stereo") if sound else None
-        line = describe(output, text) if text else None
-        for picture, stamp in zip(pictures(form, size, count), stamps, strict=True):
-            for stream in streams:
-                picture.pts, picture.time_base = stamp, MILLI
-                if stream.codec_context.time_base != MILLI:
-                    picture.pts, picture.time_base = stamp // 40, Fraction(1, 25)
-                output.mux(stream.encode(picture))
-        for stream in streams:
-            output.mux(stream.encode(None))
-        if voice is not None:
-            speak(output, voice, max(count, 1) / 25)
-        if line is not None:
-            write(output, line)
-    return path
-
-
-def describe(output: OutputContainer, codec: str) -> av.stream.Stream:
-    """A subtitle track, chapters and metadata."""
-    line = output.add_stream(codec)
-    line.codec_context.subtitle_header = b"[Script Info]\n\n[Events]\n"
-    line.time_base = MILLI
-    line.metadata["language"] = "swe"
-    chapter = {"id": 1, "start": 0, "end": 100, "time_base": MILLI, "metadata": {"title": "one"}}
-    output.set_chapters([chapter, chapter | {"id": 2, "start": 100, "end": 300}])
-    output.metadata.update({"title": "A film", "artist": "somebody"})
-    return line
-
-
-def write(output: OutputContainer, line: av.stream.Stream) -> None:
-    """Two subtitles."""
-    for start, text in [(20, b"Hello"), (160, b"World & more")]:
-        head = len(text).to_bytes(2, "big") if line.codec_context.name == "mov_text" else b""
-        packet = av.Packet(head + text)
-        packet.pts = packet.dts = start
-        packet.duration, packet.time_base, packet.stream = 80, MILLI, line
-        packet.is_keyframe = True
-        output.mux(packet)
-
-
-def speak(output: OutputContainer, stream: av.AudioStream, seconds: float) -> None:
-    """A tone."""
-    size = stream.codec_context.frame_size or 1024
-    for start in range(0, int(seconds * 48000), size):
-        wave = 0.3 * np.sin(np.arange(start, start + size) * 0.05)
-        tone = av.AudioFrame.from_ndarray(np.stack([wave, wave]).astype(np.float32), "fltp")
-        tone.sample_rate, tone.pts, tone.time_base = 48000, start, Fraction(1, 48000)
-        tone = av.AudioResampler(stream.codec_context.format, "stereo", 48000).resample(tone)[0]
-        output.mux(stream.encode(tone))
-    output.mux(stream.encode(None))
-
-
-def clip(name: str, codec: str = "libx264", form: str = "yuv420p", **how: object) -> Callable:
-    """A maker of one ``film``."""
-    return lambda folder: film(folder / name, codec, form, **how)  # type: ignore[arg-type]
-
-
-FAST = {"movflags": "faststart"}
-MP4 = clip("a.mp4", sound="aac", container=FAST)
-LATE = clip("a.mp4", sound="aac")  # the index comes last
-PIECES = clip("a.mp4", sound="aac", container={"movflags": "frag_keyframe+empty_moov"})
-MKV = clip("a.mkv", sound="aac")
-WEBM = clip("a.webm", "libvpx-vp9", sound="libopus", options={"cpu-used": "8", "deadline": "1"})
-TS = clip("a.ts", sound="aac")
-AVI = clip("a.avi", "mpeg4", sound="libmp3lame")
-FLV = clip("a.flv", sound="aac")
-MPG = clip("a.mpg", "mpeg2video", sound="mp2")
-MOV = clip("a.mov", "png", "rgb24")
-RAW = clip("a.h264")
-FFV1 = clip("a.mkv", "ffv1")
-Y4M = clip("a.y4m", "wrapped_avframe")
-GIF = clip("a.gif", "gif", "rgb8")
-
-
-# Damage ------------------------------------------------------------------------------------------
-
-
-def changed(make: Callable[[Path], Path], change: Callable[[bytearray], object]) -> Callable:
-    """A maker of a file whose bytes are changed; what ``change`` returns replaces them."""
-
-    def made(folder: Path) -> Path:
-        path = make(folder)
-        data = bytearray(path.read_bytes())
-        result = change(data)
-        path.write_bytes(result if isinstance(result, bytes | bytearray) else data)
-        return path
-
-    return made
-
-
-def cut(share: float) -> Callable[[bytearray], bytearray]:
-    return lambda data: data[: int(len(data) * share)]
-
-
-def cut_packets(data: bytearray) -> bytearray:
-    """The first two thirds of a transport stream's packets."""
-    return data[: len(data) * 2 // 3 // 188 * 188]
-
-
-def flip(seed: int, count: int, since: float = 0.1, until: float = 1.0) -> Callable:
-    """Turn over ``count`` bits of a part of the file."""
-
-    def change(data: bytearray) -> None:
-        chance = random.Random(seed)
-        for _ in range(count):
-            place = chance.randrange(int(since * len(data)), int(until * len(data)))
-            data[place] ^= 1 << chance.randrange(8)
-
-    return change
-
-
-def zero(since: float, until: float) -> Callable[[bytearray], None]:
-    def change(data: bytearray) -> None:
-        start, stop = int(since * len(data)), int(until * len(data))
-        data[start:stop] = bytes(stop - start)
-
-    return change
-
-
-def without(since: float, until: float, unit: int = 1) -> Callable[[bytearray], None]:
-    def change(data: bytearray) -> None:
-        start, stop = (int(share * len(data)) // unit * unit for share in (since, until))
-        del data[start:stop]
-
-    return change
-
-
-def put(box: bytes, offset: int, value: bytes) -> Callable[[bytearray], None]:
-    """Overwrite bytes after the name of every box of an mp4."""
-
-    def change(data: bytearray) -> None:
-        for match in re.finditer(re.escape(box), bytes(data)):
-            data[match.end() + offset : match.end() + offset + len(value)] = value
-
-    return change
-
-
-def stamped(stamp: Callable[[int, int], int | None]) -> Callable[[bytearray], None]:
-    """Give the video of a transport stream other time stamps, made of number and old one; or none.
-
-    Decoding time stamps go.
-    """
-
-    def change(data: bytearray) -> None:
-        places = [m.start() for m in re.finditer(rb"\0\0\x01\xe0", bytes(data))]
-        for number, place in enumerate(places):
-            head = data[place + 9 : place + 14]
-            old = (head[0] >> 1 & 7) << 30 | head[1] << 22 | (head[2] >> 1) << 15
-            new = stamp(number, old | head[3] << 7 | head[4] >> 1)
-            data[place + 7] &= 0x3F
-            if new is None:
-                data[place + 9 : place + 14] = b"\xff" * 5
-                continue
-            data[place + 7] |= 0x80
-            new %= 2**33
-            data[place + 9 : place + 14] = bytes(
-                (0x21 | new >> 29 & 0xE, new >> 22 & 255, new >> 14 & 254 | 1)
-            ) + bytes((new >> 7 & 255, new << 1 & 254 | 1))
-            if data[place + 8] >= 10:
-                data[place + 14 : place + 19] = b"\xff" * 5
-
-    return change
-
-
-NOBFRAMES = {"bf": "0"}
-TIMES = clip("a.ts", options=NOBFRAMES)
-
-
-def joined(*makes: Callable[[Path], Path]) -> Callable[[Path], Path]:
-    """The bytes of several files one after the other."""
-
-    def made(folder: Path) -> Path:
-        parts = []
-        for make in makes:
-            path = make(folder)
-            parts.append(path.read_bytes())
-        path.write_bytes(b"".join(parts))
-        return path
-
-    return made
-
-
-# Things that are no video ------------------------------------------------------------------------
-
-
-def holding(name: str, data: bytes) -> Callable[[Path], Path]:
-    def made(folder: Path) -> Path:
-        (folder / name).write_bytes(data)
-        return folder / name
-
-    return made
-
-
-def renamed(make: Callable[[Path], Path], name: str) -> Callable[[Path], Path]:
-    return lambda folder: make(folder).rename(folder / name)
-
-
-def link(name: str, target: str) -> Callable[[Path], Path]:
-    def made(folder: Path) -> Path:
-        (folder / name).symlink_to(target)
-        return folder / name
-
-    return made
-
-
-def fifo(name: str) -> Callable[[Path], Path]:
-    def made(folder: Path) -> Path:
-        os.mkfifo(folder / name)
-        return folder / name
-
-    return made
-
-
-def sock(folder: Path) -> Path:
-    with closing(socket.socket(socket.AF_UNIX)) as plug:
-        here = Path.cwd()
-        os.chdir(folder)  # the path of a socket must be short
-        try:
-            plug.bind("a.mp4")
-        finally:
-            os.chdir(here)
-    return folder / "a.mp4"
-
-
-def locked(folder: Path) -> Path | None:
-    """A file that nobody may read; root may, so there is none for root."""
-    if os.geteuid() == 0:
-        return None
-    path = MP4(folder)
-    path.chmod(0)
-    return path
-
-
-def empty_folder(folder: Path) -> Path:
-    (folder / "a.mp4").mkdir()
-    return folder / "a.mp4"
-
-
-def no_pictures(folder: Path) -> Path:
-    """A video track without a packet."""
-    return changed(MP4, put(b"stsz", 8, bytes(4)))(folder)
-
-
-def playlist(name: str, text: str) -> Callable[[Path], Path]:
-    """A text that names {secret}, a video of its own; nobody asked for that one."""
-
-    def made(folder: Path) -> Path:
-        secret = film(folder / "secret.ts", size=(80, 64), count=5)
-        (folder / name).write_text(text.format(secret=secret, uri=secret.as_uri()))
-        return folder / name
-
-    return made
-
-
-M3U8 = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.2,\n{}\n#EXT-X-ENDLIST\n"
-CONCAT = "ffconcat version 1.0\nfile '{secret}'\nduration 0.2\n"
-SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
-DASH = (
-    '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-    'mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp2t">'
-    '<Representation id="1" bandwidth="1" width="80" height="64"><BaseURL>{uri}</BaseURL>'
-    "</Representation></AdaptationSet></Period></MPD>"
-)
-ELSEWHERE = "http://127.0.0.1:9/secret.ts"
-
-
-# Folders of images -------------------------------------------------------------------------------
-
-
-def photo(seed: int = 0, size: tuple[int, int] = SIZE) -> Image.Image:
-    return Image.fromarray(next(pictures("rgb24", size, 1, seed)).to_ndarray())
-
-
-def folder_of(count: int, *extras: Callable[[Path], object]) -> Callable[[Path], Path]:
-    """A folder f0.png, f1.png, ... to which ``extras`` do something more."""
-
-    def made(folder: Path) -> Path:
-        for index in range(count):
-            photo(index).save(folder / f"f{index}.png")
-        for extra in extras:
-            extra(folder)
-        return folder
-
-    return made
-
-
-def png_head(width: int, height: int) -> bytes:
-    head = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x02\0\0\0"
-    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + head
-
-
-def saved(name: str, mode: str = "RGB", **how: object) -> Callable[[Path], Path]:
-    """One image written by Pillow."""
-
-    def made(folder: Path) -> Path:
-        photo().convert(mode).save(folder / name, **how)
-        return folder / name
-
-    return made
-
-
-def deep(folder: Path) -> Path:
-    codes = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE[::-1]) * 40
-    Image.fromarray(codes.astype(np.uint16)).save(folder / "a.png")
-    return folder / "a.png"
-
-
-def turned(folder: Path) -> Path:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved("a.jpg", exif=exif)(folder)
-
-
-def in_folder(make: Callable[[Path], Path]) -> Callable[[Path], Path]:
-    """The folder that a file was made in."""
-    return lambda folder: make(folder).parent
-
-
-def bad_sum(data: bytearray) -> None:
-    data[data.index(b"IDAT") + 20] ^= 0xFF
-
-
-def gaps(folder: Path) -> None:
-    for old, new in ((1, 4), (2, 7)):
-        (folder / f"f{old}.png").rename(folder / f"f{new}.png")
-
-
-BMP = saved("a.bmp")
 NO = (2,)
 LOST = (1,)
 WELL = (0,)

@@ -14,7 +14,9 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 from apart import Box, Ended, start_context, tiny_weights
 from fuzz import try_seeds
 from hostile import examine
-from hostile_inputs import CASES, FLV, GIF, MKV, TS, Y4M, folder_of, without
+from hostile_damage import without
+from hostile_inputs import CASES
+from made_clips import FLV, GIF, MKV, TS, Y4M, folder_of
 
 from s2svr.media import MediaError, open_reader
 from s2svr.media.container import is_cut_off
