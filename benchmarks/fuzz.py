@@ -81,8 +81,10 @@ class Outcome(NamedTuple):
         found = re.search(r": (\d+) frames, ", self.ended.out)
         return int(found[1]) if found else 0
 
-
-# Damage ------------------------------------------------------------------------------------------
+    @property
+    def unsaid(self) -> bool:
+        """Whether there are fewer frames than before the damage, and no word of it."""
+        return self.ended.code == 0 and self.restored < made(self.file)
 
 
 def block(chance: random.Random, data: bytearray) -> slice:
@@ -155,9 +157,6 @@ def damaged(seed: int, files: dict[str, Path]) -> tuple[str, str, bytes]:
         if data:
             change(chance, data)
     return name, "+".join(change.__name__ for change in changes), bytes(data)
-
-
-# Workers -----------------------------------------------------------------------------------------
 
 
 def work(link: Connection, log: Path, limit: float, folder: Path) -> None:
@@ -313,7 +312,7 @@ def table(outcomes: list[Outcome]) -> list[str]:
     for name in [*FILES, "all"]:
         mine = [o for o in outcomes if name in (o.file, "all")]
         codes = Counter(o.ended.code for o in mine)
-        unsaid = sum(o.ended.code == 0 and o.restored < made(o.file) for o in mine)
+        unsaid = sum(o.unsaid for o in mine)
         faults = sum(bool(o.fault) for o in mine)
         cells = [name, len(mine), codes[0], codes[1], codes[2], unsaid, faults]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
@@ -344,6 +343,8 @@ def main() -> None:
         f"{len(bad)} faults; the slowest, seed {slowest.seed}: {longest}.",
     ]
     lines += [f"- seed {o.seed}: {o.file}, {o.damage}: {o.fault}" for o in bad]
+    fewer = ", ".join(f"{o.seed} ({o.file})" for o in outcomes if o.unsaid)
+    lines.append(f"0 with fewer frames, none of which can be decoded: {fewer or 'none'}.")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.exit(bool(bad))
 

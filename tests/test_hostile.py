@@ -1,5 +1,6 @@
 """A few hostile files and seeds of the benchmarks, and what notices damage."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from fuzz import try_seeds
 from hostile import examine
 from hostile_damage import without
 from hostile_inputs import CASES
-from made_clips import FLV, GIF, MKV, TS, Y4M, folder_of
+from made_clips import FLV, GIF, MKV, MPG, RAW, TS, Y4M, folder_of
 
 from s2svr.media import MediaError, open_reader
 from s2svr.media.container import is_cut_off
@@ -137,6 +138,32 @@ def test_raw_video_that_ends_within_a_frame_is_cut_off(tmp_path: Path) -> None:
     assert not is_cut_off(path)
     path.write_bytes(path.read_bytes()[:-1])
     assert is_cut_off(path)
+
+
+def test_a_program_stream_that_ends_within_a_packet_is_cut_off(tmp_path: Path) -> None:
+    path = MPG(tmp_path)
+    whole = path.read_bytes()
+    assert not is_cut_off(path)
+    packs = [match.start() for match in re.finditer(rb"\0\0\x01\xba", whole)]
+    for size, cut in [(packs[1], False), (len(whole) - 1, True), (packs[-1] + 9, True)]:
+        path.write_bytes(whole[:size])
+        assert is_cut_off(path) == cut
+    path.write_bytes(whole + b"\0\0\x01\xb9")  # an end code
+    assert not is_cut_off(path)
+    path.write_bytes(whole + bytes(2048))
+    assert not is_cut_off(path)
+
+
+def test_a_broken_frame_of_raw_video_is_said(tmp_path: Path) -> None:
+    path = RAW(tmp_path)
+    data = bytearray(path.read_bytes())
+    slices = [m.end() for m in re.finditer(rb"\0\0\x01[\x01\x41]", data)]  # of P and B frames
+    data[slices[3] : slices[3] + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    with open_reader(path) as reader:
+        count = len(list(reader))
+    assert count >= 12 or reader.damage == [f"frames that cannot be decoded: {12 - count}"]
+    assert count < 12
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ INSIDE = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, *EVERYWHERE}
 FLV_TAGS = {8, 9, 18}  # sound, video and data
 TS_PACKET = 188  # bytes
 TS_READ = TS_PACKET << 13
+PACK, PS_END = b"\0\0\x01\xba", b"\0\0\x01\xb9"
+PACK_LOOK = 1 << 18  # bytes; a pack holds no more than 64 KiB of each of a few streams
 Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
 Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
 
@@ -134,8 +136,10 @@ def element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
 
 
 def ends_within(path: Path, head: bytes) -> bool:
-    """Whether a transport stream, a GIF or a YUV4MPEG2 file ends in the middle of something."""
+    """Whether a transport or program stream, a GIF or YUV4MPEG2 file ends within something."""
     size = path.stat().st_size
+    if head[:4] == PACK:
+        return ends_within_pack(path, size)
     if head[:1] == b"G" and head[:3] != b"GIF":  # G, 0x47, begins every packet
         return size > TS_PACKET and size % TS_PACKET != 0 and starts(path, TS_PACKET) == b"G"
     if head[:3] == b"GIF":
@@ -145,6 +149,25 @@ def ends_within(path: Path, head: bytes) -> bool:
         return False
     frame = y4m_frame(header[0].decode("ascii", "replace"))
     return frame > 0 and (size - header.end()) % (frame + len("FRAME\n")) != 0
+
+
+def ends_within_pack(path: Path, size: int) -> bool:
+    """Whether the last pack of a program stream (MPEG-1 or 2) holds more than there is."""
+    with path.open("rb") as file:
+        file.seek(max(0, size - PACK_LOOK))
+        data = file.read()
+    place = data.rfind(PACK)
+    if place < 0:
+        return False
+    new = data[place + 4 : place + 5] >= b"\x40"  # of MPEG-2, with a number of stuffing bytes
+    place += 12 if not new else 14 + (data[place + 13] & 7 if place + 13 < len(data) else 0)
+    while place < len(data):
+        if data[place : place + 4] == PS_END:
+            return False
+        if not PACK.startswith(data[place : place + 3]):
+            return False  # padding
+        place += 6 + int.from_bytes(data[place + 4 : place + 6].ljust(2, b"\0"), "big")
+    return place > len(data)
 
 
 def starts(path: Path, place: int) -> bytes:

@@ -18,6 +18,7 @@ from .intact import broken_at
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+UNTIMED = {"h264", "hevc", "m4v", "mpegvideo", "vc1", "obu", "avi"}  # formats: no time of showing
 LIMITED_GRAY = {"h264", "hevc"}  # codes whose untagged grey has the limited range
 
 
@@ -70,8 +71,14 @@ class VideoReader:
         """Open the file at its begin."""
         self.container = open_container(self.path)
         self.stream = video_stream(self.container, self.path)
-        self.stream.thread_type = "AUTO"
+        # Threads with a frame each leave out broken ones without an error; time stamps tell it.
+        told = self.container.format.name not in UNTIMED and self.counted()
+        self.stream.thread_type = "AUTO" if told else "SLICE"
         self.base = self.stream.time_base or Fraction(1, 90000)  # seconds
+
+    def counted(self) -> bool:
+        """Whether one packet is one picture. VP8 has hidden ones; two fields are noticed later."""
+        return self.stream.codec_context.name != "vp8"
 
     def describe(self, picture: av.VideoFrame) -> MediaInfo:
         """What the headers and the first picture say."""
@@ -148,8 +155,7 @@ class VideoReader:
 
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every picture that decodes from here on; what does not stays in ``waiting``."""
-        # One packet is one picture, except in VP8, which has hidden ones, and of two fields.
-        counted = self.stream.codec_context.name != "vp8"
+        counted = self.counted()
         packets = self.container.demux(self.stream)  # the last one is empty, and flushes
         while True:
             try:
