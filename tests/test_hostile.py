@@ -158,11 +158,11 @@ def test_a_broken_frame_of_raw_video_is_said(tmp_path: Path) -> None:
     path = RAW(tmp_path)
     data = bytearray(path.read_bytes())
     slices = [m.end() for m in re.finditer(rb"\0\0\x01[\x01\x41]", data)]  # of P and B frames
-    data[slices[3] : slices[3] + 8] = b"\xff" * 8
+    data[slices[-1] : slices[-1] + 8] = b"\xff" * 8
     path.write_bytes(data)
     with open_reader(path) as reader:
         count = len(list(reader))
-    assert count >= 12 or reader.damage == [f"frames that cannot be decoded: {12 - count}"]
+    assert reader.damage == [f"frames that cannot be decoded: {12 - count}"]
     assert count < 12
 
 
