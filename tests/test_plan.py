@@ -161,6 +161,8 @@ def test_disk_is_what_the_files_take_while_they_are_written(memory: int) -> None
     segment = segment_frames(size)
     video = 1000 * (2 * segment - 2) + 2 * 50_000
     joined, replaced = 2 * video + memory, video + 2 * memory
+    once = 2 * (1000 * (segment - 1) + 50_000) + memory
+    assert disk_needed(measured, segment, out, size, memory) == once
     assert disk_needed(measured, 2 * segment, out, size, memory) == max(joined, replaced)
     pictures = 1000 * (2 * segment - 1) + 50_000 + 2 * memory
     assert disk_needed(measured, 2 * segment, Path("pictures"), size, memory) == pictures
@@ -347,6 +349,15 @@ def test_the_time_left_is_honest_after_a_minute(name: str, burst: int, done: int
     for moment, left in said:
         if moment >= settled and now - moment > 60:
             assert left == pytest.approx(now - moment, rel=0.2), moment
+
+
+@pytest.mark.parametrize("burst", [1, 16])
+def test_what_was_long_ago_does_not_count(burst: int) -> None:
+    pace, hour = Pace(), 3600
+    for now in range(hour + 301):  # two frames a second for an hour, then one
+        done = 2 * min(now, hour) + max(0, now - hour)
+        pace.add(done // burst * burst, float(now))
+    assert pace.left(20_000, now) == pytest.approx(20_000 - done, rel=0.1)
 
 
 def test_the_pace_in_words() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 LINE_EVERY = 10.0  # seconds between lines of progress where there is no terminal
+RECENT = 300.0  # seconds after which it does not matter how fast frames came
 STAGES = {"decode": "decoding", "restore": "restoring", "encode": "encoding"}
 
 
@@ -98,7 +99,7 @@ def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
 
 
 class Pace:
-    """How fast frames come, over the latter half of the time so far.
+    """How fast frames come, over the latter half of the time so far, RECENT seconds at most.
 
     So neither the start nor what slowed the machine down long ago counts for ever. Frames come in
     bursts: a speed is taken from the end of one to the end of another.
@@ -118,7 +119,8 @@ class Pace:
         if len(self.ends) > 2 and now - self.ends[-2][0] < (now - self.began) / 1000:
             self.ends.pop()  # very many frames: no need to keep every burst
         self.ends.append((now, done))
-        while len(self.ends) > 2 and self.ends[1][0] <= (self.began + now) / 2:
+        since = max((self.began + now) / 2, now - RECENT)
+        while len(self.ends) > 2 and self.ends[1][0] <= since:
             self.ends.popleft()
 
     def speed(self) -> float:

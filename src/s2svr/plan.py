@@ -200,12 +200,12 @@ def disk_needed(
     twice while a newer one takes its place. A video is, while it is joined with its sound.
     """
     segment = segment_frames(size_out)
-    kept = memory if frames >= segment else 0
+    kept, older = (memory if frames >= count * segment else 0 for count in (1, 2))
     if target.suffix.lower() not in CONTAINERS:
-        return round(measured.frame_bytes * (frames - 1)) + measured.first_bytes + 2 * kept
+        return round(measured.frame_bytes * (frames - 1)) + measured.first_bytes + kept + older
     keys = math.ceil(frames / segment)
     video = round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)
-    return video + kept + max(video, kept)
+    return video + kept + max(video, older)
 
 
 def existing(path: Path) -> Path:
