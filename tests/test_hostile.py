@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
+import av.logging
 import pytest
 
 if sys.platform != "linux":
@@ -17,7 +19,7 @@ from fuzz import try_seeds
 from hostile import examine
 from hostile_damage import without
 from hostile_inputs import CASES
-from made_clips import FLV, GIF, MKV, MPG, RAW, TS, Y4M, folder_of
+from made_clips import AVI, FLV, GIF, MKV, MP4, MPG, RAW, TS, Y4M, clip, folder_of
 
 from s2svr.media import MediaError, open_reader
 from s2svr.media.container import is_cut_off
@@ -104,6 +106,60 @@ def test_flv_and_gif_are_walked_through(
     assert any(line.startswith("the file is broken at byte") for line in reader.damage)
     path.write_bytes(whole[: place + 5])
     assert broken_at(path) is not None
+
+
+def test_an_avi_is_walked_through(tmp_path: Path) -> None:
+    path = AVI(tmp_path)
+    assert broken_at(path) is None
+    whole = path.read_bytes()
+    place = whole.index(b"00dc", len(whole) // 2)
+    path.write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
+    assert broken_at(path) == place
+    path.write_bytes(whole[: place + 9])
+    assert broken_at(path) is None  # it is cut off, which is said elsewhere
+    assert is_cut_off(path)
+
+
+def test_frames_before_the_first_that_decodes_are_missed(tmp_path: Path) -> None:
+    path = MP4(tmp_path)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"x264 - core")
+    key = data.index(b"\x65\x88", place)  # the slice of the first frame
+    data[key : key + 200] = bytes(200)
+    path.write_bytes(data)
+    with open_reader(path) as reader:
+        count = len(list(reader))
+    assert count < 12
+    assert reader.damage[0].startswith(f"frames that cannot be decoded: {12 - count}, between 0.00")
+    with open_reader(path, start=0.32) as reader:
+        assert len(list(reader)) == 4
+    assert reader.damage == []
+
+
+def test_matroska_frames_that_the_demuxer_leaves_out_are_missed(tmp_path: Path) -> None:
+    path = clip("a.mkv", count=6, sound="flac", text="subrip")(tmp_path)
+    data = path.read_bytes()
+    number = data.index(b"\xd7\x81\x03")  # of the subtitles' track
+    path.write_bytes(data[:number] + b"\xd7\x81\x7e" + data[number + 3 :])
+    with open_reader(path) as reader:
+        count = len(list(reader))
+    assert count < 6
+    assert reader.damage == [f"missing from {count * 0.04:.3f} s until 0.240 s"]
+
+
+def test_messages_of_decoders_are_silent_and_have_a_level(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = MP4(tmp_path)
+    data = bytearray(path.read_bytes())
+    place = data.rindex(b"\x65\x88")  # the slice of a key frame
+    data[place + 1 : place + 100] = b"\xff" * 99
+    path.write_bytes(data)
+    with open_reader(path) as reader:
+        list(reader)
+    assert reader.damage
+    assert av.logging.get_level() is not None  # else one underway in a thread gives a traceback
+    assert capfd.readouterr() == ("", "")
 
 
 def test_missing_packets_of_a_transport_stream_are_noticed(tmp_path: Path) -> None:

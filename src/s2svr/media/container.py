@@ -2,6 +2,7 @@
 
 import re
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -58,6 +59,12 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
+def tagged_end(stream: VideoStream) -> Fraction | None:
+    """Where a Matroska track ends, in seconds, if a tag says so; the header is of the longest."""
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return found and Fraction(found[3]) + 60 * int(found[2]) + 3600 * int(found[1])
+
+
 def cut_off(path: Path) -> str:
     """What to add to an error about a file that ends too early."""
     return ": it is cut off before its index" if is_cut_off(path) else ""
@@ -95,8 +102,9 @@ def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
         try:
             text = container.dumps_format()  # type: ignore[attr-defined]
         finally:
-            av.logging.set_libav_level(av.logging.INFO)
-            av.logging.set_level(None)
+            # Not set_level(None): messages of other threads that are underway need a level.
+            av.logging.set_libav_level(av.logging.PANIC)
+            av.logging.restore_default_callback()
     found = re.search(
         rf"#0:{stream.index}\b.*Video:.*{stream.codec_context.pix_fmt}\((.*?)\)", text
     )

@@ -13,6 +13,7 @@ INSIDE = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, *EVERYWHERE}
 FLV_TAGS = {8, 9, 18}  # sound, video and data
 TS_PACKET = 188  # bytes
 TS_READ = TS_PACKET << 13
+CHUNK = re.compile(rb"[A-Za-z0-9 ]{4}")
 PACK, PS_END = b"\0\0\x01\xba", b"\0\0\x01\xb9"
 PACK_LOOK = 1 << 18  # bytes; a pack holds no more than 64 KiB of each of a few streams
 Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
@@ -20,7 +21,7 @@ Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
 
 
 def broken_at(path: Path) -> int | None:
-    """The byte at which a file no longer consists of whole elements: Matroska, FLV, GIF or TS.
+    """The byte at which a file no longer consists of whole elements: Matroska, FLV, GIF, AVI, TS.
 
     A demuxer finds its way back some frames later and does not tell what it has left out. None
     where nothing is wrong and for other formats.
@@ -34,6 +35,8 @@ def broken_at(path: Path) -> int | None:
             return broken_flv(file, int.from_bytes(head[5:9], "big") + 4, size)
         if head[:4] == b"GIF8" and len(head) == 13:
             return broken_gif(file, 13 + table(head[10]), size)
+        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+            return broken_avi(file, size)
         if head[:1] == b"G":
             return broken_stream(file)
     return None
@@ -95,6 +98,22 @@ def broken_gif(file: BinaryIO, place: int, size: int) -> int | None:
         if after > size:
             return place
         place = after
+    return None
+
+
+def broken_avi(file: BinaryIO, size: int) -> int | None:
+    """Chunks lie side by side, also in lists of frames; one that is cut off is not told."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(12)
+        if not CHUNK.match(head):
+            return place
+        if head[:4] == b"RIFF" or head[8:12] in (b"movi", b"rec "):
+            place += 12  # its chunks come next
+        else:
+            place += 8 + int.from_bytes(head[4:8], "little")
+            place += place % 2
     return None
 
 

@@ -10,7 +10,14 @@ from typing import Self
 import av
 
 from ..color import ColorInfo, guess_matrix
-from .container import chroma_siting, is_cut_off, open_container, tracks, video_stream
+from .container import (
+    chroma_siting,
+    is_cut_off,
+    open_container,
+    tagged_end,
+    tracks,
+    video_stream,
+)
 from .display import display_of
 from .fields import DEINTERLACE, whole
 from .frame import Frame, MediaError, MediaInfo
@@ -229,12 +236,13 @@ class VideoReader:
             yield Frame(
                 from_picture(picture), self.color(picture), time, duration, picture.is_corrupt
             )
-        self.note_damage(first[0], reached)
+        self.note_damage(reached)
 
-    def note_damage(self, first: Fraction, reached: Fraction) -> None:
-        """Say what is missing between the first frame and where the last one ends, in seconds."""
+    def note_damage(self, reached: Fraction) -> None:
+        """Say what is missing of what was wanted; the last frame ends at ``reached`` (seconds)."""
         lost = sorted(stamp * self.base for stamp in self.waiting)
-        lost = [time for time in lost if time > first and (self.end is None or time < self.end)]
+        since, until = self.start, self.end
+        lost = [t for t in lost if (since is None or t >= since) and (until is None or t < until)]
         if lost or self.failed:
             where = f", between {float(lost[0]):.3f} s and {float(lost[-1]):.3f} s" if lost else ""
             self.damage.append(f"frames that cannot be decoded: {len(lost) + self.failed}{where}")
@@ -243,9 +251,11 @@ class VideoReader:
             self.damage.append(f"packets that are broken or follow a missing one: {self.torn}")
         if self.end is None and (place := broken_at(self.path)) is not None:
             self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
-        stop = self.ending() or Fraction(0)
+        tagged = tagged_end(self.stream)
+        stop = tagged or self.ending() or Fraction(0)
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
-        if (cut or self.damage) and stop > reached + 1 / self.rate and self.end is None:
+        known = cut or self.damage or tagged
+        if known and stop > reached + 1 / self.rate and self.end is None:
             self.damage.append(f"missing from {float(reached):.3f} s until {float(stop):.3f} s")
         if cut:
             self.damage.append("the file is cut off")
