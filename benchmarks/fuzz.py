@@ -337,14 +337,11 @@ def main() -> None:
     slowest = max(outcomes, key=lambda o: o.ended.seconds)
     bad = [o for o in outcomes if o.fault]
     longest = f"{slowest.ended.seconds:.1f} s of {chosen.limit:.0f} s"
-    lines = [
-        *table(outcomes),
-        "",
-        f"{len(bad)} faults; the slowest, seed {slowest.seed}: {longest}.",
-    ]
+    total = f"{len(bad)} faults; the slowest, seed {slowest.seed}: {longest}."
+    lines = [*table(outcomes), "", total]
     lines += [f"- seed {o.seed}: {o.file}, {o.damage}: {o.fault}" for o in bad]
     fewer = ", ".join(f"{o.seed} ({o.file})" for o in outcomes if o.unsaid)
-    lines.append(f"0 with fewer frames, none of which can be decoded: {fewer or 'none'}.")
+    lines.append(f"0 with fewer frames, where the rest cannot be decoded: {fewer or 'none'}.")
     sys.stdout.write("\n".join(lines) + "\n")
     sys.exit(bool(bad))
 
