@@ -2,8 +2,9 @@
 
 Two thumbnails are compared by shape (their correlation at the best shift, so that pans count for
 little and brightness for nothing) and by colour (distance of their histograms). A cut is a change
-that is large, stands out against what the shot has shown so far and against the next change, and
-after which the old picture does not come back in a few frames, as it does after a flash.
+that is large, stands out against what the shot has shown so far and against the next change (or
+the one after that, for there may be one odd frame between two shots), and after which the old
+picture does not come back in a few frames, as it does after a flash.
 """
 
 from collections import deque
