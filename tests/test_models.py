@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
-from s2svr.models.output import last_convolution
+from s2svr.models.output import AMPLIFY, last_convolution, recalled
 from s2svr.models.s2svr import ConvGRU, LocalAttention, ResConvGRU
 
 TINY_FLOW = PWCLiteConfig(
@@ -29,6 +29,7 @@ SMALL = [
     replace(TINY, radius=2),
     replace(TINY, radius=0),
     replace(TINY, scale=1, down=4),
+    replace(TINY, scale=1, down=4, fine=4),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),
@@ -231,3 +232,31 @@ def test_flow_network_takes_any_size_and_learns_one_shift():
 def test_unknown_pyramid_level_is_refused():
     with pytest.raises(ValueError, match="finest within the 2 levels, got 5"):
         replace(TINY_FLOW, finest=5)
+
+
+def test_memory_does_not_run_away():
+    torch.manual_seed(0)
+    net = S2SVR(TINY).eval()
+    with torch.no_grad():  # weights with which the sums of Eq. 9 would grow without end
+        for unit in (m for m in net.modules() if isinstance(m, ConvGRU)):
+            unit.gates.bias.sub_(4)  # hardly forgets
+    x = torch.rand(1, 200, 3, 8, 8)
+    state, sizes = None, []
+    with torch.inference_mode():
+        for frame in x.split(1, 1):
+            _, state = net(frame, state)
+            sizes.append(max(float(s.abs().max()) for s in (*state.z, *state.s)))
+    assert max(sizes[100:]) < 1.5 * max(sizes[:20])
+
+
+def test_what_is_recalled_is_the_difference_in_luma_along_the_flow():
+    x = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    y = x.roll(4, 3) + 0.01  # the frame before: all lay 4 pixels further right
+    o = torch.zeros(1, 2, 4, 6)
+    o[:, 0] = 1  # on the grid of the states
+    found = recalled(y, x, o, 4)
+    assert found.shape == (1, 1, 16, 24)
+    assert torch.allclose(found[..., :20], torch.full((20,), 0.01 * AMPLIFY), atol=1e-5)
+    assert found.abs().max() <= 1
+    assert recalled(y, x, None, 4).abs().max() == 1  # far off: all that it says is that
+    assert not recalled(None, x, o, 4).any()
