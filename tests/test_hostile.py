@@ -17,13 +17,14 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 from apart import Box, Ended, start_context, tiny_weights
 from fuzz import try_seeds
 from hostile import examine
-from hostile_damage import without
+from hostile_damage import changed, put, without
 from hostile_inputs import CASES
 from made_clips import AVI, FLV, GIF, MKV, MP4, MPG, RAW, TS, Y4M, clip, folder_of
 
 from s2svr.media import MediaError, open_reader
 from s2svr.media.container import is_cut_off
 from s2svr.media.intact import broken_at, y4m_frame
+from s2svr.media.tracks import Companions
 
 SELECTED = [
     "mp4 cut at 60 %, index first",
@@ -247,3 +248,16 @@ def test_a_link_that_leads_nowhere_is_no_frame_less(tmp_path: Path) -> None:
     (tmp_path / "f2.png").symlink_to("gone.png")
     with pytest.raises(MediaError, match=r"expected an image file, .*f2\.png is none"):
         open_reader(tmp_path)
+
+
+def test_a_second_video_and_unknown_sound_are_left_out_for_the_true_reason(tmp_path: Path) -> None:
+    film = clip("a.mkv", videos=2, count=2)(tmp_path)
+    with open_reader(film) as reader:
+        companions = Companions(reader, "matroska")
+    reason = "video track 1 (h264) is left out: only one video is restored"
+    assert (companions.routes, companions.warnings) == ([], [reason])
+    sound = changed(clip("a.mov", sound="pcm_s16le", count=2), put(b"sowt", -4, b"zzzz"))(tmp_path)
+    with open_reader(sound) as reader:
+        companions = Companions(reader, "mov")
+    reason = "audio track 1 (of an unknown code) is left out: mov cannot hold it"
+    assert (companions.routes, companions.warnings) == ([], [reason])

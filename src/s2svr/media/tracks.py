@@ -101,10 +101,12 @@ class Companions:
             codec = SOUND[self.format]
         elif kind == "subtitle" and name in READABLE:
             codec = TEXT.get(self.format)
-        words = ", ".join(filter(None, (name, stream.language)))
+        words = ", ".join(filter(None, (name or "of an unknown code", stream.language)))
         what = f"{kind} track {stream.index} ({words})"
         if codec is None:
-            self.warnings.append(f"{what} is left out: {self.format} cannot hold it")
+            second = kind == "video" and not is_cover(stream)
+            why = "only one video is restored" if second else f"{self.format} cannot hold it"
+            self.warnings.append(f"{what} is left out: {why}")
             return None
         self.warnings.append(f"{what} is converted to {codec}: {self.format} cannot hold it")
         return Route(stream, codec)
