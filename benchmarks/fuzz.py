@@ -270,7 +270,7 @@ class Worker:
         return ended, decodable, fault
 
 
-def try_seeds(seeds: range, folder: Path, *, limit: float, keep: Path | None) -> list[Outcome]:
+def try_seeds(seeds: list[int], folder: Path, *, limit: float, keep: Path | None) -> list[Outcome]:
     """Damage and restore the files of all seeds."""
     files = {}
     for name, make in FILES.items():
@@ -295,8 +295,8 @@ def try_seeds(seeds: range, folder: Path, *, limit: float, keep: Path | None) ->
                 keep.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, keep / f"{seed}{source.suffix}")
         box.empty()
-        if seed % 100 == 99:
-            say(f"{seed + 1} of {seeds.stop}")
+        if len(outcomes) % 100 == 0:
+            say(f"{len(outcomes)} of {len(seeds)}")
     worker.stop()
     return outcomes
 
@@ -331,7 +331,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for each file")
     parser.add_argument("--keep", type=Path)
     chosen = parser.parse_args()
-    seeds = range(chosen.first, chosen.first + chosen.count)
+    seeds = list(range(chosen.first, chosen.first + chosen.count))
     with tempfile.TemporaryDirectory() as folder:
         outcomes = try_seeds(seeds, Path(folder), limit=chosen.limit, keep=chosen.keep)
     slowest = max(outcomes, key=lambda o: o.ended.seconds)

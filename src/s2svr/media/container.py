@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -57,6 +58,23 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} claims a picture of {width}x{height}, too large to be true")
     return stream
+
+
+def demuxed(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
+    """Packets of some streams, at last an empty one of each.
+
+    PyAV ends with an IndexError at a packet of a stream that the header does not name; what comes
+    after it is read here all the same.
+    """
+    packet = None
+    while True:
+        try:
+            for packet in container.demux(*streams):
+                yield packet
+            return
+        except IndexError:
+            if packet is not None and not packet.size:
+                return  # it was at the end
 
 
 def tagged_end(stream: VideoStream) -> Fraction | None:

@@ -15,7 +15,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from .container import codec_name, is_cover, open_container, video_stream
+from .container import codec_name, demuxed, is_cover, open_container, video_stream
 from .frame import Reader
 from .sound import Transcoder
 
@@ -185,7 +185,7 @@ class Companions:
         if self.start is not None:
             with suppress(av.error.FFmpegError):
                 self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
-        packets = self.input.demux(*streams)
+        packets = demuxed(self.input, *streams)
         while True:
             try:
                 packet = next(packets, None)
@@ -255,7 +255,9 @@ def earliest(path: Path, indices: list[int]) -> Fraction:
     """Seconds of the first packet that is not left out, among the first of some streams."""
     container = open_container(path)
     try:
-        packets = islice(container.demux(*(container.streams[i] for i in indices)), FIRST_PACKETS)
+        packets = islice(
+            demuxed(container, *(container.streams[i] for i in indices)), FIRST_PACKETS
+        )
         times = [p.pts * p.time_base for p in packets if p.pts is not None]
     finally:
         container.close()

@@ -12,6 +12,7 @@ import av
 from ..color import ColorInfo, guess_matrix
 from .container import (
     chroma_siting,
+    demuxed,
     is_cut_off,
     open_container,
     tagged_end,
@@ -163,7 +164,7 @@ class VideoReader:
     def decode(self) -> Iterator[av.VideoFrame]:
         """Every picture that decodes from here on; what does not stays in ``waiting``."""
         counted = self.counted()
-        packets = self.container.demux(self.stream)  # the last one is empty, and flushes
+        packets = demuxed(self.container, self.stream)  # the last one is empty, and flushes
         while True:
             try:
                 packet = next(packets, None)
