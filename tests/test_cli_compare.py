@@ -39,7 +39,9 @@ def test_two_folders_are_compared_and_shown_on_a_page(tmp_path: Path):
     assert "PSNR 42.11 dB" in (tmp_path / "page.html").read_text()
     assert ElementTree.parse(tmp_path / "plot.svg").getroot().tag.endswith("svg")
     wrong = run(a, b, "--flow", "none", "--plot", tmp_path / "plot.png")
-    assert "expected the name of a plot with .svg, got plot.png" in wrong.stderr
+    assert "expected a name with .svg, got plot.png" in wrong.stderr
+    nowhere = run(a, b, "--flow", "none", "--html", tmp_path / "none/page.html")
+    assert f"expected a folder for page.html, {tmp_path / 'none'} is none" in nowhere.stderr
     early = run(a, b, "--flow", "none", "--end", "0.04")
     assert early.stdout.startswith("1 frames; ")
 

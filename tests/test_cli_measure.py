@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 from media_clips import make_video
 from s2svr.cli import app
 from s2svr.degrade import bicubic_down
-from s2svr.evaluate import Row
 from s2svr.media import open_reader, read_clip, write_png
 from s2svr.ops import resize_bicubic
+from s2svr.scores import Row
+from s2svr.tables import Origin
 
 
 def run(*words: object):
@@ -66,7 +67,8 @@ def test_the_report_is_printed(tmp_path: Path):
     text = run("report").stdout
     assert "## Table 1" in text
     row = Row("mean", "rgb", "ours", 4, 0, 31.5, 0.9, 1.5, 0.1, 0.2)
-    (tmp_path / "a.json").write_text(json.dumps({"rows": [asdict(row)]}))
+    origin = asdict(Origin("gopro", "test", "blur-7"))
+    (tmp_path / "a.json").write_text(json.dumps({"origin": origin, "rows": [asdict(row)]}))
     shown = run("report", f"gopro={tmp_path / 'a.json'}").stdout
     assert "| ours, measured here |  | 31.50 / 0.9000 |" in shown
     wrong = run("report", "a.json")

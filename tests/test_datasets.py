@@ -1,6 +1,7 @@
 """Trees in each published layout: read when whole, and every fault named when not."""
 
 import os
+import shutil
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2svr.data import DATASETS, SPLITS, check, gopro, mfqev2, reds, vid4, vimeo90k
+from s2svr.data import DATASETS, SPLITS, check, gopro, mfqev2, named, reds, vid4, vimeo90k
 from s2svr.data.tree import DatasetError
 from s2svr.media import write_png
 
@@ -98,11 +99,24 @@ def test_reds_names_missing_and_short_clips_and_wrong_sizes(tmp_path: Path, pict
     assert "and 3 more. It is published at https://seungjunnah" in str(error.value)
 
 
+def test_a_benchmark_is_checked_alone(tmp_path: Path, pictures: dict):
+    reds_clips(tmp_path, REDS.TEST, pictures)
+    assert check("reds4", tmp_path) == []
+    assert check("reds", tmp_path) != []
+    assert named("reds4") == named("reds") == ("reds", "test")
+    assert named("reds", "train") == ("reds", "train")
+    assert named("folder") == ("folder", "")
+    shutil.rmtree(tmp_path / "train/train_sharp/015")
+    assert (
+        check("reds4", tmp_path)[0] == f"test: there is no folder {tmp_path}/train/train_sharp/015"
+    )
+
+
 def test_a_missing_tree_is_one_fault(tmp_path: Path):
     assert check("reds", tmp_path) == [
         f"{split}: there is no folder {tmp_path}/{part}"
         for split, part in (("train", "train"), ("train", "val"), ("test", "train"))
-    ]
+    ] + [f"it is published at {REDS.PUBLISHED}"]
 
 
 @pytest.fixture
@@ -135,6 +149,7 @@ def test_vimeo_names_what_its_lists_miss(few_septuplets: Path):
         f"train: expected 7 frames in {few_septuplets}/sequences/00001/0002, got 6; "
         "im4.png missing",
         f"test: there is no file {few_septuplets}/sep_testlist.txt",
+        f"it is published at {VIMEO.PUBLISHED}",
     ]
     (few_septuplets / "sep_trainlist.txt").write_text("00001/0001\n")
     with pytest.raises(DatasetError, match=r"expected 2 septuplets in .*trainlist.txt, got 1"):
@@ -226,7 +241,7 @@ def test_mfqev2_names_truncated_and_missing_videos(tmp_path: Path, monkeypatch: 
         f"there is no file {coded}/c_16x16_1.yuv",
         f"expected a name like BQSquare_416x240_600.yuv, got {coded}/d.yuv",
     ]
-    assert check("mfqev2", tmp_path)[-1] == f"test: there is no folder {tmp_path}/test_18"
+    assert check("mfqev2", tmp_path)[-2] == f"test: there is no folder {tmp_path}/test_18"
 
 
 def test_vid4_in_both_degradations(tmp_path: Path, pictures: dict):
@@ -241,7 +256,8 @@ def test_vid4_in_both_degradations(tmp_path: Path, pictures: dict):
     assert [s.name for s in vid4(tmp_path, "test")] == ["calendar", "city", "foliage", "walk"]
     assert vid4(tmp_path, "bd")[3].lq == tmp_path / "BDx4/walk"
     (tmp_path / "BIx4/city/00000033.png").unlink()
-    assert check("vid4", tmp_path) == [f"test: expected 34 frames in {tmp_path}/BIx4/city, got 33"]
+    fault = f"test: expected 34 frames in {tmp_path}/BIx4/city, got 33"
+    assert check("vid4", tmp_path)[0] == fault
 
 
 def test_wrong_names_list_the_right_ones(tmp_path: Path):

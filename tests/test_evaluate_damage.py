@@ -120,6 +120,19 @@ def test_other_networks_stand_beside_and_are_told_apart(tmp_path: Path):
         ev.evaluate(Later(), sequences, same, others={"other": other}, out=out)
 
 
+def test_networks_beside_are_named_apart(tmp_path: Path, weights: Path):
+    """Every training's weights are called model.safetensors."""
+    moving(tmp_path / "clips/a", 3)
+    beside = [tmp_path / name / "model.safetensors" for name in ("first", "second")]
+    for path in beside:
+        path.parent.mkdir()
+        path.write_bytes(weights.read_bytes())
+    words = [tmp_path / "clips", "--weights", weights, "--degradation", "blur-3"]
+    shown = run(*words, "--beside", beside[0], "--beside", beside[1], "--beside", weights)
+    assert shown.exit_code == 0, shown.output
+    assert [f"  {name}  " in shown.stdout for name in (*beside, "mine")] == [True] * 3
+
+
 def test_memory_begins_again_after_every_segment(tmp_path: Path):
     sequences = [Sequence("flat", flat(tmp_path / "flat", 7))]
     rows = ev.evaluate(Later(), sequences, same, protocols=["rgb"], segments=[1, 3])

@@ -12,13 +12,16 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
+from s2svr.checkpoint import Card, save
 from s2svr.cli import app
 from s2svr.data import DATASETS, about
 from s2svr.degrade import bicubic_down
 from s2svr.evaluate import Row, evaluate
 from s2svr.media import write_png
+from s2svr.models import S2SVR, S2SVRConfig
 from s2svr.protocols import PROTOCOLS, USUAL
-from s2svr.tables import means
+from s2svr.report import report
+from s2svr.tables import Origin, means
 
 WIDTH, HEIGHT = 48, 32
 LUMA = 219 / 255  # codes of Y for each code of grey
@@ -177,12 +180,67 @@ def test_numbers_say_what_they_are_of():
     assert about("gopro", "train", "bicubic") == "gopro train; low quality: blur, not blur_gamma"
     made = "vimeo90k test; low quality: bicubic, made here; every listed septuplet, black ones too"
     assert about("vimeo90k", "test", "bicubic") == made
-    assert about("folder", "", "hevc-37") == (
-        "folder; low quality: hevc-37, made here by x265, which is not HM"
+    assert Origin("folder", "", "hevc-37", 24, (1, 3), "mine").text() == (
+        "folder; low quality: hevc-37, made here by x265, which is not HM; "
+        "the first 24 frames of each clip; share 1/3 of the clips; ours: mine"
     )
 
 
+def run(*words: object):
+    return CliRunner().invoke(app, ["evaluate", *map(str, words)], catch_exceptions=False)
+
+
 def test_the_test_split_is_evaluated_if_none_is_named(tmp_path: Path):
-    result = CliRunner().invoke(app, ["evaluate", str(tmp_path), "--dataset", "reds"])
-    assert result.exit_code == 2
-    assert f"the test split of REDS below {tmp_path} is incomplete" in result.stderr
+    for words in (
+        (tmp_path, "--dataset", "reds"),
+        (tmp_path, "--dataset", "reds4"),
+        ("--dataset", "reds4", "--root", tmp_path, "--weights", "sr-light"),
+    ):
+        result = run(*words)
+        assert result.exit_code == 2
+        assert f"the test split of REDS below {tmp_path} is incomplete" in result.stderr
+    wrong = run(tmp_path, "--dataset", "reds4", "--split", "train")
+    assert "expected the split test of a benchmark, got 'train'" in wrong.stderr
+    assert "once: as DATA or with --root" in run(tmp_path, "--root", tmp_path).stderr
+    assert "expected a name with .json or" in run(tmp_path, "--table", tmp_path / "x").stderr
+
+
+def test_a_published_tree_from_the_command_line_to_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module("reds"), "SIZE", (WIDTH, HEIGHT))
+    monkeypatch.setattr(module("reds"), "FRAMES", ["0.png", "1.png"])
+    for name in ("000", "011", "015", "020"):
+        codes = {"0.png": 100, "1.png": 120}
+        greys(tmp_path / "train/train_sharp" / name, codes)
+        coarse = {"0.png": 104, "1.png": 116}
+        small = (WIDTH // 4, HEIGHT // 4)
+        greys(tmp_path / "train/train_sharp_bicubic/X4" / name, coarse, small)
+    torch.manual_seed(0)
+    weights = tmp_path / "mine.safetensors"  # untrained: they return bicubic
+    save(weights, S2SVR(S2SVRConfig(channels=4, flow=None)), Card(task="sr"))
+    json, text = tmp_path / "a.json", tmp_path / "a.md"
+    words = ["--dataset", "reds4", "--root", tmp_path, "--weights", weights]
+    shown = run(*words, "--segment", 5, "--table", json, "--table", text)
+    assert shown.exit_code == 0, shown.output
+    what = f"reds test; low quality: REDS's own bicubic x4; ours: {weights}"
+    assert shown.stdout.splitlines()[:2] == [what, f"rgb: {PROTOCOLS['rgb'].text}"]
+    assert what in text.read_text()
+    cell = f"{decibels(4):.2f} / "
+    tables = report({"reds": json})
+    assert f"| ours, measured here |  | {cell}" in tables
+    assert f"28.10 (+0.05) | {cell}" in tables
+    # Neither a part of it nor another data set stands in for a benchmark.
+    run(*words, "--frames", 1, "--table", json)
+    fault = (
+        "expected an evaluation of all of reds test in .*a.json, it is of reds test; .*the first 1"
+    )
+    with pytest.raises(ValueError, match=fault):
+        report({"reds": json})
+    run(*words, "--part", "1/2", "--table", json)
+    with pytest.raises(ValueError, match="it is of reds test; .*share 1/2 of the clips"):
+        report({"flow-supervised": json})
+    run(tmp_path / "train/train_sharp", "--weights", weights, "--table", json)
+    with pytest.raises(ValueError, match="it is of folder; low quality: bicubic, made here"):
+        report({"reds": json})
+    assert "4 clips that holds any" in run(*words, "--part", "4/5").stderr

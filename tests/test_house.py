@@ -37,6 +37,8 @@ LEVELS = {
     "devices": 4,
     "protocols": 2,
     "methods": 4,
+    "scores": 4,
+    "kept": 4,
     "evaluate": 4,
     "evaluate_flow": 4,
     "flow_cases": 4,

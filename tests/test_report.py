@@ -5,17 +5,25 @@ from pathlib import Path
 import pytest
 
 from s2svr.data.mfqev2 import TEST
-from s2svr.evaluate import Row
 from s2svr.report import CLIPS, RESULTS, TABLE_1, TABLE_3, TABLE_3_MEAN, report
+from s2svr.scores import Row
+from s2svr.tables import Origin
 
 
-def result(path: Path, protocol: str, rows: dict[tuple[str, str], tuple[float, float]]) -> Path:
+def result(
+    path: Path,
+    protocol: str,
+    rows: dict[tuple[str, str], tuple[float, float]],
+    **origin: object,
+) -> Path:
     """A table of an evaluation: clip and method -> PSNR and SSIM."""
+    dataset = RESULTS.get(path.name, ("reds",))[0]
+    of = asdict(Origin(dataset, "test", "bicubic")) | origin
     found = [
         Row(clip, protocol, method, 4, 0, psnr, ssim, psnr - 30, ssim - 0.9, 0.1)
         for (clip, method), (psnr, ssim) in rows.items()
     ]
-    path.write_text(json.dumps({"rows": [asdict(row) for row in found]}))
+    path.write_text(json.dumps({"origin": of, "rows": [asdict(row) for row in found]}))
     return path
 
 
@@ -109,6 +117,10 @@ def test_wrong_results_are_refused(tmp_path: Path):
     y = result(tmp_path / "y.json", "y", {("mean", "ours"): (30, 0.9)})
     with pytest.raises(ValueError, match=r"rows of the protocol rgb in .*y.json, there are none"):
         report({"reds": y})
+    ours = {("mean", "ours"): (30.0, 0.9)}
+    other = result(tmp_path / "vimeo90k", "vimeo90k", ours, degradation="gaussian")
+    with pytest.raises(ValueError, match="all of vimeo90k test, bicubic in .*, it is of nothing"):
+        report({"vimeo90k": other})
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(ValueError, match=r"expected a JSON table of s2svr evaluate, .*x.json"):
         report({"reds": tmp_path / "x.json"})

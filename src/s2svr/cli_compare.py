@@ -1,24 +1,19 @@
 """The command that compares two videos."""
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .cli_options import Json, seconds
+from .cli_options import End, Json, Start
 from .console import print_json, progress, say
 
 
 def compare(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="Video or image folder.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The same, restored.")],
-    start: Annotated[
-        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
-    ] = None,
-    end: Annotated[
-        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
-    ] = None,
+    start: Start = None,
+    end: End = None,
     cut: Annotated[
         bool, typer.Option("--cut", help="OUT is of this part of REF alone: restored with both.")
     ] = False,
@@ -36,7 +31,12 @@ def compare(
     from .compare import Part
     from .compare import compare as measure
     from .page import summary, write_curve, write_page
+    from .tables import check_place
 
+    if html:
+        check_place(html, ".html")
+    if plot:
+        check_place(plot, ".svg")
     network = None if flow == "none" else load(flow, task="flow")
     with progress() as (move, _):
         found = measure(

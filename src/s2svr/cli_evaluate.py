@@ -11,10 +11,15 @@ from .cli_options import Device, Json, Task, Weights, share
 from .console import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from .evaluate import Row
+    import torch
+    from torch import nn
+
+    from .data.clips import Sequence
+    from .scores import Row
 
 # What is made of clips without low quality, by the task of the weights.
 DAMAGE = {"sr": "bicubic", "deblur": "blur-7", "compression": "hevc-37"}
+AROUND = 7  # lines of a table that are not of a clip
 
 Degradation = Annotated[
     str | None,
@@ -41,7 +46,10 @@ Part = Annotated[
 
 
 def evaluate(
-    clips: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the data set.")],
+    clips: Annotated[
+        Path | None, typer.Argument(metavar="DATA", help="Folder of the data set.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
     task: Task = None,
     weights: Weights = None,
     lq: LowQuality = None,
@@ -62,50 +70,77 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
-    from .checkpoint import load, read_card
-    from .data import about, listed
-    from .data.pairs import paired
+    from .checkpoint import find, load, read_card
     from .degrade import degradation as damage
     from .devices import choose_device
     from .evaluate import evaluate as measure
     from .protocols import USUAL
-    from .tables import means, write_table
+    from .tables import KINDS, Origin, check_place, means, write_table
 
+    for path in table or []:
+        check_place(path, *KINDS)
     place = choose_device(device)
-    if lq is not None:
-        dataset, sequences = "pairs", paired(clips, lq)
-    else:
-        split, sequences = listed(dataset, clips, split)
-    name = weights or task or "sr"
+    dataset, split, sequences = chosen(clips, root, lq, dataset, split)
+    share = part or (0, 1)
+    if share[0] >= len(sequences):
+        raise ValueError(f"expected a share of {len(sequences)} clips that holds any")
+    name = weights or find(task or "sr").stem
     model = load(name, task=task, device=place)
-    others = {Path(other).stem: load(other, device=place) for other in beside or []}
     degradation = degradation or DAMAGE.get(read_card(name).task, "bicubic")
     scored = protocols or list(USUAL[dataset])
     with live(scored[0]) as done:
         rows = measure(
             model, sequences, damage(degradation), protocols=scored, frames=frames,
-            segments=segments or (), others=others,
+            segments=segments or (), others=networks(beside or [], place),
             flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
-            cache=cache, label=degradation, part=part or (0, 1), done=done,
+            cache=cache, label=degradation, part=share, done=done,
         )  # fmt: skip
     rows += means(rows)
-    what = about(dataset, split, degradation)
+    origin = Origin(dataset, split, degradation, frames, share, name)
     for path in table or []:
-        write_table(path, rows, what)
+        write_table(path, rows, origin)
     if as_json:
         print_json(rows)
     else:
-        show(rows, what)
+        show(rows, origin.text())
+
+
+def chosen(
+    clips: Path | None, root: Path | None, lq: Path | None, dataset: str, split: str
+) -> "tuple[str, str, list[Sequence]]":
+    """The data set that is meant, its split and its clips."""
+    from .data import DATASETS, named
+    from .data.pairs import paired
+
+    if (clips is None) == (root is None):
+        raise ValueError("expected the folder of the data set, once: as DATA or with --root")
+    folder = clips or root
+    assert folder is not None
+    if lq is not None:
+        return "pairs", "", paired(folder, lq)
+    dataset, split = named(dataset, split)
+    return dataset, split, DATASETS[dataset](folder, split)
+
+
+def networks(names: list[str], place: "torch.device") -> "dict[str, nn.Module]":
+    """Weights to set beside ours, by the end of their name; by all of it where two end alike."""
+    from .checkpoint import load
+
+    ends = [Path(name).stem for name in names]
+    return {
+        end if ends.count(end) == 1 else name: load(name, device=place)
+        for name, end in zip(names, ends, strict=True)
+    }
 
 
 @contextmanager
 def live(protocol: str) -> Iterator[Callable[[list["Row"]], None]]:
-    """A function that shows each clip's rows: in a table that grows, or in lines."""
+    """A function that shows each clip's rows: in a table of the last and the mean, or in lines."""
     from rich.console import Console
     from rich.live import Live
     from rich.table import Table
 
-    from .evaluate import OURS
+    from .scores import OURS
     from .tables import means, side_by_side, text
 
     screen = Console(stderr=True)
@@ -121,9 +156,11 @@ def live(protocol: str) -> Iterator[Callable[[list["Row"]], None]]:
     with Live(console=screen, transient=True) as shown:
 
         def grow(found: list["Row"]) -> None:
-            rows.extend(found)
-            lines = side_by_side([*rows, *means(rows)], protocol)
-            table = Table(*lines[-1])
+            mine = [row for row in found if row.protocol == protocol]
+            rows.extend(mine)
+            fitting = max(1, screen.height - AROUND) * len(mine)
+            lines = side_by_side([*rows[-fitting:], *means(rows)], protocol)
+            table = Table(*lines[-1], title=protocol)
             for entry in lines:
                 table.add_row(*(text(name, entry.get(name)) for name in lines[-1]))
             shown.update(table, refresh=True)

@@ -1,12 +1,11 @@
 """Commands that damage videos, and that judge what was restored."""
 
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .cli_options import Json, rate, seconds
+from .cli_options import End, Json, Overwrite, Rate, Start
 from .console import print_json, print_table, say
 
 measure = typer.Typer()
@@ -32,18 +31,10 @@ def degrade(
     x264_crf: Annotated[
         int | None, typer.Option(metavar="CRF", help="Compressed by x264, as web video is.")
     ] = None,
-    fps: Annotated[
-        Fraction | None, typer.Option(parser=rate, metavar="N", help="Rate of an image folder.")
-    ] = None,
-    start: Annotated[
-        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is before.")
-    ] = None,
-    end: Annotated[
-        Fraction | None, typer.Option(parser=seconds, metavar="TIME", help="Skip what is after.")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output.")
-    ] = False,
+    fps: Rate = None,
+    start: Start = None,
+    end: End = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make a damaged test video; what the damage left is stored without further loss."""
     from .degrade import degrade_video
@@ -84,8 +75,8 @@ def fidelity(
         return
     psnr = "equal" if found.psnr is None else found.psnr
     base = "equal" if found.base is None else found.base
-    row = {"frames": found.frames, "equal": found.equal, "PSNR": psnr, "input resized": base}
-    print_table([row])
+    row = {"frames": found.frames, "equal": found.equal}
+    print_table([row | {"PSNR (rgb)": psnr, "input resized": base}])
     if found.warning:
         say(f"warning: {found.warning}")
 

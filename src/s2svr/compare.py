@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from .color import to_rgb
-from .evaluate import Flow, motion
+from .evaluate import motion
+from .evaluate_flow import Flow
 from .media import Reader, open_reader
 from .metrics import psnr_rgb, psnr_y, ssim_rgb, warping_error
 

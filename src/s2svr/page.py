@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .compare import Comparison, FrameScore, opened
 from .media import write_png
+from .tables import check_place
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 900, 220, 48, 28  # of the curve, and room for its labels; pixels
 
@@ -20,6 +21,7 @@ def write_page(path: Path, comparison: Comparison, *, shown: int = 5) -> None:
 
     Pictures are in the page, without loss.
     """
+    check_place(path, ".html")
     wanted = choose(comparison.scores, shown)
     frames, count = [], -1
     with opened(comparison.reference, comparison.output, comparison.part) as (_, met):
@@ -49,8 +51,7 @@ def write_page(path: Path, comparison: Comparison, *, shown: int = 5) -> None:
 
 def write_curve(path: Path, comparison: Comparison) -> None:
     """Write the curve alone as a picture, .svg."""
-    if path.suffix != ".svg":
-        raise ValueError(f"expected the name of a plot with .svg, got {path.name}")
+    check_place(path, ".svg")
     path.write_text(curve(comparison.scores), encoding="utf-8")
 
 

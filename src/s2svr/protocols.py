@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .color import WEIGHTS, ColorInfo, to_rgb
+from .color import WEIGHTS, ColorInfo, to_open_rgb
 from .media import open_reader
 from .metrics import (
     psnr_float,
@@ -26,7 +26,7 @@ BT601 = ColorInfo("bt601")
 class View(NamedTuple):
     """A frame as it is scored."""
 
-    rgb: Tensor  # (3, H, W) in [0, 1]
+    rgb: Tensor  # (3, H, W) in [0, 1]; coded video reaches beyond
     y: Tensor  # (1, H, W): luma as coded, divided by the largest code; not rounded
     color: ColorInfo  # what ``y`` is coded in
 
@@ -101,7 +101,7 @@ def read_views(path: Path, count: int | None = None) -> Iterator[View]:
     """The first ``count`` frames of a video or folder; luma as coded, where there is any."""
     with open_reader(path) as reader:
         for frame in islice(reader, count):
-            rgb, color = to_rgb(frame.planes, frame.color), frame.color
+            rgb, color = to_open_rgb(frame.planes, frame.color), frame.color
             if color.matrix in WEIGHTS:
                 yield View(rgb, frame.planes[0][None].float() / (2**color.bits - 1), color)
             else:

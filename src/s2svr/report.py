@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .evaluate import OURS, Row, in_segments
+from .data import LOW_QUALITY
+from .evaluate import in_segments
 from .protocols import PROTOCOLS
+from .scores import OURS, Row
 from .tables import MEAN, markdown, table
 
-# Evaluations that ``report`` can place: tables of ``s2svr evaluate`` as JSON. The protocol whose
-# rows are taken, and what was evaluated.
+# Evaluations that ``report`` can place: tables of ``s2svr evaluate`` as JSON. The data set whose
+# whole test split it has to be, and the protocol whose rows are taken.
 RESULTS = {
-    "reds": ("rgb", "REDS4; segments of 5, 15, 30 and 50 frames (--segment) go to Table 5"),
-    "vimeo90k": ("vimeo90k", "Vimeo-90K-T"),
-    "gopro": ("rgb", "GoPro"),
-    "mfqev2": ("mfqev2", "the 18 JCT-VC sequences at QP 37"),
-    "flow-supervised": ("rgb", "REDS4, our network with a flow network trained on true flow"),
-    "flow-unsupervised": ("rgb", "REDS4, with the distilled student"),
+    "reds": ("reds", "rgb"),
+    "vimeo90k": ("vimeo90k", "vimeo90k"),
+    "gopro": ("gopro", "rgb"),
+    "mfqev2": ("mfqev2", "mfqev2"),
+    "flow-supervised": ("reds", "rgb"),
+    "flow-unsupervised": ("reds", "rgb"),
 }
 # Any other clips, by task; in tables of their own, by all their protocols.
 CLIPS = ("clips-sr", "clips-deblur", "clips-compression")
@@ -98,7 +100,7 @@ def report(results: Mapping[str, Path]) -> str:
             known = ", ".join((*RESULTS, *CLIPS))
             raise ValueError(f"expected a result named {known}, got {name!r}")
     rows = {
-        name: read_rows(path, RESULTS[name][0]) for name, path in results.items() if name in RESULTS
+        name: read_rows(path, *RESULTS[name]) for name, path in results.items() if name in RESULTS
     }
     parts = [
         ("Anchors: is everything measured as published?", anchors(rows), ""),
@@ -117,22 +119,23 @@ def report(results: Mapping[str, Path]) -> str:
             "restored afresh after so many frames.",
         ),
     ]
-    named = dict.fromkeys(protocol for protocol, _ in RESULTS.values())
+    named = dict.fromkeys(protocol for _, protocol in RESULTS.values())
     texts = "\n".join(f"- {name}: {PROTOCOLS[name].text}" for name in named)
     parts.append(("Protocols", texts, ""))
     for name in CLIPS:
         if name in results:
-            about, found = read_table(results[name])
-            parts.append((f"Other clips, {HERE}: {about or name}", markdown(found), ""))
+            whole, found = read_table(results[name])
+            about = whole.get("about") or name
+            parts.append((f"Other clips, {HERE}: {about}", markdown(found), ""))
     return "\n\n".join("\n\n".join(filter(None, (f"## {a}", b, c))) for a, b, c in parts) + "\n"
 
 
-def read_table(path: Path) -> tuple[str, list[Row]]:
-    """What a table of ``s2svr evaluate`` is of, and its rows."""
+def read_table(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """A table of ``s2svr evaluate``: all that is in it, and its rows."""
     try:
         whole = json.loads(Path(path).read_text(encoding="utf-8"))
         rows = [{name: filled(name, value) for name, value in row.items()} for row in whole["rows"]]
-        return whole.get("about", ""), [Row(**row) for row in rows]
+        return whole, [Row(**row) for row in rows]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected a JSON table of s2svr evaluate, {path} is none") from error
 
@@ -144,9 +147,19 @@ def filled(name: str, value: Any) -> Any:
     return math.inf if name == "psnr" else math.nan
 
 
-def read_rows(path: Path, protocol: str) -> list[Row]:
-    """An evaluation's rows by one protocol; no other stands in for it."""
-    _, rows = read_table(path)
+def read_rows(path: Path, dataset: str, protocol: str) -> list[Row]:
+    """An evaluation's rows by one protocol; it is of a whole test split, or ValueError."""
+    whole, rows = read_table(path)
+    origin = whole.get("origin") or {}
+    wanted = {"dataset": dataset, "split": "test", "frames": None, "part": [0, 1]}
+    if LOW_QUALITY.get(dataset) is None:
+        wanted["degradation"] = "bicubic"
+    if any(origin.get(name, "") != value for name, value in wanted.items()):
+        made = f", {wanted['degradation']}" if "degradation" in wanted else ""
+        raise ValueError(
+            f"expected an evaluation of all of {dataset} test{made} in {path}, it is of "
+            f"{whole.get('about') or 'nothing that it names'}"
+        )
     found = [row for row in rows if row.protocol == protocol]
     if not found:
         raise ValueError(f"expected rows of the protocol {protocol} in {path}, there are none")

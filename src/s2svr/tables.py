@@ -4,17 +4,42 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from .evaluate import OURS, Row
+from .data import about
 from .evaluate_flow import FlowRow
 from .protocols import PROTOCOLS
+from .scores import OURS, Row
 
 MEAN = "mean"  # the clip's name in rows that stand for all
 NUMBERS = ("psnr", "ssim", "gain", "ssim_gain", "spread", "flicker", "flicker_truth")
+KINDS = (".json", ".csv", ".md")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the numbers of an evaluation are of."""
+
+    dataset: str
+    split: str
+    degradation: str  # made here, of clips that have no low quality
+    frames: int | None = None  # of each clip, the first; None: all
+    part: tuple[int, int] = (0, 1)  # share of the clips
+    weights: str = ""  # of ours
+
+    def text(self) -> str:
+        """In a sentence that goes with the numbers."""
+        parts = [about(self.dataset, self.split, self.degradation)]
+        if self.frames is not None:
+            parts.append(f"the first {self.frames} frames of each clip")
+        if self.part[1] > 1:
+            parts.append("share {}/{} of the clips".format(*self.part))
+        if self.weights:
+            parts.append(f"ours: {self.weights}")
+        return "; ".join(parts)
 
 
 def means(rows: list[Row]) -> list[Row]:
@@ -22,9 +47,11 @@ def means(rows: list[Row]) -> list[Row]:
 
     A clip whose PSNR is infinite is left out of the means that it would make infinite.
     """
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.protocol, row.method), []).append(row)
     found = []
-    for protocol, method in dict.fromkeys((row.protocol, row.method) for row in rows):
-        mine = [row for row in rows if (row.protocol, row.method) == (protocol, method)]
+    for mine in groups.values():
         numbers: dict[str, Any] = {}
         for name in NUMBERS:
             values = [getattr(row, name) for row in mine]
@@ -40,21 +67,25 @@ def side_by_side(rows: list[Row], protocol: str) -> list[dict[str, Any]]:
 
     "std" is the standard deviation of PSNR over a clip's frames, "flicker" the warping error.
     """
-    mine = [row for row in rows if row.protocol == protocol]
+    clips: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row.protocol == protocol:
+            clips.setdefault(row.clip, {})[row.method] = row
+    spread = any(of[OURS].frames > 1 for clip, of in clips.items() if clip != MEAN)
+    equal = any(row.equal for of in clips.values() for row in of.values())
     lines = []
-    for clip in dict.fromkeys(row.clip for row in mine):
-        of = {row.method: row for row in mine if row.clip == clip}
+    for clip, of in clips.items():
         own, base = of[OURS], next(iter(of.values()))
         line: dict[str, Any] = {"clip": clip, "frames": own.frames}
         line |= {method: row.psnr for method, row in of.items()} | {"gain": own.gain}
         line |= {f"SSIM {method}": row.ssim for method, row in of.items()}
         line |= {"SSIM gain": own.ssim_gain}
-        if any(row.frames > 1 for row in mine if row.clip != MEAN):
+        if spread:
             line |= {f"std {row.method}": row.spread for row in (base, own)}
         if own.flicker is not None:
             line |= {f"flicker {method}": row.flicker for method, row in of.items()}
             line |= {"flicker truth": own.flicker_truth}
-        if any(row.equal for row in mine):
+        if equal:
             line["equal frames"] = own.equal
         lines.append(line)
     return lines
@@ -91,23 +122,33 @@ def text(name: str, value: Any) -> str:
     return f"{value:{'+' if name.endswith('gain') else ''}.{3 if decibels else 4}f}"
 
 
-def write_table(path: Path, rows: list[Row] | list[FlowRow], about: str = "") -> None:
-    """Write .json, .csv or .md, by the path's suffix; ``about`` (not in .csv) says what of."""
+def write_table(path: Path, rows: list[Row] | list[FlowRow], origin: Origin | None = None) -> None:
+    """Write .json, .csv or .md, by the path's suffix; ``origin`` (not in .csv) says what of."""
+    check_place(path, *KINDS)
     lines = [{name: plain(value) for name, value in asdict(row).items()} for row in rows]
+    what = origin.text() if origin else ""
     if path.suffix == ".json":
         names = dict.fromkeys(row.protocol for row in rows if isinstance(row, Row))
         texts = {name: PROTOCOLS[name].text for name in names}
-        whole = {"about": about, "protocols": texts, "rows": lines}
-        path.write_text(json.dumps(whole, indent=1) + "\n")
+        made = asdict(origin) if origin else None
+        whole = {"about": what, "origin": made, "protocols": texts, "rows": lines}
+        path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     elif path.suffix == ".csv":
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(rows[0])])
             writer.writeheader()
             writer.writerows(lines)
-    elif path.suffix == ".md":
-        path.write_text("\n\n".join(filter(None, (about, markdown(rows)))) + "\n")
     else:
-        raise ValueError(f"expected a table's name with .json, .csv or .md, got {path.name}")
+        text = "\n\n".join(filter(None, (what, markdown(rows))))
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def check_place(path: Path, *suffixes: str) -> None:
+    """ValueError if a result cannot be written there: to be asked before it is measured."""
+    if path.suffix not in suffixes:
+        raise ValueError(f"expected a name with {' or '.join(suffixes)}, got {path.name}")
+    if not path.parent.is_dir():
+        raise ValueError(f"expected a folder for {path.name}, {path.parent} is none")
 
 
 def plain(value: Any) -> Any:

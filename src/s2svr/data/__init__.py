@@ -43,12 +43,24 @@ LOW_QUALITY = {
 }
 
 
-def listed(name: str, root: Path, split: str = "") -> tuple[str, list[Sequence]]:
-    """A data set's split, ``test`` if none is named and there is one, and its sequences."""
+# Benchmarks that go by a name of their own: data set and split.
+BENCHMARKS = {"reds4": ("reds", "test"), "vimeo90k-t": ("vimeo90k", "test")}
+
+
+def named(name: str, split: str = "") -> tuple[str, str]:
+    """A data set by its or a benchmark's name, and its split, ``test`` where none is named.
+
+    Raises ValueError for other names; a wrong split is the data set's to refuse.
+    """
+    if name in BENCHMARKS:
+        name, own = BENCHMARKS[name]
+        if split not in ("", own):
+            raise ValueError(f"expected the split {own} of a benchmark, got {split!r}")
+        return name, own
     if name not in DATASETS:
-        raise ValueError(f"expected a data set ({', '.join(DATASETS)}), got {name!r}")
-    split = split or ("test" if "test" in SPLITS[name] else "")
-    return split, DATASETS[name](Path(root), split)
+        known = ", ".join((*DATASETS, *BENCHMARKS))
+        raise ValueError(f"expected a data set ({known}), got {name!r}")
+    return name, split or ("test" if "test" in SPLITS[name] else "")
 
 
 def about(name: str, split: str, degradation: str) -> str:
@@ -63,15 +75,18 @@ def about(name: str, split: str, degradation: str) -> str:
 
 
 def check(name: str, root: Path) -> list[str]:
-    """What is missing of a data set below ``root``: a sentence a fault, none where it is whole."""
-    if name not in DATASETS:
-        raise ValueError(f"expected a data set ({', '.join(DATASETS)}), got {name!r}")
-    faults = []
-    for split in SPLITS[name]:
+    """What is missing of a data set below ``root``: a sentence a fault, none where it is whole.
+
+    The last says where it is published.
+    """
+    dataset, split = named(name)
+    faults, published = [], ""
+    for part in (split,) if name in BENCHMARKS else SPLITS[dataset]:
         try:
-            DATASETS[name](Path(root), split)
+            DATASETS[dataset](Path(root), part)
         except DatasetError as error:
-            faults += [f"{split}: {fault}" if split else fault for fault in error.faults]
+            faults += [f"{part}: {fault}" if part else fault for fault in error.faults]
+            published = error.published
         except ValueError as error:  # of a plain folder
             faults.append(str(error))
-    return faults
+    return [*faults, f"it is published at {published}"] if published else faults

@@ -11,10 +11,13 @@ PNG_BEGIN, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 class DatasetError(ValueError):
-    """A tree that is not as published; ``faults`` holds a sentence for each difference."""
+    """A tree that is not as published; ``faults`` holds a sentence for each difference.
+
+    ``published`` is the address of the whole one, empty if there is none.
+    """
 
     def __init__(self, what: str, faults: list[str], published: str = "") -> None:
-        self.faults = faults
+        self.faults, self.published = faults, published
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         shown = "; ".join(faults[:SHOWN])
         where = f". It is published at {published}" if published else ""
