@@ -239,16 +239,16 @@ def test_out_of_memory_for_good_is_one_sentence() -> None:
 def test_the_cpus_allocator_counts_too_and_other_errors_do_not() -> None:
     model, said = Leaky(most=3 * 64 * 2), []
     model.error = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-    assert len(list(restore(model, clip(3, 8, 8), window=2, say=said.append))) == 3
+    assert len(list(restore(model, clip(3, 8, 8), window=2, cuts=None, say=said.append))) == 3
     assert len(said) == 1
     model.error = RuntimeError("expected scalar type Half")
     with pytest.raises(RuntimeError, match="scalar type"):
-        list(restore(model, clip(3, 8, 8), window=2))
+        list(restore(model, clip(3, 8, 8), window=2, cuts=None))
 
 
 def test_without_a_listener_the_fallback_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="windows of 1 frames"):
-        list(restore(Leaky(most=3 * 64 * 2), clip(3, 8, 8), window=2))
+        list(restore(Leaky(most=3 * 64 * 2), clip(3, 8, 8), window=2, cuts=None))
 
 
 def test_given_tiles_are_exact_for_a_pixelwise_model() -> None:
