@@ -13,8 +13,9 @@ from pathlib import Path
 from s2svr.checkpoint import WEIGHTS, load, read_card, save
 from s2svr.data import DATASETS
 from s2svr.degrade import degradation
-from s2svr.evaluate import OURS, evaluate
+from s2svr.evaluate import evaluate
 from s2svr.models import S2SVR
+from s2svr.scores import OURS
 from s2svr.tables import markdown, means
 
 
