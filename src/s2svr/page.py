@@ -13,7 +13,8 @@ from .compare import Comparison, FrameScore, opened
 from .media import write_png
 from .tables import check_place
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 900, 220, 48, 28  # of the curve, and room for its labels; pixels
+WIDTH, HEIGHT = 900, 220  # of the curve, pixels
+LEFT, RIGHT, BOTTOM = 48, 24, 28  # room for its labels
 
 
 def write_page(path: Path, comparison: Comparison, *, shown: int = 5) -> None:
@@ -111,7 +112,7 @@ def curve(scores: list[FrameScore], marked: list[FrameScore] | None = None) -> s
     begin, end = scores[0].time, max(scores[-1].time, scores[0].time + 1e-9)
 
     def place(time: float, value: float) -> tuple[float, float]:
-        x = LEFT + (WIDTH - LEFT - 10) * (time - begin) / (end - begin)
+        x = LEFT + (WIDTH - LEFT - RIGHT) * (time - begin) / (end - begin)
         return round(x, 1), round((HEIGHT - BOTTOM) * (high - value) / (high - low) + 5, 1)
 
     lines: list[list[str]] = [[]]
@@ -127,7 +128,7 @@ def curve(scores: list[FrameScore], marked: list[FrameScore] | None = None) -> s
     for step in range(5):
         value = low + (high - low) * step / 4
         y = place(begin, value)[1]
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y}" y2="{y}" stroke="#ccc"/>')
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="#ccc"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{value:.1f}</text>')
         time = begin + (end - begin) * step / 4
         x = place(time, low)[0]
