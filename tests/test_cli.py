@@ -315,6 +315,18 @@ def test_help_names_the_commands_and_the_version_is_told() -> None:
     assert run("--version").stdout.startswith("0.")
 
 
+def test_evaluate_flow_is_a_command_beside_evaluate(tmp_path: Path) -> None:
+    assert "evaluate flow " in run("--help").stdout
+    assert "evaluate flow [OPTIONS] [DATA]" in run("evaluate", "flow", "--help").stdout
+    assert "evaluate [OPTIONS] [DATA]" in run("evaluate", "--help").stdout
+    text = one_sentence(run("evaluate", "flow", tmp_path))
+    assert text.startswith("error: expected .flo files with their frames")
+    for words in ([tmp_path], ["--root", tmp_path], ["./flow"], ["--root", "flow"]):
+        text = one_sentence(run("evaluate", *words))
+        assert text.startswith("error: expected ")
+        assert "videos" in text
+
+
 def test_models_lists_given_weights(weights: Path) -> None:
     row = json.loads(run("models", weights, "--json").stdout)[-1]
     assert row["name"] == "tiny"
@@ -409,12 +421,15 @@ def test_data_sets_are_checked(tmp_path: Path) -> None:
 def test_clips_are_rendered(movie: Path, tmp_path: Path) -> None:
     out = tmp_path / "clip"
     words = ("--photos", movie.parent, "--size", "48x32", "--frames", 2)
-    result = run("data", "render", out, *words)
+    result = run("render", out, *words)
     assert result.exit_code == 0, result.output
     assert (out / "flow" / "frame_0001.flo").exists()
     assert video_times(out / "clip.mp4") == [0, Fraction(1, 25)]
-    again = run("data", "render", out, "--photos", movie.parent)
+    again = run("render", out, "--photos", movie.parent)
     assert "exists" in one_sentence(again)
+    free = tmp_path / "free"
+    assert run("render", free, "--seed", 1, "--size", "48x32", "--frames", 2).exit_code == 0
+    assert (free / "occlusions" / "frame_0001.png").exists()
 
 
 def test_values() -> None:

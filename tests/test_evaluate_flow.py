@@ -201,7 +201,7 @@ def test_several_weights_on_rendered_clips_from_the_command_line(tmp_path: Path)
     for index, photo in enumerate(PHOTOS):
         write_png(tmp_path / f"{index}.png", photo)
     table = tmp_path / "t.json"
-    command = ["evaluate-flow", "--photos", str(tmp_path), "--clips", "1", "--frames", "2"]
+    command = ["evaluate", "flow", "--photos", str(tmp_path), "--clips", "1", "--frames", "2"]
     command += ["--size", "128x96", "--weights", "flow-light-teacher", "--dis"]
     command += ["--weights", "student=flow-light-student-sr", "--degradation", "bicubic"]
     run = CliRunner().invoke(app, [*command, "--table", str(table)], catch_exceptions=False)
@@ -209,7 +209,7 @@ def test_several_weights_on_rendered_clips_from_the_command_line(tmp_path: Path)
     methods = [row["method"] for row in json.loads(table.read_text())["rows"]]
     assert methods[:5] == ["no motion", "flow-light-teacher", "student", "DIS", "true flow"]
     with pytest.raises(ValueError, match=r"expected either a folder of .flo files or --photos"):
-        CliRunner().invoke(app, ["--debug", "evaluate-flow"], catch_exceptions=False)
+        CliRunner().invoke(app, ["--debug", "evaluate", "flow"], catch_exceptions=False)
 
 
 def test_missing_files_are_named(pair: Path):

@@ -5,11 +5,20 @@ import zlib
 from fractions import Fraction
 
 import pytest
+import skimage.data
 import torch
 from torch import Generator
 from torch.utils.data import default_collate
 
-from s2svr.data.photos import MovingPhotographs, choose, photograph, photographs
+from s2svr.data import photos
+from s2svr.data.photos import (
+    FREE,
+    MovingPhotographs,
+    choose,
+    free_photographs,
+    photograph,
+    photographs,
+)
 from s2svr.data.record import write_movie
 from s2svr.data.scene import Look
 from s2svr.media import read_clip, write_png
@@ -44,6 +53,16 @@ def test_no_photographs(tmp_path):
         photographs(tmp_path)
     with pytest.raises(ValueError, match="at least one photograph, got none"):
         MovingPhotographs([], frames=2, size=(8, 8))
+
+
+def test_free_photographs_are_those_of_scikit_image(monkeypatch):
+    found = free_photographs()
+    assert len(found) == len(FREE)
+    assert torch.equal(found[0], torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1))
+    assert all(photo.dtype == torch.uint8 and min(photo.shape[1:]) > 290 for photo in found)
+    monkeypatch.setattr(photos, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="scikit-image are used, which is not installed"):
+        free_photographs()
 
 
 def test_choose_turns_codes_into_numbers():

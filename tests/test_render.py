@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator
 
-from s2svr.data.camera import at_speed, draw_path, project
+from s2svr.data.camera import Path, at_speed, draw_path, project
 from s2svr.data.render import GAMMA, Rendered, noisy, render, render_batch, render_clip
 from s2svr.data.scene import (
     QUAD,
@@ -19,6 +19,7 @@ from s2svr.data.scene import (
     cut,
     cut_out,
     draw_scene,
+    draw_shot,
     half,
     scene_of,
     to_texture,
@@ -215,6 +216,87 @@ def test_no_object_is_much_faster_than_allowed(seed):
         photos(), frames=6, size=(48, 64), generator=seeded(seed), max_speed=6.0, objects=(4, 5)
     )
     assert clip.flow_forward.norm(dim=1).max() < 1.25 * 6.0
+
+
+def path_of(slow: dict[int, float], quick: dict[int, float] | None = None) -> Path:
+    """Movements of parameters (right, down, zoom, roll, tilts), pixels a frame at 40 pixels."""
+    speed = torch.zeros(2, 6, dtype=torch.float64)
+    for row, wanted in enumerate((slow, quick or {})):
+        for index, value in wanted.items():
+            speed[row, index] = value
+    omega = torch.tensor([[0.01], [1.0]], dtype=torch.float64).repeat(1, 6)
+    limit = torch.full((6,), 1000.0, dtype=torch.float64)
+    return Path(speed, omega, torch.zeros(2, 6, dtype=torch.float64), limit, 40.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "matrix"),
+    [
+        (0, [[1, 0, 2], [0, 1, 0], [0, 0, 1]]),  # a pan to the right
+        (1, [[1, 0, 0], [0, 1, 2], [0, 0, 1]]),
+        (2, [[math.exp(0.05), 0, 0], [0, math.exp(0.05), 0], [0, 0, 1]]),  # a zoom
+        (3, [[math.cos(0.05), -math.sin(0.05), 0], [math.sin(0.05), math.cos(0.05), 0], [0, 0, 1]]),
+        (4, [[1, 0, 0], [0, 1, 0], [2 / 1600, 0, 1]]),  # perspective: a tilt
+        (5, [[1, 0, 0], [0, 1, 0], [0, 2 / 1600, 1]]),
+    ],
+)
+def test_pan_zoom_rotation_and_perspective(parameter, matrix):
+    found = path_of({parameter: 2.0}).at(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    assert torch.equal(found[0], torch.eye(3, dtype=torch.float64))
+    torch.testing.assert_close(found[1], torch.tensor(matrix).double(), atol=2e-4, rtol=0)
+
+
+def test_a_hand_shakes_faster_than_a_camera_pans():
+    times = torch.arange(8, dtype=torch.float64)
+    pan = path_of({0: 2.0}).at(times)[:, 0, 2]
+    shake = path_of({}, {0: 2.0}).at(times)[:, 0, 2]
+    assert (pan.diff() > 1.9).all()
+    assert (shake.diff() > 0).any()
+    assert (shake.diff() < 0).any()
+
+
+def test_random_cameras_do_everything():
+    """Pan, zoom, turn, tilt and shake, some hardly at all; drift below a pixel, pans up to 40."""
+    look = Look(speed=(0.0, 40.0))
+    shots = [draw_shot(photos(1)[0], 8, (90, 160), seeded(seed), look) for seed in range(150)]
+    middle = torch.stack([shot.view[0].inverse() @ shot.view[-1] for shot in shots])
+    middle = middle / middle[:, 2:, 2:]
+    zoom = middle[:, :2, :2].det().sqrt().log().abs()
+    turn = torch.atan2(middle[:, 1, 0], middle[:, 0, 0]).abs()
+    tilt = 80 * middle[:, 2, :2].norm(dim=1)
+    for size in (zoom, turn, tilt):
+        assert size.quantile(0.1) < 0.02
+        assert size.quantile(0.9) > 0.03
+    jerks = torch.stack([shot.view[:, :2, 2].diff(n=3, dim=0).norm(dim=1).max() for shot in shots])
+    assert jerks.quantile(0.1) < 0.5 < jerks.quantile(0.9)
+    speeds = torch.tensor([shot.speed for shot in shots])
+    assert speeds.max() > 36
+    slow = Look(speed=(0.0, 8.0))
+    drifts = [draw_shot(photos(1)[0], 8, (90, 160), seeded(s), slow).speed for s in range(150)]
+    assert 0.1 < sum(0 < speed < 0.8 for speed in drifts) / 150 < 0.4
+
+
+def test_text_lies_in_front_and_moves_with_its_flow():
+    group = photos(3, (200, 300), 30)
+    plain, written = (
+        render_batch(
+            [group], frames=2, size=(90, 120), generators=[seeded(8)],
+            look=Look(objects=(2, 2), text=lines),
+        )
+        for lines in ((0, 0), (2, 2))
+    )  # fmt: skip
+    scene = draw_scene(
+        group, frames=2, size=(90, 120), generator=seeded(8), look=Look(objects=(2, 2), text=(2, 2))
+    )
+    assert len(scene.textures) == 1 + 2 + 2
+    clip, bare = first(written), first(plain)
+    ink = (clip.frames[0] - bare.frames[0]).abs().amax(0) > 0.1
+    assert 0.005 < ink.float().mean() < 0.5
+    moved = (clip.flow_forward[0] - bare.flow_forward[0]).abs().amax(0) > 1e-3
+    assert (moved & ink).float().sum() > 0.5 * ink.float().sum()
+    error = (warp(clip.frames[1:], clip.flow_forward) - clip.frames[:1]).abs().mean(1)[0]
+    seen = ink & ~clip.occlusion_forward[0, 0] & ~at_edges(clip.flow_forward)[0, 0]
+    assert error[seen].mean() < 0.03
 
 
 def test_at_speed_changes_only_the_speed():

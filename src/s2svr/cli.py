@@ -39,7 +39,7 @@ from .cli_options import (
     Window,
     dimensions,
 )
-from .cli_train import data, train
+from .cli_train import data, render, train
 from .console import Commands, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -195,10 +195,11 @@ def benchmark(
 
 
 app.command()(evaluate)
-app.command()(evaluate_flow)
+app.command("evaluate flow")(evaluate_flow)
+app.command()(compare)
 app.command()(flow)
 app.command()(import_flow)
-app.command()(compare)
+app.command()(render)
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ Part = Annotated[
 
 def evaluate(
     clips: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="Folder of the data set.")
+        Path | None, typer.Argument(metavar="DATA", help="Its folder; ./flow if called flow.")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
     task: Task = None,

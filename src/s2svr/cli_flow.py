@@ -25,7 +25,7 @@ Table = Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")]
 
 def evaluate_flow(
     root: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="Folder of .flo files and frames.")
+        Path | None, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")
     ] = None,
     weights: Networks = None,
     dis: Annotated[

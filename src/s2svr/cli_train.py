@@ -11,7 +11,7 @@ from .cli_options import Device, dimensions, rate
 from .console import say
 
 train = typer.Typer(no_args_is_help=True, help="Train networks.")
-data = typer.Typer(no_args_is_help=True, help="Look through data sets, and render clips.")
+data = typer.Typer(no_args_is_help=True, help="Look through data sets.")
 
 
 class Stage(StrEnum):
@@ -106,10 +106,12 @@ def check(
         raise typer.Exit(1)
 
 
-@data.command()
 def render(
     out: Annotated[Path, typer.Argument(help="New folder.")],
-    photos: Annotated[Path, typer.Option(help="Folder of photographs or videos.")],
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Folder of photographs or videos; scikit-image's if not given."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
     size: Annotated[
         tuple | None, typer.Option(parser=dimensions, metavar="WxH", help="320x180 if not given.")

@@ -23,7 +23,14 @@ STAGES = {"decode": "decoding", "restore": "restoring", "encode": "encoding"}
 
 
 class Commands(TyperGroup):
-    """Ends every command: an error with one sentence and exit code 2, Ctrl-C with 130."""
+    """Ends every command: an error with one sentence and exit code 2, Ctrl-C with 130.
+
+    A command may be named by two words, of which the first alone is a command too.
+    """
+
+    def resolve_command(self, ctx: Any, words: list[str]) -> Any:
+        both = " ".join(words[:2])
+        return super().resolve_command(ctx, [both, *words[2:]] if both in self.commands else words)
 
     def invoke(self, ctx: Any) -> Any:
         try:

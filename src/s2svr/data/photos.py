@@ -1,6 +1,7 @@
 """Endless moving photographs, and the photographs to make them of."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,12 @@ from .render import Rendered, render_batch
 from .scene import Look
 
 PHOTOS = 4  # photographs of one scene
+# What scikit-image's wheel holds of photographs in the public domain or under CC0, as its
+# documentation of skimage.data states for each.
+FREE = (
+    "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png",
+    "gravel.png", "hubble_deep_field.jpg", "rocket.jpg",
+)  # fmt: skip
 
 
 def photographs(root: Path, most: int = 256) -> list[Tensor]:
@@ -29,6 +36,17 @@ def photographs(root: Path, most: int = 256) -> list[Tensor]:
         raise ValueError(f"expected a folder with photographs or videos, {root} holds none")
     step = max(len(files) / most, 1.0)
     return [photograph(files[int(index * step)]) for index in range(min(len(files), most))]
+
+
+def free_photographs() -> list[Tensor]:
+    """The free photographs of an installed scikit-image: (3, h, w) uint8."""
+    found = find_spec("skimage")
+    if found is None or found.origin is None:
+        raise ValueError(
+            "expected a folder of photographs or videos (--photos); without one, those that come "
+            "with scikit-image are used, which is not installed"
+        )
+    return [photograph(Path(found.origin).with_name("data") / name) for name in FREE]
 
 
 def photograph(path: Path) -> Tensor:

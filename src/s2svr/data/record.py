@@ -13,7 +13,7 @@ from ..color import ColorInfo, from_rgb
 from ..media import write_png
 from ..media.planes import to_picture
 from .flowio import flow_to_color, write_flo
-from .photos import choose, photographs
+from .photos import choose, free_photographs, photographs
 from .render import Rendered, noisy, render
 from .scene import Look, Scene, draw_scene
 
@@ -62,7 +62,7 @@ def render_video(
     out: Path,
     *,
     seed: int,
-    photos: Path,
+    photos: Path | None,
     size: tuple[int, int],
     frames: int,
     rate: Fraction,
@@ -71,17 +71,18 @@ def render_video(
 ) -> None:
     """Render a random clip of ``size`` (height, width) with its truth into a new folder.
 
-    photos is a folder of images or videos, rate in frames a second; progress is told the number of
-    frames done. The folder holds clip.mp4, frames/frame_0001.png, flow/frame_0001.flo (to the next
-    frame), backward/frame_0002.flo (to the one before), colors/frame_0001.png (flow in Middlebury's
-    colours) and occlusions, occlusions_backward/*.png (white: hidden in the other frame); where
-    frames are means of sub-frames, also sharp/frame_0001.png, the middle one without noise.
+    photos is a folder of images or videos, None for ``free_photographs``; rate in frames a second;
+    progress is told the number of frames done. The folder holds clip.mp4, frames/frame_0001.png,
+    flow/frame_0001.flo (to the next frame), backward/frame_0002.flo (to the one before),
+    colors/frame_0001.png (flow in Middlebury's colours) and occlusions, occlusions_backward/*.png
+    (white: hidden in the other frame); where frames are means of sub-frames, also
+    sharp/frame_0001.png, the middle one without noise.
     """
     out, look = Path(out), look or Look()
     if out.exists():
         raise ValueError(f"expected a new folder to write to, {out} exists; choose another name")
     generator = Generator().manual_seed(seed)
-    chosen = choose(photographs(photos), generator)
+    chosen = choose(photographs(photos) if photos else free_photographs(), generator)
     scene = draw_scene(chosen, frames=frames, size=size, generator=generator, look=look)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
