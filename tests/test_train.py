@@ -26,6 +26,7 @@ from s2svr.train.restoration import (
     restoration_loss,
     train_restoration,
 )
+from s2svr.train.setup import sequences_of
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SMALL = [
@@ -211,6 +212,16 @@ def test_teacher_then_student(footage: Path, teacher: Path, tmp_path: Path):
     )
     assert "distill" in said[0]
     assert isinstance(load(path), PWCLite)
+
+
+def test_sources_that_flow_is_tested_on_are_left_out(tmp_path: Path):
+    for name in ("t132_sintel.mkv", "t133_sintel.mkv", "t134_forest.mkv"):
+        (tmp_path / name).touch()
+    for stage in ("teacher", "student-sr", "student-deblur", "student-compression"):
+        recipe = load_recipe(RECIPES / f"flow-light-{stage}.toml")
+        assert [c.name for c in sequences_of(recipe.data, tmp_path)] == ["t134_forest.mkv"]
+    whole = load_recipe(RECIPES / "flow-light-teacher.toml", ["data.without=[]"])
+    assert len(sequences_of(whole.data, tmp_path)) == 3
 
 
 def test_a_restoration_model_is_no_teacher(footage: Path, teacher: Path, tmp_path: Path):

@@ -44,6 +44,7 @@ class Data(BaseModel):
     degradation: str = "bicubic"  # a name of degrade.DEGRADATIONS
     dataset: str = "folder"  # a name of data.DATASETS
     split: str = "train"
+    without: tuple[str, ...] = ()  # sources (see source_of) that are left out
     frames: int = Field(7, ge=1)
     warm: int = Field(0, ge=0)  # frames before these, which only fill the memory
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)

@@ -40,7 +40,8 @@ def prepared(fabric: Fabric, sequences: list[Sequence], damage: str, cache: Path
 
 
 def sequences_of(data: Data, root: Path) -> list[Sequence]:
-    """The recipe's data set below ``root``."""
+    """The recipe's data set below ``root``, without the sources it leaves out."""
     if data.dataset not in DATASETS:
         raise ValueError(f"expected data.dataset in {sorted(DATASETS)}, got {data.dataset!r}")
-    return DATASETS[data.dataset](root, data.split)
+    found = DATASETS[data.dataset](root, data.split)
+    return [clip for clip in found if clip.source not in data.without]
