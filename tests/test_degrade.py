@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import correlate
 
 from media_clips import VARIABLE, make_video
-from s2svr import degrade
+from s2svr import degrade, recode
 from s2svr.color import ColorInfo, from_rgb, to_rgb
 from s2svr.media import open_reader, read_clip
 from s2svr.metrics import psnr_rgb
@@ -115,7 +115,7 @@ def through_a_file(clip: torch.Tensor, path: Path, codec: str, options: dict) ->
 
 def test_streams_through_codecs_equal_files(tmp_path: Path):
     clip = smooth_clip(5, 80, 96)
-    options = {"x265-params": degrade.X265.format(37)}
+    options = {"x265-params": recode.X265.format(37)}
     want = through_a_file(clip, tmp_path / "a.mkv", "libx265", options)
     assert torch.equal(torch.stack(list(degrade.hevc(iter(clip), 37))), want)
     # Frames that are held back and reordered come out in their order.

@@ -26,6 +26,8 @@ LEVELS = {
     "checkpoint": 2,
     "blur": 2,
     "degrade": 2,
+    "mixed": 2,
+    "recode": 2,
     "data": 2,
     "recipes": 3,
     "restoration": 4,

@@ -4,39 +4,23 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from functools import reduce
 from pathlib import Path
 
-import av
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from .blur import blur, blurred, bundled_flow, exposure, motion_blur, opened, shutter
-from .color import ColorInfo, from_rgb, to_rgb
+from .color import from_rgb, to_rgb
 from .data.clips import Degradation, Pair
 from .media import Frame, open_reader, open_writer
-from .media.planes import from_picture, to_picture
 from .metrics import gaussian_line
-from .ops import pad_to_multiple, quantised, resize_bicubic
+from .mixed import mixed
+from .ops import cut_to_multiple, quantised, resize_bicubic
+from .recode import h264, hevc
 
 Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # frames (3, H, W), one for one, in order
-
-# A flat-QP stand-in for HM's low-delay P: no B-frames, no rate control, no psychovisual tuning.
-# One frame at a time, so that the result does not depend on the number of processors.
-X265 = (
-    "qp={}:bframes=0:keyint=-1:scenecut=0:ref=4:rc-lookahead=0:no-weightp=1:cutree=0:"
-    "aq-mode=0:ipratio=1:psy-rd=0:psy-rdoq=0:frame-threads=1:log-level=none"
-)
-BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the picture
-BT709 = ColorInfo("bt709")
-RATE = Fraction(25)  # frames a second, for encoders that want one
-
-
-def cut_to_multiple(clip: Tensor, multiple: int) -> Tensor:
-    """The upper left part whose sides divide by ``multiple``."""
-    height, width = (side - side % multiple for side in clip.shape[-2:])
-    return clip[..., :height, :width]
 
 
 def bicubic_down(clip: Tensor, generator: Generator | None = None) -> Pair:
@@ -58,68 +42,6 @@ def gaussian_down(clip: Tensor, generator: Generator | None = None) -> Pair:
     x = F.conv2d(x, line.view(1, 1, -1, 1), stride=(4, 1))
     x = F.conv2d(x, line.view(1, 1, 1, -1), stride=(1, 4))
     return Pair(quantised(x.view(*hq.shape[:2], *x.shape[-2:])), hq)
-
-
-def coded(
-    frames: Iterable[Tensor], encoder: str, decoder: str, options: dict[str, str]
-) -> Iterator[Tensor]:
-    """Encode RGB frames (3, H, W) as 8-bit 4:2:0 BT.709, and decode them again, rounded."""
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
-        return
-    height, width = first.shape[-2:]
-    sent = came = 0
-
-    def packets() -> Iterator[av.Packet]:
-        nonlocal sent
-        context = av.VideoCodecContext.create(encoder, "w")
-        context.height, context.width = height + height % 2, width + width % 2
-        context.pix_fmt, context.options = "yuv420p", options
-        context.time_base, context.framerate = 1 / RATE, RATE
-        for frame in chain([first], frames):
-            even = pad_to_multiple(frame[None].cpu(), 2)[0]
-            picture = to_picture(from_rgb(even, BT709, (2, 2)), "yuv420p")
-            picture.pts, picture.time_base = sent, 1 / RATE
-            sent += 1
-            yield from context.encode(picture)
-        yield from context.encode(None)
-
-    context = av.VideoCodecContext.create(decoder, "r")
-    for packet in chain(packets(), [None]):
-        for picture in context.decode(packet):
-            came += 1
-            yield quantised(to_rgb(from_picture(picture), BT709)[:, :height, :width])
-    if came != sent:
-        raise RuntimeError(f"expected {sent} frames from {encoder}, got {came}")
-
-
-def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
-    """HEVC by x265 at a fixed QP: a stand-in for HM's low delay, not HM itself."""
-    return coded(
-        (large(frame) for frame in frames), "libx265", "hevc", {"x265-params": X265.format(qp)}
-    )
-
-
-def large(frame: Tensor) -> Tensor:
-    """The frame, if x265 can take it."""
-    if min(frame.shape[-2:]) <= BLOCK:
-        raise ValueError(
-            f"expected frames of more than {BLOCK}x{BLOCK} pixels for HEVC, "
-            f"got {frame.shape[-1]}x{frame.shape[-2]}"
-        )
-    return frame
-
-
-def h264(frames: Iterable[Tensor], crf: int) -> Iterator[Tensor]:
-    """H.264 by x264 at a constant rate factor, as web video is.
-
-    In one thread, since the result depends on their number.
-    """
-    options = {"crf": str(crf), "preset": "medium", "threads": "1"}
-    if torch.backends.cpu.get_cpu_capability() == "AVX512":
-        options["x264-params"] = "asm=AVX2"  # see media.coding: it reads beyond its memory
-    return coded(frames, "libx264", "h264", options)
 
 
 def compressed(
@@ -148,11 +70,13 @@ DEGRADATIONS: dict[str, Degradation] = {
     "exposure": exposure,
     "hevc": compress_hevc,
     "h264": compress_h264,
+    "mixed": mixed,
 }
 CODECS = {"hevc": hevc, "h264": h264}
 NAMES = (
     f"{', '.join(DEGRADATIONS)}, or at one strength blur-7 (frames), "
-    "shutter-2 (frames it is open), hevc-37 (QP), h264-32 (crf)"
+    "shutter-2 (frames it is open), hevc-37 (QP), h264-32 (crf); or one after another, as "
+    "h264-28+bicubic"
 )
 
 
@@ -173,6 +97,8 @@ def degradation(name: str) -> Degradation:
     """A degradation by its name in DEGRADATIONS, or of one strength, as NAMES says."""
     if name in DEGRADATIONS:
         return DEGRADATIONS[name]
+    if "+" in name:
+        return lambda clip, generator: in_turn(clip, name)
     kind, value = strength(name)
     if kind == "blur":
         return lambda clip, generator: blur(clip, value)
@@ -181,8 +107,17 @@ def degradation(name: str) -> Degradation:
     return lambda clip, generator: compressed(clip, CODECS[kind], value)
 
 
+def in_turn(clip: Tensor, name: str) -> Pair:
+    """A clip (T, 3, H, W), cut to sides divisible by 4, through the damages that ``name`` joins."""
+    hq = cut_to_multiple(clip, 4)
+    return Pair(torch.stack(list(stream(name)(hq))), hq)
+
+
 def stream(name: str) -> Stream:
-    """``bicubic``, ``gaussian``, or a damage of one strength, frame after frame."""
+    """``bicubic``, ``gaussian``, or a damage of one strength, or several, frame after frame."""
+    if "+" in name:
+        parts = [stream(part) for part in name.split("+")]
+        return lambda frames: reduce(lambda seen, part: part(seen), parts, iter(frames))
     if name in ("bicubic", "gaussian"):
         down = DEGRADATIONS[name]
         return lambda frames: (down(frame[None], Generator()).lq[0] for frame in frames)
@@ -192,6 +127,11 @@ def stream(name: str) -> Stream:
     if kind == "blur":
         return lambda frames: blurred(frames, value)
     return lambda frames: CODECS[kind](frames, value)
+
+
+def shrinks(name: str) -> int:
+    """How many times smaller the damage makes a frame's sides."""
+    return 4 ** sum(part in ("bicubic", "gaussian") for part in name.split("+"))
 
 
 def degrade_video(
@@ -212,7 +152,7 @@ def degrade_video(
     kept. fps, start, end (seconds) and overwrite are those of the reader and writer. Raises
     MediaError for files that cannot be read or written, ValueError for impossible damage.
     """
-    damaged, shrink = stream(damage), 4 if damage in ("bicubic", "gaussian") else 1
+    damaged, shrink = stream(damage), shrinks(damage)
     waiting: deque[Frame] = deque()  # without their planes
     with open_reader(Path(source), fps=fps, start=start, end=end) as reader:
 

@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from .data.flowio import read_flo
 from .data.photos import MovingPhotographs, mixed
 from .data.scene import Look
-from .degrade import cut_to_multiple, degradation
+from .degrade import degradation
 from .media import read_clip
-from .ops import quantised
+from .ops import cut_to_multiple, quantised
 
 CLEAN, BLUR = "clean", "blur"  # names of inputs beside those of degrade.py
 RENDERINGS = ("frames", "clean", "final", "other-data")  # folders of frames, beside the flow's

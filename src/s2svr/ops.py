@@ -109,6 +109,12 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
+def cut_to_multiple(clip: Tensor, multiple: int) -> Tensor:
+    """The upper left part whose sides divide by ``multiple``."""
+    height, width = (side - side % multiple for side in clip.shape[-2:])
+    return clip[..., :height, :width]
+
+
 def quantised(clip: Tensor) -> Tensor:
     """Rounded to the 256 levels that a file would hold."""
     return (clip.clamp(0, 1) * 255).round() / 255

@@ -1,0 +1,179 @@
+"""What the ``sr-light`` network is made of, decided by measurement, and a BasicVSR of its size.
+
+    OMP_NUM_THREADS=1 nice python benchmarks/light_study.py CLIPS VAL OUT \
+        [--steps 600] [--seeds 0 1] [--arm NAME ...] [--frames 40]
+
+Trains each variant by ``recipes/sr-light.toml`` at equal steps, data and operations, for each seed,
+and prints PSNR (RGB, rounded) on VAL. Each training goes on from where it was stopped, and what is
+finished is only evaluated; several processes may share OUT, each with arms of its own.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import torch
+from basicvsr import BasicVSR, peer_loss
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from s2svr.checkpoint import load
+from s2svr.data.clips import ClipPairs
+from s2svr.data.folder import folder
+from s2svr.degrade import bicubic_down
+from s2svr.media import read_clip
+from s2svr.metrics import psnr_rgb
+from s2svr.models import PRESETS, S2SVR, PWCLite, S2SVRConfig
+from s2svr.recipes import FlowLoss, RestorationRecipe, load_recipe
+from s2svr.train.fit import Batch, Loss, batches, fit
+from s2svr.train.flow import unsupervised
+from s2svr.train.restoration import groups, restoration_loss, with_flow
+from s2svr.train.setup import launch, prepared
+
+ROOT = Path(__file__).parent.parent
+STUDENT = "flow-light-student-sr"
+FLOW_RATE = "optim.flow_rate=2.5e-4"  # the paper's quarter of the rate
+KEPT = 0.01  # weight of the unsupervised loss beside the restoration's
+PEER = "BasicVSR"
+Say = Callable[[str], None]
+
+
+class Arm(NamedTuple):
+    """A variant: changes of the preset and of the recipe."""
+
+    preset: dict[str, int]
+    recipe: tuple[str, ...] = ()
+    kept: bool = False  # the unsupervised loss of the flow network
+
+
+ARMS = {
+    "as bundled": Arm({}),
+    "bidirectional": Arm({"bidirectional": 1, "channels": 27, "decoder_blocks": 1}),
+    "radius 0": Arm({"radius": 0, "decoder_blocks": 3}),
+    "joint flow": Arm({}, (FLOW_RATE,)),
+    "joint flow, its loss kept": Arm({}, (FLOW_RATE,), kept=True),
+    "layers for blocks": Arm({"decoder_layers": 2, "decoder_blocks": 1, "channels": 28}),
+    PEER: Arm({}),
+}
+
+
+def configured(arm: Arm) -> S2SVRConfig:
+    """The preset with the arm's changes."""
+    preset = PRESETS["sr-light"]
+    assert isinstance(preset, S2SVRConfig)
+    return replace(preset, **arm.preset)  # type: ignore[arg-type]
+
+
+def network(name: str, seed: int) -> S2SVR | BasicVSR:
+    """The arm's network before training, with the student's flow."""
+    torch.manual_seed(seed)
+    model = (BasicVSR if name == PEER else S2SVR)(configured(ARMS[name]))
+    student = load(STUDENT)
+    assert model.flow is not None
+    model.flow.load_state_dict(student.state_dict())
+    return model
+
+
+def with_flow_loss(loss: Loss) -> Loss:
+    """The restoration's loss and, on neighbouring frames of the context, Eq. 14's."""
+    weights = FlowLoss(photometric=10.0, smooth=2.0)
+
+    def both(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        terms = loss(model, batch, step)
+        assert isinstance(model, S2SVR)
+        assert isinstance(model.flow, PWCLite)
+        x, multiple = batch["lq"], 2 ** len(model.flow.config.channels)
+        height, width = (side - side % multiple for side in x.shape[-2:])
+        a, b = (part[..., :height, :width].flatten(0, 1) for part in (x[:, :-1], x[:, 1:]))
+        kept, _ = unsupervised(model.flow, a, b, weights, step)
+        return {"loss": terms["loss"] + KEPT * kept["loss"]}
+
+    return both
+
+
+def train(
+    name: str, recipe: RestorationRecipe, data: Path, out: Path, cache: Path, say: Say
+) -> nn.Module:
+    """One arm; the averaged weights."""
+    fabric = launch(recipe.optim, out, "cpu", 1)
+    model, arm = network(name, recipe.optim.seed), ARMS[name]
+    clips = prepared(fabric, folder(data), recipe.data.degradation, cache)
+    if not recipe.optim.flow_rate:
+        clips = with_flow(clips, model, recipe.data.skip)  # type: ignore[arg-type]
+    loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)
+    fit(
+        model, with_flow_loss(loss) if arm.kept else loss,
+        batches(ClipPairs(clips, recipe.data, seed=recipe.optim.seed), recipe.data.batch, 0),
+        recipe.optim, out, fabric=fabric,
+        groups=groups(model, recipe), say=say,  # type: ignore[arg-type]
+    )  # fmt: skip
+    state = torch.load(out / "last.ckpt", map_location="cpu", weights_only=True)
+    model.load_state_dict(state["averaged"])
+    return model.eval()
+
+
+@torch.inference_mode()
+def quality(model: nn.Module, val: Path, frames: int) -> list[float]:
+    """Mean PSNR of each clip, dB."""
+    means = []
+    for sequence in folder(val):
+        pair = bicubic_down(read_clip(sequence.hq, count=frames).float() / 255)
+        y = model(pair.lq[None])
+        restored = (y[0] if isinstance(y, tuple) else y)[0]
+        means.append(fmean(psnr_rgb(*p) for p in zip(restored, pair.hq, strict=True)))
+    return means
+
+
+def operations(model: nn.Module) -> float:
+    """GMAC of a 180x320 frame, flow included."""
+    count, x = 6, torch.rand(1, 6, 3, 180, 320)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x)
+    return counter.get_total_flops() / 2e9 / count
+
+
+def study(chosen: argparse.Namespace, say: Say) -> str:
+    """Train and measure every arm, and the table in Markdown."""
+    lines = ["| | GMAC | " + " | ".join(f"seed {s}" for s in chosen.seeds) + " | mean, dB |"]
+    lines.append("|---|---|" + "---|" * (len(chosen.seeds) + 1))
+    for name in chosen.arm or ARMS:
+        scores, model = [], None
+        for seed in chosen.seeds:
+            out = chosen.out / f"{name.replace(', ', '-').replace(' ', '-').lower()}-{seed}"
+            entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
+            entries += [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
+            recipe = load_recipe(ROOT / "recipes" / "sr-light.toml", [*entries, *ARMS[name].recipe])
+            assert isinstance(recipe, RestorationRecipe)
+            model = train(
+                name, recipe, chosen.clips, out, chosen.cache or chosen.out / "clips", say
+            )
+            found = quality(model, chosen.val, chosen.frames)
+            (out / "psnr.json").write_text(json.dumps(found))
+            scores.append(fmean(found))
+        assert model is not None
+        cells = [f"{operations(model):.1f}", *(f"{s:.3f}" for s in [*scores, fmean(scores)])]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        say(lines[-1])
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("val", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--arm", choices=list(ARMS), action="append")
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--precision", default="bf16-mixed")
+    parser.add_argument("--cache", type=Path)
+    print(study(parser.parse_args(), lambda line: print(line, flush=True)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

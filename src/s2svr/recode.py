@@ -1,0 +1,85 @@
+"""Frames through a lossy video encoder and back: the damage of compression."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+
+import av
+import torch
+from torch import Tensor
+
+from .color import ColorInfo, from_rgb, to_rgb
+from .media.planes import from_picture, to_picture
+from .ops import pad_to_multiple, quantised
+
+# A flat-QP stand-in for HM's low-delay P: no B-frames, no rate control, no psychovisual tuning.
+# One frame at a time, so that the result does not depend on the number of processors.
+X265 = (
+    "qp={}:bframes=0:keyint=-1:scenecut=0:ref=4:rc-lookahead=0:no-weightp=1:cutree=0:"
+    "aq-mode=0:ipratio=1:psy-rd=0:psy-rdoq=0:frame-threads=1:log-level=none"
+)
+BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the picture
+BT709 = ColorInfo("bt709")
+RATE = Fraction(25)  # frames a second, for encoders that want one
+
+
+def coded(
+    frames: Iterable[Tensor], encoder: str, decoder: str, options: dict[str, str]
+) -> Iterator[Tensor]:
+    """Encode RGB frames (3, H, W) as 8-bit 4:2:0 BT.709, and decode them again, rounded."""
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return
+    height, width = first.shape[-2:]
+    sent = came = 0
+
+    def packets() -> Iterator[av.Packet]:
+        nonlocal sent
+        context = av.VideoCodecContext.create(encoder, "w")
+        context.height, context.width = height + height % 2, width + width % 2
+        context.pix_fmt, context.options = "yuv420p", options
+        context.time_base, context.framerate = 1 / RATE, RATE
+        for frame in chain([first], frames):
+            even = pad_to_multiple(frame[None].cpu(), 2)[0]
+            picture = to_picture(from_rgb(even, BT709, (2, 2)), "yuv420p")
+            picture.pts, picture.time_base = sent, 1 / RATE
+            sent += 1
+            yield from context.encode(picture)
+        yield from context.encode(None)
+
+    context = av.VideoCodecContext.create(decoder, "r")
+    for packet in chain(packets(), [None]):
+        for picture in context.decode(packet):
+            came += 1
+            yield quantised(to_rgb(from_picture(picture), BT709)[:, :height, :width])
+    if came != sent:
+        raise RuntimeError(f"expected {sent} frames from {encoder}, got {came}")
+
+
+def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
+    """HEVC by x265 at a fixed QP: a stand-in for HM's low delay, not HM itself."""
+    return coded(
+        (large(frame) for frame in frames), "libx265", "hevc", {"x265-params": X265.format(qp)}
+    )
+
+
+def large(frame: Tensor) -> Tensor:
+    """The frame, if x265 can take it."""
+    if min(frame.shape[-2:]) <= BLOCK:
+        raise ValueError(
+            f"expected frames of more than {BLOCK}x{BLOCK} pixels for HEVC, "
+            f"got {frame.shape[-1]}x{frame.shape[-2]}"
+        )
+    return frame
+
+
+def h264(frames: Iterable[Tensor], crf: int) -> Iterator[Tensor]:
+    """H.264 by x264 at a constant rate factor, as web video is.
+
+    In one thread, since the result depends on their number.
+    """
+    options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+    if torch.backends.cpu.get_cpu_capability() == "AVX512":
+        options["x264-params"] = "asm=AVX2"  # see media.coding: it reads beyond its memory
+    return coded(frames, "libx264", "h264", options)
