@@ -123,6 +123,14 @@ def test_sixteen_bits_are_kept(tmp_path: Path):
     assert np.asarray(Image.open(tmp_path / "eight" / "a.png")).dtype == np.uint8
 
 
+@pytest.mark.parametrize(("turn", "dims"), [(2, [1]), (3, [0, 1]), (4, [0])])
+def test_sixteen_bits_are_turned(tmp_path: Path, turn: int, dims: list[int]):
+    codes = torch.randint(0, 65536, (40, 61), generator=torch.Generator().manual_seed(0))
+    image = Image.fromarray(codes.numpy().astype(np.uint16))
+    image.save(tmp_path / "a.tif", tiffinfo={0x0112: turn})
+    assert torch.equal(read_image(tmp_path / "a.tif").planes[0].int(), codes.flip(dims).int())
+
+
 def test_numbers_count_as_numbers(tmp_path: Path):
     names = ["b10.png", "b2.png", "a.png", "B1.png", "b2x.png", ".hidden.png", "note.txt"]
     for name in names:
@@ -229,6 +237,40 @@ def test_a_video_becomes_numbered_images(tmp_path: Path):
     first = video_times(source).index(wanted[0])
     again = torch.from_numpy(np.asarray(Image.open(writer.path / "000000.png")).copy())
     assert torch.equal(again, clip[first].permute(1, 2, 0))
+
+
+TURNED = {  # as a player shows them: stored matrix, and what to do to rows and columns
+    "anticlockwise": ((0, -1, 1, 0), lambda image: np.rot90(image)),
+    "upside down": ((-1, 0, 0, -1), lambda image: np.rot90(image, 2)),
+    "clockwise": ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),
+    "mirrored": ((-1, 0, 0, 1), lambda image: image[:, ::-1]),
+    "along the diagonal": ((0, 1, 1, 0), lambda image: image.swapaxes(0, 1)),
+}
+
+
+@pytest.mark.parametrize("turn", TURNED)
+@pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le"])
+def test_a_turned_video_becomes_upright_images(tmp_path: Path, turn: str, form: str):
+    (a, b, c, d), shown_as = TURNED[turn]
+    matrix = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    plain = make_video(tmp_path / "a.mkv", codec="ffv1", form=form, pts=[0, 3000])
+    turned = make_video(tmp_path / "b.mkv", codec="ffv1", form=form, pts=[0, 3000], matrix=matrix)
+    assert copy(plain, tmp_path / "plain")[1].warnings == []
+    copy(turned, tmp_path / "turned")
+    before, after = (as_array(tmp_path / name / "000001.png") for name in ("plain", "turned"))
+    np.testing.assert_array_equal(after, shown_as(before))
+
+
+def as_array(path: Path) -> np.ndarray:
+    """An image with 8 or 16 bits, as FFmpeg reads it."""
+    with av.open(str(path)) as image:
+        return next(image.decode(video=0)).to_ndarray()
+
+
+def test_a_pixel_aspect_is_left_out_of_images_aloud(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", aspect=Fraction(4, 3))
+    _, writer = copy(source, tmp_path / "out")
+    assert writer.warnings == ["the pixel aspect 4/3 is not written in images"]
 
 
 def test_images_become_a_video_at_their_rate(tmp_path: Path):

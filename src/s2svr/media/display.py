@@ -35,6 +35,16 @@ class Display:
             across, down = down, across
         return replace(self, matrix=(a, b, u, c, d, v, round(x * across), round(y * down), w))
 
+    @property
+    def orientation(self) -> int:
+        """How a player turns and mirrors the picture, in quarters, as EXIF counts it: 1 to 8."""
+        if self.matrix is None:
+            return 1
+        a, b, _, c, d, *_ = self.matrix
+        if abs(b) > abs(a):
+            return {(0, 0): 5, (1, 0): 6, (1, 1): 7, (0, 1): 8}[c < 0, b < 0]
+        return {(0, 0): 1, (1, 0): 2, (1, 1): 3, (0, 1): 4}[a < 0, d < 0]
+
 
 def display_of(picture: av.VideoFrame) -> Display:
     """Read the side data of a decoded picture."""

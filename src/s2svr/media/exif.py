@@ -2,6 +2,7 @@
 
 import re
 
+import torch
 from torch import Tensor
 
 # Where the TIFF structure with the tags begins: after the marker of each format.
@@ -35,4 +36,6 @@ def upright(plane: Tensor, turn: int) -> Tensor:
     if turn in (5, 6, 7, 8):
         plane = plane.transpose(0, 1)
     dims = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}.get(turn, [])
-    return plane.flip(dims) if dims else plane
+    if plane.dtype == torch.uint16:  # flipped by torch only where it has a sign
+        return plane.view(torch.int16).flip(dims).view(torch.uint16)
+    return plane.flip(dims)

@@ -182,7 +182,8 @@ class ImageReader:
 class ImageWriter:
     """Writes frames as PNGs into a folder that appears when the ``with`` block ends well.
 
-    The names are those of the source images, or 000000.png, 000001.png ... for a video.
+    The names are those of the source images, or 000000.png, 000001.png ... for a video. What a
+    player turns and mirrors is written as it is shown: images have no tag for it that all heed.
     """
 
     def __init__(
@@ -206,6 +207,9 @@ class ImageWriter:
         self.names = names if len(set(names)) == len(names) else ()
         if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
             self.warnings.append("sound and subtitles are left out: a folder of images holds none")
+        if reader.info.aspect != 1:
+            self.warnings.append(f"the pixel aspect {reader.info.aspect} is not written in images")
+        self.turn = reader.display.orientation
         self.beside = Beside(
             path, overwrite=overwrite, images=True, lasting=lasting, restart=restart
         )
@@ -214,7 +218,8 @@ class ImageWriter:
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color``."""
         with self.beside.errors():
-            write_picture(self.file(self.count), frame.planes)
+            planes = tuple(upright(plane, self.turn) for plane in frame.planes)
+            write_picture(self.file(self.count), planes)
         self.count += 1
 
     def file(self, index: int) -> Path:
