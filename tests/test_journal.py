@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,17 @@ def test_anything_changed_is_refused_until_told_to_restart(movie: Path, tmp_path
         go_on(stop=lambda: True)
     assert go_on(codec="h264", restart=True).resumed == 0
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_what_a_try_without_a_checkpoint_wrote_is_not_mixed_in(movie: Path, tmp_path: Path) -> None:
+    target = tmp_path / "pictures"
+    left = tmp_path / ".pictures-s2svr" / "pictures"
+    left.mkdir(parents=True)  # as a power cut leaves it
+    (left / "000099.png").write_bytes(b"of other settings")
+    summary = restore_video(network(), movie, target, end=Fraction(1, 4))
+    assert [path.name for path in sorted(target.iterdir())] == [
+        f"{index:06d}.png" for index in range(summary.frames)
+    ]
 
 
 def test_a_damaged_checkpoint_is_refused(movie: Path, tmp_path: Path) -> None:

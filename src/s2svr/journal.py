@@ -67,6 +67,7 @@ class Journal:
         beside.keep_work = self.state.exists()
         if not beside.keep_work:
             with beside.errors():
+                beside.clear()  # images of a try that was cut off early, with other settings
                 write_durably(self.file, json.dumps(facts, indent=1).encode())
             return
         try:

@@ -44,7 +44,7 @@ class Beside:
             self.acquire()
             if restart:
                 self.clear()
-            if images:
+            elif images:
                 self.product.mkdir(exist_ok=lasting)
 
     def acquire(self) -> None:
@@ -62,6 +62,8 @@ class Beside:
                 shutil.rmtree(item)
             elif item.name != "lock":
                 item.unlink()
+        if self.images:
+            self.product.mkdir()
 
     def check(self) -> None:
         """Refuse a target that is there already, unless it may be overwritten."""
