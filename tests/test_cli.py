@@ -241,6 +241,7 @@ def test_weights_of_another_task(restore: Run, movie: Path, tmp_path: Path) -> N
         (["--tile", "5"], "expected tiles of at least 192 pixels"),
         (["--fps", "25"], "has its own times"),
         (["--codec", "divx"], "no codec divx"),
+        (["--task", "sharpen"], "expected the task sr, deblur, compression, got 'sharpen'"),
     ],
 )
 def test_impossible_settings(
@@ -266,6 +267,41 @@ def test_what_cannot_be_parsed(
     result = restore(movie, tmp_path / "out.mp4", *words)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_a_full_gpu_beside_the_model_is_one_sentence(
+    restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nProcess ...")
+
+    monkeypatch.setattr("s2svr.job.to_open_rgb", full)
+    result = restore(movie, tmp_path / "out.mp4", "--no-plan")
+    assert "out of memory on the GPU: use a smaller --window" in one_sentence(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_preview_and_its_damage(restore: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    whole = make_video(
+        source, pts=[3003 * i for i in range(60)], container={"movflags": "faststart"}
+    ).read_bytes()
+    words = ["--start", "0.1", "--end", "0.2", "--preview", "1", "--overwrite"]
+    result = restore(source, target, *words)
+    assert result.stdout == (
+        f"{target}: 3 frames, the input on the left, the result on the right\n"
+    )
+    with av.open(str(target)) as video:
+        picture = next(video.decode(video=0))
+        assert (picture.width, picture.height) == (512, 192)
+        assert video.streams.video[0].sample_aspect_ratio in (None, 1)
+    assert json.loads(restore(source, target, *words, "--json").stdout) == {
+        "target": str(target), "frames": 3, "damage": [],
+    }  # fmt: skip
+    source.write_bytes(whole[: int(len(whole) * 0.7)])
+    result = restore(source, target, "--start", "0.5", "--preview", "2", "--overwrite")
+    assert result.exit_code == 1, result.output
+    assert "damage: " in result.stdout
 
 
 def test_ctrl_c(restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

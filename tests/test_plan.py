@@ -282,20 +282,22 @@ def test_a_preview_shows_both_side_by_side(turn: int, tmp_path: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model = S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4))
-    count = preview(
+    shown = preview(
         model, source, target, seconds=Fraction(1, 2), start=Fraction(1), codec="ffv1",
         device=torch.device("cpu"),
     )  # fmt: skip
     with open_reader(source, start=Fraction(1), end=Fraction(3, 2)) as reader:
         rotation = reader.info.rotation % 360
         inputs = [to_rgb(frame.planes, frame.color) for frame in reader]
-    assert count == len(inputs) == 5
+    assert (shown.target, shown.frames, shown.damage) == (target, len(inputs), [])
+    assert shown.frames == 5
     outputs = list(restore(model, inputs))
     with open_reader(target) as reader:
-        shown = [frame.planes for frame in reader]
+        pictures = [frame.planes for frame in reader]
         color = reader.info.color
+        assert reader.info.aspect == 1
         assert reader.info.rotation % 360 == rotation
-    for before, after, planes in zip(inputs, outputs, shown, strict=True):
+    for before, after, planes in zip(inputs, outputs, pictures, strict=True):
         both = [resize_to(before, (96, 128)).clamp(0, 1), after]
         # As a player turns it, anticlockwise, the input is left.
         turned = [x.rot90(rotation // 90, (1, 2)) for x in both]
@@ -310,6 +312,7 @@ def test_a_preview_is_taken_from_the_middle(movie: Path) -> None:
     assert duration is not None
     assert middle(movie, None, Fraction(1, 10)) == duration * Fraction(2, 5)
     assert middle(movie, None, duration) == 0
+    assert middle(movie, None, Fraction(1, 10), duration / 2) == duration / 5
     with pytest.raises(MediaError, match="no picture"):
         preview(
             S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)),

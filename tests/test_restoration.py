@@ -236,11 +236,16 @@ def test_out_of_memory_for_good_is_one_sentence() -> None:
         list(restore(Leaky(most=10), clip(2, 200, 300), say=lambda line: None))
 
 
-def test_the_cpus_allocator_counts_too_and_other_errors_do_not() -> None:
-    model, said = Leaky(most=3 * 64 * 2), []
-    model.error = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-    assert len(list(restore(model, clip(3, 8, 8), window=2, cuts=None, say=said.append))) == 3
-    assert len(said) == 1
+def test_other_allocators_count_too_and_other_errors_do_not() -> None:
+    model = Leaky(most=3 * 64 * 2)
+    for words in (
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: out of memory",
+    ):
+        model.error, said = RuntimeError(words), []
+        assert len(list(restore(model, clip(3, 8, 8), window=2, cuts=None, say=said.append))) == 3
+        assert len(said) == 1
     model.error = RuntimeError("expected scalar type Half")
     with pytest.raises(RuntimeError, match="scalar type"):
         list(restore(model, clip(3, 8, 8), window=2, cuts=None))

@@ -117,7 +117,7 @@ def restore(
         overwrite=overwrite, restart=restart,
     )  # fmt: skip
     if piece is not None:
-        asked.preview(piece)
+        asked.preview(piece, as_json=as_json)
         return
     if plan is not False:
         asked = asked.planned(only=bool(plan), as_json=as_json)
@@ -127,8 +127,10 @@ def restore(
 
 def network(weights: str | None, task: str | None) -> "nn.Module":
     """The weights asked for, or else those of the task."""
-    from .checkpoint import load
+    from .checkpoint import TASKS, load
 
+    if task is not None and task not in TASKS:
+        raise ValueError(f"expected the task {', '.join(TASKS)}, got {task!r}")
     return load(weights or task or "sr", task=task)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .console import plan_lines, print_json, progress, say, summary_lines
+from .console import plan_lines, preview_lines, print_json, progress, say, summary_lines
 
 if TYPE_CHECKING:
     import torch
@@ -96,17 +96,23 @@ class Asked:
             progress=move, say=tell, stop=stop,
         )  # fmt: skip
 
-    def preview(self, seconds: Fraction) -> None:
-        """Restore a piece beside the input."""
+    def preview(self, seconds: Fraction, *, as_json: bool) -> None:
+        """Restore a piece beside the input; ends with 1 where that is damaged."""
         from .preview import preview
 
-        count = preview(
+        shown = preview(
             self.model, self.source, self.target, seconds=seconds, window=self.window,
-            tile=self.tile, device=self.device, dtype=self.dtype, codec=self.codec, crf=self.crf,
-            bits=self.bits, scale=self.scale, size=self.size, fps=self.fps, start=self.start,
-            overwrite=self.overwrite, say=warn,
+            tile=self.tile, device=self.device, dtype=self.dtype, threads=self.threads,
+            codec=self.codec, crf=self.crf, bits=self.bits, scale=self.scale, size=self.size,
+            fps=self.fps, start=self.start, end=self.end, deinterlace=self.deinterlace,
+            scene_cuts=self.scene_cuts, overwrite=self.overwrite, say=warn,
         )  # fmt: skip
-        typer.echo(f"{self.target}: {count} frames, the input on the left, the result on the right")
+        if as_json:
+            print_json(shown)
+        else:
+            typer.echo("\n".join(preview_lines(shown)))
+        if shown.damage:
+            raise typer.Exit(1)
 
     def restore(self, *, as_json: bool) -> None:
         """Restore and report; ends with 1 where frames were damaged."""

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from .job import Progress, Summary
     from .plan import Plan
+    from .preview import Preview
 
 LINE_EVERY = 10.0  # seconds between lines of progress where there is no terminal
 RECENT = 300.0  # seconds after which it does not matter how fast frames came
@@ -40,7 +41,7 @@ class Commands(TyperGroup):
             raise typer.Exit(130) from None
         except BrokenPipeError:  # ``s2svr ... | head``
             raise
-        except (ValueError, OSError, MemoryError, media_error()) as error:
+        except (ValueError, OSError, MemoryError, media_error(), full_device()) as error:
             if ctx.params.get("debug"):
                 raise
             say("\n".join([f"error: {sentence(error)}", *notes(error)]))
@@ -58,8 +59,16 @@ def media_error() -> type[Exception]:
     return module.MediaError if module else ValueError
 
 
+def full_device() -> type[Exception]:
+    """What torch raises where a GPU's memory is full, also beside the model; as above."""
+    torch = sys.modules.get("torch")
+    return torch.OutOfMemoryError if torch else ValueError
+
+
 def sentence(error: Exception) -> str:
     """An error in one line."""
+    if isinstance(error, RuntimeError):  # a full device: its own text is a paragraph
+        return "out of memory on the GPU: use a smaller --window or --size, or --device cpu"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return " ".join(str(error).split()) or type(error).__name__
@@ -190,6 +199,13 @@ def summary_lines(summary: "Summary") -> list[str]:
     if summary.corrupt:
         lines.append(f"damage: {summary.corrupt} frames were decoded with errors")
     return lines + [f"damage: {line}" for line in summary.damage]
+
+
+def preview_lines(shown: "Preview") -> list[str]:
+    """What a preview shows, for people."""
+    sides = "the input on the left, the result on the right"
+    damage = [f"damage: {line}" for line in shown.damage]
+    return [f"{shown.target}: {shown.frames} frames, {sides}", *damage]
 
 
 def print_json(value: Any) -> None:

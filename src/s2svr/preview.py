@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +16,17 @@ from .media import Frame, MediaError, Reader, open_reader, open_writer
 from .ops import resize_to
 from .plan import WHERE, choose
 from .restoration import fitting_window, output_size, restore
+from .scenes import find_cuts
 from .windows import Say
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A piece that was restored."""
+
+    target: Path
+    frames: int
+    damage: list[str]  # met in this piece
 
 
 def preview(
@@ -29,6 +39,7 @@ def preview(
     tile: int | None = None,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    threads: int | None = None,
     codec: str | None = None,
     crf: int | None = None,
     bits: int | None = None,
@@ -36,16 +47,22 @@ def preview(
     size: tuple[int, int] | None = None,
     fps: Fraction | None = None,
     start: Fraction | None = None,
+    end: Fraction | None = None,
+    deinterlace: str = "auto",
+    scene_cuts: bool = True,
     overwrite: bool = False,
     say: Say = lambda line: None,
-) -> int:
-    """Restore ``seconds`` from ``start`` (None: in the middle) into ``target``; returns the frames.
+) -> Preview:
+    """Restore ``seconds`` from ``start`` (None: in the middle), not beyond ``end``.
 
     As shown, the left half is the input, enlarged bicubically, and the right half the result. The
     settings are those of ``restore_video``, and so are the errors.
     """
-    start = middle(source, fps, seconds) if start is None else start
-    with open_reader(source, fps=fps, start=start, end=start + seconds) as reader:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    start = middle(source, fps, seconds, end) if start is None else start
+    stop = start + seconds if end is None else min(end, start + seconds)
+    with open_reader(source, fps=fps, start=start, end=stop, deinterlace=deinterlace) as reader:
         width, height = output_size(model, reader.info, scale, size)
         counted = footprint(model.to(device))
         window, tile = choose(
@@ -55,27 +72,52 @@ def preview(
         held: deque[tuple[Frame, Tensor]] = deque()
         restored = restore(
             model, seen(reader, held, device), window=window, tile=tile, device=device, dtype=dtype,
-            say=say,
+            cuts=find_cuts if scene_cuts else None, say=say,
         )  # fmt: skip
-        turned = reader.info.rotation % 180 != 0  # a player turns the picture
-        count = 0
-        with open_writer(
-            target, reader=reader, width=width * (1 if turned else 2),
-            height=height * (2 if turned else 1), bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, comment="left: input, right: restored with s2svr",
-        ) as writer:  # fmt: skip
-            for result in restored:
-                frame, before = held.popleft()
-                both = beside(before, result, (height, width), reader.info.rotation)
-                planes = from_rgb(both, writer.color, writer.chroma)
-                planes = tuple(plane.to("cpu") for plane in planes)
-                writer.write(replace(frame, planes=planes, color=writer.color))
-                count += 1
-            if not count:
-                raise MediaError(f"{source} has no frame in the {float(seconds):g} s from {start}")
+        count, corrupt = show(
+            target, reader, restored, held, (width, height), codec=codec, crf=crf, bits=bits,
+            overwrite=overwrite, say=say,
+        )  # fmt: skip
+    spoilt = [f"{corrupt} frames were decoded with errors"] if corrupt else []
+    return Preview(target, count, spoilt + reader.damage)
+
+
+def show(
+    target: Path,
+    reader: Reader,
+    restored: Iterator[Tensor],
+    held: deque[tuple[Frame, Tensor]],
+    size: tuple[int, int],
+    *,
+    codec: str | None,
+    crf: int | None,
+    bits: int | None,
+    overwrite: bool,
+    say: Say,
+) -> tuple[int, int]:
+    """Write results of a size (width, height) beside their inputs; how many, how many corrupt."""
+    rotation, (width, height), count, corrupt = reader.info.rotation, size, 0, 0
+    turned = rotation % 180 != 0  # a player turns the picture
+    # The writer keeps the shape of the source, which is that of one half.
+    aspect = reader.info.aspect * (Fraction(1, 2) if turned else 2)
+    reader.info = replace(reader.info, aspect=aspect)
+    with open_writer(
+        target, reader=reader, width=width * (1 if turned else 2),
+        height=height * (2 if turned else 1), bits=bits, codec=codec, crf=crf,
+        overwrite=overwrite, comment="left: input, right: restored with s2svr",
+    ) as writer:  # fmt: skip
+        for result in restored:
+            frame, before = held.popleft()
+            both = beside(before, result, (height, width), rotation)
+            planes = tuple(p.to("cpu") for p in from_rgb(both, writer.color, writer.chroma))
+            writer.write(replace(frame, planes=planes, color=writer.color))
+            count += 1
+            corrupt += frame.corrupt
+        if not count:
+            raise MediaError(f"{reader.path} has no frame in the time asked for")
     for line in [*reader.warnings, *writer.warnings]:
         say(line)
-    return count
+    return count, corrupt
 
 
 def seen(
@@ -96,8 +138,10 @@ def beside(left: Tensor, right: Tensor, size: tuple[int, int], rotation: int) ->
     return torch.cat(both, 1 if rotation % 180 else 2)
 
 
-def middle(source: Path, fps: Fraction | None, seconds: Fraction) -> Fraction:
-    """Where a piece of the middle begins, in seconds."""
-    with open_reader(source, fps=fps) as reader:
+def middle(
+    source: Path, fps: Fraction | None, seconds: Fraction, end: Fraction | None = None
+) -> Fraction:
+    """Where a piece of the middle of what is before ``end`` begins, in seconds."""
+    with open_reader(source, fps=fps, end=end) as reader:
         duration = reader.info.duration or Fraction(0)
     return max(Fraction(0), min(WHERE * duration, duration - seconds))

@@ -19,6 +19,10 @@ Cuts = Callable[[Iterable[Tensor]], Iterator[tuple[Tensor, bool]]]  # which fram
 JOINED = 1
 
 
+# What errors say that are of no kind of their own: of the CPU, cuDNN and cuBLAS, and the driver.
+REFUSED = ("DefaultCPUAllocator", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+
+
 class Window(NamedTuple):
     """Consecutive frames (3, H, W) of one shot."""
 
@@ -188,5 +192,5 @@ class Runner:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a GPU's or the CPU's allocator has refused."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """Whether a GPU's, a library's or the CPU's allocator has refused."""
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in REFUSED)
