@@ -2,7 +2,8 @@
 
     python benchmarks/bundle.py runs/sr/model.safetensors sr-light --clips VAL --data "..."
 
-A restoration model is scored on CLIPS, damaged as its recipe says; a flow network is copied.
+A restoration model is scored on CLIPS, damaged as its recipe says; a flow network on pairs rendered
+from CLIPS, clean or damaged, and reduced for a student of the small grid (``--reduced 4``).
 """
 
 import argparse
@@ -12,11 +13,26 @@ from pathlib import Path
 
 from s2svr.checkpoint import WEIGHTS, load, read_card, save
 from s2svr.data import DATASETS
+from s2svr.data.photos import photographs
 from s2svr.degrade import degradation
 from s2svr.evaluate import evaluate
-from s2svr.models import S2SVR
+from s2svr.evaluate_flow import MEAN, ZERO, evaluate_flow
+from s2svr.flow_cases import rendered_cases
+from s2svr.models import S2SVR, PWCLite
 from s2svr.scores import OURS
 from s2svr.tables import markdown, means
+
+PAIRS = 24  # that a flow network is judged on
+
+
+def flow_error(net: PWCLite, clips: Path, damage: str, reduced: int) -> tuple[float, str]:
+    """Its end-point error in pixels on pairs rendered from clips, and on what that was."""
+    cases = rendered_cases(photographs(clips), [damage], seed=0, clips=PAIRS, frames=2)
+    rows = evaluate_flow({"it": net}, cases, reduced=reduced)
+    mean = {row.method: row.error for row in rows if row.pair == MEAN}
+    seen = damage + (f", reduced by {reduced}" if reduced > 1 else "")
+    about = f"{PAIRS} pairs rendered from validation clips, {seen}; no motion {mean[ZERO]:.2f}"
+    return mean["it"], about
 
 
 def main() -> None:
@@ -28,6 +44,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="folder", help="layout of the clips: folder or pairs")
     parser.add_argument("--protocol", default="rgb", help="rgb or y")
     parser.add_argument("--damage", default="bicubic", help="a name of degrade.degradation")
+    parser.add_argument("--reduced", type=int, default=1, help="what a flow network sees is")
     parser.add_argument("--data", default="", help="what it was trained on, in words")
     parser.add_argument("--notes", default="")
     parser.add_argument("--into", type=Path, default=WEIGHTS)
@@ -36,7 +53,8 @@ def main() -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    card = replace(card, data=chosen.data or card.data, notes=chosen.notes, commit=commit)
+    card = replace(card, data=chosen.data or card.data, notes=chosen.notes or card.notes)
+    card = replace(card, commit=commit)
     target = chosen.into / f"{chosen.name}.safetensors"
     if isinstance(model, S2SVR):
         save(target, model, card, half=True)
@@ -51,6 +69,10 @@ def main() -> None:
         clips += "" if chosen.protocol == "rgb" else f", scored on {chosen.protocol}"
         card = replace(card, psnr=mean.psnr, ssim=mean.ssim, gain_db=mean.gain, clips=clips)
         print(markdown([*rows, *means(rows)]))  # noqa: T201
+    elif chosen.clips:
+        assert isinstance(model, PWCLite)
+        error, clips = flow_error(model, chosen.clips, chosen.damage, chosen.reduced)
+        card = replace(card, error=error, clips=clips)
     save(target, model, card, half=True)
 
 

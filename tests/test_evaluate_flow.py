@@ -98,6 +98,10 @@ def test_hidden_pixels_unknown_truth_and_every_rendering(tmp_path: Path):
     write_png(tmp_path / "occlusions" / "alley" / "frame_0001.png", mask)
     rows = judged(moving(4.0), tmp_path)
     assert [r.pair for r in rows] == [f"{n}/alley/frame_0001.png" for n in ("clean", "final")]
+    assert [r.input for r in rows] == ["clean", "final"]
+    alone = cases_of(tmp_path, ["clean", "bicubic"])
+    assert [case.input for case in alone] == ["clean", "bicubic", "final", "final, bicubic"]
+    assert len(shown(evaluate_flow({}, cases_of(tmp_path)))) == 2
     assert (rows[0].hidden, rows[0].visible) == (pytest.approx(8), 0)
     assert (rows[0].fast, rows[0].medium, rows[0].slow) == (pytest.approx(8), 0, None)
     assert rows[0].error == pytest.approx(4)

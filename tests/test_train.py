@@ -11,8 +11,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from s2svr.checkpoint import load
+from s2svr.checkpoint import load, read_card
+from s2svr.cli import app
 from s2svr.losses import charbonnier
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.models.output import last_convolution
@@ -212,6 +214,18 @@ def test_teacher_then_student(footage: Path, teacher: Path, tmp_path: Path):
     )
     assert "distill" in said[0]
     assert isinstance(load(path), PWCLite)
+
+
+def test_a_students_damage_is_named_on_the_command_line(
+    footage: Path, teacher: Path, tmp_path: Path
+):
+    words = ["train", "flow", RECIPES / "flow-light-student-sr.toml", "--stage", "student"]
+    words += ["--data", footage, "--teacher", teacher, "--out", tmp_path, "--device", "cpu"]
+    words += ["--degradation", "hevc-37"]
+    words += [word for entry in (*FLOW, "optim.steps=1") for word in ("--set", entry)]
+    run = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
+    assert run.exit_code == 0, run.output
+    assert read_card(tmp_path / "model.safetensors").data == "2 clips, hevc-37"
 
 
 def test_sources_that_flow_is_tested_on_are_left_out(tmp_path: Path):

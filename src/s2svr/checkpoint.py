@@ -27,7 +27,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a training; PSNR and gain in dB."""
+    """What is known of a training; PSNR and gain in dB, a flow's end-point error in pixels."""
 
     task: str
     recipe: str = ""
@@ -36,7 +36,8 @@ class Card:
     psnr: float | None = None
     ssim: float | None = None
     gain_db: float | None = None
-    clips: str = ""  # on which psnr, ssim and gain_db were measured
+    error: float | None = None
+    clips: str = ""  # on which psnr, ssim and gain_db, or error, were measured
     commit: str = ""
     licence: str = "Apache-2.0"
     notes: str = ""

@@ -39,6 +39,9 @@ def flow(
     out: Out,
     stage: Annotated[Stage, typer.Option(help="Step of the training.")],
     teacher: Annotated[str | None, typer.Option(help="The teacher's weights.")] = None,
+    degradation: Annotated[
+        str | None, typer.Option(help="What a student sees, if not as in the recipe.")
+    ] = None,
     init: Init = None,
     overrides: Overrides = None,
     device: Device = "auto",
@@ -48,6 +51,8 @@ def flow(
     """Train a flow network without labels: a teacher, then a student that imitates it."""
     if (stage is Stage.STUDENT) != (teacher is not None):
         raise ValueError("expected --teacher with --stage student, and with no other")
+    if degradation is not None:
+        overrides = [*(overrides or []), f"data.degradation={degradation}"]
     from .recipes import FlowRecipe
     from .train.flow import train_flow
 

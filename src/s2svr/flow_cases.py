@@ -15,7 +15,7 @@ from .degrade import degradation
 from .media import read_clip
 from .ops import cut_to_multiple, quantised
 
-CLEAN, BLUR = "clean", "blur"  # names of inputs beside those of degrade.py
+CLEAN, FINAL, BLUR = "clean", "final", "blur"  # names of inputs beside those of degrade.py
 RENDERINGS = ("frames", "clean", "final", "other-data")  # folders of frames, beside the flow's
 FLOWS = ("flow", "other-gt-flow")  # folders of flow: Sintel's and ours, Middlebury's
 SUBFRAMES = 13  # pictures of a blurred frame, over the time of SHUTTER frames
@@ -26,7 +26,7 @@ class Case(NamedTuple):
     """A pair of frames and the truth about them; flow in pixels of the full size."""
 
     name: str
-    input: str  # CLEAN, or the damage
+    input: str  # CLEAN, the damage, or both of Sintel's pass with blur and haze (FINAL)
     seen: Tensor  # (2, 3, h, w): the frames as an estimator gets them
     frames: Tensor  # (2, 3, H, W): the undamaged ones
     truth: Tensor  # (1, 2, H, W), beyond 1e9 where it is unknown
@@ -40,7 +40,7 @@ def cases_of(root: Path, inputs: Sequence[str] = (CLEAN,)) -> Iterator[Case]:
     Layouts: a frame's .flo beside it; MPI Sintel and rendered clips (``flow`` beside ``clean``,
     ``final`` or ``frames``, and ``occlusions`` with the hidden pixels white); Middlebury
     (``other-gt-flow/X/flow10.flo`` beside ``other-data/X/frame10.png``). Folders ``backward`` are
-    left out.
+    left out; what lies in a folder ``final`` is an input of its own.
     """
     root, found = Path(root), False
     if BLUR in inputs:
@@ -57,14 +57,16 @@ def cases_of(root: Path, inputs: Sequence[str] = (CLEAN,)) -> Iterator[Case]:
                     f"expected frames of {truth.shape[-1]}x{truth.shape[-2]} pixels for {path}, "
                     f"got {a.shape[-1]}x{a.shape[-2]} and {b.shape[-1]}x{b.shape[-2]}"
                 )
-            name, frames = str(first.relative_to(root)), torch.cat((a, b))
+            place, frames = first.relative_to(root), torch.cat((a, b))
+            name, final = str(place), FINAL in (root.name, *place.parts)
             for kind in inputs:
                 if kind == CLEAN:
-                    yield Case(name, kind, frames, frames, truth, hidden)
+                    yield Case(name, FINAL if final else CLEAN, frames, frames, truth, hidden)
                     continue
+                label = f"{FINAL}, {kind}" if final else kind
                 seen = degradation(kind)(frames, Generator().manual_seed(0)).lq
                 cut = (None if x is None else cut_to_multiple(x, 4) for x in (truth, hidden))
-                yield Case(name, kind, seen, cut_to_multiple(frames, 4), *cut)  # type: ignore[arg-type]
+                yield Case(name, label, seen, cut_to_multiple(frames, 4), *cut)  # type: ignore[arg-type]
     if not found:
         raise ValueError(f"expected .flo files with their frames below {root}, found none")
 
