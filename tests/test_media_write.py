@@ -571,6 +571,30 @@ def test_damage_of_the_source_is_named_in_the_output(tmp_path: Path):
         assert output.metadata["COMMENT"] == "; ".join(["restored", *reader.damage])
 
 
+@pytest.mark.parametrize("name", ["b.mkv", "b.mp4", "b.mov", "b.webm"])
+@pytest.mark.parametrize("source", ["a.mkv", "a.mp4"])
+def test_a_comment_of_the_source_stays_beside_ours(tmp_path: Path, source: str, name: str):
+    path = make_video(
+        tmp_path / source, metadata={"comment": "by hand"}, container={"movflags": "faststart"}
+    )
+    cut_off(path)
+    reader, writer = restore(path, tmp_path / name, comment="restored")
+    assert reader.damage
+    with av.open(str(writer.path)) as output:
+        said = {key.lower(): value for key, value in output.metadata.items()}["comment"]
+    assert said == "; ".join(["by hand", "restored", *reader.damage])
+
+
+def test_what_is_missing_and_cannot_be_named_in_the_file_is_said(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", metadata={"comment": "by hand"})
+    cut_off(source)
+    _, writer = restore(source, tmp_path / "b.ts")
+    assert writer.warnings == [
+        "the metadata comment is not written: mpegts cannot hold it",
+        "what is missing or broken is not named in the file: mpegts has no comment",
+    ]
+
+
 def test_nothing_is_left_where_something_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "out"
     folder.mkdir()

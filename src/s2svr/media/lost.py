@@ -11,12 +11,16 @@ from .facts import kind_of, metadata_of, tags
 from .tracks import Companions
 
 
-def lost(path: Path, companions: Companions) -> list[str]:
-    """Compare the headers of a finished file with what it was made of; a line for each loss."""
+def lost(path: Path, companions: Companions, damage: list[str]) -> list[str]:
+    """Compare the headers of a finished file with what it was made of; a line for each loss.
+
+    ``damage`` is what its comment was to name.
+    """
     written = open_container(path)
     try:
         return [
             *lost_of_file(written, companions),
+            *lost_comment(written, companions, damage),
             *(
                 f"of the {stream.type} track {stream.index}, {what} is not written: "
                 f"{companions.format} cannot hold it"
@@ -39,6 +43,17 @@ def lost_of_file(written: InputContainer, companions: Companions) -> list[str]:
     if kept < count:
         which = "every chapter" if not kept else f"each chapter after the first {kept}"
         lines.append(f"{which} is left out: {companions.format} cannot hold it")
+    return lines
+
+
+def lost_comment(written: InputContainer, companions: Companions, damage: list[str]) -> list[str]:
+    """The remark of the source and what is missing, both of which the comment was to say."""
+    said, name = metadata_of(written).get("comment", ""), companions.format
+    lines = []
+    if companions.comment not in said:
+        lines.append(f"the metadata comment is not written: {name} cannot hold it")
+    if any(line not in said for line in damage):
+        lines.append(f"what is missing or broken is not named in the file: {name} has no comment")
     return lines
 
 

@@ -63,8 +63,7 @@ def begin(
         stream.metadata.update(kept(companions.video.metadata))
         stream.disposition = companions.video.disposition
         output.metadata.update(companions.metadata)
-        remark = companions.input.metadata.get("comment")
-        output.metadata["comment"] = "; ".join(filter(None, (remark, comment)))
+        output.metadata["comment"] = "; ".join(filter(None, (companions.comment, comment)))
     output.start_encoding()
     return stream
 

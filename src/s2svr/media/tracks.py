@@ -33,7 +33,7 @@ KEYS = {
     },
 }
 # Of a file's metadata: what its muxer writes itself.
-WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "comment"}
+WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
 READABLE = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
 # MPEG-TS takes everything, but only these can be read again.
 BROADCAST = {
@@ -86,8 +86,9 @@ class Companions:
             for stream in self.input.streams
             if stream.index != self.video.index and (route := self.plan(stream)) is not None
         ]
-
-        self.metadata = {k: v for k, v in self.input.metadata.items() if k not in WRITTEN}
+        told = self.input.metadata  # Matroska's keys are in capitals
+        self.metadata = {k: v for k, v in told.items() if k.lower() not in WRITTEN}
+        self.comment = next((v for k, v in told.items() if k.lower() == "comment"), "")
 
     def plan(self, stream: Stream) -> Route | None:
         """Copy a stream where the container can hold it, else convert it or leave it out."""

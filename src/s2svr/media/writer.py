@@ -118,7 +118,7 @@ class VideoWriter:
             mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
         self.warnings += show_aspect(self.beside.product, self.coding)
         if self.companions is not None:
-            self.warnings += lost(self.beside.product, self.companions)
+            self.warnings += lost(self.beside.product, self.companions, self.reader.damage)
         if self.companions is not None and self.companions.refused:
             self.warnings.append(
                 f"{self.companions.refused} broken packets of sound or subtitles are left out"
