@@ -2,6 +2,7 @@
 
 import errno
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 from media_clips import make_video, video_times
 from s2svr.checkpoint import Card, save
-from s2svr.cli import app
+from s2svr.cli import app, main
 from s2svr.cli_options import dimensions, rate, seconds
 from s2svr.console import clock, sentence
 from s2svr.media import open_reader
@@ -313,6 +314,19 @@ def test_ctrl_c(restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.M
     assert result.exit_code == 130
     assert result.stderr == "stopped\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_a_command_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("s2svr.cli.app", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit, match="130"):
+            main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_debug_shows_the_trace(tmp_path: Path) -> None:

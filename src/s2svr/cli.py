@@ -207,4 +207,7 @@ app.command()(render)
 def main() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: cleaned up
-    app(prog_name="s2svr")
+    try:
+        app(prog_name="s2svr")
+    except KeyboardInterrupt:  # before a command begins
+        raise SystemExit(130) from None
