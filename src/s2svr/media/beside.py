@@ -71,7 +71,7 @@ class Beside:
         if not path.exists():
             return
         if not self.overwrite:
-            raise MediaError(f"{path} exists already; name another output or allow to overwrite it")
+            raise MediaError(f"{path} exists already; name another output or add --overwrite")
         if path.is_dir() != self.images:
             kind = "file" if self.images else "folder"
             raise MediaError(f"{path} is a {kind} and is left as it is; name another output")
