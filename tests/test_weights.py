@@ -62,3 +62,5 @@ def test_light_weights_are_small_and_carry_their_cards():
         assert card.recipe
         assert card.step > 0
         assert card.data
+        assert (card.error if card.task == "flow" else card.psnr) is not None
+        assert card.clips
