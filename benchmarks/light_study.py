@@ -1,7 +1,7 @@
 """What the ``sr-light`` network is made of, decided by measurement, and a BasicVSR of its size.
 
     OMP_NUM_THREADS=1 nice python benchmarks/light_study.py CLIPS VAL OUT \
-        [--steps 600] [--seeds 0 1] [--arm NAME ...] [--frames 40]
+        [--steps 600] [--batch 4] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
 Trains each variant by ``recipes/sr-light.toml`` at equal steps, data and operations, for each seed,
 and prints PSNR (RGB, rounded) on VAL. Each training goes on from where it was stopped, and what is
@@ -45,7 +45,7 @@ Say = Callable[[str], None]
 class Arm(NamedTuple):
     """A variant: changes of the preset and of the recipe."""
 
-    preset: dict[str, int]
+    preset: dict[str, int]  # "flow" of 0: without
     recipe: tuple[str, ...] = ()
     kept: bool = False  # the unsupervised loss of the flow network
 
@@ -56,6 +56,7 @@ ARMS = {
     "radius 0": Arm({"radius": 0, "decoder_blocks": 3}),
     "joint flow": Arm({}, (FLOW_RATE,)),
     "joint flow, its loss kept": Arm({}, (FLOW_RATE,), kept=True),
+    "no motion": Arm({"flow": 0}),
     "layers for blocks": Arm({"decoder_layers": 2, "decoder_blocks": 1, "channels": 28}),
     PEER: Arm({}),
 }
@@ -65,16 +66,16 @@ def configured(arm: Arm) -> S2SVRConfig:
     """The preset with the arm's changes."""
     preset = PRESETS["sr-light"]
     assert isinstance(preset, S2SVRConfig)
-    return replace(preset, **arm.preset)  # type: ignore[arg-type]
+    changes: dict = arm.preset | ({"flow": None} if "flow" in arm.preset else {})
+    return replace(preset, **changes)
 
 
 def network(name: str, seed: int) -> S2SVR | BasicVSR:
     """The arm's network before training, with the student's flow."""
     torch.manual_seed(seed)
     model = (BasicVSR if name == PEER else S2SVR)(configured(ARMS[name]))
-    student = load(STUDENT)
-    assert model.flow is not None
-    model.flow.load_state_dict(student.state_dict())
+    if model.flow is not None:
+        model.flow.load_state_dict(load(STUDENT).state_dict())
     return model
 
 
@@ -102,7 +103,7 @@ def train(
     fabric = launch(recipe.optim, out, "cpu", 1)
     model, arm = network(name, recipe.optim.seed), ARMS[name]
     clips = prepared(fabric, folder(data), recipe.data.degradation, cache)
-    if not recipe.optim.flow_rate:
+    if model.flow is not None and not recipe.optim.flow_rate:
         clips = with_flow(clips, model, recipe.data.skip)  # type: ignore[arg-type]
     loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)
     fit(
@@ -146,6 +147,7 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
             out = chosen.out / f"{name.replace(', ', '-').replace(' ', '-').lower()}-{seed}"
             entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
             entries += [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
+            entries += [f"data.batch={chosen.batch}"]
             recipe = load_recipe(ROOT / "recipes" / "sr-light.toml", [*entries, *ARMS[name].recipe])
             assert isinstance(recipe, RestorationRecipe)
             model = train(
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("val", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--arm", choices=list(ARMS), action="append")
     parser.add_argument("--frames", type=int, default=24)
