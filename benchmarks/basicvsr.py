@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from s2svr.losses import charbonnier
 from s2svr.models import PWCLite, S2SVRConfig
+from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import Output, last_convolution
 from s2svr.models.pwclite import SLOPE, initialise
-from s2svr.models.s2svr import Flows, ResidualBlock, align
+from s2svr.models.s2svr import Flows, align
 from s2svr.ops import resize_bicubic
 from s2svr.recipes import RestorationLoss
 from s2svr.train.fit import Batch
@@ -69,6 +70,10 @@ class BasicVSR(nn.Module):
         before = [None, *(self.flow(a, b) for b, a in zip(frames, frames[1:], strict=False))]
         after = [*(self.flow(a, b) for a, b in zip(frames, frames[1:], strict=False)), None]
         return self.restore(x, Flows([before], [after]))
+
+    def reduce(self, frame: Tensor) -> Tensor:
+        """The frame as the flow network sees it."""
+        return frame
 
     def restore(self, x: Tensor, flows: Flows) -> Tensor:
         """A clip with known flow."""

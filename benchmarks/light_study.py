@@ -52,6 +52,7 @@ class Arm(NamedTuple):
 
 ARMS = {
     "as bundled": Arm({}),
+    "slim": Arm({"slim": 1, "encoder_blocks": 3, "decoder_blocks": 4}),
     "bidirectional": Arm({"bidirectional": 1, "channels": 27, "decoder_blocks": 1}),
     "radius 0": Arm({"radius": 0, "decoder_blocks": 3}),
     "joint flow": Arm({}, (FLOW_RATE,)),
@@ -131,10 +132,10 @@ def quality(model: nn.Module, val: Path, frames: int) -> list[float]:
 
 def operations(model: nn.Module) -> float:
     """GMAC of a 180x320 frame, flow included."""
-    count, x = 6, torch.rand(1, 6, 3, 180, 320)
+    count, x = 6, torch.rand(1, 6, 3, 90, 160)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)
-    return counter.get_total_flops() / 2e9 / count
+    return 4 * counter.get_total_flops() / 2e9 / count
 
 
 def study(chosen: argparse.Namespace, say: Say) -> str:
@@ -147,7 +148,8 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
             out = chosen.out / f"{name.replace(', ', '-').replace(' ', '-').lower()}-{seed}"
             entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
             entries += [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
-            entries += [f"data.batch={chosen.batch}"]
+            entries += [f"data.batch={chosen.batch}", f"data.crop={chosen.crop}"]
+            entries += [f"data.context={chosen.context}"]
             recipe = load_recipe(ROOT / "recipes" / "sr-light.toml", [*entries, *ARMS[name].recipe])
             assert isinstance(recipe, RestorationRecipe)
             model = train(
@@ -163,19 +165,24 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
     return "\n".join(lines)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    found = argparse.ArgumentParser(description=__doc__)
+    found.add_argument("clips", type=Path)
+    found.add_argument("val", type=Path)
+    found.add_argument("out", type=Path)
+    for name, value in (("steps", 600), ("batch", 4), ("frames", 24), ("crop", 48)):
+        found.add_argument(f"--{name}", type=int, default=value)
+    found.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    found.add_argument("--arm", choices=list(ARMS), action="append")
+    found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")
+    found.add_argument("--precision", default="bf16-mixed")
+    found.add_argument("--cache", type=Path)
+    return found
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("val", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--arm", choices=list(ARMS), action="append")
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--precision", default="bf16-mixed")
-    parser.add_argument("--cache", type=Path)
-    print(study(parser.parse_args(), lambda line: print(line, flush=True)))  # noqa: T201
+    print(study(parser().parse_args(), lambda line: print(line, flush=True)))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from media_clips import make_video, video_times
 from s2svr.checkpoint import Card, save
-from s2svr.cli import app, main
+from s2svr.cli import app, main, usual_task
 from s2svr.cli_options import dimensions, rate, seconds
 from s2svr.console import clock, sentence
-from s2svr.media import open_reader
+from s2svr.media import open_reader, write_png
 from s2svr.media.encode import Encoder
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.windows import Runner
@@ -242,7 +242,10 @@ def test_weights_of_another_task(restore: Run, movie: Path, tmp_path: Path) -> N
         (["--tile", "5"], "expected tiles of at least 192 pixels"),
         (["--fps", "25"], "has its own times"),
         (["--codec", "divx"], "no codec divx"),
-        (["--task", "sharpen"], "expected the task sr, deblur, compression, got 'sharpen'"),
+        (
+            ["--task", "sharpen"],
+            "expected the task sr, upscale, deblur, compression, got",
+        ),
     ],
 )
 def test_impossible_settings(
@@ -498,3 +501,18 @@ def test_words() -> None:
     assert sentence(OSError(28, "No space left on device", "/x")) == "No space left on device: /x"
     assert sentence(ValueError("two\n  lines")) == "two lines"
     assert sentence(MemoryError()) == "MemoryError"
+
+
+def test_lossy_sources_are_upscaled_as_footage_and_others_as_clean(tmp_path: Path):
+    for suffix in ("png", "jpg"):
+        (tmp_path / suffix).mkdir()
+    write_png(tmp_path / "png" / "0.png", torch.rand(3, 16, 16))
+    with av.open(str(tmp_path / "jpg" / "0.jpg"), "w", format="image2") as output:
+        stream = output.add_stream("mjpeg")
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuvj420p"
+        output.mux(stream.encode(av.VideoFrame(16, 16, "yuvj420p")))
+        output.mux(stream.encode(None))
+    lossless = make_video(tmp_path / "a.mkv", codec="ffv1")
+    lossy = make_video(tmp_path / "b.mp4")
+    found = [usual_task(path) for path in (tmp_path / "png", tmp_path / "jpg", lossless, lossy)]
+    assert found == ["sr", "upscale", "sr", "upscale"]

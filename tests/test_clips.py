@@ -57,6 +57,51 @@ def test_stored_flow_follows_flips_and_time():
     assert seen == {-4.0, -2.0, 2.0, 4.0}  # both directions, both steps
 
 
+def test_stored_flow_follows_transposition():
+    data = DATA.model_copy(update={"transpose": True})
+    plain = ClipPairs([moving()._replace(flow=moving_flow())], DATA, seed=3)
+    pairs = ClipPairs([moving()._replace(flow=moving_flow())], data, seed=3)
+    turned = 0
+    for index in range(20):
+        item, other = pairs[index], plain[index]
+        if not torch.equal(item["lq"], other["lq"]):
+            turned += 1
+            assert torch.equal(item["lq"], other["lq"].mT)
+            assert torch.equal(item["hq"], other["hq"].mT)
+            for name in ("before", "after"):
+                assert torch.equal(item[name][:, 1], other[name][:, 0].mT)
+                assert torch.equal(item[name][:, 0], other[name][:, 1].mT)
+    assert 4 < turned < 16
+
+
+def test_only_square_contexts_are_transposed():
+    for context, turns in (((12, 16), False), ((12, 12), True)):
+        data = DATA.model_copy(update={"context": context})
+        turning = data.model_copy(update={"transpose": True})
+        plain, pairs = (ClipPairs([moving()], d, seed=3) for d in (data, turning))
+        seen = 0
+        for index in range(20):
+            item = pairs[index]
+            seen += not torch.equal(item["lq"], plain[index]["lq"])
+            top, left = item["crop"].tolist()
+            crop = item["lq"][..., top : top + 8, left : left + 8]
+            assert torch.equal(item["hq"][..., 1::4, 2::4], crop)
+        assert (seen > 0) == turns
+
+
+def test_colours_change_alike_in_both_qualities():
+    data = DATA.model_copy(update={"jitter": 0.2})
+    plain, pairs = (ClipPairs([moving()], d, seed=3) for d in (DATA, data))
+    item, other = pairs[0], plain[0]
+    for name in ("lq", "hq"):
+        unclipped = (other[name] > 0) & (item[name] < 1)
+        factors = torch.where(unclipped, item[name] / other[name].clamp(min=1e-9), torch.nan)
+        for channel in factors.unbind(1):
+            found = channel[~channel.isnan()]
+            assert found.max() - found.min() < 1e-5
+            assert 0.8 <= found.mean() <= 1.2
+
+
 def test_an_item_depends_on_seed_and_index_alone():
     one, two = ClipPairs([moving()], DATA, seed=3), ClipPairs([moving()], DATA, seed=3)
     two[5], two[6]

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import av
@@ -205,3 +206,35 @@ def test_a_shutter_is_named_by_the_frames_it_is_open():
     assert psnr_rgb(pair.lq[1], pair.hq[1]) < psnr_rgb(degrade.blur(clip, 1).lq[2], clip[2])
     with pytest.raises(ValueError, match="frame after frame, got shutter"):
         degrade.stream("shutter-2")
+
+
+def noise(length: int, height: int, width: int) -> torch.Tensor:
+    """Frames that no other frame tells anything of: their quality is that of their QP."""
+    small = torch.rand(
+        length, 3, height // 2, width // 2, generator=torch.Generator().manual_seed(0)
+    )
+    return small.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def test_low_delay_gives_every_fourth_frame_a_better_quality():
+    clip = noise(9, 80, 96)
+    quality = [psnr_rgb(*pair) for pair in zip(recode.ldp(iter(clip), 32), clip, strict=True)]
+    assert quality[0] > max(quality[1:])
+    assert min(quality[4], quality[8]) > max(*quality[1:4], *quality[5:8])
+
+
+def test_kvazaar_needs_its_package(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(
+        RuntimeError, match=r"expected the package imageio-ffmpeg.*s2svr\[kvazaar\]"
+    ):
+        list(recode.kvazaar(smooth_clip(1), 37))
+
+
+def test_kvazaar_codes_like_low_delay():
+    pytest.importorskip("imageio_ffmpeg")
+    clip = noise(9, 82, 98)
+    coded = list(recode.kvazaar(iter(clip), 32))
+    quality = [psnr_rgb(*pair) for pair in zip(coded, clip, strict=True)]
+    assert coded[0].shape == clip[0].shape
+    assert min(quality[4], quality[8]) > max(*quality[1:4], *quality[5:8])

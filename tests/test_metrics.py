@@ -56,6 +56,19 @@ def test_y_variants_equal_scikit_image(pair):
     assert metrics.ssim_y(*pair) == pytest.approx(want, abs=1e-9)
 
 
+def test_chroma_variants_equal_scikit_image(pair):
+    colors = [rgb2ycbcr(np.moveaxis(codes(x), 0, -1) / 255) for x in pair]
+    planes = [np.moveaxis(color[..., 1:], -1, 0) for color in colors]
+    assert np.abs(metrics.chroma(pair[0]).numpy() - planes[0]).max() < 1e-9
+    want = peak_signal_noise_ratio(*planes, data_range=255)
+    assert metrics.psnr_chroma(*pair) == pytest.approx(want, abs=1e-9)
+    want = structural_similarity(
+        *planes, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        data_range=255,
+    )  # fmt: skip
+    assert metrics.ssim_chroma(*pair) == pytest.approx(want, abs=1e-9)
+
+
 def test_ssim_equals_a_loop_over_its_windows(pair):
     a, b = (codes(x)[:, :14, :13] for x in pair)
     line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))

@@ -7,8 +7,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
+from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.output import AMPLIFY, last_convolution, recalled
-from s2svr.models.s2svr import ConvGRU, LocalAttention, ResConvGRU
+from s2svr.models.s2svr import LocalAttention
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -33,6 +34,7 @@ SMALL = [
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),
+    replace(TINY, slim=True),
 ]
 
 
@@ -70,8 +72,9 @@ def test_windows_with_carried_state_equal_the_whole_clip_bit_by_bit(config, leng
     assert torch.equal(streamed(net, x, window, net.lookahead), whole)
 
 
-def test_bidirectional_windows_come_close_with_lookahead():
-    net = lively(replace(TINY, bidirectional=True, warm=6))
+@pytest.mark.parametrize("slim", [False, True])
+def test_bidirectional_windows_come_close_with_lookahead(slim):
+    net = lively(replace(TINY, bidirectional=True, warm=6, slim=slim))
     x = clip(14)
     with torch.inference_mode():
         whole, _ = net(x)
@@ -158,7 +161,39 @@ def test_layer_adds_what_is_below():  # Eq. 9
     torch.manual_seed(0)
     layer, z, below = ResConvGRU(5, 3, 2), torch.rand(1, 3, 4, 4), torch.rand(1, 5, 4, 4)
     want = below[:, :3] + layer.blocks(layer.gru(z, below))
-    assert torch.equal(layer(z, below), want)
+    memory, out = layer(z, below)
+    assert torch.equal(out, want)
+    assert torch.equal(memory, want)
+
+
+@torch.no_grad()
+def test_a_slim_layer_remembers_its_unit_alone():
+    torch.manual_seed(0)
+    layer, z, below = ResConvGRU(5, 3, 2, slim=True), torch.rand(1, 3, 4, 4), torch.rand(1, 5, 4, 4)
+    memory, out = layer(z, below)
+    assert torch.equal(memory, layer.gru(z, below))
+    assert torch.equal(out, below[:, :3] + layer.blocks(memory))
+
+
+def test_a_fresh_network_starts_as_one_for_single_frames():
+    torch.manual_seed(0)
+    net = S2SVR(TINY)
+    c, alpha = net.decoder.attention(torch.rand(1, 6, 4, 4), [torch.rand(1, 6, 4, 4)] * 3)
+    assert alpha[:, 0].min() > 0.9
+    gates = net.encoder.layers[0].gru.gates.bias.sigmoid()
+    assert torch.allclose(gates, torch.tensor([0.8808] * 6 + [0.1192] * 6), atol=1e-4)
+
+
+def test_what_is_fed_back_carries_no_gradient():
+    net, x = lively(TINY), clip(3)
+    y, _ = net(x)
+    net.decoder.feedback.zero_grad()
+    y[:, -1].sum().backward()
+    weight = net.decoder.feedback.weight.grad
+    assert weight.abs().max() > 0  # the features themselves learn
+    seen = torch.rand(1, 3, 36, 44, requires_grad=True)
+    net.seen(seen, torch.zeros(1, 6, 9, 11), None).sum().backward()
+    assert seen.grad is None
 
 
 @torch.no_grad()
@@ -171,9 +206,10 @@ def test_attention_equals_its_equations_pixel_by_pixel():  # Eq. 5-7
     for i in range(4):
         for j in range(5):
             e = []
-            for z in latents:
+            for n, z in enumerate(latents):
                 hidden = torch.tanh(pixel(net.query, s, i, j) + pixel(net.key, z, i, j))
-                e.append((net.score.weight[0, :, 0, 0] @ hidden + net.score.bias).item())
+                own = net.own if n == 0 else 0  # the frame itself stands first
+                e.append((net.score.weight[0, :, 0, 0] @ hidden + net.score.bias + own).item())
             a = torch.softmax(torch.tensor(e), 0)
             want = sum(w * z[:, i, j] for w, z in zip(a, latents, strict=True))
             assert torch.allclose(c[0, :, i, j], want, atol=1e-5)
@@ -193,9 +229,9 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
     return counts[0] - counts[1]
 
 
-@pytest.mark.parametrize("task", ["sr", "deblur", "compression"])
-def test_light_presets_are_within_their_size(task):
-    net = S2SVR(PRESETS[f"{task}-light"]).eval()
+@pytest.mark.parametrize("name", ["sr-light", "sr-real", "deblur-light", "compression-light"])
+def test_light_presets_are_within_their_size(name):
+    net = S2SVR(PRESETS[name]).eval()
     assert parameters(net) <= 0.6e6
     # A quarter of the 180x320 grid, for speed: the count is proportional to the pixels.
     grid = 4 // net.scale

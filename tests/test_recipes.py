@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from s2svr.data import DATASETS
-from s2svr.degrade import DEGRADATIONS
+from s2svr.degrade import degradation
 from s2svr.models import PRESETS
 from s2svr.recipes import RecipeError, RestorationRecipe, load_recipe
 
@@ -14,7 +14,7 @@ RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 def test_published_recipes_name_what_exists(path: Path):
     recipe = load_recipe(path)
     assert recipe.model.preset in PRESETS
-    assert recipe.data.degradation in DEGRADATIONS
+    degradation(recipe.data.degradation)
     assert recipe.data.dataset in DATASETS
     assert recipe.optim.decay <= recipe.optim.steps
 

@@ -18,7 +18,12 @@ from .models import MODELS
 
 WEIGHTS = Path(__file__).parent / "weights"
 # What a task's name means where a weights name is asked for.
-TASKS = {"sr": "sr-light", "deblur": "deblur-light", "compression": "compression-light"}
+TASKS = {
+    "sr": "sr-light",
+    "upscale": "sr-real",
+    "deblur": "deblur-light",
+    "compression": "compression-light",
+}
 
 
 class CheckpointError(ValueError):

@@ -110,6 +110,8 @@ def restore(
     from .devices import choose_device, choose_precision
 
     place = choose_device(device)
+    if weights is None and task is None:
+        task = usual_task(source)
     asked = Asked(
         network(weights, task), source, target, place, choose_precision(precision, place),
         window=window, tile=tile, threads=threads, codec=codec, crf=crf, bits=bits, scale=scale,
@@ -132,6 +134,14 @@ def network(weights: str | None, task: str | None) -> "nn.Module":
     if task is not None and task not in TASKS:
         raise ValueError(f"expected the task {', '.join(TASKS)}, got {task!r}")
     return load(weights or task or "sr", task=task)
+
+
+def usual_task(source: Path) -> str:
+    """What is done to a video of which nothing else was said: upscaled, as its coding asks for."""
+    from .media import open_reader
+
+    with open_reader(source) as reader:
+        return "upscale" if reader.info.lossy else "sr"
 
 
 @app.command()

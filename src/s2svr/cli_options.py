@@ -40,7 +40,13 @@ def share(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-Task = Annotated[str | None, typer.Option(help="sr, deblur or compression; sr if not given.")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="sr (x4, of clean video), upscale (x4, of compressed or noisy video), deblur or "
+        "compression; sr or upscale if not given."
+    ),
+]
 Weights = Annotated[str | None, typer.Option(help="Bundled name or file, not the task's own.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]

@@ -18,7 +18,7 @@ from .media import Frame, open_reader, open_writer
 from .metrics import gaussian_line
 from .mixed import mixed
 from .ops import cut_to_multiple, quantised, resize_bicubic
-from .recode import h264, hevc
+from .recode import h264, hevc, kvazaar, ldp
 
 Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # frames (3, H, W), one for one, in order
 
@@ -72,11 +72,11 @@ DEGRADATIONS: dict[str, Degradation] = {
     "h264": compress_h264,
     "mixed": mixed,
 }
-CODECS = {"hevc": hevc, "h264": h264}
+CODECS = {"hevc": hevc, "h264": h264, "ldp": ldp, "kvazaar": kvazaar}
 NAMES = (
     f"{', '.join(DEGRADATIONS)}, or at one strength blur-7 (frames), "
-    "shutter-2 (frames it is open), hevc-37 (QP), h264-32 (crf); or one after another, as "
-    "h264-28+bicubic"
+    "shutter-2 (frames it is open), hevc-37, ldp-37, kvazaar-37 (QP), h264-32 (crf); or one after "
+    "another, as h264-28+bicubic"
 )
 
 

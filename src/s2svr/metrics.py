@@ -48,6 +48,24 @@ def psnr_y(a: Tensor, b: Tensor) -> float:
     return psnr(luma(a), luma(b))
 
 
+def chroma(x: Tensor) -> Tensor:
+    """Cb and Cr (2, H, W) of an RGB frame in [0, 1]: BT.601, 16-240, of rounded RGB; float64."""
+    r, g, b = rounded(x) / 255
+    cb = -37.797 * r - 74.203 * g + 112.0 * b
+    cr = 112.0 * r - 93.786 * g - 18.214 * b
+    return 128 + torch.stack((cb, cr))
+
+
+def psnr_chroma(a: Tensor, b: Tensor) -> float:
+    """Cb and Cr jointly, not rounded again."""
+    return psnr(chroma(a), chroma(b))
+
+
+def ssim_chroma(a: Tensor, b: Tensor) -> float:
+    """``ssim`` of Cb and Cr, the mean of both."""
+    return ssim(chroma(a), chroma(b))
+
+
 def ssim_rgb(a: Tensor, b: Tensor) -> float:
     """mmedit's: rounded 8-bit codes, 11x11 Gaussian, per channel, then the mean."""
     return ssim(rounded(a), rounded(b))

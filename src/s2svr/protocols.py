@@ -11,9 +11,11 @@ from torch import Tensor
 from .color import WEIGHTS, ColorInfo, to_open_rgb
 from .media import open_reader
 from .metrics import (
+    psnr_chroma,
     psnr_float,
     psnr_rgb,
     psnr_y,
+    ssim_chroma,
     ssim_rgb,
     ssim_uniform,
     ssim_volume,
@@ -69,6 +71,11 @@ PROTOCOLS = {
         "coded Y as float, neither clamped nor rounded, SSIM 7x7 uniform (MFQEv2)",
         psnr=lambda a, b: psnr_float(a.y, b.y),
         ssim=lambda a, b: ssim_uniform(a.y, b.y),
+    ),
+    "chroma": Protocol(
+        f"BT.601 Cb and Cr of rounded 8-bit RGB jointly, no crop, {GAUSSIAN} (ours)",
+        psnr=lambda a, b: psnr_chroma(a.rgb, b.rgb),
+        ssim=lambda a, b: ssim_chroma(a.rgb, b.rgb),
     ),
     "volume": Protocol(
         "rounded 8-bit RGB jointly, no crop, SSIM 11x11x11 Gaussian across the colours",

@@ -52,6 +52,8 @@ class Data(BaseModel):
     context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
     skip: int = Field(1, ge=1)  # largest step between frames
     reverse: bool = True  # time reversal
+    transpose: bool = False  # rows for columns, where a crop or a square context allows it
+    jitter: float = Field(0.0, ge=0, lt=1)  # change of each colour's strength, up to this share
     rendered: float = Field(0.0, ge=0, le=1)  # share of moving photographs
     moving: int = Field(100, ge=1)  # how many of them are rendered, for restoration
     reduce: int = Field(1, ge=1)  # flow: pairs are reduced so, to the grid of a preset's states
@@ -136,6 +138,8 @@ class Draw:
     crop_left: int
     flip: tuple[bool, bool]  # vertically, horizontally
     clean: bool  # the high-quality frames are the low-quality ones too
+    transposed: bool  # after the flips
+    colour: tuple[float, ...]  # factors of red, green and blue
 
 
 class ClipPairs(Dataset):
@@ -194,7 +198,12 @@ class ClipPairs(Dataset):
         )
         flip = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
         clean = bool(data.clean and rng.random() < data.clean)
-        return Draw(sequence, tuple(frames), top, left, crop_top, crop_left, flip, clean)
+        square = clip.flow is not None or self.context[0] == self.context[1]
+        transposed = bool(data.transpose and rng.random() < 0.5 and square)
+        colour = tuple(rng.uniform(1 - data.jitter, 1 + data.jitter, 3)) if data.jitter else ()
+        return Draw(
+            sequence, tuple(frames), top, left, crop_top, crop_left, flip, clean, transposed, colour
+        )
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         d, (height, width), crop, s = self.draw(index), self.context, self.data.crop, self.scale
@@ -205,22 +214,15 @@ class ClipPairs(Dataset):
         if clip.flow is not None:
             lq = damaged[frames, :, top : top + crop, left : left + crop]
             before, after = cut_flow(clip.flow, d, top // self.down, crop // self.down, self.down)
-            return {
-                "lq": as_float(flipped(lq, d.flip)),
-                "hq": as_float(flipped(hq, d.flip)),
-                "before": before,
-                "after": after,
-            }
+            return {"lq": shown(lq, d), "hq": shown(hq, d), "before": before, "after": after}
         lq = damaged[frames, :, d.top : d.top + height, d.left : d.left + width]
         place = [d.crop_top, d.crop_left]
         for axis, room in ((0, height - crop), (1, width - crop)):
             if d.flip[axis]:
                 place[axis] = room - place[axis]
-        return {
-            "lq": as_float(flipped(lq, d.flip)),
-            "hq": as_float(flipped(hq, d.flip)),
-            "crop": torch.tensor(place),
-        }
+        if d.transposed:
+            place.reverse()
+        return {"lq": shown(lq, d), "hq": shown(hq, d), "crop": torch.tensor(place)}
 
 
 def bounced(t: int, length: int) -> int:
@@ -233,7 +235,8 @@ def cut_flow(flow: np.ndarray, d: Draw, top: int, size: int, down: int) -> list[
     """A draw's flows to the frame before and to the one after, each (T, 2, size, size).
 
     flow (S, 2, T, 2, h, w): for each step between frames the flow of every frame to the earlier
-    and to the later one; a clip drawn backward in time swaps them. A flip turns a component's sign.
+    and to the later one; a clip drawn backward in time swaps them. A flip turns a component's sign,
+    and a transposition swaps both components.
     """
     left = (d.left + d.crop_left) // down
     sign = torch.tensor([-1.0 if d.flip[1] else 1.0, -1.0 if d.flip[0] else 1.0]).view(2, 1, 1)
@@ -247,8 +250,18 @@ def cut_flow(flow: np.ndarray, d: Draw, top: int, size: int, down: int) -> list[
                 cut = flow[step - 1, later, t, :, top : top + size, left : left + size]
                 cut = flipped(cut.astype(np.float32), d.flip)
                 out[i] = sign * torch.tensor(np.ascontiguousarray(cut))
-        both.append(out)
+        both.append(out.mT.flip(1) if d.transposed else out)
     return both
+
+
+def shown(codes: np.ndarray, d: Draw) -> Tensor:
+    """Frames (T, 3, H, W) as a draw turns and colours them, as float in [0, 1]."""
+    frames = as_float(flipped(codes, d.flip))
+    if d.transposed:
+        frames = frames.mT
+    if d.colour:
+        frames = (frames * torch.tensor(d.colour, dtype=frames.dtype).view(3, 1, 1)).clamp(0, 1)
+    return frames.contiguous()
 
 
 def flipped(array: np.ndarray, flip: tuple[bool, bool]) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
+import av
 from torch import Tensor
 
 from ..color import ColorInfo
@@ -69,6 +70,12 @@ class MediaInfo:
     def frames(self) -> int | None:
         """About how many frames there are, for progress bars; exact only for images."""
         return None if self.duration is None else max(1, round(self.duration * self.rate))
+
+    @property
+    def lossy(self) -> bool:
+        """Whether detail may have been lost when it was coded; codecs that can do both count."""
+        decoder = {"jpg": "mjpeg", "jpeg": "mjpeg", "tif": "tiff"}.get(self.codec, self.codec)
+        return av.Codec(decoder, "r").lossy
 
 
 class Reader(Protocol):

@@ -22,12 +22,14 @@ LIGHT = S2SVRConfig(
     tail=0,
     flow=LIGHT_FLOW,
 )
+SLIM = replace(LIGHT, slim=True, encoder_blocks=3, decoder_blocks=4)
 LIGHT_FULL_SIZE = replace(LIGHT, scale=1, down=4, decoder_blocks=1, fine=16)
 PAPER = S2SVRConfig()
 PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
 
 PRESETS = {
     "sr-light": LIGHT,
+    "sr-real": SLIM,
     "deblur-light": LIGHT_FULL_SIZE,
     "compression-light": LIGHT_FULL_SIZE,
     "sr-paper": PAPER,

@@ -14,8 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import pad_to_multiple, resize_bicubic, warp
+from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .output import FineOutput, Frame, Output, last_convolution, recalled
-from .pwclite import PWCLite, PWCLiteConfig, initialise
+from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
+
+OWN = 3.0  # a fresh network attends to the frame itself, nine parts of ten
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class S2SVRConfig:
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
     fine: int = 0  # channels of F_f on the half grid beside the frame's own detail; 0: without
+    slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
 
     def __post_init__(self) -> None:
@@ -67,56 +71,6 @@ class Flows(NamedTuple):
     after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
 
 
-class ConvGRU(nn.Module):
-    """F_g of Eq. 9: a gated recurrent unit of 3x3 convolutions."""
-
-    def __init__(self, inputs: int, channels: int) -> None:
-        super().__init__()
-        self.gates = nn.Conv2d(inputs + channels, 2 * channels, 3, padding=1)
-        self.candidate = nn.Conv2d(inputs + channels, channels, 3, padding=1)
-
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
-        """State (B, C, h, w) and input (B, inputs, h, w) -> new state (B, C, h, w) in [-1, 1].
-
-        A unit fed with its own output stays in [-1, 1]; with the sums of Eq. 9, which hold that
-        output, it would run away in a long video, so they are clamped to where it is at home.
-        """
-        h = h.clamp(-1, 1)
-        update, reset = torch.sigmoid(self.gates(torch.cat((x, h), 1))).chunk(2, 1)
-        candidate = torch.tanh(self.candidate(torch.cat((x, reset * h), 1)))
-        return h + update * (candidate - h)
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions beside an identity."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
-
-
-class ResConvGRU(nn.Module):
-    """One layer of Eq. 9: z^l_t = z^{l-1}_t + F_b(F_g(z^l_{t-1}, z^{l-1}_t)).
-
-    ``inputs`` counts the channels that the unit sees; the residual path is their first ``channels``
-    (the decoder's first layer sees y_{i-1}'s features beside c_i, Eq. 4).
-    """
-
-    def __init__(self, inputs: int, channels: int, blocks: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.gru = ConvGRU(inputs, channels)
-        self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
-
-    def forward(self, z: Tensor, below: Tensor) -> Tensor:
-        """z^l_{t-1}, already warped, and z^{l-1}_t -> z^l_t."""
-        return below[:, : self.channels] + self.blocks(self.gru(z, below))
-
-
 class LocalAttention(nn.Module):
     """Context vector of Eq. 5-7: one weight per pixel and neighbouring frame."""
 
@@ -126,14 +80,16 @@ class LocalAttention(nn.Module):
         self.query = nn.Conv2d(channels, hidden, 3, padding=1)
         self.key = nn.Conv2d(channels, hidden, 3, padding=1, bias=False)
         self.score = nn.Conv2d(hidden, 1, 1)
+        self.own = nn.Parameter(torch.tensor(OWN))  # added to the frame's own score
 
     def forward(self, s: Tensor, latents: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """s_{i-1} and the latent vectors of the neighbours, all warped to frame i.
+        """s_{i-1} and the latent vectors of frame i and its neighbours, all warped to frame i.
 
         Returns c_i (B, C, h, w) and the weights alpha (B, n, h, w), which sum to 1 over n.
         """
         query = self.query(s)
         scores = [self.score(torch.tanh(query + self.key(z))) for z in latents]  # Eq. 7
+        scores[0] = scores[0] + self.own
         alpha = torch.softmax(torch.cat(scores, 1), 1)  # Eq. 6
         c = alpha[:, :1] * latents[0]
         for n, z in enumerate(latents[1:], 1):
@@ -151,28 +107,29 @@ class Encoder(nn.Module):
         self.frame = Frame(config.down, bool(config.fine))
         self.first = nn.Conv2d(self.frame.channels, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
-            ResConvGRU(c, c, config.encoder_blocks) for _ in range(config.encoder_layers)
+            ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
+            for _ in range(config.encoder_layers)
         )
-        self.bidirectional = config.bidirectional
+        self.slim, self.bidirectional = config.slim, config.bidirectional
         if self.bidirectional:
-            self.backward_layer = ResConvGRU(c, c, config.encoder_blocks)
+            self.backward_layer = ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
             self.fuse = nn.Conv2d(2 * c, c, 3, padding=1)
 
-    def step(self, z: list[Tensor], below: Tensor, first: int) -> list[Tensor]:
-        """Layers ``first``.. of one frame: their warped states and their input -> new states."""
+    def step(self, z: list[Tensor], below: Tensor, first: int) -> tuple[list[Tensor], Tensor]:
+        """Layers ``first``.. of one frame: their warped memory and input -> new memory, output."""
         new = []
         for layer, memory in zip(self.layers[first:], z, strict=True):
-            below = layer(memory, below)
-            new.append(below)
-        return new
+            memory, below = layer(memory, below)
+            new.append(memory)
+        return new, below
 
     def sweep_back(self, z1: list[Tensor], after: list[Tensor | None]) -> list[Tensor]:
         """The release's first layer: a pass backward in time, fused with the forward states."""
         out: list[Tensor] = []
         b = torch.zeros_like(z1[0])
         for z, o in zip(reversed(z1), reversed(after), strict=True):
-            b = self.backward_layer(align(b, o), z)
-            out.append(self.fuse(torch.cat((z, b), 1)))
+            b, top = self.backward_layer(align(b, o), z)
+            out.append(self.fuse(torch.cat((z, top), 1)))
         return out[::-1]
 
     def forward(
@@ -180,22 +137,25 @@ class Encoder(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Frames of ``self.frame`` -> latent vectors of all, states after frame keep - 1."""
         features = [self.first(frame) for frame in x]
+        if self.slim:
+            features = [F.leaky_relu(feature, SLOPE) for feature in features]
         zero = [torch.zeros_like(features[0])] * len(self.layers)
         z, at_keep = memory or zero, memory or zero
         below, split = features, 0
         if self.bidirectional:
-            split, z1, memory1 = 1, [], z[0]
+            split, z1, kept = 1, [], [z[0]]
             for frame, o in zip(features, flows.before[0], strict=True):
-                memory1 = self.layers[0](align(memory1, o), frame)
-                z1.append(memory1)
+                state, top = self.layers[0](align(kept[-1], o), frame)
+                z1.append(top)
+                kept.append(state)
             below = self.sweep_back(z1, flows.after[0])
         latents = []
         upper = z[split:]
         for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=True)):
-            upper = self.step([align(state, o) for state in upper], frame, split)
-            latents.append(upper[-1] if upper else frame)
+            upper, top = self.step([align(state, o) for state in upper], frame, split)
+            latents.append(top)
             if t == keep - 1:
-                at_keep = [*([z1[t]] if split else []), *upper]
+                at_keep = [*([kept[keep]] if split else []), *upper]
         return latents, at_keep
 
 
@@ -209,7 +169,9 @@ class Decoder(nn.Module):
         self.attention = LocalAttention(c, config.attention)
         self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
         inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
-        self.layers = nn.ModuleList(ResConvGRU(i, c, config.decoder_blocks) for i in inputs)
+        self.layers = nn.ModuleList(
+            ResConvGRU(i, c, config.decoder_blocks, slim=config.slim) for i in inputs
+        )
         self.output = (
             FineOutput(c, config.fine, factor) if config.fine else Output(c, config.tail, factor)
         )
@@ -230,8 +192,8 @@ class Decoder(nn.Module):
         below = torch.cat((c, y), 1)
         new = []
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
-            below = layer(memory, below)
-            new.append(below)
+            memory, below = layer(memory, below)
+            new.append(memory)
         return new, self.output(below, detail, recalled)  # F_f
 
 
@@ -252,8 +214,11 @@ class S2SVR(nn.Module):
         self.decoder = Decoder(c)
         initialise(self)
         with torch.no_grad():  # deep residual stacks start near the identity
-            for block in (m for m in self.modules() if isinstance(m, ResidualBlock)):
-                block.second.weight.mul_(0.1)
+            for layer in self.modules():
+                if isinstance(layer, ResidualBlock):
+                    layer.second.weight.mul_(0.1)
+                elif isinstance(layer, ConvGRU):
+                    layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
         self.flow = PWCLite(c.flow) if c.flow else None
@@ -333,11 +298,14 @@ class S2SVR(nn.Module):
         return torch.stack(out, 1), State(past, z, kept, s, out[-1])
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
-        """Features of y_{i-1}, warped to frame i; zero where there is none."""
+        """Features of y_{i-1}, warped to frame i; zero where there is none.
+
+        They carry no gradient back through time, which made trainings stumble.
+        """
         if y is None:
             return like.new_zeros(like.shape[0], self.config.feedback, *like.shape[-2:])
         factor = self.decoder.factor
-        small = F.pixel_unshuffle(pad_to_multiple(y, factor), factor)
+        small = F.pixel_unshuffle(pad_to_multiple(y.detach(), factor), factor)
         return align(self.decoder.feedback(small), o)
 
     def base(self, x: Tensor) -> Tensor:
