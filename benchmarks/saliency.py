@@ -27,7 +27,7 @@ from s2svr.ops import resize_bicubic
 def features(model: S2SVR, x: Tensor) -> tuple[Tensor, Tensor]:
     """A clip (T, 3, h, w) -> its restored last frame, and that frame's saliency (1, h, w)."""
     seen: list[Tensor] = []
-    handle = model.decoder.layers[-1].register_forward_hook(lambda *call: seen.append(call[-1]))
+    handle = model.decoder.layers[-1].register_forward_hook(lambda *call: seen.append(call[-1][1]))
     y, _ = model(x[None], None, 1)
     handle.remove()
     size = seen[-1][0].abs().mean(0, keepdim=True)
