@@ -13,8 +13,10 @@ on from where it was stopped; with one CPU thread a step takes about a third of 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 
 import torch
+from studies import averaged, quality
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -25,11 +27,9 @@ from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder
 from s2svr.data.photos import MovingPhotographs, photographs
 from s2svr.data.scene import Look
-from s2svr.degrade import bicubic_down, degradation
+from s2svr.degrade import bicubic_down
 from s2svr.evaluate_flow import MEAN, ZERO, evaluate_flow
 from s2svr.flow_cases import rendered_cases
-from s2svr.media import read_clip
-from s2svr.metrics import psnr_rgb
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig
 from s2svr.ops import resize_flow
 from s2svr.recipes import FlowRecipe, RestorationRecipe, load_recipe
@@ -104,31 +104,14 @@ def train_with(
     stored = prepared(fabric, folder(data), recipe.data.degradation, cache)
     if model.flow is not None:
         stored = with_flow(stored, model, recipe.data.skip)
-    kept: list[nn.Module] = []
     pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed)
     fit(
         model, restoration_loss(recipe.loss, 0), batches(pairs, recipe.data.batch, 0),
         recipe.optim, out, fabric=fabric, groups=groups(model, recipe),
-        export=lambda averaged, step, scores: kept.append(averaged), say=say,
+        say=say,
     )  # fmt: skip
-    if kept:
-        model.load_state_dict(kept[-1].state_dict())
-    else:  # it was finished before
-        state = torch.load(out / "last.ckpt", map_location="cpu", weights_only=True)
-        model.load_state_dict(state["averaged"])
-    return model.eval()
-
-
-@torch.inference_mode()
-def quality(model: S2SVR, val: Path, frames: int, height: int | None) -> float:
-    """Mean PSNR over the clips, dB."""
-    means = []
-    for sequence in folder(val):
-        clip = read_clip(sequence.hq, count=frames)[..., :height, :].float() / 255
-        pair = degradation("bicubic")(clip, torch.Generator())
-        restored = model(pair.lq[None])[0][0]
-        means.append(sum(psnr_rgb(*p) for p in zip(restored, pair.hq, strict=True)) / len(clip))
-    return sum(means) / len(means)
+    averaged(model, out)
+    return model
 
 
 def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
@@ -176,7 +159,7 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
         assert isinstance(recipe, RestorationRecipe)
         place = chosen.out / f"sr-{name.replace(', ', '-').lower()}"
         model = train_with(flow, recipe, chosen.clips, place, chosen.out / "clips", say)
-        psnr = quality(model, chosen.val, chosen.frames, chosen.height)
+        psnr = fmean(quality(model, chosen.val, chosen.frames, chosen.height))
         first = psnr if first is None else first
         error = errors[ZERO if name == NONE else name]
         lines.append(f"| {name} | {error:.2f} | {psnr:.2f} | {psnr - first:+.2f} |")

@@ -9,7 +9,6 @@ finished is only evaluated; several processes may share OUT, each with arms of i
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +17,13 @@ from typing import NamedTuple
 
 import torch
 from basicvsr import BasicVSR, peer_loss
+from studies import averaged, quality
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.checkpoint import load
 from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder
-from s2svr.degrade import bicubic_down
-from s2svr.media import read_clip
-from s2svr.metrics import psnr_rgb
 from s2svr.models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from s2svr.recipes import FlowLoss, RestorationRecipe, load_recipe
 from s2svr.train.fit import Batch, Loss, batches, fit
@@ -113,21 +110,7 @@ def train(
         recipe.optim, out, fabric=fabric,
         groups=groups(model, recipe), say=say,  # type: ignore[arg-type]
     )  # fmt: skip
-    state = torch.load(out / "last.ckpt", map_location="cpu", weights_only=True)
-    model.load_state_dict(state["averaged"])
-    return model.eval()
-
-
-@torch.inference_mode()
-def quality(model: nn.Module, val: Path, frames: int) -> list[float]:
-    """Mean PSNR of each clip, dB."""
-    means = []
-    for sequence in folder(val):
-        pair = bicubic_down(read_clip(sequence.hq, count=frames).float() / 255)
-        y = model(pair.lq[None])
-        restored = (y[0] if isinstance(y, tuple) else y)[0]
-        means.append(fmean(psnr_rgb(*p) for p in zip(restored, pair.hq, strict=True)))
-    return means
+    return averaged(model, out)
 
 
 def operations(model: nn.Module) -> float:
@@ -155,9 +138,7 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
             model = train(
                 name, recipe, chosen.clips, out, chosen.cache or chosen.out / "clips", say
             )
-            found = quality(model, chosen.val, chosen.frames)
-            (out / "psnr.json").write_text(json.dumps(found))
-            scores.append(fmean(found))
+            scores.append(fmean(quality(model, chosen.val, chosen.frames)))
         assert model is not None
         cells = [f"{operations(model):.1f}", *(f"{s:.3f}" for s in [*scores, fmean(scores)])]
         lines.append(f"| {name} | {' | '.join(cells)} |")

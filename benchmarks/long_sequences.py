@@ -1,6 +1,6 @@
 """What a longer video is worth (the paper's Table 5): segments of one length, each on its own.
 
-    python benchmarks/long_sequences.py VAL [--weights sr-light] [--peer runs/basicvsr/last.ckpt]
+    python benchmarks/long_sequences.py VAL [--weights sr-light] [--peer OUT/basicvsr-0]
 
 PSNR (RGB, rounded, dB; mean of the clip means) of all frames of VAL, reduced by 4 and restored in
 segments of 5, 15 and 30 frames and as a whole: by our network, by the BasicVSR of ``basicvsr.py``,
@@ -14,7 +14,8 @@ from statistics import fmean
 
 import torch
 from basicvsr import BasicVSR
-from torch import Tensor
+from studies import averaged
+from torch import Tensor, nn
 
 from s2svr.checkpoint import load
 from s2svr.data.folder import folder
@@ -42,14 +43,11 @@ def sliding(model: S2SVR) -> Method:
     return run
 
 
-def peer(checkpoint: Path) -> BasicVSR:
-    """The averaged weights of a training by ``light_study.py``."""
+def peer(run: Path) -> nn.Module:
+    """The BasicVSR of a training by ``light_study.py``."""
     config = PRESETS["sr-light"]
     assert isinstance(config, S2SVRConfig)
-    model = BasicVSR(config)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["averaged"])
-    return model.eval()
+    return averaged(BasicVSR(config), run)
 
 
 def main() -> None:

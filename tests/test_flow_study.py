@@ -16,6 +16,7 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "flow_study.py"
 
 @pytest.fixture
 def script(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
     spec = importlib.util.spec_from_file_location("flow_study", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

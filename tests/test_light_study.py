@@ -16,6 +16,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 @pytest.fixture
 def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
     loaded = {}
     for name in ("basicvsr", "light_study"):
         spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")

@@ -51,13 +51,19 @@ def coded(
             yield from context.encode(picture)
         yield from context.encode(None)
 
-    context = av.VideoCodecContext.create(decoder, "r")
-    for packet in chain(packets(), [None]):
-        for picture in context.decode(packet):
-            came += 1
-            yield quantised(to_rgb(from_picture(picture), BT709)[:, :height, :width])
+    for rgb in decoded(packets(), decoder):
+        came += 1
+        yield rgb[:, :height, :width]
     if came != sent:
         raise RuntimeError(f"expected {sent} frames from {encoder}, got {came}")
+
+
+def decoded(packets: Iterable[av.Packet], decoder: str) -> Iterator[Tensor]:
+    """All pictures of the packets as RGB (3, H, W), rounded."""
+    context = av.VideoCodecContext.create(decoder, "r")
+    for packet in chain(packets, [None]):
+        for picture in context.decode(packet):
+            yield quantised(to_rgb(from_picture(picture), BT709))
 
 
 def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
@@ -108,12 +114,10 @@ def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
     )  # fmt: skip
     if run.returncode:
         raise RuntimeError(f"kvazaar failed: {run.stderr.decode(errors='replace').strip()}")
-    context = av.VideoCodecContext.create("hevc", "r")
-    came = 0
-    for packet in [*context.parse(run.stdout), *context.parse(None), None]:
-        for picture in context.decode(packet):
-            came += 1
-            yield quantised(to_rgb(from_picture(picture), BT709)[:, :height, :width])
+    parser, came = av.VideoCodecContext.create("hevc", "r"), 0
+    for rgb in decoded([*parser.parse(run.stdout), *parser.parse(None)], "hevc"):
+        came += 1
+        yield rgb[:, :height, :width]
     if came != len(clip):
         raise RuntimeError(f"expected {len(clip)} frames from kvazaar, got {came}")
 

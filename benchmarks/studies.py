@@ -1,0 +1,31 @@
+"""What the studies of trainings share: the weights that a run ends with, and what they reach."""
+
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import nn
+
+from s2svr.data.folder import folder
+from s2svr.degrade import bicubic_down
+from s2svr.media import read_clip
+from s2svr.metrics import psnr_rgb
+
+
+def averaged(model: nn.Module, run: Path) -> nn.Module:
+    """``model`` with the averaged weights of the last checkpoint in a run's folder."""
+    state = torch.load(run / "last.ckpt", map_location="cpu", weights_only=True)
+    model.load_state_dict(state["averaged"])
+    return model.eval()
+
+
+@torch.inference_mode()
+def quality(model: nn.Module, val: Path, frames: int, height: int | None = None) -> list[float]:
+    """Mean PSNR (RGB, rounded, dB) of each clip of VAL, reduced by 4 and restored as a whole."""
+    means = []
+    for sequence in folder(val):
+        pair = bicubic_down(read_clip(sequence.hq, count=frames)[..., :height, :].float() / 255)
+        y = model(pair.lq[None])
+        restored = (y[0] if isinstance(y, tuple) else y)[0]
+        means.append(fmean(psnr_rgb(*p) for p in zip(restored, pair.hq, strict=True)))
+    return means
