@@ -1,7 +1,5 @@
 """The study of benchmarks/flow_choices.py: its losses, and two steps of three choices."""
 
-import importlib.util
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,18 +12,10 @@ from s2svr.losses import smoothness
 from s2svr.media import write_png
 from s2svr.ops import resize_bicubic
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "flow_choices.py"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    spec = importlib.util.spec_from_file_location("flow_choices", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "flow_choices", module)
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark):
+    return benchmark("flow_choices")
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

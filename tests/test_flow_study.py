@@ -1,7 +1,5 @@
 """The study of benchmarks/flow_study.py, two steps of each training."""
 
-import importlib.util
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,19 +9,10 @@ import torch
 from s2svr.data.record import write_movie
 from s2svr.ops import resize_bicubic
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "flow_study.py"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(SCRIPT.parent)
-    spec = importlib.util.spec_from_file_location("flow_study", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "flow_study", module)
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark):
+    return benchmark("flow_study")
 
 
 def test_study_trains_with_every_flow_and_goes_on(script, tmp_path: Path):

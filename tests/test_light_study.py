@@ -1,7 +1,5 @@
 """The study of benchmarks/light_study.py and its BasicVSR."""
 
-import importlib.util
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,21 +9,10 @@ import torch
 from s2svr.data.record import write_movie
 from s2svr.ops import resize_bicubic
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-
 
 @pytest.fixture
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    loaded = {}
-    for name in ("basicvsr", "light_study"):
-        spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        loaded[name] = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, loaded[name])
-        spec.loader.exec_module(loaded[name])
-    return loaded
+def scripts(benchmark):
+    return {name: benchmark(name) for name in ("basicvsr", "light_study")}
 
 
 def test_arms_train_and_are_measured(scripts, tmp_path: Path):
