@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
 from s2svr.models.gru import ConvGRU, ResConvGRU
-from s2svr.models.output import AMPLIFY, last_convolution, recalled
+from s2svr.models.output import AMPLIFY, detail, last_convolution
 from s2svr.models.s2svr import LocalAttention
 
 TINY_FLOW = PWCLiteConfig(
@@ -29,8 +29,8 @@ SMALL = [
     TINY,
     replace(TINY, radius=2),
     replace(TINY, radius=0),
-    replace(TINY, scale=1, down=4),
-    replace(TINY, scale=1, down=4, fine=4),
+    replace(TINY, scale=1, down=4, flow_down=4),
+    replace(TINY, scale=1, down=2, detail=True, flow_down=4),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),
@@ -114,7 +114,7 @@ def test_a_frame_depends_on_the_past_and_on_radius_frames_ahead_only():
 
 def test_a_fresh_network_returns_its_base():
     torch.manual_seed(0)
-    net, x = S2SVR(replace(TINY, scale=1, down=4)).eval(), clip(2)
+    net, x = S2SVR(replace(TINY, scale=1, down=4, flow_down=4)).eval(), clip(2)
     with torch.inference_mode():
         assert torch.equal(net(x)[0], x)
 
@@ -180,8 +180,12 @@ def test_a_fresh_network_starts_as_one_for_single_frames():
     net = S2SVR(TINY)
     c, alpha = net.decoder.attention(torch.rand(1, 6, 4, 4), [torch.rand(1, 6, 4, 4)] * 3)
     assert alpha[:, 0].min() > 0.9
-    gates = net.encoder.layers[0].gru.gates.bias.sigmoid()
-    assert torch.allclose(gates, torch.tensor([0.8808] * 6 + [0.1192] * 6), atol=1e-4)
+    unit, h, x = net.encoder.layers[0].gru, torch.rand(1, 6, 4, 4), torch.rand(1, 6, 4, 4)
+    new = unit(torch.zeros_like(h), x)
+    update = torch.sigmoid(unit.gates(torch.cat((x, h), 1)))[:, :6]
+    assert update.mean() > 0.7
+    assert torch.allclose(unit(h, x), new + (1 - update) * h, atol=1e-6)  # not read, but kept
+    assert not net.decoder.feedback(torch.rand(1, 48, 4, 4)).any()
 
 
 def test_what_is_fed_back_carries_no_gradient():
@@ -285,14 +289,18 @@ def test_memory_does_not_run_away():
     assert max(sizes[100:]) < 1.5 * max(sizes[:20])
 
 
-def test_what_is_recalled_is_the_difference_in_luma_along_the_flow():
-    x = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
-    y = x.roll(4, 3) + 0.01  # the frame before: all lay 4 pixels further right
-    o = torch.zeros(1, 2, 4, 6)
-    o[:, 0] = 1  # on the grid of the states
-    found = recalled(y, x, o, 4)
-    assert found.shape == (1, 1, 16, 24)
-    assert torch.allclose(found[..., :20], torch.full((20,), 0.01 * AMPLIFY), atol=1e-5)
-    assert found.abs().max() <= 1
-    assert recalled(y, x, None, 4).abs().max() == 1  # far off: all that it says is that
-    assert not recalled(None, x, o, 4).any()
+def test_detail_is_what_differs_from_the_mean_around():
+    x = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(0))
+    found = detail(x)
+    assert torch.allclose(found[..., 4, 5], AMPLIFY * (x[..., 4, 5] - x[..., 2:7, 3:8].mean((2, 3))))
+    assert detail(torch.full((1, 3, 9, 11), 0.3)).abs().max() < 1e-5  # at the edges too
+
+
+def test_flow_of_smaller_frames_is_enlarged_to_the_grid_of_the_states():
+    net, frame = S2SVR(replace(TINY, scale=1, down=2, flow_down=4)), torch.rand(1, 3, 18, 22)
+    assert net.reduce(frame).shape == (1, 3, 5, 6)
+    o = net.on_grid(torch.full((1, 2, 5, 6), 1.5), frame)
+    assert o.shape == (1, 2, 9, 11)
+    assert torch.allclose(o, torch.tensor(3.0))  # in pixels of the finer grid
+    with pytest.raises(ValueError, match="flow_down of 1, 2 or 4 times down, got 2 and 4"):
+        replace(TINY, scale=1, down=4, flow_down=2)

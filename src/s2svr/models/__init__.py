@@ -14,22 +14,33 @@ MODELS = {
 LIGHT = S2SVRConfig(
     channels=32,
     encoder_layers=1,
-    encoder_blocks=1,
+    encoder_blocks=3,
     decoder_layers=1,
-    decoder_blocks=2,
+    decoder_blocks=4,
     feedback=8,
     attention=8,
     tail=0,
+    slim=True,
     flow=LIGHT_FLOW,
 )
-SLIM = replace(LIGHT, slim=True, encoder_blocks=3, decoder_blocks=4)
-LIGHT_FULL_SIZE = replace(LIGHT, scale=1, down=4, decoder_blocks=1, fine=16)
+LIGHT_FULL_SIZE = replace(
+    LIGHT,
+    scale=1,
+    down=2,
+    flow_down=4,
+    detail=True,
+    channels=20,
+    encoder_blocks=1,
+    decoder_blocks=2,
+    feedback=4,
+    attention=4,
+)
 PAPER = S2SVRConfig()
 PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
 
 PRESETS = {
     "sr-light": LIGHT,
-    "sr-real": SLIM,
+    "sr-real": LIGHT,
     "deblur-light": LIGHT_FULL_SIZE,
     "compression-light": LIGHT_FULL_SIZE,
     "sr-paper": PAPER,

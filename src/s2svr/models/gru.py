@@ -29,10 +29,10 @@ class ConvGRU(nn.Module):
         return h + update * (candidate - h)
 
     def start(self) -> None:
-        """Open the update gate and close the reset gate of a fresh unit."""
-        update, reset = self.gates.bias.chunk(2)  # type: ignore[union-attr]
-        update.fill_(FRESH)
-        reset.fill_(-FRESH)
+        """Let a fresh unit see nothing of its memory, and keep little of it."""
+        for layer in (self.gates, self.candidate):
+            layer.weight[:, -self.candidate.out_channels :].zero_()
+        self.gates.bias.chunk(2)[0].fill_(FRESH)  # type: ignore[union-attr]
 
 
 class ResidualBlock(nn.Module):

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import pad_to_multiple, resize_bicubic, warp
+from ..ops import pad_to_multiple, resize_bicubic, resize_flow, warp
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
-from .output import FineOutput, Frame, Output, last_convolution, recalled
+from .output import STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
 OWN = 3.0  # a fresh network attends to the frame itself, nine parts of ten
@@ -38,9 +38,10 @@ class S2SVRConfig:
     bidirectional: bool = False  # first encoder layer in both directions, as in the release
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
-    fine: int = 0  # channels of F_f on the half grid beside the frame's own detail; 0: without
+    detail: bool = False  # frames are seen with their detail, and changed in small steps
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
+    flow_down: int = 1  # the frames are so much smaller where the flow is estimated
 
     def __post_init__(self) -> None:
         if isinstance(self.flow, dict):  # comes from JSON
@@ -50,8 +51,10 @@ class S2SVRConfig:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if self.scale * self.down not in (1, 2, 4):
             raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
-        if self.fine and self.down == 1:
-            raise ValueError("expected down of 2 or 4 beside fine, got 1")
+        if self.flow_down not in (self.down, 2 * self.down, 4 * self.down):
+            raise ValueError(
+                f"expected flow_down of 1, 2 or 4 times down, got {self.flow_down} and {self.down}"
+            )
 
 
 class State(NamedTuple):
@@ -103,8 +106,8 @@ class Encoder(nn.Module):
     def __init__(self, config: S2SVRConfig) -> None:
         super().__init__()
         c = config.channels
+        self.frame = Frame(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        self.frame = Frame(config.down, bool(config.fine))
         self.first = nn.Conv2d(self.frame.channels, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
@@ -172,29 +175,22 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             ResConvGRU(i, c, config.decoder_blocks, slim=config.slim) for i in inputs
         )
-        self.output = (
-            FineOutput(c, config.fine, factor) if config.fine else Output(c, config.tail, factor)
-        )
+        self.output = Output(c, config.tail, factor, STEP if config.detail else 1.0)
 
     def step(
         self,
         s: list[Tensor],
         y: Tensor,
         latents: list[Tensor],
-        detail: Tensor | None,
-        recalled: Tensor | None,
     ) -> tuple[list[Tensor], Tensor]:
-        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base.
-
-        ``detail`` of x_i and what is ``recalled`` of y_{i-1} are for the fine output.
-        """
+        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
         c, _ = self.attention(s[-1], latents)
         below = torch.cat((c, y), 1)
         new = []
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
             new.append(memory)
-        return new, self.output(below, detail, recalled)  # F_f
+        return new, self.output(below)  # F_f
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
@@ -221,6 +217,7 @@ class S2SVR(nn.Module):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
+            self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
         self.flow = PWCLite(c.flow) if c.flow else None
 
     def body_parameters(self) -> list[nn.Parameter]:
@@ -253,7 +250,7 @@ class S2SVR(nn.Module):
         def pair(t: int, other: int) -> Tensor | None:
             if self.flow is None or not 0 <= other < len(small):
                 return None
-            return self.flow(small[t], small[other])
+            return self.on_grid(self.flow(small[t], small[other]), frames[t])
 
         times = range(first, len(frames))
         return Flows(
@@ -262,9 +259,16 @@ class S2SVR(nn.Module):
         )
 
     def reduce(self, frame: Tensor) -> Tensor:
-        """The frame on the grid of the states, where the flow is estimated."""
-        down = self.config.down
+        """The frame as the flow network sees it."""
+        down = self.config.flow_down
         return resize_bicubic(pad_to_multiple(frame, down), 1 / down) if down > 1 else frame
+
+    def on_grid(self, flow: Tensor, frame: Tensor) -> Tensor:
+        """The flow of such a reduced frame on the grid of the states."""
+        factor = self.config.flow_down // self.config.down
+        height, width = (-(-side // self.config.down) for side in frame.shape[-2:])
+        size = (factor * flow.shape[-2], factor * flow.shape[-1])
+        return resize_flow(flow, size)[..., :height, :width] if factor > 1 else flow
 
     def restore(
         self, x: Tensor, flows: Flows, state: State | None, lookahead: int
@@ -273,8 +277,8 @@ class S2SVR(nn.Module):
         c = self.config
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
-        cells, details = zip(*(self.encoder.frame(frame) for frame in frames), strict=True)
-        latents, z = self.encoder(list(cells), state.z if state else None, flows, count)
+        cells = [self.encoder.frame(frame) for frame in frames]
+        latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(latents) - len(frames)  # of the window inside ``latents``
         s = state.s if state else [torch.zeros_like(latents[0])] * len(self.decoder.layers)
@@ -288,9 +292,7 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         neighbours.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            last = recalled(y, frames[t], o, c.down) if c.fine else None
-            seen = self.seen(y, latents[0], o)
-            s, change = self.decoder.step(s, seen, neighbours, details[t], last)
+            s, change = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
             y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
             out.append(y)
         past = [*(state.x if state else []), *frames[:count]][-max(c.radius, 1) :]

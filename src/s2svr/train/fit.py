@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
 from ..recipes import Optim
+from .muon import Muon
 
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
@@ -88,12 +89,7 @@ def fit(
     at ``optim.rate`` without). validate and export get the averaged weights; both run in the first
     process only. A resumed run equals an unbroken one: batches and rates depend on the step alone.
     """
-    optimizer = torch.optim.Adam(
-        groups or [{"params": list(model.parameters())}],
-        lr=optim.rate,
-        betas=optim.betas,
-        weight_decay=optim.weight_decay,
-    )
+    optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}])
     peaks = [group["lr"] for group in optimizer.param_groups]
     averaged = deepcopy(model).requires_grad_(False).to(fabric.device)
     step = restore(out / CHECKPOINT, model, averaged, optimizer, fabric)
@@ -127,6 +123,13 @@ def fit(
     if log:
         log.close()
     fabric.barrier()
+
+
+def optimizer_of(optim: Optim, groups: list[dict]) -> torch.optim.Optimizer:
+    """The recipe's optimizer of these groups."""
+    if optim.kind == "muon":
+        return Muon(groups, optim.rate, optim.betas)
+    return torch.optim.Adam(groups, optim.rate, optim.betas, weight_decay=optim.weight_decay)
 
 
 def mean_of_all(fabric: Fabric, value: Tensor) -> float:

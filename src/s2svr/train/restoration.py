@@ -58,22 +58,26 @@ def part(flows: Flows, start: int, end: int) -> Flows:
 
 def ready(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
     """Crops and the flow that was estimated on their whole frames beforehand."""
-    before, after = ([*batch[name].unbind(1)] for name in ("before", "after"))
-    return batch["lq"], Flows([[None, *before[1:]]], [[*after[:-1], None]])
+    x = batch["lq"]
+    before, after = (
+        [model.on_grid(flow, x) for flow in batch[name].unbind(1)] for name in ("before", "after")
+    )
+    return x, Flows([[None, *before[1:]]], [[*after[:-1], None]])
 
 
 def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
     """Crops and their flow, estimated now on the context around them."""
     with torch.set_grad_enabled(train_flow and trains(model)):
         flows = context_flows(model, batch["lq"])
-    down, place = model.config.down, batch["crop"]
+    down, place = model.config.flow_down, batch["crop"]
     size = batch["hq"].shape[-1] // model.scale
+    x = crop(batch["lq"], place, size)
 
-    def cut(line: list[Tensor | None]) -> list[Tensor | None]:
-        return [None if f is None else crop(f, place // down, size // down) for f in line]
+    def cut(f: Tensor | None) -> Tensor | None:
+        return None if f is None else model.on_grid(crop(f, place // down, size // down), x)
 
-    before, after = ([cut(line) for line in lines] for lines in flows)
-    return crop(batch["lq"], place, size), Flows(before, after)
+    before, after = ([[cut(f) for f in line] for line in lines] for lines in flows)
+    return x, Flows(before, after)
 
 
 def trains(model: S2SVR) -> bool:
@@ -82,7 +86,7 @@ def trains(model: S2SVR) -> bool:
 
 
 def context_flows(model: S2SVR, x: Tensor) -> Flows:
-    """``S2SVR.flows`` of whole clips (B, T, 3, H, W), all pairs of one distance in one batch."""
+    """Flows of whole clips (B, T, 3, H, W), as estimated, all pairs of one distance in one batch."""
     batch, count = x.shape[:2]
     lines: tuple[list[list[Tensor | None]], list[list[Tensor | None]]] = ([], [])
     if model.flow is not None:
@@ -197,14 +201,16 @@ def train_restoration(
     clips = sequences_of(recipe.data, data)
     stored = prepared(fabric, clips, damage, cache)
     with fabric.rank_zero_first():
-        stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.down)
-        if model.flow is not None and not recipe.optim.flow_rate and model.config.radius == 1:
+        stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
+        alone = recipe.data.warm + recipe.data.frames == 1
+        frozen = model.flow is not None and not recipe.optim.flow_rate
+        if frozen and model.config.radius == 1 and not alone:
             stored = with_flow(stored, model, recipe.data.skip)
     validate = None
     if val is not None and fabric.is_global_zero:
         validate = validation(folder(val), damage, cache)
     about = Card(task=recipe.task, recipe=name, data=f"{len(clips)} clips, {damage}")
-    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.down)
+    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.flow_down)
     fit(
         model,
         restoration_loss(recipe.loss, recipe.optim.flow_from, recipe.data.warm),

@@ -1,0 +1,73 @@
+"""Muon, the optimizer that trains small networks in few steps."""
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+# Newton-Schulz iteration of https://kellerjordan.github.io/posts/muon: a quintic that drives every
+# singular value to about 1.
+QUINTIC = 3.4445, -4.7750, 2.0315
+ITERATIONS = 5
+TINY = 1e-10  # guards divisions, far below any gradient that counts
+
+
+class Muon(Optimizer):
+    """Momentum whose update is orthogonalised, one matrix a convolution (Jordan et al., 2024).
+
+    A kernel (outputs, inputs, k, k) is the matrix (outputs, inputs k k). Its update is scaled to a
+    root mean square of ``lr``, so that rates mean what they mean to Adam; biases and other vectors
+    are Adam's, at the same rate.
+    """
+
+    def __init__(
+        self,
+        params: list[dict],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        momentum: float = 0.95,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    change = (self.matrix if parameter.ndim > 1 else self.vector)(parameter, group)
+                    parameter.sub_(change, alpha=group["lr"])
+
+    def matrix(self, parameter: Tensor, group: dict) -> Tensor:
+        """Nesterov's momentum, orthogonalised."""
+        state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
+        if not state:
+            state["mean"] = torch.zeros_like(parameter)
+        mean = state["mean"].mul_(group["momentum"]).add_(gradient)
+        update = orthogonal((gradient + group["momentum"] * mean).flatten(1))
+        return (update / (update.square().mean().sqrt() + TINY)).view_as(parameter)
+
+    def vector(self, parameter: Tensor, group: dict) -> Tensor:
+        """Adam's update."""
+        state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
+        if not state:
+            state["step"] = torch.zeros(())
+            state["mean"], state["square"] = (torch.zeros_like(parameter) for _ in range(2))
+        first, second = group["betas"]
+        state["step"] += 1
+        count = int(state["step"])
+        mean = state["mean"].lerp_(gradient, 1 - first) / (1 - first**count)
+        square = state["square"].lerp_(gradient.square(), 1 - second) / (1 - second**count)
+        return mean / (square.sqrt() + TINY)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """(m, n) -> the nearest matrix whose singular values are all 1, about."""
+    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.mT
+    x = wide / (wide.norm() + TINY)
+    a, b, c = QUINTIC
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x if wide is matrix else x.mT
