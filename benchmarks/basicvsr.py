@@ -22,7 +22,7 @@ from s2svr.recipes import RestorationLoss
 from s2svr.train.fit import Batch
 from s2svr.train.restoration import ready
 
-CHANNELS, BLOCKS = 33, 4  # as many operations as sr-light
+CHANNELS, BLOCKS = 34, 4  # as many operations as sr-light
 
 
 class Branch(nn.Module):

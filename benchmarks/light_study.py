@@ -49,13 +49,13 @@ class Arm(NamedTuple):
 
 ARMS = {
     "as bundled": Arm({}),
-    "slim": Arm({"slim": 1, "encoder_blocks": 3, "decoder_blocks": 4}),
-    "bidirectional": Arm({"bidirectional": 1, "channels": 27, "decoder_blocks": 1}),
-    "radius 0": Arm({"radius": 0, "decoder_blocks": 3}),
+    "layers as the paper has them": Arm({"slim": 0, "encoder_blocks": 1, "decoder_blocks": 2}),
+    "bidirectional": Arm({"bidirectional": 1, "channels": 28, "encoder_blocks": 2}),
+    "radius 0": Arm({"radius": 0}),
     "joint flow": Arm({}, (FLOW_RATE,)),
     "joint flow, its loss kept": Arm({}, (FLOW_RATE,), kept=True),
     "no motion": Arm({"flow": 0}),
-    "layers for blocks": Arm({"decoder_layers": 2, "decoder_blocks": 1, "channels": 28}),
+    "layers for blocks": Arm({"decoder_layers": 2, "decoder_blocks": 1, "channels": 33}),
     PEER: Arm({}),
 }
 

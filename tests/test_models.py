@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.output import AMPLIFY, detail, last_convolution
-from s2svr.models.s2svr import LocalAttention
+from s2svr.models.s2svr import LocalAttention, on_grid
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -292,14 +292,16 @@ def test_memory_does_not_run_away():
 def test_detail_is_what_differs_from_the_mean_around():
     x = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(0))
     found = detail(x)
-    assert torch.allclose(found[..., 4, 5], AMPLIFY * (x[..., 4, 5] - x[..., 2:7, 3:8].mean((2, 3))))
+    assert torch.allclose(
+        found[..., 4, 5], AMPLIFY * (x[..., 4, 5] - x[..., 2:7, 3:8].mean((2, 3)))
+    )
     assert detail(torch.full((1, 3, 9, 11), 0.3)).abs().max() < 1e-5  # at the edges too
 
 
 def test_flow_of_smaller_frames_is_enlarged_to_the_grid_of_the_states():
     net, frame = S2SVR(replace(TINY, scale=1, down=2, flow_down=4)), torch.rand(1, 3, 18, 22)
     assert net.reduce(frame).shape == (1, 3, 5, 6)
-    o = net.on_grid(torch.full((1, 2, 5, 6), 1.5), frame)
+    o = on_grid(torch.full((1, 2, 5, 6), 1.5), frame, net.config)
     assert o.shape == (1, 2, 9, 11)
     assert torch.allclose(o, torch.tensor(3.0))  # in pixels of the finer grid
     with pytest.raises(ValueError, match="flow_down of 1, 2 or 4 times down, got 2 and 4"):

@@ -8,7 +8,9 @@ from ..ops import pad_to_multiple
 from .pwclite import SLOPE
 
 AMPLIFY = 8.0  # what a frame's detail is worth against its brightness, as input
-STEP = 0.1  # of the output beside it: corrections of a few grey levels, out of weights of usual size
+STEP = (
+    0.1  # of the output beside it: corrections of a few grey levels, out of weights of usual size
+)
 
 
 def detail(x: Tensor) -> Tensor:

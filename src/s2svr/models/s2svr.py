@@ -198,6 +198,14 @@ def align(state: Tensor, o: Tensor | None) -> Tensor:
     return state if o is None else warp(state, o)
 
 
+def on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
+    """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
+    factor = config.flow_down // config.down
+    height, width = (-(-side // config.down) for side in frame.shape[-2:])
+    size = (factor * flow.shape[-2], factor * flow.shape[-1])
+    return resize_flow(flow, size)[..., :height, :width] if factor > 1 else flow
+
+
 class S2SVR(nn.Module):
     """Restores a clip from its degraded frames; the memory between windows is a value."""
 
@@ -250,7 +258,7 @@ class S2SVR(nn.Module):
         def pair(t: int, other: int) -> Tensor | None:
             if self.flow is None or not 0 <= other < len(small):
                 return None
-            return self.on_grid(self.flow(small[t], small[other]), frames[t])
+            return on_grid(self.flow(small[t], small[other]), frames[t], self.config)
 
         times = range(first, len(frames))
         return Flows(
@@ -262,13 +270,6 @@ class S2SVR(nn.Module):
         """The frame as the flow network sees it."""
         down = self.config.flow_down
         return resize_bicubic(pad_to_multiple(frame, down), 1 / down) if down > 1 else frame
-
-    def on_grid(self, flow: Tensor, frame: Tensor) -> Tensor:
-        """The flow of such a reduced frame on the grid of the states."""
-        factor = self.config.flow_down // self.config.down
-        height, width = (-(-side // self.config.down) for side in frame.shape[-2:])
-        size = (factor * flow.shape[-2], factor * flow.shape[-1])
-        return resize_flow(flow, size)[..., :height, :width] if factor > 1 else flow
 
     def restore(
         self, x: Tensor, flows: Flows, state: State | None, lookahead: int

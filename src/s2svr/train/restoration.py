@@ -17,7 +17,7 @@ from ..degrade import degradation
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from ..models.s2svr import Flows
+from ..models.s2svr import Flows, on_grid
 from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving
@@ -60,7 +60,8 @@ def ready(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
     """Crops and the flow that was estimated on their whole frames beforehand."""
     x = batch["lq"]
     before, after = (
-        [model.on_grid(flow, x) for flow in batch[name].unbind(1)] for name in ("before", "after")
+        [on_grid(flow, x, model.config) for flow in batch[name].unbind(1)]
+        for name in ("before", "after")
     )
     return x, Flows([[None, *before[1:]]], [[*after[:-1], None]])
 
@@ -74,7 +75,9 @@ def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flo
     x = crop(batch["lq"], place, size)
 
     def cut(f: Tensor | None) -> Tensor | None:
-        return None if f is None else model.on_grid(crop(f, place // down, size // down), x)
+        if f is None:
+            return None
+        return on_grid(crop(f, place // down, size // down), x, model.config)
 
     before, after = ([[cut(f) for f in line] for line in lines] for lines in flows)
     return x, Flows(before, after)
@@ -86,7 +89,7 @@ def trains(model: S2SVR) -> bool:
 
 
 def context_flows(model: S2SVR, x: Tensor) -> Flows:
-    """Flows of whole clips (B, T, 3, H, W), as estimated, all pairs of one distance in one batch."""
+    """Flows of whole clips (B, T, 3, H, W) as estimated, all pairs of one distance in a batch."""
     batch, count = x.shape[:2]
     lines: tuple[list[list[Tensor | None]], list[list[Tensor | None]]] = ([], [])
     if model.flow is not None:
