@@ -31,6 +31,7 @@ SMALL = [
     replace(TINY, radius=0),
     replace(TINY, scale=1, down=4, flow_down=4),
     replace(TINY, scale=1, down=2, detail=True, flow_down=4),
+    replace(TINY, scale=1, detail=True, beside=True),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),

@@ -41,7 +41,7 @@ PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48
 PRESETS = {
     "sr-light": LIGHT,
     "sr-real": LIGHT,
-    "deblur-light": LIGHT_FULL_SIZE,
+    "deblur-light": replace(LIGHT_FULL_SIZE, beside=True),
     "compression-light": LIGHT_FULL_SIZE,
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,

@@ -39,6 +39,7 @@ class S2SVRConfig:
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
     detail: bool = False  # frames are seen with their detail, and changed in small steps
+    beside: bool = False  # frames are seen beside the ones before and after, as they lie
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
@@ -108,7 +109,8 @@ class Encoder(nn.Module):
         c = config.channels
         self.frame = Frame(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        self.first = nn.Conv2d(self.frame.channels, c, size, padding=size // 2)
+        inputs = self.frame.channels * (3 if config.beside else 1)
+        self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
             for _ in range(config.encoder_layers)
@@ -154,7 +156,7 @@ class Encoder(nn.Module):
             below = self.sweep_back(z1, flows.after[0])
         latents = []
         upper = z[split:]
-        for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=True)):
+        for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=False)):
             upper, top = self.step([align(state, o) for state in upper], frame, split)
             latents.append(top)
             if t == keep - 1:
@@ -198,6 +200,15 @@ def align(state: Tensor, o: Tensor | None) -> Tensor:
     return state if o is None else warp(state, o)
 
 
+def beside(frames: list[Tensor], before: Tensor) -> list[Tensor]:
+    """Every frame (B, C, h, w) with the ones before and after it, (B, 3C, h, w).
+
+    Blur adds up what moves: frames as they lie share it, and tell it apart.
+    """
+    earlier, later = [before, *frames[:-1]], [*frames[1:], frames[-1]]
+    return [torch.cat(three, 1) for three in zip(frames, earlier, later, strict=True)]
+
+
 def on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
     """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
     factor = config.flow_down // config.down
@@ -213,7 +224,7 @@ class S2SVR(nn.Module):
         super().__init__()
         self.config = c = config or S2SVRConfig()
         self.scale = c.scale
-        self.lookahead = c.radius + (c.warm if c.bidirectional else 0)
+        self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.beside
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
         initialise(self)
@@ -279,9 +290,13 @@ class S2SVR(nn.Module):
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         cells = [self.encoder.frame(frame) for frame in frames]
+        if c.beside:
+            cells = beside(cells, self.encoder.frame(state.x[-1]) if state else cells[0])
+            if lookahead == self.lookahead:
+                cells = cells[:-1]  # it only stood beside the one before it
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
-        first = len(latents) - len(frames)  # of the window inside ``latents``
+        first = len(state.latents) if state else 0  # of the window inside ``latents``
         s = state.s if state else [torch.zeros_like(latents[0])] * len(self.decoder.layers)
         y = state.y if state else None
         out = []

@@ -42,7 +42,8 @@ def restoration_loss(
         state = None
         if warm:
             with torch.no_grad():
-                _, state = model.restore(x[:, : warm + 1], part(flows, 0, warm + 1), None, 1)
+                seen = warm + model.lookahead
+                _, state = model.restore(x[:, :seen], part(flows, 0, seen), None, model.lookahead)
         y, _ = model.restore(x[:, warm:], part(flows, warm, x.shape[1]), state, 0)
         pair = (y.float(), batch["hq"][:, warm:])
         a, b = map(mostly_luma, pair) if wanted.luma else pair
