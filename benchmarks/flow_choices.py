@@ -63,6 +63,7 @@ def second_order(flow: Tensor, image: Tensor, edge: float) -> Tensor:
 CHOICES: dict[str, tuple[list[str], dict[str, Callable]]] = {
     AS_IS: ([], {}),
     "another seed": (["optim.seed=1"], {}),
+    "Adam in place of Muon": (['optim.kind="adam"'], {}),
     "edge weight 0": (["loss.edge=0"], {}),
     "edge weight 20": (["loss.edge=20"], {}),
     "smoothness of second order": ([], {"smoothness": second_order}),
