@@ -25,7 +25,7 @@ TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
 CONFIGS = {
     "sr": TINY,
     "radius 2": replace(TINY, radius=2, flow=None),
-    "unshuffled": replace(TINY, scale=1, down=4),
+    "unshuffled": replace(TINY, scale=1, down=4, flow_down=4),
 }
 
 

@@ -172,7 +172,7 @@ def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):
 
 
 def test_one_clip_is_learnt(footage: Path, teacher: Path, tmp_path: Path):
-    recipe = sr(60, "optim.rate=3e-3", "optim.average=0.9", "data.crop=24")
+    recipe = sr(60, "optim.rate=1e-3", "optim.average=0.9", "data.crop=24")
     said: list[str] = []
     train_restoration(
         recipe,

@@ -34,9 +34,9 @@ class Model(Part):
 class Optim(Part):
     """The loop: linear warm-up, constant rate, cosine decay over the last steps."""
 
-    kind: Literal["adam", "muon"] = "adam"  # muon trains small networks in far fewer steps
     steps: int = Field(ge=1)
     rate: float = Field(gt=0)
+    kind: Literal["adam", "muon"] = "adam"  # muon trains small networks in far fewer steps
     flow_rate: float = Field(0.0, ge=0)  # of the flow network inside a restoration model
     flow_from: int = Field(0, ge=0)  # the flow network is frozen before this step
     warmup: int = Field(0, ge=0)
