@@ -127,8 +127,8 @@ def tiny_weights(path: Path) -> Path:
 
     torch.manual_seed(0)
     config = S2SVRConfig(
-        scale=1, down=4, flow_down=4, channels=4, encoder_layers=1, encoder_blocks=1, decoder_layers=1,
-        decoder_blocks=1, feedback=4, attention=4, tail=0, flow=None,
+        scale=1, down=4, flow_down=4, channels=4, encoder_layers=1, encoder_blocks=1,
+        decoder_layers=1, decoder_blocks=1, feedback=4, attention=4, tail=0, flow=None,
     )  # fmt: skip
     save(path, S2SVR(config), Card("deblur"))
     return path
