@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Bias of a fresh unit's gates: it starts nearly without a memory, as a network for single frames
+# Bias of a fresh unit's update gate: it starts nearly without a memory, as a network for single frames
 # does. From an even start it learned slower (docs/method.md).
 FRESH = 2.0
 

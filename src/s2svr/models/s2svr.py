@@ -75,6 +75,11 @@ class Flows(NamedTuple):
     after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
 
 
+def part(flows: Flows, start: int, end: int) -> Flows:
+    """The flows of some of the frames."""
+    return Flows(*([line[start:end] for line in lines] for lines in flows))
+
+
 class LocalAttention(nn.Module):
     """Context vector of Eq. 5-7: one weight per pixel and neighbouring frame."""
 
@@ -156,7 +161,7 @@ class Encoder(nn.Module):
             below = self.sweep_back(z1, flows.after[0])
         latents = []
         upper = z[split:]
-        for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=False)):
+        for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=True)):
             upper, top = self.step([align(state, o) for state in upper], frame, split)
             latents.append(top)
             if t == keep - 1:
@@ -294,6 +299,7 @@ class S2SVR(nn.Module):
             cells = beside(cells, self.encoder.frame(state.x[-1]) if state else cells[0])
             if lookahead == self.lookahead:
                 cells = cells[:-1]  # it only stood beside the one before it
+                flows = part(flows, 0, len(cells))
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``

@@ -17,7 +17,7 @@ from ..degrade import degradation
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from ..models.s2svr import Flows, on_grid
+from ..models.s2svr import Flows, on_grid, part
 from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving
@@ -50,11 +50,6 @@ def restoration_loss(
         return {"loss": distance(a, b, wanted.eps)}
 
     return loss
-
-
-def part(flows: Flows, start: int, end: int) -> Flows:
-    """The flows of some of the frames."""
-    return Flows(*([line[start:end] for line in lines] for lines in flows))
 
 
 def ready(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
