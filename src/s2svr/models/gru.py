@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Bias of a fresh unit's update gate: it starts nearly without a memory, as a network for single frames
-# does. From an even start it learned slower (docs/method.md).
+# Bias of a fresh unit's update gate: it starts nearly without a memory, as a network for single
+# frames does. From an even start it learned slower (docs/method.md).
 FRESH = 2.0
 
 
