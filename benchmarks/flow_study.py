@@ -1,13 +1,14 @@
 """What a flow is worth (the paper's Table 4): one restoration network trained with each of five.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/flow_study.py CLIPS VAL OUT \
-        [--steps 1500] [--flow-steps 1500] [--teacher WEIGHTS] [--frames 16]
+    OMP_NUM_THREADS=1 nice python benchmarks/flow_study.py CLIPS VAL OUT --start WEIGHTS \
+        [--set optim.steps=700] [--flow-set optim.steps=700] [--teacher WEIGHTS] [--frames 16]
 
-Trains, at equal steps, seed and data: a flow network supervised by rendered truth, one without
-labels and without distillation, and one with distillation, all on frames reduced by 4; then the
-``sr-light`` network with no flow, with each of these, and with OpenCV's DIS. Prints PSNR (RGB,
-rounded) on VAL beside the flows' end-point errors on clips rendered from VAL. Each training goes
-on from where it was stopped; with one CPU thread a step takes about a third of a second.
+Three flow networks go on from the teacher's weights, at equal steps, on frames reduced by 4: one
+supervised by rendered truth, one without labels and without distillation, and one with it. Then
+``sr-light`` goes on from WEIGHTS, which know single frames (recipe ``sr-light-start``), at equal
+steps, seed and data, with no flow, with each of these and with OpenCV's DIS. Prints PSNR (RGB,
+rounded) on VAL beside the flows' end-point errors on clips rendered from VAL. A training that was
+stopped goes on; one that is finished is not repeated.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from s2svr.data.scene import Look
 from s2svr.degrade import bicubic_down
 from s2svr.evaluate_flow import MEAN, ZERO, evaluate_flow
 from s2svr.flow_cases import rendered_cases
-from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig
+from s2svr.models import S2SVR, PWCLite
 from s2svr.ops import resize_flow
 from s2svr.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.fit import batches, exporter, fit
@@ -67,15 +68,15 @@ def supervised_loss(net: nn.Module, batch: dict[str, Tensor], step: int) -> dict
     return {"loss": (found - truth).abs().mean()}
 
 
-def train_supervised(recipe: FlowRecipe, data: Path, out: Path, say: Say) -> Path:
+def train_supervised(recipe: FlowRecipe, data: Path, start: str, out: Path, say: Say) -> Path:
     """``train_flow`` with true flow in place of a teacher; returns the weights' path."""
     fabric = launch(recipe.optim, out, "cpu", 1)
-    config = PRESETS[recipe.model.preset]
-    assert isinstance(config, PWCLiteConfig)
+    net = load(start)
+    assert isinstance(net, PWCLite)
     torch.manual_seed(recipe.optim.seed)
     pairs, weights = Labelled(photographs(data), recipe), out / "model.safetensors"
     fit(
-        PWCLite(config), supervised_loss, batches(pairs, recipe.data.batch, 0), recipe.optim, out,
+        net, supervised_loss, batches(pairs, recipe.data.batch, 0), recipe.optim, out,
         fabric=fabric, export=exporter(weights, Card(task="flow", data="rendered truth")), say=say,
     )  # fmt: skip
     return weights
@@ -93,12 +94,12 @@ class Estimator(nn.Module):
 
 
 def train_with(
-    flow: Path | nn.Module | None, recipe: RestorationRecipe, data: Path, out: Path, cache: Path,
-    say: Say,
+    flow: Path | nn.Module | None, recipe: RestorationRecipe, start: Path | None, data: Path,
+    out: Path, cache: Path, say: Say,
 ) -> S2SVR:  # fmt: skip
     """``sr-light`` trained with one frozen flow; the averaged weights."""
     fabric = launch(recipe.optim, out, "cpu", 1)
-    model = build(recipe, flow if isinstance(flow, Path) else None, None)
+    model = build(recipe, flow if isinstance(flow, Path) else None, start)
     if isinstance(flow, nn.Module):
         model.flow = flow
     stored = prepared(fabric, folder(data), recipe.data.degradation, cache)
@@ -116,20 +117,17 @@ def train_with(
 
 def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
     """The three flow networks, trained or found."""
-    entries = [f"optim.steps={chosen.flow_steps}", f"data.crop={chosen.flow_crop}"]
-    entries += [f"optim.decay={chosen.flow_steps // 3}", f"data.batch={chosen.batch}"]
-    entries += [f"data.context={chosen.context}"]
     file = RECIPES / "flow-light-student-sr.toml"
-    recipe = load_recipe(file, entries)
-    plain = load_recipe(file, [*entries, "loss.distill=0"])
+    recipe = load_recipe(file, chosen.flow_entries)
+    plain = load_recipe(file, [*chosen.flow_entries, "loss.distill=0"])
     assert isinstance(recipe, FlowRecipe)
     assert isinstance(plain, FlowRecipe)
-    cache, out = chosen.out / "clips", chosen.out
-    found = {TRUE: train_supervised(recipe, chosen.clips, out / "supervised", say)}
+    teacher, out = chosen.teacher, chosen.out
+    found = {TRUE: train_supervised(recipe, chosen.clips, teacher, out / "supervised", say)}
     for name, one, place in ((PLAIN, plain, "plain"), (DISTILLED, recipe, "distilled")):
         found[name] = train_flow(
-            one, data=chosen.clips, out=out / place, teacher=chosen.teacher, device="cpu",
-            cache=cache, say=say,
+            one, data=chosen.clips, out=out / place, teacher=teacher, init=teacher, device="cpu",
+            cache=chosen.cache or out / "clips", say=say,
         )  # fmt: skip
     return found
 
@@ -137,9 +135,7 @@ def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
 def study(chosen: argparse.Namespace, say: Say) -> str:
     """Train everything, and the table in Markdown."""
     nets = flow_nets(chosen, say)
-    entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
-    entries += [f"data.batch={chosen.batch}", f"data.crop={chosen.crop}"]
-    entries += [f"data.context={chosen.context}"]
+    cache = chosen.cache or chosen.out / "clips"
     flows: dict[str, Path | nn.Module | None] = {NONE: None, **nets, DIS: Estimator(dis())}
     clips = rendered_cases(
         photographs(chosen.val),
@@ -155,10 +151,10 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
     first = None
     for name, flow in flows.items():
         motion = [] if flow is not None else ["model.motion=false"]
-        recipe = load_recipe(RECIPES / "sr-light.toml", [*entries, *motion])
+        recipe = load_recipe(RECIPES / "sr-light.toml", [*chosen.entries, *motion])
         assert isinstance(recipe, RestorationRecipe)
         place = chosen.out / f"sr-{name.replace(', ', '-').lower()}"
-        model = train_with(flow, recipe, chosen.clips, place, chosen.out / "clips", say)
+        model = train_with(flow, recipe, chosen.start, chosen.clips, place, cache, say)
         psnr = fmean(quality(model, chosen.val, chosen.frames, chosen.height))
         first = psnr if first is None else first
         error = errors[ZERO if name == NONE else name]
@@ -174,13 +170,13 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("val", type=Path)
     found.add_argument("out", type=Path)
     found.add_argument("--teacher", default="flow-light-teacher")
-    for name, value in (
-        ("steps", 1500), ("flow-steps", 1500), ("batch", 4), ("crop", 48), ("flow-crop", 64),
-        ("frames", 16), ("rendered", 8),
-    ):  # fmt: skip
+    found.add_argument("--start", type=Path, help="weights of sr-light for single frames")
+    for name, value in (("frames", 16), ("rendered", 8)):
         found.add_argument(f"--{name}", type=int, default=value)
     found.add_argument("--height", type=int, help="cut the validation clips to so many lines")
-    found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")
+    found.add_argument("--cache", type=Path, help="folder of decoded clips")
+    for option, place in (("--set", "entries"), ("--flow-set", "flow_entries")):
+        found.add_argument(option, dest=place, action="append", default=[], help="of the recipe")
     return found
 
 

@@ -23,8 +23,11 @@ def test_study_trains_with_every_flow_and_goes_on(script, tmp_path: Path):
         frames = [torch.roll(wide, 2 * t, -1) for t in range(7)]
         write_movie(tmp_path / folder / "a.mp4", frames, Fraction(25))
     places = [str(tmp_path / name) for name in ("clips", "val", "out")]
-    words = "--steps 2 --flow-steps 2 --batch 1 --crop 16 --flow-crop 32 --frames 2 --rendered 1"
-    chosen = script.parser().parse_args([*places, *words.split(), "--context", "[32,40]"])
+    words = ["--frames", "2", "--rendered", "1"]
+    for option, crop in (("--set", 16), ("--flow-set", 32)):
+        few = ("optim.steps=2", "data.batch=1", f"data.crop={crop}", "data.context=[32,40]")
+        words += [word for entry in few for word in (option, entry)]
+    chosen = script.parser().parse_args([*places, *words])
     lines: list[str] = []
     table = script.study(chosen, lines.append)
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]

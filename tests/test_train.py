@@ -23,6 +23,7 @@ from s2svr.train import setup
 from s2svr.train.fit import rate
 from s2svr.train.flow import train_flow
 from s2svr.train.restoration import (
+    build,
     context_flows,
     ready,
     restoration_loss,
@@ -204,6 +205,16 @@ def test_a_frozen_flow_network_stays_and_a_trained_one_moves(
         assert model.flow is not None
         after = model.flow.state_dict()
         assert all(torch.equal(before[k], after[k]) for k in before) is not moves
+
+
+def test_a_twin_without_motion_starts_from_the_rest_of_a_networks_weights():
+    without = build(sr(1, "model.motion=false"), None, "sr-light")
+    given = load("sr-light").state_dict()
+    assert without.flow is None
+    for name, value in without.state_dict().items():
+        assert torch.equal(value, given.pop(name))
+    assert given
+    assert all(name.startswith("flow.") for name in given)
 
 
 def test_teacher_then_student(footage: Path, teacher: Path, tmp_path: Path):

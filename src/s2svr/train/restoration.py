@@ -246,8 +246,13 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
 
 
 def start_from(model: S2SVR, other: nn.Module) -> None:
-    """Take over the weights of another task's network; only the input layer may differ."""
+    """Take over the weights of another task's network.
+
+    Only the input layer may differ; a network without motion leaves the other's flow behind.
+    """
     given, own = other.state_dict(), model.state_dict()
+    if model.flow is None:
+        given = {name: value for name, value in given.items() if not name.startswith("flow.")}
     for name in ("encoder.first.weight", "encoder.first.bias"):
         if name in given and given[name].shape != own[name].shape:
             given[name] = own[name]
