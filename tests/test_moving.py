@@ -68,6 +68,6 @@ def test_clean_clips_are_drawn_as_often_as_told(clips):
 
 
 def test_a_clip_that_is_too_short_is_played_to_and_fro(clips):
-    pairs = ClipPairs(clips, Data(frames=3, warm=6, crop=16, context=(32, 48), reverse=False))
+    pairs = ClipPairs(clips, Data(frames=9, crop=16, context=(32, 48), reverse=False))
     assert {pairs.draw(i).frames for i in range(5)} == {(0, 1, 2, 3, 2, 1, 0, 1, 2)}
     assert [bounced(t, 1) for t in range(3)] == [0, 0, 0]

@@ -46,7 +46,6 @@ class Data(BaseModel):
     split: str = "train"
     without: tuple[str, ...] = ()  # sources (see source_of) that are left out
     frames: int = Field(7, ge=1)
-    warm: int = Field(0, ge=0)  # frames before these, which only fill the memory
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
     crop: int = Field(64, ge=8)  # square that is restored
     context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
@@ -180,8 +179,7 @@ class ClipPairs(Dataset):
         sequence = int(rng.choice(chosen))
         clip, data, down = self.clips[sequence], self.data, self.down
         length, (height, width) = len(clip.lq), clip.lq.shape[-2:]
-        total = data.warm + data.frames
-        wanted = (total + 1) // 2 if data.mirrored else total
+        wanted = (data.frames + 1) // 2 if data.mirrored else data.frames
         skip = int(rng.integers(1, max(1, min(data.skip, (length - 1) // max(wanted - 1, 1))) + 1))
         span = (wanted - 1) * skip + 1
         start = int(rng.integers(max(length - span, 0) + 1))
@@ -189,7 +187,7 @@ class ClipPairs(Dataset):
         if data.reverse and rng.random() < 0.5:
             frames.reverse()
         if data.mirrored:
-            frames = (frames + frames[::-1])[:total]
+            frames = (frames + frames[::-1])[: data.frames]
         places = [height - self.context[0], width - self.context[1]]
         places += [self.context[0] - data.crop, self.context[1] - data.crop]
         # On the grid of the states, so that crops and their flow fall together.

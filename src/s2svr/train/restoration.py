@@ -17,7 +17,7 @@ from ..degrade import degradation
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from ..models.s2svr import Flows, on_grid, part
+from ..models.s2svr import Flows, on_grid
 from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving
@@ -27,25 +27,16 @@ VALIDATION_FRAMES = 8
 
 
 def restoration_loss(
-    wanted: RestorationLoss, flow_from: int, warm: int = 0
+    wanted: RestorationLoss, flow_from: int
 ) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
-    """Distance between restored and true crops; the flow is frozen before ``flow_from``.
-
-    The first ``warm`` frames are restored without a gradient: what follows is learned with a memory
-    as full as in a long video.
-    """
+    """Distance between restored and true crops; the flow is frozen before ``flow_from``."""
     distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
         x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
-        state = None
-        if warm:
-            with torch.no_grad():
-                seen = warm + model.lookahead
-                _, state = model.restore(x[:, :seen], part(flows, 0, seen), None, model.lookahead)
-        y, _ = model.restore(x[:, warm:], part(flows, warm, x.shape[1]), state, 0)
-        pair = (y.float(), batch["hq"][:, warm:])
+        y, _ = model.restore(x, flows, None, 0)
+        pair = (y.float(), batch["hq"])
         a, b = map(mostly_luma, pair) if wanted.luma else pair
         return {"loss": distance(a, b, wanted.eps)}
 
@@ -201,9 +192,8 @@ def train_restoration(
     stored = prepared(fabric, clips, damage, cache)
     with fabric.rank_zero_first():
         stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
-        alone = recipe.data.warm + recipe.data.frames == 1
         frozen = model.flow is not None and not recipe.optim.flow_rate
-        if frozen and model.config.radius == 1 and not alone:
+        if frozen and model.config.radius == 1 and recipe.data.frames > 1:
             stored = with_flow(stored, model, recipe.data.skip)
     validate = None
     if val is not None and fabric.is_global_zero:
@@ -212,7 +202,7 @@ def train_restoration(
     pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.flow_down)
     fit(
         model,
-        restoration_loss(recipe.loss, recipe.optim.flow_from, recipe.data.warm),
+        restoration_loss(recipe.loss, recipe.optim.flow_from),
         batches(pairs, recipe.data.batch, recipe.optim.workers),
         recipe.optim,
         out,
