@@ -88,11 +88,13 @@ class BasicVSR(nn.Module):
 
 
 def peer_loss(wanted: RestorationLoss) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
-    """``train.restoration.restoration_loss`` for this network, on flow estimated beforehand."""
+    """``train.restoration.restoration_loss`` for this network: flow is known, or frames alone."""
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, BasicVSR)
-        x, flows = ready(model, batch, False)  # type: ignore[arg-type]
+        x, flows = batch["lq"], Flows([[None]], [[None]])
+        if "before" in batch:
+            x, flows = ready(model, batch, False)  # type: ignore[arg-type]
         return {"loss": charbonnier(model.restore(x, flows).float(), batch["hq"], wanted.eps)}
 
     return loss

@@ -1,11 +1,13 @@
 """What the ``sr-light`` network is made of, decided by measurement, and a BasicVSR of its size.
 
     OMP_NUM_THREADS=1 nice python benchmarks/light_study.py CLIPS VAL OUT \
-        [--steps 600] [--batch 4] [--seeds 0 1] [--arm NAME ...] [--frames 24]
+        [--start-steps 600] [--steps 500] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
-Trains each variant by ``recipes/sr-light.toml`` at equal steps, data and operations, for each seed,
-and prints PSNR (RGB, rounded) on VAL. Each training goes on from where it was stopped, and what is
-finished is only evaluated; several processes may share OUT, each with arms of its own.
+Trains each variant as ``sr-light`` is, on single frames and then on clips (``sr-light-start.toml``,
+``sr-light.toml``), at equal steps, data and operations, for each seed, and prints PSNR (RGB,
+rounded) on VAL, and how much of it other frames are worth. Each training goes on from where it was
+stopped, and what is finished is only evaluated; several processes may share OUT, each with arms of
+its own.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from studies import averaged, quality
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from s2svr.checkpoint import load
+from s2svr.checkpoint import Card, load, save
 from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder
 from s2svr.models import PRESETS, S2SVR, PWCLite, S2SVRConfig
@@ -95,22 +97,27 @@ def with_flow_loss(loss: Loss) -> Loss:
 
 
 def train(
-    name: str, recipe: RestorationRecipe, data: Path, out: Path, cache: Path, say: Say
+    name: str, recipes: list[RestorationRecipe], data: Path, out: Path, cache: Path, say: Say
 ) -> nn.Module:
-    """One arm; the averaged weights."""
-    fabric = launch(recipe.optim, out, "cpu", 1)
-    model, arm = network(name, recipe.optim.seed), ARMS[name]
-    clips = prepared(fabric, folder(data), recipe.data.degradation, cache)
-    if model.flow is not None and not recipe.optim.flow_rate:
-        clips = with_flow(clips, model, recipe.data.skip)  # type: ignore[arg-type]
-    loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)
-    fit(
-        model, with_flow_loss(loss) if arm.kept else loss,
-        batches(ClipPairs(clips, recipe.data, seed=recipe.optim.seed), recipe.data.batch, 0),
-        recipe.optim, out, fabric=fabric,
-        groups=groups(model, recipe), say=say,  # type: ignore[arg-type]
-    )  # fmt: skip
-    return averaged(model, out)
+    """One arm, a phase for each recipe; the averaged weights."""
+    model, arm = network(name, recipes[0].optim.seed), ARMS[name]
+    for recipe in recipes:
+        alone, run = recipe.data.frames == 1, out / f"frames-{recipe.data.frames}"
+        fabric = launch(recipe.optim, run, "cpu", 1)
+        clips = prepared(fabric, folder(data), recipe.data.degradation, cache)
+        if model.flow is not None and not recipe.optim.flow_rate and not alone:
+            clips = with_flow(clips, model, recipe.data.skip)  # type: ignore[arg-type]
+        loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)
+        fit(
+            model, with_flow_loss(loss) if arm.kept and not alone else loss,
+            batches(ClipPairs(clips, recipe.data, seed=recipe.optim.seed), recipe.data.batch, 0),
+            recipe.optim, run, fabric=fabric,
+            groups=groups(model, recipe), say=say,  # type: ignore[arg-type]
+        )  # fmt: skip
+        averaged(model, run)
+    if isinstance(model, S2SVR):
+        save(out / "model.safetensors", model, Card(task="sr"))
+    return model
 
 
 def operations(model: nn.Module) -> float:
@@ -121,27 +128,45 @@ def operations(model: nn.Module) -> float:
     return 4 * counter.get_total_flops() / 2e9 / count
 
 
+def recipes_of(name: str, seed: int, chosen: argparse.Namespace) -> list[RestorationRecipe]:
+    """Single frames, then clips."""
+    shared = [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
+    shared += [f"data.crop={chosen.crop}"]
+    found = []
+    for file, steps, more in (
+        ("sr-light-start", chosen.start_steps, [f"data.context=[{chosen.crop},{chosen.crop}]"]),
+        (
+            "sr-light",
+            chosen.steps,
+            [f"data.context={chosen.context}", f"data.batch={chosen.batch}", *ARMS[name].recipe],
+        ),
+    ):
+        entries = [f"optim.steps={steps}", f"optim.decay={steps // 3}", *shared, *more]
+        recipe = load_recipe(ROOT / "recipes" / f"{file}.toml", entries)
+        assert isinstance(recipe, RestorationRecipe)
+        found.append(recipe)
+    return found
+
+
 def study(chosen: argparse.Namespace, say: Say) -> str:
     """Train and measure every arm, and the table in Markdown."""
-    lines = ["| | GMAC | " + " | ".join(f"seed {s}" for s in chosen.seeds) + " | mean, dB |"]
-    lines.append("|---|---|" + "---|" * (len(chosen.seeds) + 1))
+    lines = [
+        "| | GMAC | " + " | ".join(f"seed {s}" for s in chosen.seeds) + " | mean, dB | others |"
+    ]
+    lines.append("|---|---|" + "---|" * (len(chosen.seeds) + 2))
     for name in chosen.arm or ARMS:
-        scores, model = [], None
+        scores, others, model = [], [], None
         for seed in chosen.seeds:
             out = chosen.out / f"{name.replace(', ', '-').replace(' ', '-').lower()}-{seed}"
-            entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
-            entries += [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
-            entries += [f"data.batch={chosen.batch}", f"data.crop={chosen.crop}"]
-            entries += [f"data.context={chosen.context}"]
-            recipe = load_recipe(ROOT / "recipes" / "sr-light.toml", [*entries, *ARMS[name].recipe])
-            assert isinstance(recipe, RestorationRecipe)
             model = train(
-                name, recipe, chosen.clips, out, chosen.cache or chosen.out / "clips", say
-            )
+                name, recipes_of(name, seed, chosen), chosen.clips, out,
+                chosen.cache or chosen.out / "clips", say,
+            )  # fmt: skip
             scores.append(fmean(quality(model, chosen.val, chosen.frames)))
+            others.append(scores[-1] - fmean(quality(model, chosen.val, chosen.frames, segment=1)))
         assert model is not None
         cells = [f"{operations(model):.1f}", *(f"{s:.3f}" for s in [*scores, fmean(scores)])]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {fmean(others):+.3f} |")
         say(lines[-1])
     return "\n".join(lines)
 
@@ -152,7 +177,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("clips", type=Path)
     found.add_argument("val", type=Path)
     found.add_argument("out", type=Path)
-    for name, value in (("steps", 600), ("batch", 4), ("frames", 24), ("crop", 48)):
+    for name, value in (
+        ("start-steps", 600), ("steps", 500), ("batch", 2), ("frames", 24), ("crop", 48),
+    ):  # fmt: skip
         found.add_argument(f"--{name}", type=int, default=value)
     found.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     found.add_argument("--arm", choices=list(ARMS), action="append")

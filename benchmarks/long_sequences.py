@@ -47,7 +47,7 @@ def peer(run: Path) -> nn.Module:
     """The BasicVSR of a training by ``light_study.py``."""
     config = PRESETS["sr-light"]
     assert isinstance(config, S2SVRConfig)
-    return averaged(BasicVSR(config), run)
+    return averaged(BasicVSR(config), run / "frames-7")
 
 
 def main() -> None:

@@ -20,12 +20,17 @@ def averaged(model: nn.Module, run: Path) -> nn.Module:
 
 
 @torch.inference_mode()
-def quality(model: nn.Module, val: Path, frames: int, height: int | None = None) -> list[float]:
-    """Mean PSNR (RGB, rounded, dB) of each clip of VAL, reduced by 4 and restored as a whole."""
+def quality(
+    model: nn.Module, val: Path, frames: int, height: int | None = None, segment: int | None = None
+) -> list[float]:
+    """Mean PSNR (RGB, rounded, dB) of each clip of VAL, reduced by 4 and restored as a whole.
+
+    With ``segment``, so many frames at a time, that know nothing of the others.
+    """
     means = []
     for sequence in folder(val):
         pair = bicubic_down(read_clip(sequence.hq, count=frames)[..., :height, :].float() / 255)
-        y = model(pair.lq[None])
-        restored = (y[0] if isinstance(y, tuple) else y)[0]
+        parts = [model(part[None]) for part in pair.lq.split(segment or frames)]
+        restored = torch.cat([(y[0] if isinstance(y, tuple) else y)[0] for y in parts])
         means.append(fmean(psnr_rgb(*p) for p in zip(restored, pair.hq, strict=True)))
     return means

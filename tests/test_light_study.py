@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from s2svr.checkpoint import load
 from s2svr.data.record import write_movie
+from s2svr.models import S2SVR
 from s2svr.ops import resize_bicubic
 
 
@@ -24,13 +26,16 @@ def test_arms_train_and_are_measured(scripts, tmp_path: Path):
         write_movie(tmp_path / folder / "a.mp4", frames, Fraction(25))
     study = scripts["light_study"]
     places = [str(tmp_path / name) for name in ("clips", "val", "out")]
-    words = "--steps 1 --batch 1 --crop 16 --frames 2 --seeds 0 --precision 32-true"
+    words = "--start-steps 1 --steps 1 --batch 1 --crop 16 --frames 2 --seeds 0 --precision 32-true"
     chosen = study.parser().parse_args([*places, *words.split(), "--context", "[32,40]"])
     arms = ["joint flow, its loss kept", "no motion", study.PEER]
     chosen.arm = arms
     lines = study.study(chosen, lambda line: None).splitlines()
     assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == arms
-    assert 12 < float(lines[-1].split(" | ")[1]) < 14.5  # GMAC
+    cells = lines[-1].strip("| ").split(" | ")
+    assert 12 < float(cells[1]) < 14.5  # GMAC
+    assert cells[2] == cells[3]  # one seed is its own mean
+    assert isinstance(load(tmp_path / "out" / "no-motion-0" / "model.safetensors"), S2SVR)
 
 
 def test_basicvsr_sees_the_whole_clip_and_starts_at_its_base(scripts):
