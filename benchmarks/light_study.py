@@ -1,13 +1,13 @@
 """What the ``sr-light`` network is made of, decided by measurement, and a BasicVSR of its size.
 
     OMP_NUM_THREADS=1 nice python benchmarks/light_study.py CLIPS VAL OUT \
-        [--start-steps 600] [--steps 500] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
+        [--steps 600 500 0] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
-Trains each variant as ``sr-light`` is, on single frames and then on clips (``sr-light-start.toml``,
-``sr-light.toml``), at equal steps, data and operations, for each seed, and prints PSNR (RGB,
-rounded) on VAL, and how much of it other frames are worth. Each training goes on from where it was
-stopped, and what is finished is only evaluated; several processes may share OUT, each with arms of
-its own.
+Trains each variant as ``sr-light`` is, on single frames, on clips and on longer clips (recipes
+``sr-light-start``, ``sr-light`` and ``sr-light-long``; ``--steps`` shortens or leaves out these
+phases), at equal steps, data and operations, for each seed, and prints PSNR (RGB, rounded) on VAL,
+and how much of it other frames are worth. Each training goes on from where it was stopped, and what
+is finished is only evaluated; several processes may share OUT, each with arms of its own.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from s2svr.train.restoration import groups, restoration_loss, with_flow
 from s2svr.train.setup import launch, prepared
 
 ROOT = Path(__file__).parent.parent
+PHASES = ("sr-light-start", "sr-light", "sr-light-long")
 STUDENT = "flow-light-student-sr"
 FLOW_RATE = "optim.flow_rate=2.5e-4"  # the paper's quarter of the rate
 KEPT = 0.01  # weight of the unsupervised loss beside the restoration's
@@ -129,19 +130,20 @@ def operations(model: nn.Module) -> float:
 
 
 def recipes_of(name: str, seed: int, chosen: argparse.Namespace) -> list[RestorationRecipe]:
-    """Single frames, then clips."""
-    shared = [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
-    shared += [f"data.crop={chosen.crop}"]
+    """The phases, in order."""
     found = []
-    for file, steps, more in (
-        ("sr-light-start", chosen.start_steps, [f"data.context=[{chosen.crop},{chosen.crop}]"]),
-        (
-            "sr-light",
-            chosen.steps,
-            [f"data.context={chosen.context}", f"data.batch={chosen.batch}", *ARMS[name].recipe],
-        ),
-    ):
-        entries = [f"optim.steps={steps}", f"optim.decay={steps // 3}", *shared, *more]
+    for phase, file in enumerate(PHASES):
+        context = f"[{chosen.crop},{chosen.crop}]" if phase == 0 else chosen.context
+        entries = [f"optim.seed={seed}", f"optim.precision={chosen.precision}"]
+        entries += [f"data.crop={chosen.crop}", f"data.context={context}"]
+        if phase:
+            entries += ARMS[name].recipe
+            entries += [f"data.batch={chosen.batch}"] if chosen.batch else []
+        if chosen.steps:
+            steps = chosen.steps[phase]
+            entries += [f"optim.steps={steps}", f"optim.decay={steps // 3}"]
+            if not steps:
+                continue
         recipe = load_recipe(ROOT / "recipes" / f"{file}.toml", entries)
         assert isinstance(recipe, RestorationRecipe)
         found.append(recipe)
@@ -177,10 +179,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("clips", type=Path)
     found.add_argument("val", type=Path)
     found.add_argument("out", type=Path)
-    for name, value in (
-        ("start-steps", 600), ("steps", 500), ("batch", 2), ("frames", 24), ("crop", 48),
-    ):  # fmt: skip
+    for name, value in (("batch", None), ("frames", 24), ("crop", 48)):
         found.add_argument(f"--{name}", type=int, default=value)
+    found.add_argument("--steps", type=int, nargs=len(PHASES), help="of each phase")
     found.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     found.add_argument("--arm", choices=list(ARMS), action="append")
     found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")

@@ -1,6 +1,6 @@
 """What a longer video is worth (the paper's Table 5): segments of one length, each on its own.
 
-    python benchmarks/long_sequences.py VAL [--weights sr-light] [--peer OUT/basicvsr-0]
+    python benchmarks/long_sequences.py VAL [--weights sr-light] [--peer OUT/basicvsr-0/frames-15]
 
 PSNR (RGB, rounded, dB; mean of the clip means) of all frames of VAL, reduced by 4 and restored in
 segments of 5, 15 and 30 frames and as a whole: by our network, by the BasicVSR of ``basicvsr.py``,
@@ -44,10 +44,10 @@ def sliding(model: S2SVR) -> Method:
 
 
 def peer(run: Path) -> nn.Module:
-    """The BasicVSR of a training by ``light_study.py``."""
+    """The BasicVSR of a phase of ``light_study.py``."""
     config = PRESETS["sr-light"]
     assert isinstance(config, S2SVRConfig)
-    return averaged(BasicVSR(config), run / "frames-7")
+    return averaged(BasicVSR(config), run)
 
 
 def main() -> None:

@@ -245,6 +245,16 @@ def test_the_command_line_prints_the_table(tmp_path: Path):
     assert result.exit_code != 0
 
 
+def test_options_that_a_check_would_not_heed_are_refused(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", pts=STEADY)
+    target = tmp_path / "b.mkv"
+    command = ["restore", "--check", str(source), str(target), "--start", "1", "--crf", "20"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code != 0
+    assert "got --crf, --start beside it" in str(result.exception) + result.output
+    assert not target.exists()
+
+
 def test_what_is_no_video_file_is_refused(tmp_path: Path):
     with pytest.raises(MediaError, match="expected two video files to check, got .* and .*"):
         check_video(tmp_path, tmp_path / "b.mkv")

@@ -26,7 +26,7 @@ def test_arms_train_and_are_measured(scripts, tmp_path: Path):
         write_movie(tmp_path / folder / "a.mp4", frames, Fraction(25))
     study = scripts["light_study"]
     places = [str(tmp_path / name) for name in ("clips", "val", "out")]
-    words = "--start-steps 1 --steps 1 --batch 1 --crop 16 --frames 2 --seeds 0 --precision 32-true"
+    words = "--steps 1 1 0 --batch 1 --crop 16 --frames 2 --seeds 0 --precision 32-true"
     chosen = study.parser().parse_args([*places, *words.split(), "--context", "[32,40]"])
     arms = ["joint flow, its loss kept", "no motion", study.PEER]
     chosen.arm = arms

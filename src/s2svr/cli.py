@@ -74,6 +74,7 @@ def root(
 
 @app.command()
 def restore(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
     task: Task = None,
@@ -102,8 +103,9 @@ def restore(
 ) -> None:
     """Restore a video file or a folder of images."""
     if check:
-        from .cli_check import run_check
+        from .cli_check import refuse_others, run_check
 
+        refuse_others(context)
         run_check(source, target, codec=codec, overwrite=overwrite, as_json=as_json)
         return
     from .cli_restore import Asked

@@ -11,6 +11,22 @@ if TYPE_CHECKING:
     from .check import Check
 
 WIDTH = 44  # characters of a value in the table
+HEEDED = {"source", "target", "check", "codec", "overwrite", "as_json"}
+
+
+def refuse_others(context: typer.Context) -> None:
+    """ValueError for options of ``restore`` that a check would not heed."""
+    given = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        origin = context.get_parameter_source(name)
+        if origin is not None and origin.name == "COMMANDLINE" and name not in HEEDED:
+            given.append(parameter.opts[0])
+    if given:
+        raise ValueError(
+            f"expected --check with --codec, --overwrite and --json alone, got {', '.join(given)} "
+            "beside it; a check takes the whole video and no model, so leave them out"
+        )
 
 
 def run_check(

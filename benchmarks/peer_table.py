@@ -1,0 +1,54 @@
+"""Ours beside a BasicVSR of its size, clip by clip: PSNR, SSIM and flicker.
+
+    python benchmarks/peer_table.py VAL OUT/basicvsr-0/frames-15 \
+        [--weights sr-light] [--frames N] [--flow flow-light-teacher]
+
+The rows of ``s2svr evaluate VAL`` (x4, all frames of each clip) with the BasicVSR that a phase of
+``light_study.py`` trained; it sees a clip as a whole.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from long_sequences import peer
+from torch import nn
+
+from s2svr.checkpoint import load
+from s2svr.data.folder import folder
+from s2svr.degrade import degradation
+from s2svr.evaluate import evaluate
+from s2svr.methods import Method
+from s2svr.protocols import View, view
+from s2svr.tables import markdown
+
+
+def whole(net: nn.Module) -> Method:
+    """A network of whole clips as a method to compare with."""
+
+    def run(views: Iterable[View]) -> Iterator[View]:
+        clip = torch.stack([seen.rgb for seen in views])
+        with torch.inference_mode():
+            yield from (view(frame.clamp(0, 1)) for frame in net(clip[None])[0])
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("val", type=Path)
+    parser.add_argument("peer", type=Path)
+    parser.add_argument("--weights", default="sr-light")
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--flow", default="flow-light-teacher")
+    chosen = parser.parse_args()
+    rows = evaluate(
+        load(chosen.weights), folder(chosen.val), degradation("bicubic"), frames=chosen.frames,
+        others={"BasicVSR": whole(peer(chosen.peer))}, flow=load(chosen.flow),
+    )  # fmt: skip
+    print(markdown(rows))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
