@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.output import AMPLIFY, detail, last_convolution
-from s2svr.models.s2svr import LocalAttention, on_grid
+from s2svr.models.s2svr import Flows, LocalAttention, differences, on_grid
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -32,6 +32,7 @@ SMALL = [
     replace(TINY, scale=1, down=4, flow_down=4),
     replace(TINY, scale=1, down=2, detail=True, flow_down=4),
     replace(TINY, scale=1, detail=True, beside=True),
+    replace(TINY, scale=1, down=2, detail=True, aligned=True, flow_down=4),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),
@@ -40,11 +41,14 @@ SMALL = [
 
 
 def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
-    """A network whose output differs from its base (a fresh one starts there)."""
+    """A network whose output differs from its base (a fresh one starts there), with a memory."""
     torch.manual_seed(seed)
     net = S2SVR(config).eval()
     with torch.no_grad():
         last_convolution(net.decoder.output).weight.normal_(0, 0.02)
+        for layer in net.modules():
+            if isinstance(layer, ConvGRU) and layer.keep is not None:
+                layer.keep.fill_(0.9)
     return net
 
 
@@ -120,6 +124,36 @@ def test_a_fresh_network_returns_its_base():
         assert torch.equal(net(x)[0], x)
 
 
+def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
+    scene = torch.rand(1, 3, 12, 40, generator=torch.Generator().manual_seed(3))
+    frames = [scene[..., 4 * t : 4 * t + 24].clone() for t in range(3)]  # 4 pixels a frame
+    frames[2] += 0.25
+    back, ahead = (torch.zeros(1, 2, 6, 12) for _ in range(2))
+    back[:, 0], ahead[:, 0] = 2.0, -2.0  # on a grid of half the size
+    flows = Flows([[None, back, back]], [[ahead, ahead, None]])
+    over = differences(frames, None, flows, 2)
+    inside = slice(4, 20)
+    assert not over[0][:, :3].any()
+    assert not over[2][:, 3:].any()
+    for t, part, error in ((0, 3, 0.0), (1, 0, 0.0), (1, 3, 0.25), (2, 0, -0.25)):
+        found = over[t][:, part : part + 3, :, inside]
+        assert torch.allclose(found, torch.full_like(found, error), atol=1e-6)
+    known = differences(frames[1:], frames[0], Flows([[back, back]], [[ahead, None]]), 2)
+    assert torch.equal(known[0], over[1])
+
+
+def test_shares_mix_aligned_frames_into_the_output():
+    config = replace(TINY, scale=1, down=2, detail=True, aligned=True, flow=None, flow_down=2)
+    net, x = S2SVR(config).eval(), clip(3, 8, 12)
+    last = last_convolution(net.decoder.output)
+    with torch.inference_mode():
+        assert torch.equal(net(x)[0], x)
+        last.bias[12:16] = 0.5  # of the frame before, each pixel of a cell
+        y, _ = net(x)
+    mixed = torch.cat((x[:, :1], (x[:, 1:] + x[:, :-1]) / 2), 1)
+    assert torch.allclose(y, mixed, atol=1e-6)
+
+
 def test_wrong_shapes_are_refused():
     net = lively(TINY)
     with pytest.raises(ValueError, match=r"expected clips \(B, T \+ 0, 3, H, W\).*\(1, 3, 4, 4\)"):
@@ -141,9 +175,12 @@ def pixel(conv: torch.nn.Conv2d, x: torch.Tensor, i: int, j: int) -> torch.Tenso
 
 
 @torch.no_grad()
-def test_gru_equals_its_equations_pixel_by_pixel():
+@pytest.mark.parametrize("keep", [1.0, 0.25])
+def test_gru_equals_its_equations_pixel_by_pixel(keep):
     torch.manual_seed(0)
-    gru, h, x = ConvGRU(2, 3), torch.rand(3, 4, 5), torch.rand(2, 4, 5)
+    gru, h, x = ConvGRU(2, 3, fading=keep < 1), torch.rand(3, 4, 5), torch.rand(2, 4, 5)
+    if gru.keep is not None:
+        gru.keep.fill_(keep)
     got = gru(h[None], x[None])[0]
     gates = torch.zeros(6, 4, 5)
     for i in range(4):
@@ -153,7 +190,7 @@ def test_gru_equals_its_equations_pixel_by_pixel():
     for i in range(4):
         for j in range(5):
             candidate = torch.tanh(pixel(gru.candidate, torch.cat((x, reset * h)), i, j))
-            want = (1 - update[:, i, j]) * h[:, i, j] + update[:, i, j] * candidate
+            want = (1 - update[:, i, j]) * keep * h[:, i, j] + update[:, i, j] * candidate
             assert torch.allclose(got[:, i, j], want, atol=1e-5)
 
 
@@ -186,6 +223,8 @@ def test_a_fresh_network_starts_as_one_for_single_frames():
     update = torch.sigmoid(unit.gates(torch.cat((x, h), 1)))[:, :6]
     assert update.mean() > 0.7
     assert torch.allclose(unit(h, x), new + (1 - update) * h, atol=1e-6)  # not read, but kept
+    slim = S2SVR(replace(TINY, slim=True)).encoder.layers[0].gru
+    assert torch.equal(slim(h, x), slim(torch.zeros_like(h), x))  # nor kept
     assert not net.decoder.feedback(torch.rand(1, 48, 4, 4)).any()
 
 

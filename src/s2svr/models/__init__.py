@@ -42,7 +42,7 @@ PRESETS = {
     "sr-light": LIGHT,
     "sr-real": LIGHT,
     "deblur-light": replace(LIGHT_FULL_SIZE, beside=True),
-    "compression-light": LIGHT_FULL_SIZE,
+    "compression-light": replace(LIGHT_FULL_SIZE, aligned=True),
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,
     "compression-paper": PAPER_FULL_SIZE,

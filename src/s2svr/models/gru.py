@@ -10,10 +10,14 @@ FRESH = 2.0
 
 
 class ConvGRU(nn.Module):
-    """F_g of Eq. 9: a convolutional gated recurrent unit; the gates' kernels are ``gate`` wide."""
+    """F_g of Eq. 9: a convolutional gated recurrent unit; the gates' kernels are ``gate`` wide.
 
-    def __init__(self, inputs: int, channels: int, gate: int = 3) -> None:
+    With ``fading``, what the update gate keeps of the state is multiplied by a factor a channel.
+    """
+
+    def __init__(self, inputs: int, channels: int, gate: int = 3, *, fading: bool = False) -> None:
         super().__init__()
+        self.keep = nn.Parameter(torch.ones(channels, 1, 1)) if fading else None
         self.gates = nn.Conv2d(inputs + channels, 2 * channels, gate, padding=gate // 2)
         self.candidate = nn.Conv2d(inputs + channels, channels, 3, padding=1)
 
@@ -26,13 +30,16 @@ class ConvGRU(nn.Module):
         h = h.clamp(-1, 1)
         update, reset = torch.sigmoid(self.gates(torch.cat((x, h), 1))).chunk(2, 1)
         candidate = torch.tanh(self.candidate(torch.cat((x, reset * h), 1)))
-        return h + update * (candidate - h)
+        kept = h if self.keep is None else self.keep * h
+        return kept + update * (candidate - kept)
 
     def start(self) -> None:
-        """Let a fresh unit see nothing of its memory, and keep little of it."""
+        """Let a fresh unit see nothing of its memory, and keep little or nothing of it."""
         for layer in (self.gates, self.candidate):
             layer.weight[:, -self.candidate.out_channels :].zero_()
         self.gates.bias.chunk(2)[0].fill_(FRESH)  # type: ignore[union-attr]
+        if self.keep is not None:
+            self.keep.zero_()
 
 
 class ResidualBlock(nn.Module):
@@ -53,14 +60,16 @@ class ResConvGRU(nn.Module):
     ``inputs`` counts the channels that the unit sees; the residual path is their first ``channels``
     (the decoder's first layer sees y_{i-1}'s features beside c_i, Eq. 4).
 
-    A ``slim`` layer leaves the paper in two ways, which pay in small networks (docs/method.md): its
-    gates are 1x1 convolutions, and what it remembers is F_g's output in place of the sum z^l_t.
+    A ``slim`` layer leaves the paper in three ways, which pay in small networks (docs/method.md):
+    its gates are 1x1 convolutions, what it remembers is F_g's output in place of the sum z^l_t, and
+    how much of that it keeps is learned from zero. A network for single frames uses the update gate
+    to weaken features; without that factor, old ones would come up in their place among many.
     """
 
     def __init__(self, inputs: int, channels: int, blocks: int, *, slim: bool = False) -> None:
         super().__init__()
         self.channels, self.slim = channels, slim
-        self.gru = ConvGRU(inputs, channels, 1 if slim else 3)
+        self.gru = ConvGRU(inputs, channels, 1 if slim else 3, fading=slim)
         self.blocks = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
 
     def forward(self, memory: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:

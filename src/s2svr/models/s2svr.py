@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..ops import pad_to_multiple, resize_bicubic, resize_flow, warp
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
-from .output import STEP, Frame, Output, last_convolution
+from .output import AMPLIFY, STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
 OWN = 3.0  # a fresh network attends to the frame itself, nine parts of ten
@@ -40,6 +40,7 @@ class S2SVRConfig:
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
     detail: bool = False  # frames are seen with their detail, and changed in small steps
     beside: bool = False  # frames are seen beside the ones before and after, as they lie
+    aligned: bool = False  # they are seen, and mixed, with those two as the flow aligns them
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
@@ -115,6 +116,7 @@ class Encoder(nn.Module):
         self.frame = Frame(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
         inputs = self.frame.channels * (3 if config.beside else 1)
+        inputs += 6 * config.down**2 if config.aligned else 0
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
@@ -182,7 +184,8 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             ResConvGRU(i, c, config.decoder_blocks, slim=config.slim) for i in inputs
         )
-        self.output = Output(c, config.tail, factor, STEP if config.detail else 1.0)
+        step, shares = STEP if config.detail else 1.0, 2 if config.aligned else 0
+        self.output = Output(c, config.tail, factor, step, shares)
 
     def step(
         self,
@@ -190,7 +193,10 @@ class Decoder(nn.Module):
         y: Tensor,
         latents: list[Tensor],
     ) -> tuple[list[Tensor], Tensor]:
-        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
+        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, what F_f makes of it.
+
+        That is y_i less its base, and with ``aligned`` the shares of the frames before and after.
+        """
         c, _ = self.attention(s[-1], latents)
         below = torch.cat((c, y), 1)
         new = []
@@ -214,6 +220,32 @@ def beside(frames: list[Tensor], before: Tensor) -> list[Tensor]:
     return [torch.cat(three, 1) for three in zip(frames, earlier, later, strict=True)]
 
 
+def differences(
+    frames: list[Tensor], before: Tensor | None, flows: Flows, down: int
+) -> list[Tensor]:
+    """What the frames before and after each one (B, 3, H, W) have over it, (B, 6, H, W).
+
+    Aligned by the flow; zero where there is no such frame. Coding errs otherwise in each frame, and
+    one of two is often the better.
+    """
+    none = None
+    earlier, later = [before, *frames[:-1]], [*frames[1:], none]
+    out = []
+    for t, frame in enumerate(frames):
+        both = []
+        for other, o in ((earlier[t], flows.before[0][t]), (later[t], flows.after[0][t])):
+            if other is None:
+                both.append(torch.zeros_like(frame))
+                continue
+            if o is not None:
+                height, width = frame.shape[-2:]
+                whole = resize_flow(o, (down * o.shape[-2], down * o.shape[-1]))
+                other = warp(other, whole[..., :height, :width])
+            both.append(other - frame)
+        out.append(torch.cat(both, 1))
+    return out
+
+
 def on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
     """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
     factor = config.flow_down // config.down
@@ -229,7 +261,8 @@ class S2SVR(nn.Module):
         super().__init__()
         self.config = c = config or S2SVRConfig()
         self.scale = c.scale
-        self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.beside
+        self.lookahead = c.radius + (c.warm if c.bidirectional else 0)
+        self.lookahead += c.beside or c.aligned
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
         initialise(self)
@@ -295,11 +328,16 @@ class S2SVR(nn.Module):
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         cells = [self.encoder.frame(frame) for frame in frames]
+        over: list[Tensor] = []
         if c.beside:
             cells = beside(cells, self.encoder.frame(state.x[-1]) if state else cells[0])
-            if lookahead == self.lookahead:
-                cells = cells[:-1]  # it only stood beside the one before it
-                flows = part(flows, 0, len(cells))
+        if c.aligned:
+            over = differences(frames, state.x[-1] if state else None, flows, c.down)
+            seen = [AMPLIFY * F.pixel_unshuffle(pad_to_multiple(d, c.down), c.down) for d in over]
+            cells = [torch.cat(pair, 1) for pair in zip(cells, seen, strict=True)]
+        if (c.beside or c.aligned) and lookahead == self.lookahead:
+            cells = cells[:-1]  # it only stood beside the one before it
+            flows = part(flows, 0, len(cells))
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
@@ -314,8 +352,11 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         neighbours.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            s, change = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
-            y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
+            s, made = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
+            made = made[..., : height * c.scale, : width * c.scale]
+            y = made[:, :3] + self.base(frames[t])
+            if c.aligned:
+                y = y + made[:, 3:4] * over[t][:, :3] + made[:, 4:] * over[t][:, 3:]
             out.append(y)
         past = [*(state.x if state else []), *frames[:count]][-max(c.radius, 1) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
