@@ -149,6 +149,27 @@ def test_random_strengths_lie_in_their_range():
     assert any(torch.equal(pair.lq[0], next(degrade.h264(clip, crf))) for crf in range(22, 37))
 
 
+def test_coded_clips_come_from_every_codec(monkeypatch: pytest.MonkeyPatch):
+    met: dict[str, list[int]] = {}
+
+    def spy(name: str):
+        def codec(frames, quality: int):
+            met.setdefault(name, []).append(quality)
+            return iter(frames)
+
+        return codec
+
+    for name in ("hevc", "h264", "ldp"):
+        monkeypatch.setattr(degrade, name, spy(name))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(400):
+        degrade.compress_coded(torch.zeros(1, 3, 8, 8), generator)
+    assert 160 < len(met["hevc"]) < 240
+    for name, lowest, highest in (("hevc", 27, 42), ("h264", 22, 36), ("ldp", 24, 38)):
+        assert len(met[name]) > 70
+        assert (min(met[name]), max(met[name])) == (lowest, highest)
+
+
 def test_names_give_one_strength():
     clip, generator = smooth_clip(7, 80, 96), torch.Generator()
     assert torch.equal(degrade.degradation("blur-5")(clip, generator).lq, degrade.blur(clip, 5).lq)

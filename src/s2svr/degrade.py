@@ -62,6 +62,19 @@ def compress_h264(clip: Tensor, generator: Generator) -> Pair:
     return compressed(clip, h264, int(torch.randint(22, 37, (), generator=generator)))
 
 
+def compress_coded(clip: Tensor, generator: Generator) -> Pair:
+    """What users meet: ``hevc`` for half of the clips, ``h264`` or ``ldp`` for a quarter each.
+
+    ``ldp`` at a QP of 24 to 38, to which it adds up to 5.
+    """
+    drawn = float(torch.rand((), generator=generator))
+    if drawn < 0.5:
+        return compress_hevc(clip, generator)
+    if drawn < 0.75:
+        return compress_h264(clip, generator)
+    return compressed(clip, ldp, int(torch.randint(24, 39, (), generator=generator)))
+
+
 DEGRADATIONS: dict[str, Degradation] = {
     "bicubic": bicubic_down,
     "gaussian": gaussian_down,
@@ -70,6 +83,7 @@ DEGRADATIONS: dict[str, Degradation] = {
     "exposure": exposure,
     "hevc": compress_hevc,
     "h264": compress_h264,
+    "coded": compress_coded,
     "mixed": mixed,
 }
 CODECS = {"hevc": hevc, "h264": h264, "ldp": ldp, "kvazaar": kvazaar}
