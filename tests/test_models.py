@@ -31,8 +31,8 @@ SMALL = [
     replace(TINY, radius=0),
     replace(TINY, scale=1, down=4, flow_down=4),
     replace(TINY, scale=1, down=2, detail=True, flow_down=4),
-    replace(TINY, scale=1, detail=True, beside=True),
-    replace(TINY, scale=1, down=2, detail=True, aligned=True, flow_down=4),
+    replace(TINY, scale=1, detail=True, neighbours=3),
+    replace(TINY, scale=1, down=2, detail=True, neighbours=1, aligned=True, flow_down=4),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),
@@ -46,6 +46,8 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
     net = S2SVR(config).eval()
     with torch.no_grad():
         last_convolution(net.decoder.output).weight.normal_(0, 0.02)
+        if net.decoder.shares is not None:
+            net.decoder.shares.weight.normal_(0, 0.3)
         for layer in net.modules():
             if isinstance(layer, ConvGRU) and layer.keep is not None:
                 layer.keep.fill_(0.9)
@@ -131,26 +133,28 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
     back, ahead = (torch.zeros(1, 2, 6, 12) for _ in range(2))
     back[:, 0], ahead[:, 0] = 2.0, -2.0  # on a grid of half the size
     flows = Flows([[None, back, back]], [[ahead, ahead, None]])
-    over = differences(frames, None, flows, 2)
+    config = replace(TINY, scale=1, down=2, neighbours=1, aligned=True, flow_down=2)
+    over = differences(frames, [], config, flows)
     inside = slice(4, 20)
-    assert not over[0][:, :3].any()
-    assert not over[2][:, 3:].any()
-    for t, part, error in ((0, 3, 0.0), (1, 0, 0.0), (1, 3, 0.25), (2, 0, -0.25)):
-        found = over[t][:, part : part + 3, :, inside]
+    assert not over[0][:, 0].any()
+    assert not over[2][:, 1].any()
+    for t, place, error in ((0, 1, 0.0), (1, 0, 0.0), (1, 1, 0.25), (2, 0, -0.25)):
+        found = over[t][:, place, :, :, inside]
         assert torch.allclose(found, torch.full_like(found, error), atol=1e-6)
-    known = differences(frames[1:], frames[0], Flows([[back, back]], [[ahead, None]]), 2)
-    assert torch.equal(known[0], over[1])
+    later = Flows([[back, back]], [[ahead, None]])
+    assert torch.equal(differences(frames[1:], frames[:1], config, later)[0], over[1])
 
 
-def test_shares_mix_aligned_frames_into_the_output():
-    config = replace(TINY, scale=1, down=2, detail=True, aligned=True, flow=None, flow_down=2)
-    net, x = S2SVR(config).eval(), clip(3, 8, 12)
-    last = last_convolution(net.decoder.output)
+def test_shares_mix_neighbours_into_the_output():
+    config = replace(TINY, scale=1, down=2, detail=True, neighbours=2, flow=None, flow_down=2)
+    net, x = S2SVR(config).eval(), clip(4, 8, 12)
+    shares = net.decoder.shares
+    assert shares is not None
     with torch.inference_mode():
         assert torch.equal(net(x)[0], x)
-        last.bias[12:16] = 0.5  # of the frame before, each pixel of a cell
+        shares.bias[2] = 0.25  # of the frame two before
         y, _ = net(x)
-    mixed = torch.cat((x[:, :1], (x[:, 1:] + x[:, :-1]) / 2), 1)
+    mixed = torch.cat((x[:, :2], 0.75 * x[:, 2:] + 0.25 * x[:, :-2]), 1)
     assert torch.allclose(y, mixed, atol=1e-6)
 
 
@@ -162,6 +166,10 @@ def test_wrong_shapes_are_refused():
         net(clip(2), lookahead=2)
     with pytest.raises(ValueError, match="scale x down of 1, 2 or 4, got 4 x 4"):
         replace(TINY, down=4)
+    with pytest.raises(ValueError, match="neighbours at a scale of 1.*got 1 at a scale of 4"):
+        replace(TINY, neighbours=1)
+    with pytest.raises(ValueError, match="one of them on each side.*got 2 at a scale of 1"):
+        replace(TINY, scale=1, neighbours=2, aligned=True)
 
 
 def pixel(conv: torch.nn.Conv2d, x: torch.Tensor, i: int, j: int) -> torch.Tensor:

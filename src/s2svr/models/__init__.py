@@ -41,8 +41,8 @@ PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48
 PRESETS = {
     "sr-light": LIGHT,
     "sr-real": LIGHT,
-    "deblur-light": replace(LIGHT_FULL_SIZE, beside=True),
-    "compression-light": replace(LIGHT_FULL_SIZE, aligned=True),
+    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=4),
+    "compression-light": replace(LIGHT_FULL_SIZE, neighbours=1, aligned=True),
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,
     "compression-paper": PAPER_FULL_SIZE,

@@ -35,33 +35,26 @@ class Frame(nn.Module):
 
 
 class Output(nn.Sequential):
-    """State -> change of the frame, ``factor`` times larger, by staged x2 or in one step.
+    """State -> change of the frame, ``factor`` times larger, by staged x2 or in one step."""
 
-    ``shares`` of other frames in it (``s2svr.differences``) come after the change's three channels.
-    """
-
-    def __init__(
-        self, channels: int, tail: int, factor: int, step: float = 1.0, shares: int = 0
-    ) -> None:
-        made = 3 + shares
+    def __init__(self, channels: int, tail: int, factor: int, step: float = 1.0) -> None:
         layers: list[nn.Module] = []
         inputs = channels
         if not tail:
-            layers += [nn.Conv2d(channels, made * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
+            layers += [nn.Conv2d(channels, 3 * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
         else:
             for _ in range(factor.bit_length() - 1):
                 layers += [nn.Conv2d(inputs, 4 * tail, 3, padding=1), nn.PixelShuffle(2)]
                 layers += [nn.LeakyReLU(SLOPE)]
                 inputs = tail
             layers += [nn.Conv2d(inputs, tail, 3, padding=1), nn.LeakyReLU(SLOPE)]
-            layers += [nn.Conv2d(tail, made, 3, padding=1)]
+            layers += [nn.Conv2d(tail, 3, 3, padding=1)]
         super().__init__(*layers)
         self.step = step
 
     def forward(self, input: Tensor) -> Tensor:
-        """State (B, C, h, w) -> (B, 3 + shares, H, W)."""
-        made = super().forward(input)
-        return torch.cat((self.step * made[:, :3], made[:, 3:]), 1)
+        """State (B, C, h, w) -> (B, 3, H, W)."""
+        return self.step * super().forward(input)
 
 
 def last_convolution(output: nn.Module) -> nn.Module:

@@ -39,8 +39,8 @@ class S2SVRConfig:
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
     detail: bool = False  # frames are seen with their detail, and changed in small steps
-    beside: bool = False  # frames are seen beside the ones before and after, as they lie
-    aligned: bool = False  # they are seen, and mixed, with those two as the flow aligns them
+    neighbours: int = 0  # frames on each side with which each is seen and mixed, as they lie
+    aligned: bool = False  # or as the flow aligns them
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
@@ -53,6 +53,11 @@ class S2SVRConfig:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if self.scale * self.down not in (1, 2, 4):
             raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
+        if self.neighbours and (self.scale > 1 or (self.aligned and self.neighbours > 1)):
+            raise ValueError(
+                f"expected neighbours at a scale of 1, and one of them on each side where they are "
+                f"aligned, got {self.neighbours} at a scale of {self.scale}"
+            )
         if self.flow_down not in (self.down, 2 * self.down, 4 * self.down):
             raise ValueError(
                 f"expected flow_down of 1, 2 or 4 times down, got {self.flow_down} and {self.down}"
@@ -62,7 +67,7 @@ class S2SVRConfig:
 class State(NamedTuple):
     """Memory after a frame; all that the following frames need to know of the ones before."""
 
-    x: list[Tensor]  # last max(r, 1) input frames, (B, 3, H, W)
+    x: list[Tensor]  # last max(r, 1, neighbours) input frames, (B, 3, H, W)
     z: list[Tensor]  # encoder: each layer's latent vectors of the last frame, (B, C, h, w)
     latents: list[Tensor]  # top layer's latent vectors of the last r frames
     s: list[Tensor]  # decoder: each layer's state
@@ -115,8 +120,7 @@ class Encoder(nn.Module):
         c = config.channels
         self.frame = Frame(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        inputs = self.frame.channels * (3 if config.beside else 1)
-        inputs += 6 * config.down**2 if config.aligned else 0
+        inputs = self.frame.channels + 6 * config.neighbours * config.down**2
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
@@ -184,18 +188,19 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             ResConvGRU(i, c, config.decoder_blocks, slim=config.slim) for i in inputs
         )
-        step, shares = STEP if config.detail else 1.0, 2 if config.aligned else 0
-        self.output = Output(c, config.tail, factor, step, shares)
+        self.output = Output(c, config.tail, factor, STEP if config.detail else 1.0)
+        shares = 2 * config.neighbours
+        self.shares = nn.Conv2d(c, shares, 1) if shares else None
 
     def step(
         self,
         s: list[Tensor],
         y: Tensor,
         latents: list[Tensor],
-    ) -> tuple[list[Tensor], Tensor]:
-        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, what F_f makes of it.
+    ) -> tuple[list[Tensor], Tensor, Tensor | None]:
+        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base.
 
-        That is y_i less its base, and with ``aligned`` the shares of the frames before and after.
+        And the shares of its neighbours in it, (B, 2 neighbours, h, w).
         """
         c, _ = self.attention(s[-1], latents)
         below = torch.cat((c, y), 1)
@@ -203,7 +208,7 @@ class Decoder(nn.Module):
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
             new.append(memory)
-        return new, self.output(below)  # F_f
+        return new, self.output(below), self.shares(below) if self.shares else None  # F_f
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
@@ -211,38 +216,31 @@ def align(state: Tensor, o: Tensor | None) -> Tensor:
     return state if o is None else warp(state, o)
 
 
-def beside(frames: list[Tensor], before: Tensor) -> list[Tensor]:
-    """Every frame (B, C, h, w) with the ones before and after it, (B, 3C, h, w).
-
-    Blur adds up what moves: frames as they lie share it, and tell it apart.
-    """
-    earlier, later = [before, *frames[:-1]], [*frames[1:], frames[-1]]
-    return [torch.cat(three, 1) for three in zip(frames, earlier, later, strict=True)]
-
-
 def differences(
-    frames: list[Tensor], before: Tensor | None, flows: Flows, down: int
+    frames: list[Tensor], past: list[Tensor], config: S2SVRConfig, flows: Flows
 ) -> list[Tensor]:
-    """What the frames before and after each one (B, 3, H, W) have over it, (B, 6, H, W).
+    """What the neighbours of each frame (B, 3, H, W) have over it, (B, 2 neighbours, 3, H, W).
 
-    Aligned by the flow; zero where there is no such frame. Coding errs otherwise in each frame, and
-    one of two is often the better.
+    In order: one before, one after, two before, and so on; zero where there is no such frame.
+    Blur of a long exposure is in them as they lie, since it adds up what moves; errors of coding
+    are, where the flow aligns them.
     """
-    none = None
-    earlier, later = [before, *frames[:-1]], [*frames[1:], none]
+    known, first = [*past, *frames], len(past)
     out = []
     for t, frame in enumerate(frames):
-        both = []
-        for other, o in ((earlier[t], flows.before[0][t]), (later[t], flows.after[0][t])):
-            if other is None:
-                both.append(torch.zeros_like(frame))
-                continue
-            if o is not None:
-                height, width = frame.shape[-2:]
-                whole = resize_flow(o, (down * o.shape[-2], down * o.shape[-1]))
-                other = warp(other, whole[..., :height, :width])
-            both.append(other - frame)
-        out.append(torch.cat(both, 1))
+        over = []
+        for d in range(1, config.neighbours + 1):
+            for place, lines in ((first + t - d, flows.before), (first + t + d, flows.after)):
+                if not 0 <= place < len(known):
+                    over.append(torch.zeros_like(frame))
+                    continue
+                other, o = known[place], lines[d - 1][t] if config.aligned else None
+                if o is not None:
+                    size = (config.down * o.shape[-2], config.down * o.shape[-1])
+                    height, width = frame.shape[-2:]
+                    other = warp(other, resize_flow(o, size)[..., :height, :width])
+                over.append(other - frame)
+        out.append(torch.stack(over, 1))
     return out
 
 
@@ -261,8 +259,7 @@ class S2SVR(nn.Module):
         super().__init__()
         self.config = c = config or S2SVRConfig()
         self.scale = c.scale
-        self.lookahead = c.radius + (c.warm if c.bidirectional else 0)
-        self.lookahead += c.beside or c.aligned
+        self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
         initialise(self)
@@ -275,6 +272,9 @@ class S2SVR(nn.Module):
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
             self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
+            if self.decoder.shares is not None:
+                self.decoder.shares.weight.zero_()
+                self.decoder.shares.bias.zero_()  # type: ignore[union-attr]
         self.flow = PWCLite(c.flow) if c.flow else None
 
     def body_parameters(self) -> list[nn.Parameter]:
@@ -328,15 +328,14 @@ class S2SVR(nn.Module):
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         cells = [self.encoder.frame(frame) for frame in frames]
-        over: list[Tensor] = []
-        if c.beside:
-            cells = beside(cells, self.encoder.frame(state.x[-1]) if state else cells[0])
-        if c.aligned:
-            over = differences(frames, state.x[-1] if state else None, flows, c.down)
-            seen = [AMPLIFY * F.pixel_unshuffle(pad_to_multiple(d, c.down), c.down) for d in over]
-            cells = [torch.cat(pair, 1) for pair in zip(cells, seen, strict=True)]
-        if (c.beside or c.aligned) and lookahead == self.lookahead:
-            cells = cells[:-1]  # it only stood beside the one before it
+        before = state.x if state else []
+        over = differences(frames, before, c, flows) if c.neighbours else []
+        if over:
+            cells = [
+                torch.cat((a, self.unshuffled(d)), 1) for a, d in zip(cells, over, strict=True)
+            ]
+        if over and lookahead == self.lookahead:  # the last are only neighbours of others
+            cells = cells[: -c.neighbours]
             flows = part(flows, 0, len(cells))
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
@@ -352,15 +351,20 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         neighbours.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            s, made = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
-            made = made[..., : height * c.scale, : width * c.scale]
-            y = made[:, :3] + self.base(frames[t])
-            if c.aligned:
-                y = y + made[:, 3:4] * over[t][:, :3] + made[:, 4:] * over[t][:, 3:]
+            s, change, shares = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
+            y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
+            if shares is not None:
+                whole = shares.repeat_interleave(c.down, -2).repeat_interleave(c.down, -1)
+                y = y + (whole[:, :, None, :height, :width] * over[t]).sum(1)
             out.append(y)
-        past = [*(state.x if state else []), *frames[:count]][-max(c.radius, 1) :]
+        past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
         return torch.stack(out, 1), State(past, z, kept, s, out[-1])
+
+    def unshuffled(self, over: Tensor) -> Tensor:
+        """Differences (B, n, 3, H, W) as the encoder sees them, on the grid of the states."""
+        down = self.config.down
+        return AMPLIFY * F.pixel_unshuffle(pad_to_multiple(over.flatten(1, 2), down), down)
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
         """Features of y_{i-1}, warped to frame i; zero where there is none.
