@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from ..ops import pad_to_multiple, resize_bicubic, resize_flow, warp
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
-from .output import AMPLIFY, STEP, Frame, Output, last_convolution
+from .output import STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
+SHARE = 10.0  # of the neighbours' shares: tenths, out of weights that are hundredths
 OWN = 3.0  # a fresh network attends to the frame itself, nine parts of ten
 
 
@@ -120,7 +121,7 @@ class Encoder(nn.Module):
         c = config.channels
         self.frame = Frame(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        inputs = self.frame.channels + 6 * config.neighbours * config.down**2
+        inputs = self.frame.channels * (1 + 2 * config.neighbours)
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
@@ -208,7 +209,8 @@ class Decoder(nn.Module):
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
             new.append(memory)
-        return new, self.output(below), self.shares(below) if self.shares else None  # F_f
+        shares = SHARE * self.shares(below) if self.shares else None
+        return new, self.output(below), shares  # F_f
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
@@ -330,10 +332,9 @@ class S2SVR(nn.Module):
         cells = [self.encoder.frame(frame) for frame in frames]
         before = state.x if state else []
         over = differences(frames, before, c, flows) if c.neighbours else []
-        if over:
-            cells = [
-                torch.cat((a, self.unshuffled(d)), 1) for a, d in zip(cells, over, strict=True)
-            ]
+        for t, differs in enumerate(over):
+            others = [self.encoder.frame(frames[t] + other) for other in differs.unbind(1)]
+            cells[t] = torch.cat((cells[t], *others), 1)
         if over and lookahead == self.lookahead:  # the last are only neighbours of others
             cells = cells[: -c.neighbours]
             flows = part(flows, 0, len(cells))
@@ -360,11 +361,6 @@ class S2SVR(nn.Module):
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
         return torch.stack(out, 1), State(past, z, kept, s, out[-1])
-
-    def unshuffled(self, over: Tensor) -> Tensor:
-        """Differences (B, n, 3, H, W) as the encoder sees them, on the grid of the states."""
-        down = self.config.down
-        return AMPLIFY * F.pixel_unshuffle(pad_to_multiple(over.flatten(1, 2), down), down)
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
         """Features of y_{i-1}, warped to frame i; zero where there is none.

@@ -1,0 +1,100 @@
+"""How much of a damage the frames around can undo, by a fixed share of each.
+
+    python benchmarks/neighbours.py VAL [--degradation hevc-37 ...] [--reach 1 2 3 4] \
+        [--flow flow-light-student-compression] [--frames 14]
+
+For each clip and damage, the shares of so many neighbours on each side that fit best by least
+squares, the same for all pixels: as they lie, and for one neighbour a side aligned by the flow of
+the damaged frames (reduced by 4, as the ``light`` networks do) and by DIS on the clean ones. Prints
+the mean gain in PSNR (dB; of Y for coded video). A network that chooses its shares by
+what it sees can do more; one that gains less has not learned what lies in its neighbours.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+import torch
+from torch import Generator, Tensor
+
+from s2svr.checkpoint import load
+from s2svr.classical import dis
+from s2svr.data.folder import folder
+from s2svr.degrade import degradation
+from s2svr.media import read_clip
+from s2svr.metrics import luma
+from s2svr.ops import pad_to_multiple, resize_bicubic, resize_flow, warp
+
+DOWN = 4
+Align = Callable[[Tensor, Tensor, int, int], Tensor]  # lq, hq, t, other -> lq[other] at frame t
+
+
+def aligned_by(name: str) -> Align:
+    """By a bundled flow network, on damaged frames reduced by 4."""
+    net = load(name)
+
+    def align(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
+        pair = (resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, other))
+        flow = net(*pair)
+        size = (DOWN * flow.shape[-2], DOWN * flow.shape[-1])
+        height, width = lq.shape[-2:]
+        return warp(lq[other, None], resize_flow(flow, size)[..., :height, :width])[0]
+
+    return align
+
+
+def by_truth(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
+    """By DIS on the clean frames."""
+    return warp(lq[other, None], dis()(hq[t, None], hq[other, None]))[0]
+
+
+def as_they_lie(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
+    """Not at all."""
+    return lq[other]
+
+
+def gain(lq: Tensor, hq: Tensor, reach: int, align: Align, coded: bool) -> float:
+    """What the best shares gain over the frames that have all their neighbours, in dB."""
+    measure = luma if coded else torch.Tensor.clone
+    steps = [d for d in range(-reach, reach + 1) if d]
+    square, cross, error = torch.zeros(len(steps), len(steps)), torch.zeros(len(steps)), 0.0
+    square, cross = square.double(), cross.double()
+    for t in range(reach, len(lq) - reach):
+        here = measure(lq[t, None])
+        over = [measure(align(lq, hq, t, t + d)[None]) - here for d in steps]
+        columns = torch.stack([o.flatten() for o in over], 1).double()
+        missing = (measure(hq[t, None]) - here).flatten().double()
+        square += columns.T @ columns
+        cross += columns.T @ missing
+        error += float(missing @ missing)
+    shares = torch.linalg.lstsq(square, cross[:, None]).solution[:, 0]
+    left = error - float(2 * shares @ cross - shares @ square @ shares)
+    return float(10 * torch.log10(torch.tensor(error / left)))
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("val", type=Path)
+    parser.add_argument("--degradation", nargs="+", default=["hevc-37", "shutter-2", "blur-7"])
+    parser.add_argument("--reach", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--flow", default="flow-light-student-compression")
+    parser.add_argument("--frames", type=int, default=14)
+    chosen = parser.parse_args()
+    ways: dict[str, tuple[int, Align]] = {f"{n} a side": (n, as_they_lie) for n in chosen.reach}
+    ways |= {"1, aligned": (1, aligned_by(chosen.flow)), "1, by clean DIS": (1, by_truth)}
+    print(f"| damage | {' | '.join(ways)} |\n|---|{'---|' * len(ways)}")  # noqa: T201
+    for name in chosen.degradation:
+        damage, gains = degradation(name), []
+        for sequence in folder(chosen.val):
+            pair = damage(read_clip(sequence.hq).float() / 255, Generator().manual_seed(0))
+            lq, hq = pair.lq[: chosen.frames], pair.hq[: chosen.frames]
+            coded = not name.startswith(("blur", "shutter"))
+            gains.append([gain(lq, hq, n, align, coded) for n, align in ways.values()])
+        means = [f"{fmean(column):+.3f}" for column in zip(*gains, strict=True)]
+        print(f"| {name} | {' | '.join(means)} |", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
