@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.output import AMPLIFY, detail, last_convolution
-from s2svr.models.s2svr import SHARE, Flows, LocalAttention, differences, on_grid
+from s2svr.models.s2svr import Flows, LocalAttention, differences, on_grid
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -47,7 +47,7 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
     with torch.no_grad():
         last_convolution(net.decoder.output).weight.normal_(0, 0.02)
         if net.decoder.shares is not None:
-            net.decoder.shares.weight.normal_(0, 0.03)
+            net.decoder.shares.weight.normal_(0, 0.3)
         for layer in net.modules():
             if isinstance(layer, ConvGRU) and layer.keep is not None:
                 layer.keep.fill_(0.9)
@@ -152,7 +152,7 @@ def test_shares_mix_neighbours_into_the_output():
     assert shares is not None
     with torch.inference_mode():
         assert torch.equal(net(x)[0], x)
-        shares.bias[2] = 0.25 / SHARE  # of the frame two before
+        shares.bias[2] = 0.25  # of the frame two before
         y, _ = net(x)
     mixed = torch.cat((x[:, :2], 0.75 * x[:, 2:] + 0.25 * x[:, :-2]), 1)
     assert torch.allclose(y, mixed, atol=1e-6)

@@ -18,7 +18,6 @@ from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .output import STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
-SHARE = 10.0  # of the neighbours' shares: tenths, out of weights that are hundredths
 OWN = 3.0  # a fresh network attends to the frame itself, nine parts of ten
 
 
@@ -209,8 +208,7 @@ class Decoder(nn.Module):
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
             new.append(memory)
-        shares = SHARE * self.shares(below) if self.shares else None
-        return new, self.output(below), shares  # F_f
+        return new, self.output(below), self.shares(below) if self.shares else None  # F_f
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
