@@ -134,7 +134,7 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
     back[:, 0], ahead[:, 0] = 2.0, -2.0  # on a grid of half the size
     flows = Flows([[None, back, back]], [[ahead, ahead, None]])
     config = replace(TINY, scale=1, down=2, neighbours=1, aligned=True, flow_down=2)
-    over = differences(frames, [], config, flows)
+    over = [differences(t, frames, [], flows, config) for t in range(3)]
     inside = slice(4, 20)
     assert not over[0][:, 0].any()
     assert not over[2][:, 1].any()
@@ -142,7 +142,7 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
         found = over[t][:, place, :, :, inside]
         assert torch.allclose(found, torch.full_like(found, error), atol=1e-6)
     later = Flows([[back, back]], [[ahead, None]])
-    assert torch.equal(differences(frames[1:], frames[:1], config, later)[0], over[1])
+    assert torch.equal(differences(0, frames[1:], frames[:1], later, config), over[1])
 
 
 def test_shares_mix_neighbours_into_the_output():

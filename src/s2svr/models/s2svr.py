@@ -217,31 +217,28 @@ def align(state: Tensor, o: Tensor | None) -> Tensor:
 
 
 def differences(
-    frames: list[Tensor], past: list[Tensor], config: S2SVRConfig, flows: Flows
-) -> list[Tensor]:
-    """What the neighbours of each frame (B, 3, H, W) have over it, (B, 2 neighbours, 3, H, W).
+    t: int, frames: list[Tensor], past: list[Tensor], flows: Flows, config: S2SVRConfig
+) -> Tensor:
+    """What the neighbours of frame t (B, 3, H, W) have over it, (B, 2 neighbours, 3, H, W).
 
     In order: one before, one after, two before, and so on; zero where there is no such frame.
     Blur of a long exposure is in them as they lie, since it adds up what moves; errors of coding
     are, where the flow aligns them.
     """
-    known, first = [*past, *frames], len(past)
-    out = []
-    for t, frame in enumerate(frames):
-        over = []
-        for d in range(1, config.neighbours + 1):
-            for place, lines in ((first + t - d, flows.before), (first + t + d, flows.after)):
-                if not 0 <= place < len(known):
-                    over.append(torch.zeros_like(frame))
-                    continue
-                other, o = known[place], lines[d - 1][t] if config.aligned else None
-                if o is not None:
-                    size = (config.down * o.shape[-2], config.down * o.shape[-1])
-                    height, width = frame.shape[-2:]
-                    other = warp(other, resize_flow(o, size)[..., :height, :width])
-                over.append(other - frame)
-        out.append(torch.stack(over, 1))
-    return out
+    known, frame, here = [*past, *frames], frames[t], len(past) + t
+    over = []
+    for d in range(1, config.neighbours + 1):
+        for place, lines in ((here - d, flows.before), (here + d, flows.after)):
+            if not 0 <= place < len(known):
+                over.append(torch.zeros_like(frame))
+                continue
+            other, o = known[place], lines[d - 1][t] if config.aligned else None
+            if o is not None:
+                size = (config.down * o.shape[-2], config.down * o.shape[-1])
+                height, width = frame.shape[-2:]
+                other = warp(other, resize_flow(o, size)[..., :height, :width])
+            over.append(other - frame)
+    return torch.stack(over, 1)
 
 
 def on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
@@ -329,13 +326,14 @@ class S2SVR(nn.Module):
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         cells = [self.encoder.frame(frame) for frame in frames]
         before = state.x if state else []
-        over = differences(frames, before, c, flows) if c.neighbours else []
-        for t, differs in enumerate(over):
-            others = [self.encoder.frame(frames[t] + other) for other in differs.unbind(1)]
-            cells[t] = torch.cat((cells[t], *others), 1)
-        if over and lookahead == self.lookahead:  # the last are only neighbours of others
-            cells = cells[: -c.neighbours]
-            flows = part(flows, 0, len(cells))
+        if c.neighbours:
+            if lookahead == self.lookahead:  # the last are only neighbours of others
+                cells = cells[: -c.neighbours]
+                flows = part(flows, 0, len(cells))
+            for t, frame in enumerate(frames[: len(cells)]):
+                over = differences(t, frames, before, flows, c)  # made twice: all would take room
+                others = [self.encoder.frame(frame + other) for other in over.unbind(1)]
+                cells[t] = torch.cat((cells[t], *others), 1)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
@@ -344,17 +342,18 @@ class S2SVR(nn.Module):
         out = []
         for t in range(count):
             o = flows.before[0][t]
-            neighbours = [latents[first + t]]
+            around = [latents[first + t]]
             for d in range(1, c.radius + 1):
                 for j, flow in ((-d, flows.before[d - 1][t]), (d, flows.after[d - 1][t])):
                     if 0 <= first + t + j < len(latents):
-                        neighbours.append(align(latents[first + t + j], flow))
+                        around.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            s, change, shares = self.decoder.step(s, self.seen(y, latents[0], o), neighbours)
+            s, change, shares = self.decoder.step(s, self.seen(y, latents[0], o), around)
             y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
             if shares is not None:
                 whole = shares.repeat_interleave(c.down, -2).repeat_interleave(c.down, -1)
-                y = y + (whole[:, :, None, :height, :width] * over[t]).sum(1)
+                over = differences(t, frames, before, flows, c)
+                y = y + (whole[:, :, None, :height, :width] * over).sum(1)
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
