@@ -7,9 +7,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
+from s2svr.models.attention import LocalAttention
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.output import AMPLIFY, detail, last_convolution
-from s2svr.models.s2svr import Flows, LocalAttention, differences, on_grid
+from s2svr.models.s2svr import Flows, differences, on_grid
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
