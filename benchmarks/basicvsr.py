@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from s2svr.losses import charbonnier
 from s2svr.models import PWCLite, S2SVRConfig
+from s2svr.models.alignment import Flows, align
 from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import Output, last_convolution
 from s2svr.models.pwclite import SLOPE, initialise
-from s2svr.models.s2svr import Flows, align
 from s2svr.ops import resize_bicubic
 from s2svr.recipes import RestorationLoss
 from s2svr.train.fit import Batch

@@ -24,7 +24,7 @@ from s2svr.data.folder import folder
 from s2svr.degrade import degradation
 from s2svr.media import read_clip
 from s2svr.metrics import luma
-from s2svr.ops import pad_to_multiple, resize_bicubic, resize_flow, warp
+from s2svr.ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 
 DOWN = 4
 Align = Callable[[Tensor, Tensor, int, int], Tensor]  # lq, hq, t, other -> lq[other] at frame t
@@ -36,10 +36,8 @@ def aligned_by(name: str) -> Align:
 
     def align(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
         pair = (resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, other))
-        flow = net(*pair)
-        size = (DOWN * flow.shape[-2], DOWN * flow.shape[-1])
-        height, width = lq.shape[-2:]
-        return warp(lq[other, None], resize_flow(flow, size)[..., :height, :width])[0]
+        size = (lq.shape[-2], lq.shape[-1])
+        return warp(lq[other, None], enlarge_flow(net(*pair), DOWN, size))[0]
 
     return align
 

@@ -7,10 +7,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
+from s2svr.models.alignment import Flows
 from s2svr.models.attention import LocalAttention
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.output import AMPLIFY, detail, last_convolution
-from s2svr.models.s2svr import Flows, differences, on_grid
+from s2svr.models.s2svr import neighbours, on_grid
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -135,7 +136,10 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
     back[:, 0], ahead[:, 0] = 2.0, -2.0  # on a grid of half the size
     flows = Flows([[None, back, back]], [[ahead, ahead, None]])
     config = replace(TINY, scale=1, down=2, neighbours=1, aligned=True, flow_down=2)
-    over = [differences(t, frames, [], flows, config) for t in range(3)]
+    over = [
+        torch.stack(neighbours(t, frames, [], flows, config), 1) - frames[t][:, None]
+        for t in range(3)
+    ]
     inside = slice(4, 20)
     assert not over[0][:, 0].any()
     assert not over[2][:, 1].any()
@@ -143,7 +147,8 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
         found = over[t][:, place, :, :, inside]
         assert torch.allclose(found, torch.full_like(found, error), atol=1e-6)
     later = Flows([[back, back]], [[ahead, None]])
-    assert torch.equal(differences(0, frames[1:], frames[:1], later, config), over[1])
+    known = neighbours(0, frames[1:], frames[:1], later, config)
+    assert torch.equal(torch.stack(known, 1) - frames[1][:, None], over[1])
 
 
 def test_shares_mix_neighbours_into_the_output():

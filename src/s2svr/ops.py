@@ -50,6 +50,12 @@ def resize_flow(flow: Tensor, size: tuple[int, int], *, corners: bool = False) -
     return F.interpolate(flow, size=size, mode="bilinear", align_corners=corners) * ratio
 
 
+def enlarge_flow(flow: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
+    """Flow of a frame that was padded and reduced by ``factor``, for the frame's ``size``."""
+    whole = resize_flow(flow, (factor * flow.shape[-2], factor * flow.shape[-1]))
+    return whole[..., : size[0], : size[1]]
+
+
 def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
     """Cost volume: mean over channels of ``a`` times ``b`` shifted by up to ``radius`` pixels.
 

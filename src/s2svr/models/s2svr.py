@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import pad_to_multiple, resize_bicubic, resize_flow, warp
+from ..ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
+from .alignment import Flows, align, around, part
 from .attention import LocalAttention
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .output import STEP, Frame, Output, last_convolution
@@ -71,18 +72,6 @@ class State(NamedTuple):
     latents: list[Tensor]  # top layer's latent vectors of the last r frames
     s: list[Tensor]  # decoder: each layer's state
     y: Tensor  # last restored frame before clamping, (B, 3, sH, sW)
-
-
-class Flows(NamedTuple):
-    """Optical flow on the grid of the states; entry [d - 1][t] joins frames d apart."""
-
-    before: list[list[Tensor | None]]  # o = F_o(x_t, x_{t-d}); None where there is no such frame
-    after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
-
-
-def part(flows: Flows, start: int, end: int) -> Flows:
-    """The flows of some of the frames."""
-    return Flows(*([line[start:end] for line in lines] for lines in flows))
 
 
 class Encoder(nn.Module):
@@ -184,42 +173,28 @@ class Decoder(nn.Module):
         return new, self.output(below), self.shares(below) if self.shares else None  # F_f
 
 
-def align(state: Tensor, o: Tensor | None) -> Tensor:
-    """F_w of Eq. 8; without flow (first frame, or a network without one) the state as it is."""
-    return state if o is None else warp(state, o)
-
-
-def differences(
+def neighbours(
     t: int, frames: list[Tensor], past: list[Tensor], flows: Flows, config: S2SVRConfig
-) -> Tensor:
-    """What the neighbours of frame t (B, 3, H, W) have over it, (B, 2 neighbours, 3, H, W).
+) -> list[Tensor]:
+    """The neighbours of frame t (B, 3, H, W), in the order of ``around``, aligned if asked for.
 
-    In order: one before, one after, two before, and so on; zero where there is no such frame.
-    Blur of a long exposure is in them as they lie, since it adds up what moves; errors of coding
-    are, where the flow aligns them.
+    Blur of a long exposure shows in them as they lie, since it adds up what moves; errors of coding
+    show where the flow aligns them.
     """
-    known, frame, here = [*past, *frames], frames[t], len(past) + t
-    over = []
-    for d in range(1, config.neighbours + 1):
-        for place, lines in ((here - d, flows.before), (here + d, flows.after)):
-            if not 0 <= place < len(known):
-                over.append(torch.zeros_like(frame))
-                continue
-            other, o = known[place], lines[d - 1][t] if config.aligned else None
-            if o is not None:
-                size = (config.down * o.shape[-2], config.down * o.shape[-1])
-                height, width = frame.shape[-2:]
-                other = warp(other, resize_flow(o, size)[..., :height, :width])
-            over.append(other - frame)
-    return torch.stack(over, 1)
+    others = around([*past, *frames], len(past) + t, config.neighbours)
+    if not config.aligned or not others:
+        return others
+    size = (frames[t].shape[-2], frames[t].shape[-1])
+    return [
+        other if o is None else warp(other, enlarge_flow(o, config.down, size))
+        for other, o in zip(others, (flows.before[0][t], flows.after[0][t]), strict=True)
+    ]
 
 
 def on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
     """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
-    factor = config.flow_down // config.down
     height, width = (-(-side // config.down) for side in frame.shape[-2:])
-    size = (factor * flow.shape[-2], factor * flow.shape[-1])
-    return resize_flow(flow, size)[..., :height, :width] if factor > 1 else flow
+    return enlarge_flow(flow, config.flow_down // config.down, (height, width))
 
 
 class S2SVR(nn.Module):
@@ -297,16 +272,12 @@ class S2SVR(nn.Module):
         c = self.config
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
-        cells = [self.encoder.frame(frame) for frame in frames]
         before = state.x if state else []
-        if c.neighbours:
-            if lookahead == self.lookahead:  # the last are only neighbours of others
-                cells = cells[: -c.neighbours]
-                flows = part(flows, 0, len(cells))
-            for t, frame in enumerate(frames[: len(cells)]):
-                over = differences(t, frames, before, flows, c)  # made twice: all would take room
-                others = [self.encoder.frame(frame + other) for other in over.unbind(1)]
-                cells[t] = torch.cat((cells[t], *others), 1)
+        seen = len(frames)  # but the last that are only neighbours of others
+        if c.neighbours and lookahead == self.lookahead:
+            seen -= c.neighbours
+            flows = part(flows, seen)
+        cells = self.cells(frames, before, flows, seen)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
@@ -324,13 +295,26 @@ class S2SVR(nn.Module):
             s, change, shares = self.decoder.step(s, self.seen(y, latents[0], o), around)
             y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
             if shares is not None:
-                whole = shares.repeat_interleave(c.down, -2).repeat_interleave(c.down, -1)
-                over = differences(t, frames, before, flows, c)
-                y = y + (whole[:, :, None, :height, :width] * over).sum(1)
+                shares = shares.repeat_interleave(c.down, -2).repeat_interleave(c.down, -1)
+                others = torch.stack(neighbours(t, frames, before, flows, c), 1)
+                over = others - frames[t][:, None]  # made again: those of a window would take room
+                y = y + (shares[:, :, None, :height, :width] * over).sum(1)
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
         return torch.stack(out, 1), State(past, z, kept, s, out[-1])
+
+    def cells(
+        self, frames: list[Tensor], past: list[Tensor], flows: Flows, count: int
+    ) -> list[Tensor]:
+        """What the encoder sees of the first ``count`` frames: each with its neighbours."""
+        c, see = self.config, self.encoder.frame
+        if c.aligned:
+            clips = ((frames[t], *neighbours(t, frames, past, flows, c)) for t in range(count))
+            return [torch.cat([see(frame) for frame in clip], 1) for clip in clips]
+        own = [see(frame) for frame in (*past, *frames)]
+        places = range(len(past), len(past) + count)
+        return [torch.cat((own[i], *around(own, i, c.neighbours)), 1) for i in places]
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
         """Features of y_{i-1}, warped to frame i; zero where there is none.

@@ -17,7 +17,8 @@ from ..degrade import degradation
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from ..models.s2svr import Flows, on_grid
+from ..models.alignment import Flows
+from ..models.s2svr import on_grid
 from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving

@@ -1,0 +1,30 @@
+"""Optical flow between the frames of a clip, and what is brought from one frame to another."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..ops import warp
+
+
+class Flows(NamedTuple):
+    """Optical flow on the grid of the states; entry [d - 1][t] joins frames d apart."""
+
+    before: list[list[Tensor | None]]  # o = F_o(x_t, x_{t-d}); None where there is no such frame
+    after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
+
+
+def part(flows: Flows, count: int) -> Flows:
+    """The flows of the first frames."""
+    return Flows(*([line[:count] for line in lines] for lines in flows))
+
+
+def align(state: Tensor, o: Tensor | None) -> Tensor:
+    """F_w of Eq. 8; without flow (first frame, or a network without one) the state as it is."""
+    return state if o is None else warp(state, o)
+
+
+def around(items: list[Tensor], place: int, reach: int) -> list[Tensor]:
+    """One before, one after, two before, and so on; the item itself where there is none."""
+    places = (place + sign * d for d in range(1, reach + 1) for sign in (-1, 1))
+    return [items[i] if 0 <= i < len(items) else items[place] for i in places]
