@@ -48,8 +48,8 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
     net = S2SVR(config).eval()
     with torch.no_grad():
         last_convolution(net.decoder.output).weight.normal_(0, 0.02)
-        if net.decoder.shares is not None:
-            net.decoder.shares.weight.normal_(0, 0.3)
+        if net.mixer is not None:
+            net.mixer.shares[-1].weight.normal_(0, 0.3)
         for layer in net.modules():
             if isinstance(layer, ConvGRU) and layer.keep is not None:
                 layer.keep.fill_(0.9)
@@ -151,14 +151,13 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
     assert torch.equal(torch.stack(known, 1) - frames[1][:, None], over[1])
 
 
-def test_shares_mix_neighbours_into_the_output():
+def test_shares_mix_neighbours_into_a_frame():
     config = replace(TINY, scale=1, down=2, detail=True, neighbours=2, flow=None, flow_down=2)
-    net, x = S2SVR(config).eval(), clip(4, 8, 12)
-    shares = net.decoder.shares
-    assert shares is not None
+    net, x = S2SVR(config).eval(), clip(4, 7, 13)
+    assert net.mixer is not None
     with torch.inference_mode():
         assert torch.equal(net(x)[0], x)
-        shares.bias[2] = 0.25  # of the frame two before
+        net.mixer.shares[-1].bias[2] = 0.25  # of the frame two before
         y, _ = net(x)
     mixed = torch.cat((x[:, :2], 0.75 * x[:, 2:] + 0.25 * x[:, :-2]), 1)
     assert torch.allclose(y, mixed, atol=1e-6)

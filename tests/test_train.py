@@ -13,7 +13,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from s2svr.checkpoint import load, read_card
+from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli import app
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.recipes import Optim, load_recipe
@@ -23,6 +23,7 @@ from s2svr.train.flow import train_flow
 from s2svr.train.restoration import (
     build,
     context_flows,
+    restoration_loss,
     train_restoration,
 )
 from s2svr.train.setup import sequences_of
@@ -211,6 +212,42 @@ def test_a_twin_without_motion_starts_from_the_rest_of_a_networks_weights():
         assert torch.equal(value, given.pop(name))
     assert given
     assert all(name.startswith("flow.") for name in given)
+
+
+def test_a_network_that_mixes_neighbours_starts_from_one_that_does_not(tmp_path: Path):
+    recipe, path = load_recipe(RECIPES / "deblur-light.toml"), tmp_path / "plain.safetensors"
+    plain = S2SVR(replace(PRESETS["deblur-light"], neighbours=0, flow=None))
+    save(path, plain, Card(task="deblur"))
+    own, given = build(recipe, None, path).state_dict(), load(path).state_dict()
+    fresh = {name for name in own if name.startswith(("mixer.", "flow."))}
+    fresh |= {"encoder.first.weight"}
+    assert own.keys() == given.keys() | fresh
+    assert all(torch.equal(own[name], given[name]) for name in own.keys() - fresh)
+
+
+def test_a_frame_alone_is_restored_as_in_a_clip_without_a_memory():
+    recipe = load_recipe(RECIPES / "deblur-light-start.toml")
+    model, alone = build(recipe, None, None), restoration_loss(recipe.loss, 0)
+    assert model.mixer is not None
+    with torch.no_grad():
+        model.mixer.shares[-1].weight.normal_(0, 0.3)
+    whole = restoration_loss(recipe.loss.model_copy(update={"scored": "clips"}), 0)
+    lq, hq = torch.rand(2, 1, 12, 3, 16, 16)
+    batch = {"lq": lq, "hq": hq, "crop": torch.zeros(1, 2, dtype=torch.long)}
+    # A fresh network has no memory, so that frame by frame it loses what it loses as a whole.
+    one_by_one = [alone(model, batch, step)["loss"] for step in range(12)]
+    torch.testing.assert_close(torch.stack(one_by_one).mean(), whole(model, batch, 0)["loss"])
+
+
+@pytest.mark.parametrize("phase", ["mixer", "start"])
+def test_each_phase_of_deblurring_trains_its_part(footage: Path, tmp_path: Path, phase: str):
+    small = [*SMALL, "data.rendered=0", "data.clean=0", "data.degradation=blur-3", "optim.steps=2"]
+    recipe = load_recipe(RECIPES / f"deblur-light-{phase}.toml", [*small, "optim.average=0.0"])
+    before = build(recipe, None, None).state_dict()
+    path = train_restoration(recipe, data=footage, out=tmp_path, device="cpu")
+    after = weights(path)
+    moved = {n.split(".")[0] for n in after if not torch.equal(after[n], before[n])}
+    assert moved == ({"mixer"} if phase == "mixer" else {"encoder", "decoder"})
 
 
 def test_teacher_then_student(footage: Path, teacher: Path, tmp_path: Path):

@@ -38,6 +38,7 @@ class Optim(Part):
     rate: float = Field(gt=0)
     kind: Literal["adam", "muon"] = "adam"  # muon trains small networks in far fewer steps
     flow_rate: float = Field(0.0, ge=0)  # of the flow network inside a restoration model
+    keep_mixer: bool = False  # the mixer's weights stay as they are
     flow_from: int = Field(0, ge=0)  # the flow network is frozen before this step
     warmup: int = Field(0, ge=0)
     decay: int = Field(0, ge=0)  # the last steps, over which the rate falls to a hundredth
@@ -70,6 +71,9 @@ class RestorationLoss(Part):
 
     kind: Literal["charbonnier", "psnr"] = "charbonnier"
     luma: bool = False  # the distance counts Cb and Cr little beside Y
+    # Whole clips; or one frame of each, in turn, of which the rest are neighbours; or that mixed
+    # with its neighbours, before anything else is done to it.
+    scored: Literal["clips", "frames", "mixed"] = "clips"
     eps: float = Field(default=1e-12, gt=0)
 
 

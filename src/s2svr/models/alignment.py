@@ -14,9 +14,9 @@ class Flows(NamedTuple):
     after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
 
 
-def part(flows: Flows, count: int) -> Flows:
-    """The flows of the first frames."""
-    return Flows(*([line[:count] for line in lines] for lines in flows))
+def part(flows: Flows, first: int, end: int | None) -> Flows:
+    """The flows of some of the frames."""
+    return Flows(*([line[first:end] for line in lines] for lines in flows))
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:

@@ -17,6 +17,7 @@ from ..ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 from .alignment import Flows, align, around, part
 from .attention import LocalAttention
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
+from .mixing import Mixer
 from .output import STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
@@ -39,8 +40,9 @@ class S2SVRConfig:
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
     detail: bool = False  # frames are seen with their detail, and changed in small steps
-    neighbours: int = 0  # frames on each side with which each is seen and mixed, as they lie
+    neighbours: int = 0  # frames on each side that are mixed into each, as they lie
     aligned: bool = False  # or as the flow aligns them
+    mixing: int = 24  # channels of the network that mixes them
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
@@ -71,7 +73,12 @@ class State(NamedTuple):
     z: list[Tensor]  # encoder: each layer's latent vectors of the last frame, (B, C, h, w)
     latents: list[Tensor]  # top layer's latent vectors of the last r frames
     s: list[Tensor]  # decoder: each layer's state
-    y: Tensor  # last restored frame before clamping, (B, 3, sH, sW)
+    y: Tensor | None  # last restored frame before clamping, (B, 3, sH, sW)
+
+    @classmethod
+    def of(cls, frames: list[Tensor]) -> "State":
+        """No memory but of frames before the first: neighbours that a lone frame is mixed with."""
+        return cls(frames, [], [], [], None)
 
 
 class Encoder(nn.Module):
@@ -82,7 +89,7 @@ class Encoder(nn.Module):
         c = config.channels
         self.frame = Frame(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        inputs = self.frame.channels * (1 + 2 * config.neighbours)
+        inputs = self.frame.channels * (2 if config.neighbours else 1)
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
@@ -151,26 +158,21 @@ class Decoder(nn.Module):
             ResConvGRU(i, c, config.decoder_blocks, slim=config.slim) for i in inputs
         )
         self.output = Output(c, config.tail, factor, STEP if config.detail else 1.0)
-        shares = 2 * config.neighbours
-        self.shares = nn.Conv2d(c, shares, 1) if shares else None
 
     def step(
         self,
         s: list[Tensor],
         y: Tensor,
         latents: list[Tensor],
-    ) -> tuple[list[Tensor], Tensor, Tensor | None]:
-        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base.
-
-        And the shares of its neighbours in it, (B, 2 neighbours, h, w).
-        """
+    ) -> tuple[list[Tensor], Tensor]:
+        """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
         c, _ = self.attention(s[-1], latents)
         below = torch.cat((c, y), 1)
         new = []
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
             new.append(memory)
-        return new, self.output(below), self.shares(below) if self.shares else None  # F_f
+        return new, self.output(below)  # F_f
 
 
 def neighbours(
@@ -207,24 +209,23 @@ class S2SVR(nn.Module):
         self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
+        self.mixer = Mixer(c.neighbours, c.mixing) if c.neighbours else None
         initialise(self)
         with torch.no_grad():  # deep residual stacks start near the identity
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.second.weight.mul_(0.1)
-                elif isinstance(layer, ConvGRU):
+                elif isinstance(layer, ConvGRU | Mixer):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
             self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
-            if self.decoder.shares is not None:
-                self.decoder.shares.weight.zero_()
-                self.decoder.shares.bias.zero_()  # type: ignore[union-attr]
         self.flow = PWCLite(c.flow) if c.flow else None
 
     def body_parameters(self) -> list[nn.Parameter]:
         """All parameters but the flow network's."""
-        return [*self.encoder.parameters(), *self.decoder.parameters()]
+        parts = (self.encoder, self.decoder, self.mixer)
+        return [parameter for part in parts if part for parameter in part.parameters()]
 
     def forward(
         self, x: Tensor, state: State | None = None, lookahead: int = 0
@@ -273,15 +274,15 @@ class S2SVR(nn.Module):
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         before = state.x if state else []
-        seen = len(frames)  # but the last that are only neighbours of others
-        if c.neighbours and lookahead == self.lookahead:
-            seen -= c.neighbours
-            flows = part(flows, seen)
-        cells = self.cells(frames, before, flows, seen)
+        # The last are only neighbours of others.
+        seen = min(len(frames), count + self.lookahead - c.neighbours)
+        flows = part(flows, 0, seen)
+        mixed, cells = self.mixed(frames, before, flows, seen)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
-        s = state.s if state else [torch.zeros_like(latents[0])] * len(self.decoder.layers)
+        zero = [torch.zeros_like(latents[0])] * len(self.decoder.layers)
+        s = (state.s if state else []) or zero
         y = state.y if state else None
         out = []
         for t in range(count):
@@ -292,29 +293,23 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         around.append(align(latents[first + t + j], flow))
             s = [align(memory, o) for memory in s]
-            s, change, shares = self.decoder.step(s, self.seen(y, latents[0], o), around)
-            y = change[..., : height * c.scale, : width * c.scale] + self.base(frames[t])
-            if shares is not None:
-                shares = shares.repeat_interleave(c.down, -2).repeat_interleave(c.down, -1)
-                others = torch.stack(neighbours(t, frames, before, flows, c), 1)
-                over = others - frames[t][:, None]  # made again: those of a window would take room
-                y = y + (shares[:, :, None, :height, :width] * over).sum(1)
+            s, change = self.decoder.step(s, self.seen(y, latents[0], o), around)
+            y = change[..., : height * c.scale, : width * c.scale] + self.base(mixed[t])
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
         return torch.stack(out, 1), State(past, z, kept, s, out[-1])
 
-    def cells(
+    def mixed(
         self, frames: list[Tensor], past: list[Tensor], flows: Flows, count: int
-    ) -> list[Tensor]:
-        """What the encoder sees of the first ``count`` frames: each with its neighbours."""
-        c, see = self.config, self.encoder.frame
-        if c.aligned:
-            clips = ((frames[t], *neighbours(t, frames, past, flows, c)) for t in range(count))
-            return [torch.cat([see(frame) for frame in clip], 1) for clip in clips]
-        own = [see(frame) for frame in (*past, *frames)]
-        places = range(len(past), len(past) + count)
-        return [torch.cat((own[i], *around(own, i, c.neighbours)), 1) for i in places]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The first ``count`` frames with their neighbours' shares, and what the encoder sees."""
+        see, c = self.encoder.frame, self.config
+        if self.mixer is None:
+            return frames, [see(frame) for frame in frames[:count]]
+        mixed = [self.mixer(frames[t], neighbours(t, frames, past, flows, c)) for t in range(count)]
+        pairs = zip(mixed, frames, strict=False)
+        return mixed, [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
         """Features of y_{i-1}, warped to frame i; zero where there is none.

@@ -17,8 +17,8 @@ from ..degrade import degradation
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from ..models.alignment import Flows
-from ..models.s2svr import on_grid
+from ..models.alignment import Flows, part
+from ..models.s2svr import State, on_grid
 from ..recipes import RestorationLoss, RestorationRecipe
 from .fit import Batch, Say, batches, exporter, fit
 from .moving import with_moving
@@ -36,8 +36,18 @@ def restoration_loss(
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
         x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
-        y, _ = model.restore(x, flows, None, 0)
-        pair = (y.float(), batch["hq"])
+        hq = batch["hq"]
+        if wanted.scored == "clips":
+            y, _ = model.restore(x, flows, None, 0)
+        else:
+            t = step % x.shape[1]
+            past, x, flows = list(x[:, :t].unbind(1)), x[:, t:], part(flows, t, None)
+            hq = hq[:, t : t + 1]
+            if wanted.scored == "mixed":
+                y = torch.stack(model.mixed(list(x.unbind(1)), past, flows, 1)[0], 1)
+            else:
+                y, _ = model.restore(x, flows, State.of(past), x.shape[1] - 1)
+        pair = (y.float(), hq)
         a, b = map(mostly_luma, pair) if wanted.luma else pair
         return {"loss": distance(a, b, wanted.eps)}
 
@@ -239,11 +249,14 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
 def start_from(model: S2SVR, other: nn.Module) -> None:
     """Take over the weights of another task's network.
 
-    Only the input layer may differ; a network without motion leaves the other's flow behind.
+    An input layer of another size stays as it is, as do a flow network and a mixer that the other
+    has not; a network without motion leaves the other's flow behind.
     """
     given, own = other.state_dict(), model.state_dict()
     if model.flow is None:
         given = {name: value for name, value in given.items() if not name.startswith("flow.")}
+    parts = ("flow.", "mixer.")
+    given |= {name: own[name] for name in own.keys() - given.keys() if name.startswith(parts)}
     for name in ("encoder.first.weight", "encoder.first.bias"):
         if name in given and given[name].shape != own[name].shape:
             given[name] = own[name]
@@ -251,7 +264,12 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
 
 
 def groups(model: S2SVR, recipe: RestorationRecipe) -> list[dict]:
-    """The optimizer's groups: the body, and the flow network at a rate of its own if it trains."""
+    """The optimizer's groups: the body, and the flow network at a rate of its own if it trains.
+
+    A mixer that is kept as it is gets no gradient, and so no step.
+    """
+    if model.mixer is not None:
+        model.mixer.requires_grad_(not recipe.optim.keep_mixer)
     parts: list[dict] = [{"params": model.body_parameters(), "lr": recipe.optim.rate}]
     if model.flow is not None:
         trains = recipe.optim.flow_rate > 0
