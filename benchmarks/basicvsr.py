@@ -60,7 +60,6 @@ class BasicVSR(nn.Module):
                 parameter.zero_()
         assert config.flow is not None
         self.flow = PWCLite(config.flow).requires_grad_(False)
-        self.mixer = None  # of neighbours, which S2SVR has at a scale of 1
 
     def body_parameters(self) -> list[nn.Parameter]:
         """All parameters but the flow network's."""

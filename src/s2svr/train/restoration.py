@@ -236,6 +236,8 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
         config = replace(config, flow=None)
     torch.manual_seed(recipe.optim.seed)
     model = S2SVR(config)
+    if model.mixer is not None:
+        model.mixer.requires_grad_(not recipe.optim.keep_mixer)
     if init is not None:
         start_from(model, load(init))
     if flow is not None and model.flow is not None:
@@ -264,12 +266,7 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
 
 
 def groups(model: S2SVR, recipe: RestorationRecipe) -> list[dict]:
-    """The optimizer's groups: the body, and the flow network at a rate of its own if it trains.
-
-    A mixer that is kept as it is gets no gradient, and so no step.
-    """
-    if model.mixer is not None:
-        model.mixer.requires_grad_(not recipe.optim.keep_mixer)
+    """The optimizer's groups: the body, and the flow network at a rate of its own if it trains."""
     parts: list[dict] = [{"params": model.body_parameters(), "lr": recipe.optim.rate}]
     if model.flow is not None:
         trains = recipe.optim.flow_rate > 0
