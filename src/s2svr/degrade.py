@@ -53,26 +53,26 @@ def compressed(
 
 
 def compress_hevc(clip: Tensor, generator: Generator) -> Pair:
-    """``hevc`` at a QP of 27 to 42, drawn at random for the clip."""
-    return compressed(clip, hevc, int(torch.randint(27, 43, (), generator=generator)))
+    """``hevc`` at a QP of 22 to 42, drawn at random for the clip."""
+    return compressed(clip, hevc, int(torch.randint(22, 43, (), generator=generator)))
 
 
 def compress_h264(clip: Tensor, generator: Generator) -> Pair:
-    """``h264`` at a rate factor of 22 to 36, drawn at random for the clip."""
-    return compressed(clip, h264, int(torch.randint(22, 37, (), generator=generator)))
+    """``h264`` at a rate factor of 18 to 36, drawn at random for the clip."""
+    return compressed(clip, h264, int(torch.randint(18, 37, (), generator=generator)))
 
 
 def compress_coded(clip: Tensor, generator: Generator) -> Pair:
     """What users meet: ``hevc`` for half of the clips, ``h264`` or ``ldp`` for a quarter each.
 
-    ``ldp`` at a QP of 24 to 38, to which it adds up to 5.
+    ``ldp`` at a QP of 20 to 38, to which it adds up to 5.
     """
     drawn = float(torch.rand((), generator=generator))
     if drawn < 0.5:
         return compress_hevc(clip, generator)
     if drawn < 0.75:
         return compress_h264(clip, generator)
-    return compressed(clip, ldp, int(torch.randint(24, 39, (), generator=generator)))
+    return compressed(clip, ldp, int(torch.randint(20, 39, (), generator=generator)))
 
 
 DEGRADATIONS: dict[str, Degradation] = {

@@ -46,8 +46,8 @@ def resize_flow(flow: Tensor, size: tuple[int, int], *, corners: bool = False) -
     height, width = flow.shape[-2:]
     if (height, width) == tuple(size):
         return flow
-    ratio = flow.new_tensor([size[1] / width, size[0] / height]).view(1, 2, 1, 1)
-    return F.interpolate(flow, size=size, mode="bilinear", align_corners=corners) * ratio
+    x, y = F.interpolate(flow, size=size, mode="bilinear", align_corners=corners).unbind(1)
+    return torch.stack((x * (size[1] / width), y * (size[0] / height)), 1)
 
 
 def enlarge_flow(flow: Tensor, factor: int, size: tuple[int, int]) -> Tensor:

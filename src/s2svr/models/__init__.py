@@ -23,18 +23,7 @@ LIGHT = S2SVRConfig(
     slim=True,
     flow=LIGHT_FLOW,
 )
-LIGHT_FULL_SIZE = replace(
-    LIGHT,
-    scale=1,
-    down=2,
-    flow_down=4,
-    detail=True,
-    channels=20,
-    encoder_blocks=1,
-    decoder_blocks=2,
-    feedback=4,
-    attention=4,
-)
+LIGHT_FULL_SIZE = replace(LIGHT, scale=1, down=2, flow_down=4, detail=True)
 PAPER = S2SVRConfig()
 PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
 

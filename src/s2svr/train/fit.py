@@ -22,6 +22,7 @@ from .muon import Muon
 Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
 Say = Callable[[str], None]
+Update = Callable[[Batch, int], dict[str, Tensor]]
 
 CHECKPOINT = "last.ckpt"
 
@@ -78,6 +79,7 @@ def fit(
     *,
     fabric: Fabric,
     groups: list[dict] | None = None,
+    kinds: int = 0,
     validate: Callable[[nn.Module, SummaryWriter, int], dict[str, float]] | None = None,
     export: Callable[[nn.Module, int, dict[str, float]], None] | None = None,
     say: Say = lambda line: None,
@@ -86,26 +88,43 @@ def fit(
 
     loss(model, batch, step) returns named terms, of which "loss" is minimised; a model whose
     parameters come and go by step freezes them there. groups are the optimizer's (all parameters
-    at ``optim.rate`` without). validate and export get the averaged weights; both run in the first
+    at ``optim.rate`` without). With ``kinds`` above 0 a step is captured and replayed as a CUDA
+    graph, one for each kind: step i is of kind i % kinds, and its batches are all of one shape.
+    validate and export get the averaged weights; both run in the first
     process only. A resumed run equals an unbroken one: batches and rates depend on the step alone.
     """
-    optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}])
+    model.to(fabric.device)
+    if kinds:  # as the units for half-precision matrices want it
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.backends.cudnn.benchmark = True  # shapes never change
+    optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}], bool(kinds))
     peaks = [group["lr"] for group in optimizer.param_groups]
-    averaged = deepcopy(model).requires_grad_(False).to(fabric.device)
+    averaged = deepcopy(model).requires_grad_(False)
     step = restore(out / CHECKPOINT, model, averaged, optimizer, fabric)
+    rates = [torch.zeros((), device=fabric.device) for _ in peaks]  # which a graph reads anew
     objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
+
+    def update(batch: Batch, step: int) -> dict[str, Tensor]:
+        optimizer.zero_grad(set_to_none=True)
+        terms = objective(batch, step)
+        fabric.backward(terms["loss"])
+        fabric.clip_gradients(
+            objective, optimizer, max_norm=optim.clip, error_if_nonfinite=not kinds
+        )
+        optimizer.step()
+        return terms
+
+    advance = Captured(update, kinds) if kinds else update
     stream = batches(fabric, step)
     log = SummaryWriter(str(out), purge_step=step) if fabric.is_global_zero else None
     clock = Clock(optim, step)
     scores: dict[str, float] = {}
     while step < optim.steps:
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+        for group, peak, now in zip(optimizer.param_groups, peaks, rates, strict=True):
             group["lr"] = peak * rate(step, optim)
-        optimizer.zero_grad(set_to_none=True)
-        terms = objective(next(stream), step)
-        fabric.backward(terms["loss"])
-        fabric.clip_gradients(objective, optimizer, max_norm=optim.clip)
-        optimizer.step()
+            if kinds:
+                group["lr"] = now.fill_(group["lr"])
+        terms = advance(next(stream), step)
         step += 1
         average(averaged, model, min(optim.average, step / (step + 9)))
         if step % optim.log_every == 0 or step == optim.steps:
@@ -125,11 +144,56 @@ def fit(
     fabric.barrier()
 
 
-def optimizer_of(optim: Optim, groups: list[dict]) -> torch.optim.Optimizer:
+class Captured:
+    """A step as CUDA graphs: small networks wait more for launches than for arithmetic.
+
+    The first step of each kind runs as it is, which makes what the optimizer remembers.
+    """
+
+    def __init__(self, update: Update, kinds: int) -> None:
+        self.update, self.kinds = update, kinds
+        self.batch: Batch = {}
+        self.ran: set[int] = set()
+        self.graphs: dict[int, tuple[torch.cuda.CUDAGraph, dict[str, Tensor]]] = {}
+        self.aside, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+
+    def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """One step; its terms are overwritten by the next one of its kind."""
+        kind = step % self.kinds
+        if not self.batch:
+            self.batch = {name: torch.empty_like(value) for name, value in batch.items()}
+        for name, value in batch.items():
+            self.batch[name].copy_(value)
+        if kind not in self.ran:
+            self.ran.add(kind)
+            self.aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.aside):
+                terms = {k: v.detach() for k, v in self.update(self.batch, step).items()}
+            torch.cuda.current_stream().wait_stream(self.aside)
+            return terms
+        if kind not in self.graphs:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self.pool):
+                terms = {k: v.detach() for k, v in self.update(self.batch, step).items()}
+            self.graphs[kind] = graph, terms
+        graph, terms = self.graphs[kind]
+        graph.replay()
+        return terms
+
+
+def capturable(fabric: Fabric, optim: Optim) -> bool:
+    """Whether steps can be CUDA graphs: one process on a GPU, that scales no gradients."""
+    alone = fabric.device.type == "cuda" and fabric.world_size == 1
+    return alone and optim.precision != "16-mixed"
+
+
+def optimizer_of(optim: Optim, groups: list[dict], captured: bool) -> torch.optim.Optimizer:
     """The recipe's optimizer of these groups."""
     if optim.kind == "muon":
         return Muon(groups, optim.rate, optim.betas)
-    return torch.optim.Adam(groups, optim.rate, optim.betas, weight_decay=optim.weight_decay)
+    return torch.optim.Adam(
+        groups, optim.rate, optim.betas, weight_decay=optim.weight_decay, capturable=captured
+    )
 
 
 def mean_of_all(fabric: Fabric, value: Tensor) -> float:

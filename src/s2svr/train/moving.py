@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Generator, Tensor
 
 from ..data.clips import MOVING, ClipPairs, Data, Pair, Stored, as_float, to_bytes, write_array
@@ -18,7 +19,12 @@ BLURS = ("blur", "shutter", "exposure")  # the renderer makes them itself, from 
 
 
 def moving_pair(
-    real: ClipPairs, rng: np.random.Generator, *, frames: int, size: tuple[int, int]
+    real: ClipPairs,
+    rng: np.random.Generator,
+    *,
+    frames: int,
+    size: tuple[int, int],
+    device: torch.device | None = None,
 ) -> Pair:
     """A rendered clip (frames, 3, *size) as the truth, with the damage of the real clips' recipe.
 
@@ -26,7 +32,7 @@ def moving_pair(
     time between two frames.
     """
     data = real.data
-    photos = [photo(real, rng) for _ in range(PHOTOS)]
+    photos = [photo(real, rng).to(device) for _ in range(PHOTOS)]
     generator = Generator().manual_seed(int(rng.integers(2**62)))
     blurs = data.degradation in BLURS
     look = Look(
@@ -48,7 +54,12 @@ def photo(real: ClipPairs, rng: np.random.Generator) -> Tensor:
 
 
 def with_moving(
-    clips: list[Stored], data: Data, folder: Path, seed: int, down: int
+    clips: list[Stored],
+    data: Data,
+    folder: Path,
+    seed: int,
+    down: int,
+    device: torch.device | None = None,
 ) -> list[Stored]:
     """The clips and ``data.moving`` rendered ones, kept in ``folder`` for the next run."""
     if not data.rendered:
@@ -63,9 +74,9 @@ def with_moving(
         paths = [folder / f"{key}-{index}-{kind}.npy" for kind in ("lq", "hq")]
         if not all(path.exists() for path in paths):
             rng = np.random.default_rng((seed, index, 3))
-            pair = moving_pair(real, rng, frames=data.frames, size=size)
+            pair = moving_pair(real, rng, frames=data.frames, size=size, device=device)
             for path, clip in zip(paths, pair, strict=True):
-                write_array(path, to_bytes(clip).numpy())
+                write_array(path, to_bytes(clip).cpu().numpy())
         lq, hq = (np.load(path, mmap_mode="r") for path in paths)
         moving.append(Stored(MOVING, lq, hq, paths[0]))
     return [*clips, *moving]

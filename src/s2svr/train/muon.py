@@ -1,7 +1,7 @@
 """Muon, the optimizer that trains small networks in few steps."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 # Newton-Schulz iteration of https://kellerjordan.github.io/posts/muon: a quintic that drives every
@@ -32,40 +32,51 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
+            rate = group["lr"]  # a number, or a tensor of one
+            alike: dict[torch.Size, list[nn.Parameter]] = {}
             for parameter in group["params"]:
-                if parameter.grad is not None:
-                    change = (self.matrix if parameter.ndim > 1 else self.vector)(parameter, group)
-                    parameter.sub_(change, alpha=group["lr"])
+                if parameter.grad is None:
+                    continue
+                if parameter.ndim > 1:
+                    alike.setdefault(parameter.flatten(1).shape, []).append(parameter)
+                else:
+                    parameter.sub_(self.vector(parameter, group) * rate)
+            for parameters in alike.values():
+                updates = torch.stack([self.matrix(p, group["momentum"]) for p in parameters])
+                updates = orthogonal(updates)
+                size = updates.square().mean((1, 2), keepdim=True).sqrt()
+                for parameter, change in zip(
+                    parameters, rate * updates / (size + TINY), strict=True
+                ):
+                    parameter.sub_(change.view_as(parameter))
 
-    def matrix(self, parameter: Tensor, group: dict) -> Tensor:
-        """Nesterov's momentum, orthogonalised."""
+    def matrix(self, parameter: nn.Parameter, momentum: float) -> Tensor:
+        """Nesterov's momentum, one row an output."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if not state:
             state["mean"] = torch.zeros_like(parameter)
-        mean = state["mean"].mul_(group["momentum"]).add_(gradient)
-        update = orthogonal((gradient + group["momentum"] * mean).flatten(1))
-        return (update / (update.square().mean().sqrt() + TINY)).view_as(parameter)
+        mean = state["mean"].mul_(momentum).add_(gradient)
+        return (gradient + momentum * mean).flatten(1)
 
     def vector(self, parameter: Tensor, group: dict) -> Tensor:
         """Adam's update."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if not state:
-            state["step"] = torch.zeros(())
+            state["step"] = torch.zeros((), device=parameter.device)
             state["mean"], state["square"] = (torch.zeros_like(parameter) for _ in range(2))
         first, second = group["betas"]
-        state["step"] += 1
-        count = int(state["step"])
+        count = state["step"].add_(1)
         mean = state["mean"].lerp_(gradient, 1 - first) / (1 - first**count)
         square = state["square"].lerp_(gradient.square(), 1 - second) / (1 - second**count)
         return mean / (square.sqrt() + TINY)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(m, n) -> the nearest matrix whose singular values are all 1, about."""
-    wide = matrix if len(matrix) <= matrix.shape[1] else matrix.mT
-    x = wide / (wide.norm() + TINY)
+    """(..., m, n) -> the nearest matrix whose singular values are all 1, about."""
+    wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
+    x = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + TINY)
     a, b, c = QUINTIC
     for _ in range(ITERATIONS):
         square = x @ x.mT

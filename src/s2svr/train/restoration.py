@@ -20,11 +20,13 @@ from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.alignment import Flows, part
 from ..models.s2svr import State, on_grid
 from ..recipes import RestorationLoss, RestorationRecipe
-from .fit import Batch, Say, batches, exporter, fit
+from .fit import Batch, Say, batches, capturable, exporter, fit
 from .moving import with_moving
+from .resident import resident
 from .setup import launch, prepared, sequences_of
 
 VALIDATION_FRAMES = 8
+PAIRS = 8  # frames whose flow is estimated at once
 
 
 def restoration_loss(
@@ -35,7 +37,10 @@ def restoration_loss(
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
-        x, flows = (ready if "before" in batch else estimated)(model, batch, step >= flow_from)
+        if "crop" in batch:
+            x, flows = estimated(model, batch, step >= flow_from)
+        else:
+            x, flows = ready(model, batch)
         hq = batch["hq"]
         if wanted.scored == "clips":
             y, _ = model.restore(x, flows, None, 0)
@@ -54,9 +59,12 @@ def restoration_loss(
     return loss
 
 
-def ready(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
-    """Crops and the flow that was estimated on their whole frames beforehand."""
+def ready(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
+    """Crops and the flow that was estimated on their whole frames beforehand, if there is any."""
     x = batch["lq"]
+    if "before" not in batch:
+        none: list[list[Tensor | None]] = [[None] * x.shape[1]] * max(model.config.radius, 1)
+        return x, Flows(none, none)
     before, after = (
         [on_grid(flow, x, model.config) for flow in batch[name].unbind(1)]
         for name in ("before", "after")
@@ -124,7 +132,7 @@ def with_flow(clips: list[Stored], model: S2SVR, skip: int) -> list[Stored]:
     assert model.flow is not None
     digest = hashlib.sha256()
     for tensor in model.flow.state_dict().values():
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
     with_it = []
     for clip in clips:
         path = clip.path.with_name(f"{clip.path.stem}-{digest.hexdigest()[:12]}-flow{skip}.npy")
@@ -138,13 +146,18 @@ def with_flow(clips: list[Stored], model: S2SVR, skip: int) -> list[Stored]:
 def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
     """One clip of ``with_flow``."""
     assert model.flow is not None
-    small = [model.reduce(as_float(frame)[None]) for frame in clip.lq]
-    out = np.zeros((skip, 2, len(small), 2, *small[0].shape[-2:]), np.float16)
+    device = next(model.flow.parameters()).device
+    small = torch.cat([model.reduce(as_float(frame)[None].to(device)) for frame in clip.lq])
+    out = np.zeros((skip, 2, len(small), 2, *small.shape[-2:]), np.float16)
     for step in range(1, skip + 1):
-        for t in range(step, len(small)):
-            earlier, later = small[t - step], small[t]
+        for first in range(step, len(small), PAIRS):
+            times = slice(first, first + PAIRS)
+            later = small[times]
+            earlier = small[first - step : first - step + len(later)]
             flow = model.flow(torch.cat((later, earlier)), torch.cat((earlier, later)))
-            out[step - 1, 0, t], out[step - 1, 1, t - step] = flow.numpy()
+            before, after = flow.cpu().numpy().reshape(2, len(later), *flow.shape[1:])
+            out[step - 1, 0, times] = before
+            out[step - 1, 1, first - step : first - step + len(later)] = after
     return out
 
 
@@ -197,33 +210,43 @@ def train_restoration(
     A run found there goes on; runs that share ``cache`` decode the clips once.
     """
     fabric = launch(recipe.optim, out, device, processes)
-    model, cache = build(recipe, flow, init), cache or out / "clips"
-    damage = recipe.data.degradation
+    model, cache = build(recipe, flow, init).to(fabric.device), cache or out / "clips"
+    damage, down = recipe.data.degradation, model.config.flow_down
     clips = sequences_of(recipe.data, data)
-    stored = prepared(fabric, clips, damage, cache)
+    stored = prepared(fabric, clips, damage, cache, recipe.optim.workers)
+    needs_flow = model.flow is not None and recipe.data.frames > 1
     with fabric.rank_zero_first():
-        stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
-        frozen = model.flow is not None and not recipe.optim.flow_rate
-        if frozen and model.config.radius == 1 and recipe.data.frames > 1:
+        stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, down, fabric.device)
+        if needs_flow and not recipe.optim.flow_rate and model.config.radius == 1:
             stored = with_flow(stored, model, recipe.data.skip)
     validate = None
     if val is not None and fabric.is_global_zero:
         validate = validation(folder(val), damage, cache)
     about = Card(task=recipe.task, recipe=name, data=f"{len(clips)} clips, {damage}")
-    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=model.config.flow_down)
+    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=down)
+    ready_made = stored[0].flow is not None or not needs_flow
+    on_gpu = ready_made and capturable(fabric, recipe.optim)
     fit(
         model,
         restoration_loss(recipe.loss, recipe.optim.flow_from),
-        batches(pairs, recipe.data.batch, recipe.optim.workers),
+        resident(pairs, recipe.data.batch)
+        if on_gpu
+        else batches(pairs, recipe.data.batch, recipe.optim.workers),
         recipe.optim,
         out,
         fabric=fabric,
         groups=groups(model, recipe),
+        kinds=kinds(recipe) if on_gpu else 0,
         validate=validate,
         export=exporter(out / "model.safetensors", about),
         say=say,
     )
     return out / "model.safetensors"
+
+
+def kinds(recipe: RestorationRecipe) -> int:
+    """Kinds of steps, in turn: one for each frame that may be the one that is scored."""
+    return 1 if recipe.loss.scored == "clips" else recipe.data.frames
 
 
 def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str | None) -> S2SVR:

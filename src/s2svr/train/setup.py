@@ -1,8 +1,12 @@
 """What every training starts with: processes, devices, clips."""
 
 import os
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 
+import torch
 from lightning.fabric import Fabric
 
 from ..data import DATASETS
@@ -33,10 +37,24 @@ def launch(optim: Optim, out: Path, device: str, processes: int) -> Fabric:
     return fabric
 
 
-def prepared(fabric: Fabric, sequences: list[Sequence], damage: str, cache: Path) -> list[Stored]:
-    """The sequences decoded and degraded in ``cache``: by the first process, the others wait."""
+def prepared(
+    fabric: Fabric, sequences: list[Sequence], damage: str, cache: Path, workers: int = 0
+) -> list[Stored]:
+    """The sequences decoded and degraded in ``cache``: by the first process, the others wait.
+
+    With ``workers`` above 1, so many processes prepare them side by side.
+    """
     with fabric.rank_zero_first():
+        if workers > 1:
+            start = get_context("spawn")  # a forked copy of a process that has used its GPU cannot
+            with ProcessPoolExecutor(workers, start, torch.set_num_threads, (1,)) as pool:
+                list(pool.map(prepare, sequences, repeat(damage), repeat(cache)))
         return store(sequences, degradation(damage), damage, cache)
+
+
+def prepare(sequence: Sequence, damage: str, cache: Path) -> None:
+    """One sequence of ``prepared``."""
+    store([sequence], degradation(damage), damage, cache)
 
 
 def sequences_of(data: Data, root: Path) -> list[Sequence]:
