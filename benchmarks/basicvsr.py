@@ -19,8 +19,8 @@ from s2svr.models.output import Output, last_convolution
 from s2svr.models.pwclite import SLOPE, initialise
 from s2svr.ops import resize_bicubic
 from s2svr.recipes import RestorationLoss
-from s2svr.train.fit import Batch
 from s2svr.train.restoration import ready
+from s2svr.train.step import Batch
 
 CHANNELS, BLOCKS = 34, 4  # as many operations as sr-light
 
@@ -92,9 +92,7 @@ def peer_loss(wanted: RestorationLoss) -> Callable[[nn.Module, Batch, int], dict
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, BasicVSR)
-        x, flows = batch["lq"], Flows([[None]], [[None]])
-        if "before" in batch:
-            x, flows = ready(model, batch, False)  # type: ignore[arg-type]
+        x, flows = ready(model, batch)  # type: ignore[arg-type]
         return {"loss": charbonnier(model.restore(x, flows).float(), batch["hq"], wanted.eps)}
 
     return loss

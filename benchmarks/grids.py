@@ -23,8 +23,9 @@ from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import STEP, Frame, Output, last_convolution
 from s2svr.models.pwclite import SLOPE, initialise
 from s2svr.recipes import RestorationRecipe, load_recipe
-from s2svr.train.fit import Batch, batches, fit
+from s2svr.train.fit import batches, fit
 from s2svr.train.setup import launch, prepared
+from s2svr.train.step import Batch
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-start.toml"
 DAMAGE, FRAMES = "hevc-37", range(3, 21, 6)

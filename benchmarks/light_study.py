@@ -28,10 +28,11 @@ from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder
 from s2svr.models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from s2svr.recipes import FlowLoss, RestorationRecipe, load_recipe
-from s2svr.train.fit import Batch, Loss, batches, fit
+from s2svr.train.fit import Loss, batches, fit
 from s2svr.train.flow import unsupervised
 from s2svr.train.restoration import groups, restoration_loss, with_flow
 from s2svr.train.setup import launch, prepared
+from s2svr.train.step import Batch
 
 ROOT = Path(__file__).parent.parent
 PHASES = ("sr-light-start", "sr-light", "sr-light-long")

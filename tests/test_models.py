@@ -290,8 +290,8 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
 def test_light_presets_are_within_their_size(name):
     net = S2SVR(PRESETS[name]).eval()
     assert parameters(net) <= 0.6e6
-    # A quarter of the 180x320 grid, for speed: the count is proportional to the pixels.
-    grid = 4 // net.scale
+    # A quarter of 180x320 of the states' grid: the count is proportional to the pixels.
+    grid = net.config.down
     assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= 14e9
 
 

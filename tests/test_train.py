@@ -5,12 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from itertools import repeat
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from typer.testing import CliRunner
 
 from s2svr.checkpoint import Card, load, read_card, save
@@ -18,7 +20,7 @@ from s2svr.cli import app
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.recipes import Optim, load_recipe
 from s2svr.train import setup
-from s2svr.train.fit import rate
+from s2svr.train.fit import fit, rate
 from s2svr.train.flow import train_flow
 from s2svr.train.restoration import (
     build,
@@ -309,3 +311,18 @@ def test_rate_warms_up_stays_and_falls():
     assert rate(9, optim) == rate(50, optim) == rate(80, optim) == 1.0
     assert rate(90, optim) == pytest.approx(0.505)
     assert 0.01 <= rate(99, optim) < 0.03
+
+
+def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):
+    model, batch = nn.Linear(2, 1), {"x": torch.ones(1, 2)}
+    optim = Optim(steps=3, rate=0.1)
+
+    def loss(net: nn.Module, given: dict, step: int) -> dict:
+        return {"loss": net(given["x"]).sum() + (torch.inf if step == 2 else 0.0)}
+
+    with pytest.raises(FloatingPointError, match=r"not finite at step 3; .*last.ckpt"):
+        fit(
+            model, loss, lambda fabric, first: repeat(batch), optim, tmp_path,
+            fabric=setup.launch(optim, tmp_path, "cpu", 1),
+        )  # fmt: skip
+    assert not (tmp_path / "last.ckpt").exists()

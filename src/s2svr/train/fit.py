@@ -18,11 +18,10 @@ from ..checkpoint import Card
 from ..checkpoint import save as save_weights
 from ..recipes import Optim
 from .muon import Muon
+from .step import Batch, Captured, Update
 
-Batch = dict[str, Tensor]
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
 Say = Callable[[str], None]
-Update = Callable[[Batch, int], dict[str, Tensor]]
 
 CHECKPOINT = "last.ckpt"
 
@@ -90,41 +89,25 @@ def fit(
     parameters come and go by step freezes them there. groups are the optimizer's (all parameters
     at ``optim.rate`` without). With ``kinds`` above 0 a step is captured and replayed as a CUDA
     graph, one for each kind: step i is of kind i % kinds, and its batches are all of one shape.
-    validate and export get the averaged weights; both run in the first
-    process only. A resumed run equals an unbroken one: batches and rates depend on the step alone.
+    validate and export get the averaged weights; both run in the first process only. A resumed run
+    equals an unbroken one: batches and rates depend on the step alone. Raises FloatingPointError
+    before a loss that is not finite reaches the checkpoint.
     """
-    model.to(fabric.device)
-    if kinds:  # as the units for half-precision matrices want it
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        torch.backends.cudnn.benchmark = True  # shapes never change
+    place(model, fabric.device, bool(kinds))
     optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}], bool(kinds))
     peaks = [group["lr"] for group in optimizer.param_groups]
     averaged = deepcopy(model).requires_grad_(False)
     step = restore(out / CHECKPOINT, model, averaged, optimizer, fabric)
-    rates = [torch.zeros((), device=fabric.device) for _ in peaks]  # which a graph reads anew
     objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
-
-    def update(batch: Batch, step: int) -> dict[str, Tensor]:
-        optimizer.zero_grad(set_to_none=True)
-        terms = objective(batch, step)
-        fabric.backward(terms["loss"])
-        fabric.clip_gradients(
-            objective, optimizer, max_norm=optim.clip, error_if_nonfinite=not kinds
-        )
-        optimizer.step()
-        return terms
-
-    advance = Captured(update, kinds) if kinds else update
+    update = Update(objective, optimizer, fabric, optim.clip)
+    advance = Captured(update, kinds, len(peaks)) if kinds else update
     stream = batches(fabric, step)
     log = SummaryWriter(str(out), purge_step=step) if fabric.is_global_zero else None
     clock = Clock(optim, step)
     scores: dict[str, float] = {}
     while step < optim.steps:
-        for group, peak, now in zip(optimizer.param_groups, peaks, rates, strict=True):
-            group["lr"] = peak * rate(step, optim)
-            if kinds:
-                group["lr"] = now.fill_(group["lr"])
-        terms = advance(next(stream), step)
+        share = rate(step, optim)
+        terms = advance(next(stream), step, [peak * share for peak in peaks])
         step += 1
         average(averaged, model, min(optim.average, step / (step + 9)))
         if step % optim.log_every == 0 or step == optim.steps:
@@ -136,6 +119,11 @@ def fit(
             scores = validate(averaged.eval(), log, step)
             say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         if log and (clock.due() or last):
+            if not terms["loss"].isfinite():
+                raise FloatingPointError(
+                    f"the loss is not finite at step {step}; {out / CHECKPOINT} holds the weights "
+                    "of a step before: lower optim.rate or optim.clip, and give the command again"
+                )
             save(out / CHECKPOINT, model, averaged, optimizer, step)
             if export:
                 export(averaged.eval(), step, scores)
@@ -144,41 +132,12 @@ def fit(
     fabric.barrier()
 
 
-class Captured:
-    """A step as CUDA graphs: small networks wait more for launches than for arithmetic.
-
-    The first step of each kind runs as it is, which makes what the optimizer remembers.
-    """
-
-    def __init__(self, update: Update, kinds: int) -> None:
-        self.update, self.kinds = update, kinds
-        self.batch: Batch = {}
-        self.ran: set[int] = set()
-        self.graphs: dict[int, tuple[torch.cuda.CUDAGraph, dict[str, Tensor]]] = {}
-        self.aside, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
-
-    def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """One step; its terms are overwritten by the next one of its kind."""
-        kind = step % self.kinds
-        if not self.batch:
-            self.batch = {name: torch.empty_like(value) for name, value in batch.items()}
-        for name, value in batch.items():
-            self.batch[name].copy_(value)
-        if kind not in self.ran:
-            self.ran.add(kind)
-            self.aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self.aside):
-                terms = {k: v.detach() for k, v in self.update(self.batch, step).items()}
-            torch.cuda.current_stream().wait_stream(self.aside)
-            return terms
-        if kind not in self.graphs:
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self.pool):
-                terms = {k: v.detach() for k, v in self.update(self.batch, step).items()}
-            self.graphs[kind] = graph, terms
-        graph, terms = self.graphs[kind]
-        graph.replay()
-        return terms
+def place(model: nn.Module, device: torch.device, captured: bool) -> None:
+    """Move the model to its device, laid out as the steps want it."""
+    model.to(device)
+    if captured:  # as units for half-precision matrices read; and shapes never change
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        torch.backends.cudnn.benchmark = True
 
 
 def capturable(fabric: Fabric, optim: Optim) -> bool:

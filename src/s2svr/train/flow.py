@@ -14,9 +14,10 @@ from ..losses import distillation, photometric, smoothness, structural
 from ..models import PRESETS, PWCLite, PWCLiteConfig
 from ..ops import occlusion, resize_bicubic, resize_flow
 from ..recipes import FlowLoss, FlowRecipe
-from .fit import Batch, Say, batches, exporter, fit
+from .fit import Say, batches, exporter, fit
 from .moving import moving_pair
 from .setup import launch, prepared, sequences_of
+from .step import Batch
 
 
 class FlowPairs(Dataset):

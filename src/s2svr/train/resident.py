@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from ..data.clips import ClipPairs, Draw
-from .fit import Batch
+from .step import Batch
 
 
 def resident(pairs: ClipPairs, batch: int) -> Callable[[Fabric, int], Iterator[Batch]]:

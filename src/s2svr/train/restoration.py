@@ -20,10 +20,11 @@ from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.alignment import Flows, part
 from ..models.s2svr import State, on_grid
 from ..recipes import RestorationLoss, RestorationRecipe
-from .fit import Batch, Say, batches, capturable, exporter, fit
+from .fit import Say, batches, capturable, exporter, fit
 from .moving import with_moving
 from .resident import resident
 from .setup import launch, prepared, sequences_of
+from .step import Batch
 
 VALIDATION_FRAMES = 8
 PAIRS = 8  # frames whose flow is estimated at once

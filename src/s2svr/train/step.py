@@ -1,0 +1,73 @@
+"""One step of a training, as it is or as a CUDA graph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+Batch = dict[str, Tensor]
+
+
+class Update:
+    """A step: the gradients of the loss, and the optimizer's move along them."""
+
+    def __init__(self, objective: nn.Module, optimizer: Any, fabric: Fabric, clip: float) -> None:
+        self.objective, self.optimizer = objective, optimizer
+        self.fabric, self.clip = fabric, clip
+        self.strict = True  # a gradient that is not finite is an error, which makes the GPU wait
+
+    def __call__(self, batch: Batch, step: int, rates: Sequence) -> dict[str, Tensor]:
+        """rates are the groups', numbers or tensors of one; returns the loss's terms."""
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        terms = self.objective(batch, step)
+        self.fabric.backward(terms["loss"])
+        self.fabric.clip_gradients(
+            self.objective, self.optimizer, max_norm=self.clip, error_if_nonfinite=self.strict
+        )
+        self.optimizer.step()
+        return {name: value.detach() for name, value in terms.items()}
+
+
+class Captured:
+    """Steps as CUDA graphs: small networks wait more for launches than for arithmetic.
+
+    The first step of each kind runs as it is, which makes what the optimizer remembers.
+    """
+
+    def __init__(self, update: Update, kinds: int, groups: int) -> None:
+        self.update, self.kinds = update, kinds
+        update.strict = False
+        self.batch: Batch = {}
+        self.rates = [torch.zeros((), device=update.fabric.device) for _ in range(groups)]
+        self.ran: set[int] = set()
+        self.graphs: dict[int, tuple[torch.cuda.CUDAGraph, dict[str, Tensor]]] = {}
+        self.aside, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+
+    def __call__(self, batch: Batch, step: int, rates: list[float]) -> dict[str, Tensor]:
+        """One step; its terms are overwritten by the next one of its kind."""
+        kind = step % self.kinds
+        if not self.batch:
+            self.batch = {name: torch.empty_like(value) for name, value in batch.items()}
+        for name, value in batch.items():
+            self.batch[name].copy_(value)
+        for now, rate in zip(self.rates, rates, strict=True):
+            now.fill_(rate)
+        if kind not in self.ran:
+            self.ran.add(kind)
+            self.aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.aside):
+                terms = self.update(self.batch, step, self.rates)
+            torch.cuda.current_stream().wait_stream(self.aside)
+            return terms
+        if kind not in self.graphs:
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self.pool):
+                terms = self.update(self.batch, step, self.rates)
+            self.graphs[kind] = graph, terms
+        graph, terms = self.graphs[kind]
+        graph.replay()
+        return terms
