@@ -74,7 +74,7 @@ def test_choices_are_trained_and_compared(script, tmp_path: Path):
     flow = torch.zeros(2, 128, 160)
     flow[0] = 2
     write_flo(tmp_path / "pairs" / "frame_0001.flo", flow)
-    names = ["as the recipe is", "smoothness of second order", "census in place of L1"]
+    names = ["L1 alone", "smoothness of second order", "census in place of L1"]
     places = [str(tmp_path / name) for name in ("clips", "val", "out")]
     words = "--steps 2 --crop 8 --rendered 1 --height 64 --width 96 --set data.batch=1"
     words = [*words.split(), "--set", "data.context=[16,20]", "--pairs", str(tmp_path / "pairs")]

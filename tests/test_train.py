@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli import app
+from s2svr.data.folder import folder
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.recipes import Optim, load_recipe
 from s2svr.train import setup
@@ -326,3 +327,14 @@ def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):
             fabric=setup.launch(optim, tmp_path, "cpu", 1),
         )  # fmt: skip
     assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_clips_prepared_side_by_side_are_those_prepared_in_turn(footage: Path, tmp_path: Path):
+    fabric, clips = setup.launch(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1), folder(footage)
+    found = [
+        setup.prepared(fabric, clips, "hevc", tmp_path / str(workers), workers)
+        for workers in (0, 2)
+    ]
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one.lq, other.lq)
+        assert np.array_equal(one.hq, other.hq)

@@ -51,7 +51,7 @@ class Optim(Part):
     checkpoint_minutes: float = Field(5.0, gt=0)
     validate_every: int = Field(500, ge=1)
     log_every: int = Field(50, ge=1)
-    workers: int = Field(0, ge=0)  # loader processes
+    workers: int = Field(0, ge=0)  # processes that prepare and load the clips
 
 
 class FlowLoss(Part):

@@ -99,7 +99,7 @@ def fit(
     averaged = deepcopy(model).requires_grad_(False)
     step = restore(out / CHECKPOINT, model, averaged, optimizer, fabric)
     objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
-    update = Update(objective, optimizer, fabric, optim.clip)
+    update = Update(objective, optimizer, fabric, optim.clip, strict=not kinds)
     advance = Captured(update, kinds, len(peaks)) if kinds else update
     stream = batches(fabric, step)
     log = SummaryWriter(str(out), purge_step=step) if fabric.is_global_zero else None

@@ -163,7 +163,9 @@ def train_flow(
             raise ValueError(f"expected a network as {config} to start from, {init} holds another")
         net.load_state_dict(start.state_dict())
     clips = sequences_of(recipe.data, data)
-    stored = prepared(fabric, clips, recipe.data.degradation, cache or out / "clips")
+    stored = prepared(
+        fabric, clips, recipe.data.degradation, cache or out / "clips", recipe.optim.workers
+    )
     if teacher is None:
         loss = teacher_loss(recipe.loss)
     else:

@@ -11,12 +11,16 @@ Batch = dict[str, Tensor]
 
 
 class Update:
-    """A step: the gradients of the loss, and the optimizer's move along them."""
+    """A step: the gradients of the loss, and the optimizer's move along them.
 
-    def __init__(self, objective: nn.Module, optimizer: Any, fabric: Fabric, clip: float) -> None:
+    ``strict``: a gradient that is not finite is an error; to know it, the CPU waits for the GPU.
+    """
+
+    def __init__(
+        self, objective: nn.Module, optimizer: Any, fabric: Fabric, clip: float, *, strict: bool
+    ) -> None:
         self.objective, self.optimizer = objective, optimizer
-        self.fabric, self.clip = fabric, clip
-        self.strict = True  # a gradient that is not finite is an error, which makes the GPU wait
+        self.fabric, self.clip, self.strict = fabric, clip, strict
 
     def __call__(self, batch: Batch, step: int, rates: Sequence) -> dict[str, Tensor]:
         """rates are the groups', numbers or tensors of one; returns the loss's terms."""
@@ -40,7 +44,6 @@ class Captured:
 
     def __init__(self, update: Update, kinds: int, groups: int) -> None:
         self.update, self.kinds = update, kinds
-        update.strict = False
         self.batch: Batch = {}
         self.rates = [torch.zeros((), device=update.fabric.device) for _ in range(groups)]
         self.ran: set[int] = set()
