@@ -3,11 +3,11 @@
     OMP_NUM_THREADS=1 nice python benchmarks/flow_choices.py CLIPS VAL OUT \
         [--steps 300] [--crop 40] [--pairs SINTEL] [--cache DIR] [--only NAME ...]
 
-Trains the ``flow-light-teacher`` recipe for so many steps with L1 as its only photometric loss, with
-two seeds, and then with one choice changed, and prints end-point errors in pixels of the full size, on clean pairs rendered
-from VAL and on pairs of .flo files (--pairs). A training that was stopped goes on; one that is
-finished is not repeated. Census and second-order smoothness are here and not in the package, which
-has no use for them.
+Trains the ``flow-light-teacher`` recipe for so many steps with L1 as its only photometric loss,
+with two seeds, and then with one choice changed, and prints end-point errors in pixels of the full
+size, on clean pairs rendered from VAL and on pairs of .flo files (--pairs). A training that was
+stopped goes on; one that is finished is not repeated. Census and second-order smoothness are here
+and not in the package, which has no use for them.
 """
 
 import argparse
