@@ -119,17 +119,22 @@ def fit(
             scores = validate(averaged.eval(), log, step)
             say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         if log and (clock.due() or last):
-            if not terms["loss"].isfinite():
-                raise FloatingPointError(
-                    f"the loss is not finite at step {step}; {out / CHECKPOINT} holds the weights "
-                    "of a step before: lower optim.rate or optim.clip, and give the command again"
-                )
+            check(terms["loss"], step, out)
             save(out / CHECKPOINT, model, averaged, optimizer, step)
             if export:
                 export(averaged.eval(), step, scores)
     if log:
         log.close()
     fabric.barrier()
+
+
+def check(loss: Tensor, step: int, out: Path) -> None:
+    """Raise FloatingPointError where the loss is no number that a training can go on from."""
+    if not loss.isfinite():
+        raise FloatingPointError(
+            f"the loss is not finite at step {step}; {out / CHECKPOINT} holds the weights of "
+            "a step before: lower optim.rate or optim.clip, and give the command again"
+        )
 
 
 def place(model: nn.Module, device: torch.device, captured: bool) -> None:

@@ -147,7 +147,7 @@ def with_flow(clips: list[Stored], model: S2SVR, skip: int) -> list[Stored]:
 def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
     """One clip of ``with_flow``."""
     assert model.flow is not None
-    device = next(model.flow.parameters()).device
+    device = next(model.parameters()).device
     small = torch.cat([model.reduce(as_float(frame)[None].to(device)) for frame in clip.lq])
     out = np.zeros((skip, 2, len(small), 2, *small.shape[-2:]), np.float16)
     for step in range(1, skip + 1):
