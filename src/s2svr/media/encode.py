@@ -8,7 +8,7 @@ import av
 from ..color import ColorInfo
 from .coding import CODECS, Coding, configure
 from .frame import Frame, MediaError
-from .planes import to_picture
+from .planes import reordered, to_picture
 from .spool import Spool
 
 
@@ -59,7 +59,7 @@ class Encoder:
             )
         picture = to_picture(frame.planes, c.planar)
         if c.form != c.planar:
-            picture = picture.reformat(format=c.form)
+            picture = reordered(picture, c.form)
         say_color(picture, c.color)
         picture.pts, picture.time_base = self.stamps.next(frame), c.time_base
         picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))

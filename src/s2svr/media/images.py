@@ -18,7 +18,7 @@ from .container import MAX_PIXELS
 from .display import Display
 from .exif import COMPRESSION, ORIENTATION, tag, upright
 from .frame import Frame, MediaError, MediaInfo, Position, Reader
-from .planes import bits_of, from_picture, subsampling, to_picture
+from .planes import bits_of, from_picture, reordered, subsampling, to_picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -263,7 +263,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
     codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
     codec.time_base = Fraction(1, 25)
     codec.color_range = 2
-    packets = codec.encode(picture.reformat(format=form)) + codec.encode(None)
+    packets = codec.encode(reordered(picture, form)) + codec.encode(None)
     path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
 
