@@ -29,7 +29,7 @@ from s2svr.recipes import FlowRecipe, load_recipe
 from s2svr.train import flow
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "flow-light-teacher.toml"
-AS_IS = "L1 alone"
+PLAIN = "L1 alone"
 L1 = ["loss.photometric=10", "loss.structural=0", "loss.smooth=2"]
 SMOOTHER = "loss.smooth=10"  # beside SSIM and census, which are several times as large as L1
 
@@ -62,7 +62,7 @@ def second_order(flow: Tensor, image: Tensor, edge: float) -> Tensor:
 
 # What is changed: entries of the recipe, and functions of losses.py.
 CHOICES: dict[str, tuple[list[str], dict[str, Callable]]] = {
-    AS_IS: ([], {}),
+    PLAIN: ([], {}),
     "another seed": (["optim.seed=1"], {}),
     "Adam in place of Muon": (['optim.kind="adam"'], {}),
     "edge weight 0": (["loss.edge=0"], {}),

@@ -86,9 +86,7 @@ def store(sequences: list[Sequence], degrade: Degradation, name: str, folder: Pa
 
 def stored(sequence: Sequence, degrade: Degradation, name: str, folder: Path) -> Stored:
     """One sequence of ``store``."""
-    stamp = [str(sequence.hq), str(sequence.lq), name, sequence.hq.stat().st_mtime_ns]
-    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
-    paths = [folder / f"{key}-{kind}.npy" for kind in ("lq", "hq")]
+    key, paths = places(sequence, name, folder)
     if not all(path.exists() for path in paths):
         hq = read_clip(sequence.hq)
         if sequence.lq is None:
@@ -101,6 +99,18 @@ def stored(sequence: Sequence, degrade: Degradation, name: str, folder: Path) ->
             write_array(path, clip.numpy())
     lq_array, hq_array = (np.load(path, mmap_mode="r") for path in paths)
     return Stored(sequence.source or sequence.name, lq_array, hq_array, paths[0])
+
+
+def places(sequence: Sequence, name: str, folder: Path) -> tuple[str, list[Path]]:
+    """What tells this clip with this damage from all others, and its two arrays."""
+    stamp = [str(sequence.hq), str(sequence.lq), name, sequence.hq.stat().st_mtime_ns]
+    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
+    return key, [folder / f"{key}-{kind}.npy" for kind in ("lq", "hq")]
+
+
+def is_stored(sequence: Sequence, name: str, folder: Path) -> bool:
+    """Whether ``store`` would find the sequence's arrays."""
+    return all(path.exists() for path in places(sequence, name, folder)[1])
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
@@ -241,15 +251,25 @@ def cut_flow(flow: np.ndarray, d: Draw, top: int, size: int, down: int) -> list[
     both = []
     for neighbour in (-1, 1):
         out = torch.zeros(len(d.frames), 2, size, size)
-        for i, t in enumerate(d.frames):
-            other = d.frames[i + neighbour] if 0 <= i + neighbour < len(d.frames) else t
-            if other != t:
-                step, later = abs(other - t), int(other > t)
-                cut = flow[step - 1, later, t, :, top : top + size, left : left + size]
+        for i, (t, line) in enumerate(zip(d.frames, flow_lines(d, neighbour), strict=True)):
+            if line is not None:
+                cut = flow[*line, t, :, top : top + size, left : left + size]
                 cut = flipped(cut.astype(np.float32), d.flip)
                 out[i] = sign * torch.tensor(np.ascontiguousarray(cut))
         both.append(out.mT.flip(1) if d.transposed else out)
     return both
+
+
+def flow_lines(d: Draw, neighbour: int) -> list[tuple[int, int] | None]:
+    """Which line of a clip's flow, its first two axes, joins each frame of a draw to the next one.
+
+    That is the one ``neighbour`` (-1 or 1) places on; None where there is no other frame.
+    """
+    lines: list[tuple[int, int] | None] = []
+    for i, t in enumerate(d.frames):
+        other = d.frames[i + neighbour] if 0 <= i + neighbour < len(d.frames) else t
+        lines.append(None if other == t else (abs(other - t) - 1, int(other > t)))
+    return lines
 
 
 def shown(codes: np.ndarray, d: Draw) -> Tensor:

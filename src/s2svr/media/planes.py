@@ -47,7 +47,7 @@ def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
 def reordered(picture: av.VideoFrame, form: str) -> av.VideoFrame:
     """The same codes in another format, by one thread.
 
-    With several, FFmpeg 8 gets a row of chroma wrong in one of some hundred pictures of y210le.
+    With several, FFmpeg 8 gets a row of chroma wrong in a few of a thousand pictures of y210le.
     """
     return picture.reformat(format=form, threads=1)
 

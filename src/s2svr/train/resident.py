@@ -9,7 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from ..data.clips import ClipPairs, Draw
+from ..data.clips import ClipPairs, Draw, flow_lines
 from .step import Batch
 
 
@@ -112,12 +112,11 @@ class ResidentClips:
 
     def lines(self, d: Draw, neighbour: int) -> list[int]:
         """Where in its clip's flow each frame's one to its neighbour lies; -1: there is none."""
-        places, length = [], len(self.pairs.clips[d.sequence].lq)
-        for i, t in enumerate(d.frames):
-            other = d.frames[i + neighbour] if 0 <= i + neighbour < len(d.frames) else t
-            line = 2 * (abs(other - t) - 1) + int(other > t)
-            places.append(-1 if other == t else line * length + t)
-        return places
+        length, lines = len(self.pairs.clips[d.sequence].lq), flow_lines(d, neighbour)
+        return [
+            -1 if line is None else (2 * line[0] + line[1]) * length + t
+            for t, line in zip(d.frames, lines, strict=True)
+        ]
 
 
 def turned(flow: Tensor, turn: Turn) -> Tensor:

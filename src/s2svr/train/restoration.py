@@ -152,13 +152,13 @@ def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
     out = np.zeros((skip, 2, len(small), 2, *small.shape[-2:]), np.float16)
     for step in range(1, skip + 1):
         for first in range(step, len(small), PAIRS):
-            times = slice(first, first + PAIRS)
-            later = small[times]
-            earlier = small[first - step : first - step + len(later)]
+            count = min(PAIRS, len(small) - first)
+            times = slice(first, first + count)
+            those_before = slice(first - step, first - step + count)
+            earlier, later = small[those_before], small[times]
             flow = model.flow(torch.cat((later, earlier)), torch.cat((earlier, later)))
-            before, after = flow.cpu().numpy().reshape(2, len(later), *flow.shape[1:])
-            out[step - 1, 0, times] = before
-            out[step - 1, 1, first - step : first - step + len(later)] = after
+            before, after = flow.cpu().numpy().reshape(2, count, *flow.shape[1:])
+            out[step - 1, 0, times], out[step - 1, 1, those_before] = before, after
     return out
 
 

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric import Fabric
 
 from ..data import DATASETS
-from ..data.clips import Data, Sequence, Stored, store
+from ..data.clips import Data, Sequence, Stored, is_stored, store
 from ..degrade import degradation
 from ..recipes import Optim
 
@@ -42,13 +42,14 @@ def prepared(
 ) -> list[Stored]:
     """The sequences decoded and degraded in ``cache``: by the first process, the others wait.
 
-    With ``workers`` above 1, so many processes prepare them side by side.
+    With ``workers`` above 1, so many processes prepare what is missing side by side.
     """
     with fabric.rank_zero_first():
-        if workers > 1:
+        missing = [s for s in sequences if not is_stored(s, damage, cache)]
+        if workers > 1 and missing:
             start = get_context("spawn")  # a forked copy of a process that has used its GPU cannot
             with ProcessPoolExecutor(workers, start, torch.set_num_threads, (1,)) as pool:
-                list(pool.map(prepare, sequences, repeat(damage), repeat(cache)))
+                list(pool.map(prepare, missing, repeat(damage), repeat(cache)))
         return store(sequences, degradation(damage), damage, cache)
 
 
