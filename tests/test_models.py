@@ -7,11 +7,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
-from s2svr.models.alignment import Flows
+from s2svr.models.alignment import Flows, around
 from s2svr.models.attention import LocalAttention
 from s2svr.models.gru import ConvGRU, ResConvGRU
+from s2svr.models.mixing import Exposure
 from s2svr.models.output import AMPLIFY, detail, last_convolution
 from s2svr.models.s2svr import neighbours, on_grid
+from s2svr.tiles import Box, cut
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -34,6 +36,7 @@ SMALL = [
     replace(TINY, scale=1, down=4, flow_down=4),
     replace(TINY, scale=1, down=2, detail=True, flow_down=4),
     replace(TINY, scale=1, detail=True, neighbours=3),
+    replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, flow_down=2),
     replace(TINY, scale=1, down=2, detail=True, neighbours=1, aligned=True, flow_down=4),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
@@ -50,6 +53,8 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
         last_convolution(net.decoder.output).weight.normal_(0, 0.02)
         if net.mixer is not None:
             net.mixer.shares[-1].weight.normal_(0, 0.3)
+            if net.mixer.exposure is not None:
+                net.mixer.exposure.tell[-1].weight.normal_(0, 0.3)
         for layer in net.modules():
             if isinstance(layer, ConvGRU) and layer.keep is not None:
                 layer.keep.fill_(0.9)
@@ -161,6 +166,36 @@ def test_shares_mix_neighbours_into_a_frame():
         y, _ = net(x)
     mixed = torch.cat((x[:, :2], 0.75 * x[:, 2:] + 0.25 * x[:, :-2]), 1)
     assert torch.allclose(y, mixed, atol=1e-6)
+
+
+@pytest.mark.parametrize(("length", "apart"), [(1, 1), (2, 2), (3, 3)])
+def test_changes_an_exposure_apart_are_opposite(length: int, apart: int, monkeypatch):
+    light = torch.rand(12, 1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    frames = [light[t : t + length].mean(0) for t in range(5)]
+    exposure = Exposure(2, 8)
+    monkeypatch.setattr(exposure, "told", lambda products: products)
+    found = exposure(frames[2], around(frames, 2, 2))[0]
+    grey = torch.stack([frame.mean(1).flatten() for frame in frames]).double()
+    steps = grey[1:] - grey[:-1]
+    assert torch.allclose(found.double(), steps @ steps.T / grey.shape[1], atol=1e-7)
+    expected = torch.eye(4) - 0.5 * sum(torch.ones(4 - apart).diag(s) for s in (-apart, apart))
+    assert torch.allclose(found / found.diagonal().mean(), expected, atol=0.1)
+
+
+def test_a_part_of_a_frame_is_mixed_as_its_frame_is():
+    net = lively(replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, flow_down=2))
+    assert net.mixer is not None
+    with torch.inference_mode():
+        net.mixer.shares[-1].weight.zero_()
+        x, frame, part = clip(5, 64, 48), Box(0, 0, 64, 48), Box(16, 0, 48, 32)
+        flows = net.flows(list(x.unbind(1)), 5)
+        whole, _ = net.mixed(list(x.unbind(1)), [], flows, 5)
+        there = list(x[..., part.top : part.bottom, part.left : part.right].unbind(1))
+        ours, _ = net.mixed(there, [], cut(flows, frame, part), 5)
+        alone, _ = net.mixed(there, [], net.flows(there, 5), 5)
+    inside = [y[..., part.top : part.bottom, part.left : part.right] for y in whole]
+    assert torch.allclose(torch.stack(ours), torch.stack(inside), atol=1e-6)
+    assert not torch.allclose(torch.stack(alone), torch.stack(inside), atol=1e-3)
 
 
 def test_wrong_shapes_are_refused():

@@ -8,15 +8,19 @@ from ..ops import warp
 
 
 class Flows(NamedTuple):
-    """Optical flow on the grid of the states; entry [d - 1][t] joins frames d apart."""
+    """What whole frames tell: optical flow on the grid of the states, and shares of neighbours."""
 
-    before: list[list[Tensor | None]]  # o = F_o(x_t, x_{t-d}); None where there is no such frame
-    after: list[list[Tensor | None]]  # F_o(x_t, x_{t+d})
+    # Entry [d - 1][t]: o = F_o(x_t, x_{t-d}), and F_o(x_t, x_{t+d}); None where there is no frame.
+    before: list[list[Tensor | None]]
+    after: list[list[Tensor | None]]
+    # What ``Exposure`` tells of each frame, (B, 2n, H / 16, W / 16), the same everywhere.
+    shares: list[Tensor] | None = None
 
 
 def part(flows: Flows, first: int, end: int | None) -> Flows:
     """The flows of some of the frames."""
-    return Flows(*([line[first:end] for line in lines] for lines in flows))
+    before, after = ([line[first:end] for line in lines] for lines in flows[:2])
+    return Flows(before, after, flows.shares and flows.shares[first:end])
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:

@@ -9,6 +9,43 @@ from .output import AMPLIFY, detail
 from .pwclite import SLOPE
 
 CELL = 4  # side in pixels of a cell, which has one share of each neighbour
+STILL = 1e-6  # mean square of a change from frame to frame that says nothing
+
+
+class Exposure(nn.Module):
+    """Shares of a whole frame's neighbours, told by how its light changes over time.
+
+    An exposure longer than the time between two frames adds up the same light in several of them,
+    so that changes which lie an exposure apart have opposite signs. The products of all changes in
+    a window, averaged over the frame, show that.
+    """
+
+    pairs: Tensor  # of changes, each once: their places in the matrix of products
+
+    def __init__(self, neighbours: int, channels: int) -> None:
+        super().__init__()
+        steps = 2 * neighbours
+        self.register_buffer("pairs", torch.triu_indices(steps, steps), persistent=False)
+        self.tell = nn.Sequential(
+            nn.Conv2d(steps * (steps + 1) // 2 + 1, channels, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(channels, channels, 1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(channels, steps, 1),
+        )
+
+    def forward(self, frame: Tensor, others: list[Tensor]) -> Tensor:
+        """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
+        window = [*others[-2::-2], frame, *others[1::2]]  # in the order of time
+        with torch.autocast(frame.device.type, enabled=False):
+            change = torch.stack([x.float().mean(1) for x in window], 1).diff(dim=1).flatten(2)
+            return self.told(change @ change.mT / change.shape[-1])
+
+    def told(self, products: Tensor) -> Tensor:
+        """Mean products of the changes from frame to frame (B, 2n, 2n) -> shares (B, 2n, 1, 1)."""
+        energy = products.diagonal(dim1=1, dim2=2).mean(1)[:, None] + STILL
+        relative = products[:, self.pairs[0], self.pairs[1]] / energy
+        return self.tell(torch.cat((relative, energy.log10() + 4), 1)[..., None, None])
 
 
 class Mixer(nn.Module):
@@ -16,12 +53,14 @@ class Mixer(nn.Module):
 
     An exposure longer than the time between two frames mixes them linearly; so a fixed share of
     each neighbour undoes it, but another one for each length. The lengths differ in what x_k - x
-    looks like around a cell, and from that a small network tells the shares.
+    looks like around a cell, and from that a small network tells the shares. With ``exposure``
+    channels it adds to those that ``Exposure`` tells for the whole frame.
     """
 
-    def __init__(self, neighbours: int, channels: int) -> None:
+    def __init__(self, neighbours: int, channels: int, exposure: int = 0) -> None:
         super().__init__()
-        signals = (1 + 2 * neighbours) * CELL**2
+        self.exposure = Exposure(neighbours, exposure) if exposure else None
+        signals = (1 + 2 * neighbours) * CELL**2 + (2 * neighbours if exposure else 0)
         self.shares = nn.Sequential(
             nn.Conv2d(signals, channels, 1),
             nn.LeakyReLU(SLOPE),
@@ -34,14 +73,24 @@ class Mixer(nn.Module):
 
     def start(self) -> None:
         """Let a fresh one return the frame as it is."""
-        for parameter in self.shares[-1].parameters():
-            parameter.zero_()
+        for last in (self.shares[-1], *([self.exposure.tell[-1]] if self.exposure else [])):
+            for parameter in last.parameters():
+                parameter.zero_()
 
-    def forward(self, frame: Tensor, others: list[Tensor]) -> Tensor:
-        """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 3, H, W)."""
+    def forward(self, frame: Tensor, others: list[Tensor], whole: Tensor | None = None) -> Tensor:
+        """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 3, H, W).
+
+        ``whole``: what ``Exposure`` tells of the frame that this one is a part of.
+        """
         height, width = frame.shape[-2:]
         over = torch.stack(others, 1) - frame[:, None]
         seen = (detail(frame.mean(1, keepdim=True)), AMPLIFY * over.mean(2))
         cells = F.pixel_unshuffle(pad_to_multiple(torch.cat(seen, 1), CELL), CELL)
-        shares = F.interpolate(self.shares(cells), scale_factor=CELL, mode="bilinear")
+        if self.exposure is None:
+            shares = self.shares(cells)
+        else:
+            whole = self.exposure(frame, others) if whole is None else whole
+            everywhere = whole.expand(-1, -1, *cells.shape[-2:])
+            shares = whole + self.shares(torch.cat((cells, everywhere), 1))
+        shares = F.interpolate(shares, scale_factor=CELL, mode="bilinear")
         return frame + (shares[:, :, None, :height, :width] * over).sum(1)

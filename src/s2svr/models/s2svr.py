@@ -21,6 +21,8 @@ from .mixing import Mixer
 from .output import STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
 
+WHOLE = 16  # pixels of a frame to a cell of a map that has one value
+
 
 @dataclass(frozen=True)
 class S2SVRConfig:
@@ -43,6 +45,7 @@ class S2SVRConfig:
     neighbours: int = 0  # frames on each side that are mixed into each, as they lie
     aligned: bool = False  # or as the flow aligns them
     mixing: int = 24  # channels of the network that mixes them
+    exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
@@ -209,7 +212,7 @@ class S2SVR(nn.Module):
         self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
-        self.mixer = Mixer(c.neighbours, c.mixing) if c.neighbours else None
+        self.mixer = Mixer(c.neighbours, c.mixing, c.exposure) if c.neighbours else None
         initialise(self)
         with torch.no_grad():  # deep residual stacks start near the identity
             for layer in self.modules():
@@ -259,7 +262,20 @@ class S2SVR(nn.Module):
         return Flows(
             before=[[pair(t, t - d) for t in times] for d in reach],
             after=[[pair(t, t + d) for t in times] for d in reach],
+            shares=self.shares(frames, first),
         )
+
+    def shares(self, frames: list[Tensor], first: int) -> list[Tensor] | None:
+        """What the exposure of each frame from ``first`` on tells, as maps, as ``tiles`` want."""
+        if self.mixer is None or self.mixer.exposure is None:
+            return None
+        size = [-(-side // WHOLE) for side in frames[0].shape[-2:]]
+        return [
+            self.mixer.exposure(frames[t], around(frames, t, self.config.neighbours)).expand(
+                -1, -1, *size
+            )
+            for t in range(first, len(frames))
+        ]
 
     def reduce(self, frame: Tensor) -> Tensor:
         """The frame as the flow network sees it."""
@@ -307,7 +323,11 @@ class S2SVR(nn.Module):
         see, c = self.encoder.frame, self.config
         if self.mixer is None:
             return frames, [see(frame) for frame in frames[:count]]
-        mixed = [self.mixer(frames[t], neighbours(t, frames, past, flows, c)) for t in range(count)]
+        whole = flows.shares and [share[..., :1, :1] for share in flows.shares]
+        mixed = [
+            self.mixer(frames[t], neighbours(t, frames, past, flows, c), whole and whole[t])
+            for t in range(count)
+        ]
         pairs = zip(mixed, frames, strict=False)
         return mixed, [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
 

@@ -14,7 +14,7 @@ from ..checkpoint import Card, load
 from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import degradation
-from ..losses import charbonnier, mostly_luma, negative_psnr
+from ..losses import charbonnier, mostly_luma, negative_clip_psnr, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.alignment import Flows, part
@@ -28,13 +28,18 @@ from .step import Batch
 
 VALIDATION_FRAMES = 8
 PAIRS = 8  # frames whose flow is estimated at once
+DISTANCES = {
+    "charbonnier": charbonnier,
+    "psnr": negative_psnr,
+    "clip_psnr": negative_clip_psnr,
+}
 
 
 def restoration_loss(
     wanted: RestorationLoss, flow_from: int
 ) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
     """Distance between restored and true crops; the flow is frozen before ``flow_from``."""
-    distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
+    distance = DISTANCES[wanted.kind]
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
@@ -86,7 +91,7 @@ def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flo
             return None
         return on_grid(crop(f, place // down, size // down), x, model.config)
 
-    before, after = ([[cut(f) for f in line] for line in lines] for lines in flows)
+    before, after = ([[cut(f) for f in line] for line in lines] for lines in flows[:2])
     return x, Flows(before, after)
 
 
@@ -262,6 +267,8 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
     model = S2SVR(config)
     if model.mixer is not None:
         model.mixer.requires_grad_(not recipe.optim.keep_mixer)
+        if model.mixer.exposure is not None:  # learned beforehand (benchmarks/exposure.py)
+            model.mixer.exposure.requires_grad_(False)
     if init is not None:
         start_from(model, load(init))
     if flow is not None and model.flow is not None:
