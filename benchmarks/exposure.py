@@ -1,7 +1,7 @@
 """What the exposure of a clip says of its neighbours' shares, learned from products of frames.
 
     OMP_NUM_THREADS=1 python benchmarks/exposure.py CLIPS OUT [--init WEIGHTS] [--cache FOLDER] \
-        [--set data.moving=100] [--steps 6000]
+        [--set data.moving=100] [--steps 12000]
 
 The error of a frame mixed with shares of its neighbours is quadratic in the shares. So all that
 their training needs of a window is the mean products of its frames, a few hundred numbers, and it
@@ -24,37 +24,43 @@ from s2svr.checkpoint import Card, save
 from s2svr.data.clips import MOVING, Stored, as_float, store
 from s2svr.data.folder import folder
 from s2svr.degrade import degradation
-from s2svr.models.mixing import Exposure
+from s2svr.models.mixing import Exposure, sharpness
+from s2svr.ops import quantised
 from s2svr.recipes import RestorationRecipe, load_recipe
 from s2svr.train.moving import with_moving
 from s2svr.train.restoration import build
 
 ROOT = Path(__file__).parent.parent
+# Frames averaged, and the step from one mean to the next.
 AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3), (7, 3), (9, 3))
-SHARP = ((1, 1), (1, 2))  # frames averaged, and the step from one to the next
+# Of what has no blur to undo: how often frames are shown, as films are on television, and noise.
+SHARP = (((1,), 0), ((1,), 0.02), ((2,), 0), ((3,), 0), ((5,), 0), ((2, 3), 0), ((1, 1, 2), 0))
 SIDES = (96, 128, 192)  # of the crops, in pixels
 DRAWN = 5  # of these for each clip
 BATCH = 512
-KINDS = {"stored": 0.4, "again": 0.4, "rendered": 0.15, "sharp": 0.05}  # of a batch
+FLOOR, SHARP_FLOOR = 3e-4, 1e-5  # mean square errors, 35 and 50 dB, below which little is gained
+KINDS = {"stored": 0.3, "again": 0.3, "rendered": 0.15, "sharp": 0.25}  # of a batch
 
 
 class Windows(NamedTuple):
     """Windows of clips, each a frame with n neighbours on each side; missing ones are itself."""
 
     products: Tensor  # of the changes of grey from frame to frame in time, (N, 2n, 2n)
+    sharp: Tensor  # as ``sharpness`` has it, (N, 4)
     square: Tensor  # of what the neighbours have over the frame, (N, 2n, 2n)
     cross: Tensor  # of that and what the truth has over it, (N, 2n)
     error: Tensor  # mean square of the latter, (N,)
+    floor: Tensor  # of the error, (N,)
 
 
-def windows(lq: Tensor, hq: Tensor, reach: int) -> Windows:
+def windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows:
     """All windows of a clip and its truth (T, 3, H, W)."""
     count = len(lq)
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
     grey = lq.mean(1).flatten(1).double()
     xx, xh, gg = x @ x.T / x.shape[1], x @ truth.T / x.shape[1], grey @ grey.T / grey.shape[1]
     steps = [sign * d for d in range(1, reach + 1) for sign in (-1, 1)]  # as in ``around``
-    found = []
+    found, sharp = [], sharpness(lq)
     for t in range(count):
         near = [t + d if 0 <= t + d < count else t for d in steps]
         row, line = xx[near], gg[[*near[-2::-2], t, *near[1::2]]]
@@ -62,7 +68,7 @@ def windows(lq: Tensor, hq: Tensor, reach: int) -> Windows:
         square = row[:, near] - row[:, t, None] - row[:, t] + xx[t, t]
         cross = xh[near, t] - xh[t, t] - row[:, t] + xx[t, t]
         error = (truth[t] - x[t]).square().mean()
-        found.append((line, square, cross, error))
+        found.append((line, sharp[t], square, cross, error, torch.tensor(floor)))
     return Windows(*(torch.stack(parts).float() for parts in zip(*found, strict=True)))
 
 
@@ -74,18 +80,28 @@ def left(shares: Tensor, of: Windows) -> Tensor:
 
 def damaged(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Crops of a clip with each of the damages it is trained on, and of its truth."""
-    rendered = clip.source == MOVING
+    yield "rendered" if clip.source == MOVING else "stored", *cropped(clip, rng)
+    if clip.source == MOVING:
+        return
+    for index in rng.permutation(len(AGAIN))[:DRAWN]:
+        averaged, step = AGAIN[index]
+        yield "again", *blur(cropped(clip, rng)[1], averaged, step=step)
+    for shown, noise in SHARP:
+        hq = cropped(clip, rng)[1]
+        times = np.resize(rng.permutation(shown), len(hq))
+        same = quantised(hq[np.repeat(np.arange(len(hq)), times)[: len(hq)]])
+        if noise:
+            same = quantised(same + noise * torch.from_numpy(rng.normal(size=same.shape)))
+        yield "sharp", same.float(), same.float()
+
+
+def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A crop of the damaged clip and of its truth."""
     height, width = clip.hq.shape[-2:]
-    again = () if rendered else (*(AGAIN[i] for i in rng.permutation(len(AGAIN))[:DRAWN]), *SHARP)
-    for averaged, step in ((0, 0), *again):
-        side = min(int(rng.choice(SIDES)), height, width)
-        top, begin = rng.integers(height - side + 1), rng.integers(width - side + 1)
-        place = (..., slice(top, top + side), slice(begin, begin + side))
-        lq, hq = as_float(clip.lq[place]), as_float(clip.hq[place])
-        if not averaged:
-            yield "rendered" if rendered else "stored", lq, hq
-        else:
-            yield "sharp" if averaged == 1 else "again", *blur(hq, averaged, step=step)
+    side = min(int(rng.choice(SIDES)), height, width)
+    top, begin = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    place = (..., slice(top, top + side), slice(begin, begin + side))
+    return as_float(clip.lq[place]), as_float(clip.hq[place])
 
 
 def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tensor]:
@@ -94,7 +110,7 @@ def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tenso
     parts, kinds = [], []
     for clip in clips:
         for kind, lq, hq in damaged(clip, rng):
-            parts.append(windows(lq, hq, reach))
+            parts.append(windows(lq, hq, reach, SHARP_FLOOR if kind == "sharp" else FLOOR))
             kinds += [kind] * len(parts[-1].error)
     each = {kind: share / kinds.count(kind) for kind, share in KINDS.items() if kind in kinds}
     return Windows(*map(torch.cat, zip(*parts, strict=True))), torch.tensor(
@@ -102,7 +118,7 @@ def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tenso
     )
 
 
-def learn(exposure: Exposure, clips: Windows, often: Tensor, steps: int, eps: float) -> None:
+def learn(exposure: Exposure, clips: Windows, often: Tensor, steps: int) -> None:
     """Train on the logarithm of the error that is left, as the recipe's ``psnr`` loss does."""
     exposure.requires_grad_(True)
     nn.init.normal_(exposure.tell[-1].weight, std=0.01)  # type: ignore[arg-type]
@@ -111,8 +127,8 @@ def learn(exposure: Exposure, clips: Windows, often: Tensor, steps: int, eps: fl
     for step in range(1, steps + 1):
         chosen = torch.multinomial(often, BATCH, replacement=True)
         some = Windows(*(part[chosen] for part in clips))
-        error = left(exposure.told(some.products)[..., 0, 0], some)
-        loss = ((error + eps).log() - (some.error + eps).log()).mean()
+        error = left(exposure.told(some.products, some.sharp)[..., 0, 0], some)
+        loss = ((error + some.floor).log() - (some.error + some.floor).log()).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(exposure.parameters(), 1.0)
@@ -128,8 +144,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--init")
     parser.add_argument("--cache", type=Path, default=Path("runs/clips"))
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--eps", type=float, default=1e-4)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     chosen = parser.parse_args()
     recipe = load_recipe(ROOT / "recipes" / "deblur-light-mixer.toml", chosen.set)
@@ -143,7 +158,7 @@ def main() -> None:
     windows_, often = gathered(clips, model.config.neighbours, recipe.optim.seed)
     print(f"{len(often)} windows of {len(clips)} clips", flush=True)  # noqa: T201
     torch.manual_seed(recipe.optim.seed)
-    learn(model.mixer.exposure, windows_, often, chosen.steps, chosen.eps)
+    learn(model.mixer.exposure, windows_, often, chosen.steps)
     save(chosen.out, model, Card(task="deblur", recipe="exposure"))
 
 

@@ -1,13 +1,14 @@
 """How much of a damage the frames around can undo, by a fixed share of each.
 
     python benchmarks/neighbours.py VAL [--degradation hevc-37 ...] [--reach 1 2 3 4] \
-        [--flow flow-light-student-compression] [--frames 14]
+        [--flow flow-light-student-compression] [--weights deblur-light] [--frames 14]
 
 For each clip and damage, the shares of so many neighbours on each side that fit best by least
 squares, the same for all pixels: as they lie, and for one neighbour a side aligned by the flow of
-the damaged frames (reduced by 4, as the ``light`` networks do) and by DIS on the clean ones. Prints
-the mean gain in PSNR (dB; of Y for coded video). A network that chooses its shares by
-what it sees can do more; one that gains less has not learned what lies in its neighbours.
+the damaged frames (reduced by 4, as the ``light`` networks do) and by DIS on the clean ones. With
+``--weights`` also what a network gains that knows the damaged frames alone, by the shares that it
+tells of the exposure, and by all of its mixer. Prints the mean gain in PSNR (dB; of Y for coded
+video) over the frames that have all neighbours.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from s2svr.data.folder import folder
 from s2svr.degrade import degradation
 from s2svr.media import read_clip
 from s2svr.metrics import luma
+from s2svr.models.alignment import around
+from s2svr.models.mixing import Mixer
 from s2svr.ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 
 DOWN = 4
@@ -71,6 +74,20 @@ def gain(lq: Tensor, hq: Tensor, reach: int, align: Align, coded: bool) -> float
     return float(10 * torch.log10(torch.tensor(error / left)))
 
 
+def told(lq: Tensor, hq: Tensor, reach: int, mixer: Mixer) -> tuple[float, float]:
+    """What the shares of the exposure gain over the same frames, and those of the whole mixer."""
+    assert mixer.exposure is not None
+    errors = torch.zeros(3).double()
+    for t in range(reach, len(lq) - reach):
+        here, others = lq[t, None], around(list(lq[:, None]), t, reach)
+        over = torch.cat(others) - here
+        by_exposure = here + (mixer.exposure(here, others)[0, :, None] * over).sum(0)
+        for place, made in enumerate((here, by_exposure, mixer(here, others))):
+            errors[place] += (made - hq[t]).square().sum().double()
+    gains = 10 * torch.log10(errors[0] / errors[1:])
+    return float(gains[0]), float(gains[1])
+
+
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -78,11 +95,14 @@ def main() -> None:
     parser.add_argument("--degradation", nargs="+", default=["hevc-37", "shutter-2", "blur-7"])
     parser.add_argument("--reach", type=int, nargs="+", default=[1, 2, 3, 4])
     parser.add_argument("--flow", default="flow-light-student-compression")
+    parser.add_argument("--weights")
     parser.add_argument("--frames", type=int, default=14)
     chosen = parser.parse_args()
+    net = load(chosen.weights) if chosen.weights else None
     ways: dict[str, tuple[int, Align]] = {f"{n} a side": (n, as_they_lie) for n in chosen.reach}
     ways |= {"1, aligned": (1, aligned_by(chosen.flow)), "1, by clean DIS": (1, by_truth)}
-    print(f"| damage | {' | '.join(ways)} |\n|---|{'---|' * len(ways)}")  # noqa: T201
+    names = [*ways, *(["told by the exposure", "and mixed"] if net else [])]
+    print(f"| damage | {' | '.join(names)} |\n|---|{'---|' * len(names)}")  # noqa: T201
     for name in chosen.degradation:
         damage, gains = degradation(name), []
         for sequence in folder(chosen.val):
@@ -90,6 +110,8 @@ def main() -> None:
             lq, hq = pair.lq[: chosen.frames], pair.hq[: chosen.frames]
             coded = not name.startswith(("blur", "shutter"))
             gains.append([gain(lq, hq, n, align, coded) for n, align in ways.values()])
+            if net is not None:
+                gains[-1] += told(lq, hq, net.config.neighbours, net.mixer)
         means = [f"{fmean(column):+.3f}" for column in zip(*gains, strict=True)]
         print(f"| {name} | {' | '.join(means)} |", flush=True)  # noqa: T201
 

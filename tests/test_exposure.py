@@ -32,7 +32,10 @@ def test_the_error_of_shares_is_that_of_the_mixed_frames(benchmark):
         mixed = lq[t] + (shares[t].view(-1, 1, 1, 1) * over).sum(0)
         assert torch.allclose(left[t], (mixed - hq[t]).square().mean(), rtol=1e-4)
         with torch.no_grad():
-            seen, known = exposure(lq[t, None], others), exposure.told(found.products[t, None])
+            seen, known = (
+                exposure(lq[t, None], others),
+                exposure.told(found.products[t, None], found.sharp[t, None]),
+            )
         assert torch.allclose(seen, known, atol=1e-4)
 
 

@@ -30,7 +30,7 @@ PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48
 PRESETS = {
     "sr-light": LIGHT,
     "sr-real": LIGHT,
-    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=96),
+    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
     "compression-light": replace(LIGHT_FULL_SIZE, neighbours=1, aligned=True),
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,

@@ -9,7 +9,7 @@ from .output import AMPLIFY, detail
 from .pwclite import SLOPE
 
 CELL = 4  # side in pixels of a cell, which has one share of each neighbour
-STILL = 1e-6  # mean square of a change from frame to frame that says nothing
+STILL = 1e-6  # mean square of a change that says nothing
 
 
 class Exposure(nn.Module):
@@ -17,7 +17,8 @@ class Exposure(nn.Module):
 
     An exposure longer than the time between two frames adds up the same light in several of them,
     so that changes which lie an exposure apart have opposite signs. The products of all changes in
-    a window, averaged over the frame, show that.
+    a window, averaged over the frame, show that; slow motion to and fro looks alike, but leaves the
+    frame sharp.
     """
 
     pairs: Tensor  # of changes, each once: their places in the matrix of products
@@ -27,7 +28,7 @@ class Exposure(nn.Module):
         steps = 2 * neighbours
         self.register_buffer("pairs", torch.triu_indices(steps, steps), persistent=False)
         self.tell = nn.Sequential(
-            nn.Conv2d(steps * (steps + 1) // 2 + 1, channels, 1),
+            nn.Conv2d(steps * (steps + 1) // 2 + 5, channels, 1),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(channels, channels, 1),
             nn.LeakyReLU(SLOPE),
@@ -38,14 +39,32 @@ class Exposure(nn.Module):
         """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
         window = [*others[-2::-2], frame, *others[1::2]]  # in the order of time
         with torch.autocast(frame.device.type, enabled=False):
-            change = torch.stack([x.float().mean(1) for x in window], 1).diff(dim=1).flatten(2)
-            return self.told(change @ change.mT / change.shape[-1])
+            grey = torch.stack([x.float().mean(1) for x in window], 1)
+            change = grey.diff(dim=1).flatten(2)
+            return self.told(change @ change.mT / change.shape[-1], sharpness(frame.float()))
 
-    def told(self, products: Tensor) -> Tensor:
-        """Mean products of the changes from frame to frame (B, 2n, 2n) -> shares (B, 2n, 1, 1)."""
+    def told(self, products: Tensor, sharp: Tensor) -> Tensor:
+        """Mean products of the changes from frame to frame (B, 2n, 2n) -> shares (B, 2n, 1, 1).
+
+        ``sharp``: what ``sharpness`` makes of the frame, (B, 4).
+        """
         energy = products.diagonal(dim1=1, dim2=2).mean(1)[:, None] + STILL
         relative = products[:, self.pairs[0], self.pairs[1]] / energy
-        return self.tell(torch.cat((relative, energy.log10() + 4), 1)[..., None, None])
+        signs = torch.cat((relative, energy.log10() + 4, sharp), 1)
+        return self.tell(signs[..., None, None])
+
+
+def sharpness(frame: Tensor) -> Tensor:
+    """How much a frame (B, 3, H, W) changes from pixel to pixel, and how much that changes.
+
+    log10 of the mean squares, down and to the right: (B, 4).
+    """
+    grey, found = frame.mean(1), []
+    for axis in (1, 2):
+        for order in (1, 2):
+            step = grey.diff(n=order, dim=axis) if grey.shape[axis] > order else grey * 0
+            found.append((step.square().mean((1, 2)) + STILL).log10() + 3)
+    return torch.stack(found, 1)
 
 
 class Mixer(nn.Module):
