@@ -5,7 +5,7 @@
 
 The error of a frame mixed with shares of its neighbours is quadratic in the shares. So all that
 their training needs of a window is the mean products of its frames, a few hundred numbers, and it
-goes over tens of thousands of windows in a minute. The clips are those of ``deblur-light-mixer``:
+goes over tens of thousands of windows in minutes. The clips are those of ``deblur-light-mixer``:
 with their damage, and their truth averaged again, of which every frame, every second or every third
 is kept. Writes the weights of INIT, or fresh ones, with what was learned; that recipe goes on.
 """
@@ -24,7 +24,8 @@ from s2svr.checkpoint import Card, save
 from s2svr.data.clips import MOVING, Stored, as_float, store
 from s2svr.data.folder import folder
 from s2svr.degrade import degradation
-from s2svr.models.mixing import Exposure, sharpness
+from s2svr.models.alignment import around
+from s2svr.models.mixing import Exposure, in_time, sharpness
 from s2svr.ops import quantised
 from s2svr.recipes import RestorationRecipe, load_recipe
 from s2svr.train.moving import with_moving
@@ -59,12 +60,11 @@ def windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
     grey = lq.mean(1).flatten(1).double()
     xx, xh, gg = x @ x.T / x.shape[1], x @ truth.T / x.shape[1], grey @ grey.T / grey.shape[1]
-    steps = [sign * d for d in range(1, reach + 1) for sign in (-1, 1)]  # as in ``around``
     found, sharp = [], sharpness(lq)
     for t in range(count):
-        near = [t + d if 0 <= t + d < count else t for d in steps]
-        row, line = xx[near], gg[[*near[-2::-2], t, *near[1::2]]]
-        line = line[:, [*near[-2::-2], t, *near[1::2]]].diff(dim=0).diff(dim=1)
+        near = around(list(range(count)), t, reach)
+        time, row = in_time(t, near), xx[near]
+        line = gg[time][:, time].diff(dim=0).diff(dim=1)
         square = row[:, near] - row[:, t, None] - row[:, t] + xx[t, t]
         cross = xh[near, t] - xh[t, t] - row[:, t] + xx[t, t]
         error = (truth[t] - x[t]).square().mean()
@@ -134,7 +134,7 @@ def learn(exposure: Exposure, clips: Windows, often: Tensor, steps: int) -> None
         nn.utils.clip_grad_norm_(exposure.parameters(), 1.0)
         optimizer.step()
         rate.step()
-        if step % (steps // 10) == 0:
+        if step % 1000 == 0 or step == steps:
             print(f"step {step}/{steps}: {-4.3429 * loss.item():.3f} dB", flush=True)  # noqa: T201
 
 

@@ -7,8 +7,8 @@ For each clip and damage, the shares of so many neighbours on each side that fit
 squares, the same for all pixels: as they lie, and for one neighbour a side aligned by the flow of
 the damaged frames (reduced by 4, as the ``light`` networks do) and by DIS on the clean ones. With
 ``--weights`` also what a network gains that knows the damaged frames alone, by the shares that it
-tells of the exposure, and by all of its mixer. Prints the mean gain in PSNR (dB; of Y for coded
-video) over the frames that have all neighbours.
+tells of the exposure, and by all of its mixer. Prints the mean gain in PSNR over the frames that
+have all neighbours (dB; of Y for coded video, but of RGB for what a network tells).
 """
 
 import argparse
@@ -55,13 +55,13 @@ def as_they_lie(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
     return lq[other]
 
 
-def gain(lq: Tensor, hq: Tensor, reach: int, align: Align, coded: bool) -> float:
-    """What the best shares gain over the frames that have all their neighbours, in dB."""
+def gain(lq: Tensor, hq: Tensor, reach: int, times: range, align: Align, coded: bool) -> float:
+    """What the best shares gain over some of the frames, in dB."""
     measure = luma if coded else torch.Tensor.clone
     steps = [d for d in range(-reach, reach + 1) if d]
     square, cross, error = torch.zeros(len(steps), len(steps)), torch.zeros(len(steps)), 0.0
     square, cross = square.double(), cross.double()
-    for t in range(reach, len(lq) - reach):
+    for t in times:
         here = measure(lq[t, None])
         over = [measure(align(lq, hq, t, t + d)[None]) - here for d in steps]
         columns = torch.stack([o.flatten() for o in over], 1).double()
@@ -74,15 +74,16 @@ def gain(lq: Tensor, hq: Tensor, reach: int, align: Align, coded: bool) -> float
     return float(10 * torch.log10(torch.tensor(error / left)))
 
 
-def told(lq: Tensor, hq: Tensor, reach: int, mixer: Mixer) -> tuple[float, float]:
-    """What the shares of the exposure gain over the same frames, and those of the whole mixer."""
+def told(lq: Tensor, hq: Tensor, reach: int, times: range, mixer: Mixer) -> tuple[float, float]:
+    """What the shares of the exposure gain over some of the frames, and those of the mixer."""
     assert mixer.exposure is not None
     errors = torch.zeros(3).double()
-    for t in range(reach, len(lq) - reach):
+    for t in times:
         here, others = lq[t, None], around(list(lq[:, None]), t, reach)
         over = torch.cat(others) - here
-        by_exposure = here + (mixer.exposure(here, others)[0, :, None] * over).sum(0)
-        for place, made in enumerate((here, by_exposure, mixer(here, others))):
+        whole = mixer.exposure(here, others)
+        by_exposure = here + (whole[0, :, None] * over).sum(0)
+        for place, made in enumerate((here, by_exposure, mixer(here, others, whole))):
             errors[place] += (made - hq[t]).square().sum().double()
     gains = 10 * torch.log10(errors[0] / errors[1:])
     return float(gains[0]), float(gains[1])
@@ -99,6 +100,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=14)
     chosen = parser.parse_args()
     net = load(chosen.weights) if chosen.weights else None
+    if net is not None and getattr(getattr(net, "mixer", None), "exposure", None) is None:
+        parser.error(f"expected weights of a network that tells an exposure, got {chosen.weights}")
+    most = max(chosen.reach + ([net.config.neighbours] if net else []))
     ways: dict[str, tuple[int, Align]] = {f"{n} a side": (n, as_they_lie) for n in chosen.reach}
     ways |= {"1, aligned": (1, aligned_by(chosen.flow)), "1, by clean DIS": (1, by_truth)}
     names = [*ways, *(["told by the exposure", "and mixed"] if net else [])]
@@ -109,9 +113,10 @@ def main() -> None:
             pair = damage(read_clip(sequence.hq).float() / 255, Generator().manual_seed(0))
             lq, hq = pair.lq[: chosen.frames], pair.hq[: chosen.frames]
             coded = not name.startswith(("blur", "shutter"))
-            gains.append([gain(lq, hq, n, align, coded) for n, align in ways.values()])
+            times = range(most, len(lq) - most)
+            gains.append([gain(lq, hq, n, times, align, coded) for n, align in ways.values()])
             if net is not None:
-                gains[-1] += told(lq, hq, net.config.neighbours, net.mixer)
+                gains[-1] += told(lq, hq, net.config.neighbours, times, net.mixer)
         means = [f"{fmean(column):+.3f}" for column in zip(*gains, strict=True)]
         print(f"| {name} | {' | '.join(means)} |", flush=True)  # noqa: T201
 

@@ -21,8 +21,8 @@ class Slow(S2SVR):
 
     restored = 0
 
-    def flows(self, frames: list[Tensor], count: int) -> object:
-        return super().flows(frames, count)
+    def flows(self, frames: list[Tensor], count: int, lookahead: int = 0) -> object:
+        return super().flows(frames, count, lookahead)
 
     def restore(self, x: Tensor, flows: object, state: object, lookahead: int) -> object:
         self.restored += x.shape[1] - lookahead

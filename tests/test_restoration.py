@@ -282,9 +282,11 @@ class Spreading(nn.Module):
         self, x: Tensor, state: Trace | None = None, lookahead: int = 0
     ) -> tuple[Tensor, Trace]:
         past = state.x if state else []
-        return self.restore(x, self.flows([*past, *x.unbind(1)], x.shape[1]), state, lookahead)
+        return self.restore(
+            x, self.flows([*past, *x.unbind(1)], x.shape[1], lookahead), state, lookahead
+        )
 
-    def flows(self, frames: list[Tensor], count: int) -> list[Tensor | None]:
+    def flows(self, frames: list[Tensor], count: int, lookahead: int) -> list[Tensor | None]:
         means = [frame.mean((1, 2, 3), keepdim=True).expand_as(frame) for frame in frames]
         first = [None] if len(frames) == count else []
         return [*first, *(b - a for a, b in pairwise(means))]
@@ -307,10 +309,10 @@ def test_neither_motion_nor_memory_stops_at_a_tiles_edge(whole_flow: bool) -> No
     assert wanted.std() > 0.005
     model, said = Spreading(), []
 
-    def flows(frames: list[Tensor], count: int) -> list[Tensor | None]:
+    def flows(frames: list[Tensor], count: int, lookahead: int) -> list[Tensor | None]:
         if frames[0].shape[-1] == 300 and not whole_flow:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return Spreading.flows(model, frames, count)
+        return Spreading.flows(model, frames, count, lookahead)
 
     model.flows = flows  # type: ignore[method-assign]
     got = torch.stack(list(restore(model, frames, tile=192, cuts=None, say=said.append)))

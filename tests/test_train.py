@@ -299,7 +299,7 @@ def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
         x = torch.rand(2, 4, 3, 32, 40)
         with torch.inference_mode():
             batched, single = context_flows(model, x), model.flows([*x.unbind(1)], 4)
-        for mine, theirs in zip(batched, single, strict=True):
+        for mine, theirs in zip(batched[:2], single[:2], strict=True):
             for a, b in zip(mine, theirs, strict=True):
                 for f, g in zip(a, b, strict=True):
                     assert (f is None) == (g is None)

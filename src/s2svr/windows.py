@@ -138,7 +138,7 @@ class Runner:
         Between windows the memory lies outside the device, which has room for one part's only.
         """
         frame = Box(0, 0, *x.shape[-2:])
-        flows = self.flows(x)
+        flows = self.flows(x, lookahead)
         kept: list[tuple[Box, Any]] = []
 
         def parts() -> Iterator[tuple[Box, Tensor]]:
@@ -158,13 +158,13 @@ class Runner:
         self.memory = join(kept, frame)
         return y
 
-    def flows(self, x: Tensor) -> Any:
+    def flows(self, x: Tensor, lookahead: int) -> Any:
         """The motion in frames (1, T, 3, H, W); None where the parts have to estimate their own."""
         if not self.whole_flow:
             return None
         past = moved(self.memory.x, self.device) if self.memory is not None else []
         try:
-            return self.network.flows([*past, *x.unbind(1)], x.shape[1])
+            return self.network.flows([*past, *x.unbind(1)], x.shape[1], lookahead)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+from .config import S2SVRConfig
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import PWCLite, PWCLiteConfig
-from .s2svr import S2SVR, S2SVRConfig, State
+from .s2svr import S2SVR, State
 
 MODELS = {
     "s2svr": (S2SVR, S2SVRConfig),

@@ -1,10 +1,12 @@
 """Optical flow between the frames of a clip, and what is brought from one frame to another."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
 from ..ops import warp
+
+Item = TypeVar("Item")
 
 
 class Flows(NamedTuple):
@@ -14,13 +16,13 @@ class Flows(NamedTuple):
     before: list[list[Tensor | None]]
     after: list[list[Tensor | None]]
     # What ``Exposure`` tells of each frame, (B, 2n, H / 16, W / 16), the same everywhere.
-    shares: list[Tensor] | None = None
+    exposures: list[Tensor] | None = None
 
 
 def part(flows: Flows, first: int, end: int | None) -> Flows:
-    """The flows of some of the frames."""
+    """What is told of some of the frames."""
     before, after = ([line[first:end] for line in lines] for lines in flows[:2])
-    return Flows(before, after, flows.shares and flows.shares[first:end])
+    return Flows(before, after, flows.exposures and flows.exposures[first:end])
 
 
 def align(state: Tensor, o: Tensor | None) -> Tensor:
@@ -28,7 +30,7 @@ def align(state: Tensor, o: Tensor | None) -> Tensor:
     return state if o is None else warp(state, o)
 
 
-def around(items: list[Tensor], place: int, reach: int) -> list[Tensor]:
+def around(items: list[Item], place: int, reach: int) -> list[Item]:
     """One before, one after, two before, and so on; the item itself where there is none."""
     places = (place + sign * d for d in range(1, reach + 1) for sign in (-1, 1))
     return [items[i] if 0 <= i < len(items) else items[place] for i in places]

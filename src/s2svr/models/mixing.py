@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import pad_to_multiple
+from .alignment import Item
 from .output import AMPLIFY, detail
 from .pwclite import SLOPE
 
@@ -28,20 +29,25 @@ class Exposure(nn.Module):
         steps = 2 * neighbours
         self.register_buffer("pairs", torch.triu_indices(steps, steps), persistent=False)
         self.tell = nn.Sequential(
-            nn.Conv2d(steps * (steps + 1) // 2 + 5, channels, 1),
+            nn.Conv2d(steps * (steps + 1) // 2 + 1 + 4, channels, 1),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(channels, channels, 1),
             nn.LeakyReLU(SLOPE),
             nn.Conv2d(channels, steps, 1),
         )
 
+    def start(self) -> None:
+        """Let a fresh one tell no shares."""
+        for parameter in self.tell[-1].parameters():
+            parameter.zero_()
+
     def forward(self, frame: Tensor, others: list[Tensor]) -> Tensor:
         """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
-        window = [*others[-2::-2], frame, *others[1::2]]  # in the order of time
-        with torch.autocast(frame.device.type, enabled=False):
-            grey = torch.stack([x.float().mean(1) for x in window], 1)
-            change = grey.diff(dim=1).flatten(2)
-            return self.told(change @ change.mT / change.shape[-1], sharpness(frame.float()))
+        window = torch.stack(in_time(frame, others), 1)
+        change = window.mean(2).diff(dim=1).flatten(2)
+        # Row by row: a product of matrices would be made in half precision where that is asked for.
+        rows = [(change * row[:, None]).mean(2) for row in change.unbind(1)]
+        return self.told(torch.stack(rows, 1), sharpness(frame))
 
     def told(self, products: Tensor, sharp: Tensor) -> Tensor:
         """Mean products of the changes from frame to frame (B, 2n, 2n) -> shares (B, 2n, 1, 1).
@@ -50,14 +56,19 @@ class Exposure(nn.Module):
         """
         energy = products.diagonal(dim1=1, dim2=2).mean(1)[:, None] + STILL
         relative = products[:, self.pairs[0], self.pairs[1]] / energy
-        signs = torch.cat((relative, energy.log10() + 4, sharp), 1)
+        signs = torch.cat((relative, energy.log10() + 4, sharp), 1)  # all of them near 0
         return self.tell(signs[..., None, None])
+
+
+def in_time(frame: Item, others: list[Item]) -> list[Item]:
+    """A frame and its neighbours in the order of ``around``, in the order of time."""
+    return [*others[-2::-2], frame, *others[1::2]]
 
 
 def sharpness(frame: Tensor) -> Tensor:
     """How much a frame (B, 3, H, W) changes from pixel to pixel, and how much that changes.
 
-    log10 of the mean squares, down and to the right: (B, 4).
+    Near 0: log10 of the mean squares, down and to the right, (B, 4).
     """
     grey, found = frame.mean(1), []
     for axis in (1, 2):
@@ -92,23 +103,21 @@ class Mixer(nn.Module):
 
     def start(self) -> None:
         """Let a fresh one return the frame as it is."""
-        for last in (self.shares[-1], *([self.exposure.tell[-1]] if self.exposure else [])):
-            for parameter in last.parameters():
-                parameter.zero_()
+        for parameter in self.shares[-1].parameters():
+            parameter.zero_()
 
     def forward(self, frame: Tensor, others: list[Tensor], whole: Tensor | None = None) -> Tensor:
         """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 3, H, W).
 
-        ``whole``: what ``Exposure`` tells of the frame that this one is a part of.
+        ``whole``: what ``exposure`` tells of the frame that this one is, or is a part of.
         """
         height, width = frame.shape[-2:]
         over = torch.stack(others, 1) - frame[:, None]
         seen = (detail(frame.mean(1, keepdim=True)), AMPLIFY * over.mean(2))
         cells = F.pixel_unshuffle(pad_to_multiple(torch.cat(seen, 1), CELL), CELL)
-        if self.exposure is None:
+        if whole is None:
             shares = self.shares(cells)
         else:
-            whole = self.exposure(frame, others) if whole is None else whole
             everywhere = whole.expand(-1, -1, *cells.shape[-2:])
             shares = whole + self.shares(torch.cat((cells, everywhere), 1))
         shares = F.interpolate(shares, scale_factor=CELL, mode="bilinear")

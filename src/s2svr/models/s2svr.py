@@ -6,7 +6,6 @@ tensor a frame; states live on the grid of the features: the frame's own for sup
 full-resolution presets, a ``down`` times smaller one where frames are pixel-unshuffled first.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,57 +15,13 @@ from torch import Tensor, nn
 from ..ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 from .alignment import Flows, align, around, part
 from .attention import LocalAttention
+from .config import S2SVRConfig
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
-from .mixing import Mixer
+from .mixing import Exposure, Mixer
 from .output import STEP, Frame, Output, last_convolution
-from .pwclite import SLOPE, PWCLite, PWCLiteConfig, initialise
+from .pwclite import SLOPE, PWCLite, initialise
 
-WHOLE = 16  # pixels of a frame to a cell of a map that has one value
-
-
-@dataclass(frozen=True)
-class S2SVRConfig:
-    """Sizes of the network."""
-
-    scale: int = 4  # of the output against the input: 4 super-resolution, 1 otherwise
-    down: int = 1  # pixel-unshuffle of the input: the states live on a grid so much smaller
-    channels: int = 64
-    encoder_layers: int = 6
-    encoder_blocks: int = 6  # residual blocks F_b after each ConvGRU F_g (Eq. 9)
-    decoder_layers: int = 6
-    decoder_blocks: int = 12
-    feedback: int = 64  # channels of the features of y_{i-1} (Eq. 4)
-    attention: int = 64  # channels inside the attention's feed-forward network (Eq. 7)
-    radius: int = 1  # r of Eq. 5
-    bidirectional: bool = False  # first encoder layer in both directions, as in the release
-    warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
-    tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
-    detail: bool = False  # frames are seen with their detail, and changed in small steps
-    neighbours: int = 0  # frames on each side that are mixed into each, as they lie
-    aligned: bool = False  # or as the flow aligns them
-    mixing: int = 24  # channels of the network that mixes them
-    exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
-    slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
-    flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
-    flow_down: int = 1  # the frames are so much smaller where the flow is estimated
-
-    def __post_init__(self) -> None:
-        if isinstance(self.flow, dict):  # comes from JSON
-            object.__setattr__(self, "flow", PWCLiteConfig(**self.flow))
-        for name in ("channels", "encoder_layers", "decoder_layers", "feedback", "attention"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
-        if self.scale * self.down not in (1, 2, 4):
-            raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
-        if self.neighbours and (self.scale > 1 or (self.aligned and self.neighbours > 1)):
-            raise ValueError(
-                f"expected neighbours at a scale of 1, and one of them on each side where they are "
-                f"aligned, got {self.neighbours} at a scale of {self.scale}"
-            )
-        if self.flow_down not in (self.down, 2 * self.down, 4 * self.down):
-            raise ValueError(
-                f"expected flow_down of 1, 2 or 4 times down, got {self.flow_down} and {self.down}"
-            )
+WHOLE = 16  # pixels to a cell of a map that has one value; ``tiles`` cuts none that is coarser
 
 
 class State(NamedTuple):
@@ -218,7 +173,7 @@ class S2SVR(nn.Module):
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.second.weight.mul_(0.1)
-                elif isinstance(layer, ConvGRU | Mixer):
+                elif isinstance(layer, ConvGRU | Mixer | Exposure):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
@@ -245,10 +200,17 @@ class S2SVR(nn.Module):
                 f"got {tuple(x.shape)}"
             )
         frames = [*(state.x if state else []), *x.unbind(1)]
-        return self.restore(x, self.flows(frames, x.shape[1]), state, lookahead)
+        return self.restore(x, self.flows(frames, x.shape[1], lookahead), state, lookahead)
 
-    def flows(self, frames: list[Tensor], count: int) -> Flows:
-        """Flow of the last ``count`` frames (B, 3, H, W) to their neighbours, pair by pair."""
+    def encoded(self, count: int, lookahead: int) -> int:
+        """How many frames of a window are encoded; the last are only mixed into others."""
+        return min(count, count - lookahead + self.lookahead - self.config.neighbours)
+
+    def flows(self, frames: list[Tensor], count: int, lookahead: int = 0) -> Flows:
+        """What whole frames tell of a window: the last ``count`` of the frames (B, 3, H, W).
+
+        Flow to the neighbours, pair by pair, and the exposure, of those that are ``encoded``.
+        """
         reach = range(1, max(self.config.radius, 1) + 1)
         small = [self.reduce(frame) for frame in frames] if self.flow else frames
         first = len(frames) - count
@@ -258,24 +220,20 @@ class S2SVR(nn.Module):
                 return None
             return on_grid(self.flow(small[t], small[other]), frames[t], self.config)
 
-        times = range(first, len(frames))
+        times = range(first, first + self.encoded(count, lookahead))
         return Flows(
             before=[[pair(t, t - d) for t in times] for d in reach],
             after=[[pair(t, t + d) for t in times] for d in reach],
-            shares=self.shares(frames, first),
+            exposures=self.exposures(frames, times),
         )
 
-    def shares(self, frames: list[Tensor], first: int) -> list[Tensor] | None:
-        """What the exposure of each frame from ``first`` on tells, as maps, as ``tiles`` want."""
+    def exposures(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
+        """What the exposure tells of some of the frames (B, 3, H, W), as maps."""
         if self.mixer is None or self.mixer.exposure is None:
             return None
-        size = [-(-side // WHOLE) for side in frames[0].shape[-2:]]
-        return [
-            self.mixer.exposure(frames[t], around(frames, t, self.config.neighbours)).expand(
-                -1, -1, *size
-            )
-            for t in range(first, len(frames))
-        ]
+        size, reach = [-(-side // WHOLE) for side in frames[0].shape[-2:]], self.config.neighbours
+        told = [self.mixer.exposure(frames[t], around(frames, t, reach)) for t in times]
+        return [shares.expand(-1, -1, *size) for shares in told]
 
     def reduce(self, frame: Tensor) -> Tensor:
         """The frame as the flow network sees it."""
@@ -290,8 +248,7 @@ class S2SVR(nn.Module):
         frames = list(x.unbind(1))
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         before = state.x if state else []
-        # The last are only neighbours of others.
-        seen = min(len(frames), count + self.lookahead - c.neighbours)
+        seen = self.encoded(len(frames), lookahead)
         flows = part(flows, 0, seen)
         mixed, cells = self.mixed(frames, before, flows, seen)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
@@ -323,9 +280,12 @@ class S2SVR(nn.Module):
         see, c = self.encoder.frame, self.config
         if self.mixer is None:
             return frames, [see(frame) for frame in frames[:count]]
-        whole = flows.shares and [share[..., :1, :1] for share in flows.shares]
+        told = flows.exposures or self.exposures(
+            [*past, *frames], range(len(past), len(past) + count)
+        )
+        whole = [shares[..., :1, :1] for shares in told] if told else [None] * count
         mixed = [
-            self.mixer(frames[t], neighbours(t, frames, past, flows, c), whole and whole[t])
+            self.mixer(frames[t], neighbours(t, frames, past, flows, c), whole[t])
             for t in range(count)
         ]
         pairs = zip(mixed, frames, strict=False)

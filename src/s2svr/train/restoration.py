@@ -79,9 +79,11 @@ def ready(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
 
 
 def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
-    """Crops and their flow, estimated now on the context around them."""
+    """Crops and what the context around them tells: their flow, estimated now, and exposure."""
     with torch.set_grad_enabled(train_flow and trains(model)):
         flows = context_flows(model, batch["lq"])
+        context = list(batch["lq"].unbind(1))
+        exposures = model.exposures(context, range(len(context)))
     down, place = model.config.flow_down, batch["crop"]
     size = batch["hq"].shape[-1] // model.scale
     x = crop(batch["lq"], place, size)
@@ -92,7 +94,7 @@ def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flo
         return on_grid(crop(f, place // down, size // down), x, model.config)
 
     before, after = ([[cut(f) for f in line] for line in lines] for lines in flows[:2])
-    return x, Flows(before, after)
+    return x, Flows(before, after, exposures)
 
 
 def trains(model: S2SVR) -> bool:

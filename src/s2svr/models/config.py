@@ -1,0 +1,55 @@
+"""What a network of the paper is made of."""
+
+from dataclasses import dataclass
+
+from .pwclite import PWCLiteConfig
+
+
+@dataclass(frozen=True)
+class S2SVRConfig:
+    """Sizes of the network."""
+
+    scale: int = 4  # of the output against the input: 4 super-resolution, 1 otherwise
+    down: int = 1  # pixel-unshuffle of the input: the states live on a grid so much smaller
+    channels: int = 64
+    encoder_layers: int = 6
+    encoder_blocks: int = 6  # residual blocks F_b after each ConvGRU F_g (Eq. 9)
+    decoder_layers: int = 6
+    decoder_blocks: int = 12
+    feedback: int = 64  # channels of the features of y_{i-1} (Eq. 4)
+    attention: int = 64  # channels inside the attention's feed-forward network (Eq. 7)
+    radius: int = 1  # r of Eq. 5
+    bidirectional: bool = False  # first encoder layer in both directions, as in the release
+    warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
+    tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
+    detail: bool = False  # frames are seen with their detail, and changed in small steps
+    neighbours: int = 0  # frames on each side that are mixed into each, as they lie
+    aligned: bool = False  # or as the flow aligns them
+    mixing: int = 24  # channels of the network that mixes them
+    exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
+    slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
+    flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
+    flow_down: int = 1  # the frames are so much smaller where the flow is estimated
+
+    def __post_init__(self) -> None:
+        if isinstance(self.flow, dict):  # comes from JSON
+            object.__setattr__(self, "flow", PWCLiteConfig(**self.flow))
+        for name in ("channels", "encoder_layers", "decoder_layers", "feedback", "attention"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        if self.scale * self.down not in (1, 2, 4):
+            raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
+        if self.neighbours and (self.scale > 1 or (self.aligned and self.neighbours > 1)):
+            raise ValueError(
+                f"expected neighbours at a scale of 1, and one of them on each side where they are "
+                f"aligned, got {self.neighbours} at a scale of {self.scale}"
+            )
+        if self.exposure and (self.aligned or not self.neighbours):
+            raise ValueError(
+                f"expected exposure with neighbours that are not aligned, got {self.neighbours} "
+                f"neighbours and aligned={self.aligned}"
+            )
+        if self.flow_down not in (self.down, 2 * self.down, 4 * self.down):
+            raise ValueError(
+                f"expected flow_down of 1, 2 or 4 times down, got {self.flow_down} and {self.down}"
+            )
