@@ -38,6 +38,7 @@ AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3)
 SHARP = (((1,), 0), ((1,), 0.02), ((2,), 0), ((3,), 0), ((5,), 0), ((2, 3), 0), ((1, 1, 2), 0))
 SIDES = (96, 128, 192)  # of the crops, in pixels
 DRAWN = 5  # of these for each clip
+SHORT = 0.3  # of them are cut to at most 9 frames, since shots can be short
 BATCH = 512
 FLOOR, SHARP_FLOOR = 3e-4, 1e-5  # mean square errors, 35 and 50 dB, below which little is gained
 KINDS = {"stored": 0.3, "again": 0.3, "rendered": 0.15, "sharp": 0.25}  # of a batch
@@ -110,6 +111,10 @@ def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tenso
     parts, kinds = [], []
     for clip in clips:
         for kind, lq, hq in damaged(clip, rng):
+            if rng.random() < SHORT:
+                first = int(rng.integers(len(lq)))
+                last = first + int(rng.integers(1, 10))
+                lq, hq = lq[first:last], hq[first:last]
             parts.append(windows(lq, hq, reach, SHARP_FLOOR if kind == "sharp" else FLOOR))
             kinds += [kind] * len(parts[-1].error)
     each = {kind: share / kinds.count(kind) for kind, share in KINDS.items() if kind in kinds}

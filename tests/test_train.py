@@ -219,13 +219,20 @@ def test_a_twin_without_motion_starts_from_the_rest_of_a_networks_weights():
 
 def test_a_network_that_mixes_neighbours_starts_from_one_that_does_not(tmp_path: Path):
     recipe, path = load_recipe(RECIPES / "deblur-light.toml"), tmp_path / "plain.safetensors"
-    plain = S2SVR(replace(PRESETS["deblur-light"], neighbours=0, flow=None))
+    plain = S2SVR(replace(PRESETS["deblur-light"], neighbours=0, exposure=0, flow=None))
     save(path, plain, Card(task="deblur"))
     own, given = build(recipe, None, path).state_dict(), load(path).state_dict()
     fresh = {name for name in own if name.startswith(("mixer.", "flow."))}
     fresh |= {"encoder.first.weight"}
     assert own.keys() == given.keys() | fresh
     assert all(torch.equal(own[name], given[name]) for name in own.keys() - fresh)
+
+
+def test_a_start_from_a_network_of_another_size_is_refused(tmp_path: Path):
+    recipe, path = load_recipe(RECIPES / "deblur-light.toml"), tmp_path / "narrow.safetensors"
+    save(path, S2SVR(replace(PRESETS["deblur-light"], neighbours=4)), Card(task="deblur"))
+    with pytest.raises(ValueError, match=r"start from mixer.*of \[.*, got \[.*another size"):
+        build(recipe, None, path)
 
 
 def test_a_frame_alone_is_restored_as_in_a_clip_without_a_memory():

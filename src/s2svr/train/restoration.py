@@ -295,6 +295,12 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     for name in ("encoder.first.weight", "encoder.first.bias"):
         if name in given and given[name].shape != own[name].shape:
             given[name] = own[name]
+    for name in given.keys() | own.keys():
+        a, b = (list(part[name].shape) if name in part else None for part in (own, given))
+        if a != b:
+            raise ValueError(
+                f"expected to start from {name} of {a}, got {b}: weights of another size"
+            )
     model.load_state_dict(given)
 
 
