@@ -23,13 +23,6 @@ def test_negative_psnr_is_the_mean_over_frames():
     assert losses.negative_psnr(a, a, eps=1e-5).item() == pytest.approx(-0.5)  # 50 dB
 
 
-def test_negative_clip_psnr_is_the_mean_over_clips():
-    a, b = torch.rand(2, 3, 3, 4, 5), torch.rand(2, 3, 3, 4, 5)
-    wanted = [10 * math.log10(float(((x - y) ** 2).mean())) for x, y in zip(a, b, strict=True)]
-    found = losses.negative_clip_psnr(a, b).item()
-    assert found == pytest.approx(sum(wanted) / 2 / 100, rel=1e-5)
-
-
 def test_mostly_luma_is_bt601_with_a_fifth_of_the_chroma():
     rgb = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     full = rgb2ycbcr(rgb.movedim(-3, -1).numpy())  # studio range

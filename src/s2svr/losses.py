@@ -26,14 +26,6 @@ def negative_psnr(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
     return ((a - b).square().mean((-3, -2, -1)) + eps).log10().mean() / 10
 
 
-def negative_clip_psnr(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
-    """Minus the mean PSNR of whole clips (..., T, C, H, W), in hundreds of dB.
-
-    Of a clip, the frames that lost most count most: what fluctuates is evened out.
-    """
-    return ((a - b).square().mean((-4, -3, -2, -1)) + eps).log10().mean() / 10
-
-
 def mostly_luma(rgb: Tensor) -> Tensor:
     """RGB (..., 3, H, W) -> Y, and a fifth of Cb and Cr (BT.601), for what is scored on Y."""
     y = 0.299 * rgb[..., 0, :, :] + 0.587 * rgb[..., 1, :, :] + 0.114 * rgb[..., 2, :, :]

@@ -69,7 +69,7 @@ class FlowLoss(Part):
 class RestorationLoss(Part):
     """Charbonnier, or the mean logarithm of the frames' squared errors."""
 
-    kind: Literal["charbonnier", "psnr", "clip_psnr"] = "charbonnier"
+    kind: Literal["charbonnier", "psnr"] = "charbonnier"
     luma: bool = False  # the distance counts Cb and Cr little beside Y
     # Whole clips; or one frame of each, in turn, of which the rest are neighbours; or that mixed
     # with its neighbours, before anything else is done to it.

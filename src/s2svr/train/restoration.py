@@ -14,7 +14,7 @@ from ..checkpoint import Card, load
 from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
 from ..degrade import degradation
-from ..losses import charbonnier, mostly_luma, negative_clip_psnr, negative_psnr
+from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.alignment import Flows, part
@@ -28,18 +28,13 @@ from .step import Batch
 
 VALIDATION_FRAMES = 8
 PAIRS = 8  # frames whose flow is estimated at once
-DISTANCES = {
-    "charbonnier": charbonnier,
-    "psnr": negative_psnr,
-    "clip_psnr": negative_clip_psnr,
-}
 
 
 def restoration_loss(
     wanted: RestorationLoss, flow_from: int
 ) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
     """Distance between restored and true crops; the flow is frozen before ``flow_from``."""
-    distance = DISTANCES[wanted.kind]
+    distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
