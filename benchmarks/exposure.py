@@ -37,8 +37,8 @@ AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3)
 # Of what has no blur to undo: how often frames are shown, as films are on television, and noise.
 SHARP = (((1,), 0), ((1,), 0.02), ((2,), 0), ((3,), 0), ((5,), 0), ((2, 3), 0), ((1, 1, 2), 0))
 SIDES = (96, 128, 192)  # of the crops, in pixels
-DRAWN = 5  # of these for each clip
-SHORT = 0.3  # of them are cut to at most 9 frames, since shots can be short
+DRAWN = 5  # ways of AGAIN for each clip
+SHORT = 0.3  # of the crops are cut to at most 9 frames, since shots can be short
 BATCH = 512
 FLOOR, SHARP_FLOOR = 3e-4, 1e-5  # mean square errors, 35 and 50 dB, below which little is gained
 KINDS = {"stored": 0.3, "again": 0.3, "rendered": 0.15, "sharp": 0.25}  # of a batch
