@@ -43,8 +43,8 @@ class Exposure(nn.Module):
 
     def forward(self, frame: Tensor, others: list[Tensor]) -> Tensor:
         """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
-        window = torch.stack(in_time(frame, others), 1)
-        change = window.mean(2).diff(dim=1).flatten(2)
+        grey = torch.stack([x.mean(1) for x in in_time(frame, others)], 1)
+        change = grey.diff(dim=1).flatten(2)
         # Row by row: a product of matrices would be made in half precision where that is asked for.
         rows = [(change * row[:, None]).mean(2) for row in change.unbind(1)]
         return self.told(torch.stack(rows, 1), sharpness(frame))
