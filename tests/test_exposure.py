@@ -1,16 +1,22 @@
-"""The training of shares by products alone, benchmarks/exposure.py."""
+"""The training of shares by products alone, train/exposure.py."""
 
-import sys
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 import torch
+from typer.testing import CliRunner
 
 from s2svr.blur import blur
-from s2svr.checkpoint import load
+from s2svr.checkpoint import load, read_card
+from s2svr.cli import app
 from s2svr.data.record import write_movie
 from s2svr.models.alignment import around
 from s2svr.models.mixing import Exposure
+from s2svr.recipes import load_recipe
+from s2svr.train import exposure as training
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "deblur-light-exposure.toml"
 
 
 def clip(count: int, height: int, width: int) -> torch.Tensor:
@@ -23,15 +29,15 @@ def moving(count: int, side: int) -> torch.Tensor:
     return torch.cat([scene.roll(3 * t, -1) for t in range(count)])
 
 
-def test_the_error_of_shares_is_that_of_the_mixed_frames(benchmark):
-    script, reach = benchmark("exposure"), 3
+def test_the_error_of_shares_is_that_of_the_mixed_frames():
+    reach = 3
     torch.manual_seed(0)
     pair = blur(clip(14, 8, 10), 5)
     lq, hq = pair
-    found = script.windows(lq, hq, reach)
+    found = training.windows(lq, hq, reach)
     exposure = Exposure(reach, 4)
     shares = torch.randn(len(lq), 2 * reach)
-    left = script.left(shares, found)
+    left = training.left(shares, found)
     for t in range(len(lq)):
         others = around(list(lq[:, None]), t, reach)
         over = torch.cat(others) - lq[t]
@@ -45,26 +51,39 @@ def test_the_error_of_shares_is_that_of_the_mixed_frames(benchmark):
         assert torch.allclose(seen, known, atol=1e-4)
 
 
-def test_shares_that_undo_a_blur_are_learned(benchmark):
-    script = benchmark("exposure")
+def test_shares_that_undo_a_blur_are_learned():
+    recipe = load_recipe(RECIPE, ["optim.steps=300"])
+    said: list[str] = []
     torch.manual_seed(0)
     exposure = Exposure(6, 16)
     blurred = blur(moving(40, 48), 5)
-    clips = script.windows(*blurred, 6)
-    script.learn(exposure, clips, torch.ones(len(clips.error)), 300)
+    clips = training.windows(*blurred, 6)
+    training.learn(exposure, clips, torch.ones(len(clips.error)), recipe.optim, said.append)
     with torch.no_grad():
-        left = script.left(exposure.told(clips.products, clips.sharp)[..., 0, 0], clips)
+        left = training.left(exposure.told(clips.products, clips.sharp)[..., 0, 0], clips)
     inside = slice(6, -6)
     assert (left / clips.error)[inside].max() < 0.7
 
 
-def test_a_network_is_written_that_tells_an_exposure(benchmark, tmp_path: Path, monkeypatch):
-    script = benchmark("exposure")
+def test_an_exposure_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     (tmp_path / "clips").mkdir()
     write_movie(tmp_path / "clips" / "a.mp4", list(moving(24, 96)), Fraction(25))
-    words = ["exposure.py", str(tmp_path / "clips"), str(tmp_path / "out.safetensors")]
-    words += ["--cache", str(tmp_path / "cache"), "--steps", "5", "--set", "data.moving=1"]
-    monkeypatch.setattr(sys, "argv", words)
-    script.main()
-    model, frames = load(tmp_path / "out.safetensors"), list(moving(13, 32)[:, None])
-    assert model.mixer.exposure(frames[6], around(frames, 6, 6)).shape == (1, 12, 1, 1)
+    run = tmp_path / "run"
+    words = ["train", "exposure", str(RECIPE), "--data", str(tmp_path / "clips"), "--out", str(run)]
+    words += ["--init", "deblur-light", "--set", "optim.steps=5", "--set", "data.moving=1"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    path = run / "model.safetensors"
+    before, after = load("deblur-light").state_dict(), load(path).state_dict()
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert moved
+    assert all(name.startswith("mixer.exposure.tell") for name in moved)
+    card = read_card(path)
+    assert (card.task, card.recipe, card.step) == ("deblur", RECIPE.name, 5)
+
+
+def test_a_preset_that_tells_no_exposure_is_refused(tmp_path: Path):
+    recipe = load_recipe(RECIPE, ["model.preset=compression-light"])
+    with pytest.raises(ValueError, match="expected a preset that tells an exposure, got compr"):
+        training.train_exposure(recipe, data=tmp_path, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -87,6 +87,26 @@ def restoration(
     typer.echo(path)
 
 
+@train.command()
+def exposure(
+    recipe: Recipe,
+    clips: Clips,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    init: Init = None,
+    overrides: Overrides = None,
+    cache: Cache = None,
+) -> None:
+    """Train what deblurring tells of the exposure, in minutes."""
+    from .recipes import ExposureRecipe
+    from .train.exposure import train_exposure
+
+    path = train_exposure(
+        recipe_of(recipe, overrides, ExposureRecipe), data=clips, out=out, init=init, cache=cache,
+        name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
 def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
     """The recipe in a file, which has to be of this kind."""
     from .recipes import load_recipe

@@ -98,7 +98,37 @@ class RestorationRecipe(Part):
     loss: RestorationLoss = Field(default_factory=RestorationLoss)
 
 
-def load_recipe(path: Path, overrides: list[str] | None = None) -> FlowRecipe | RestorationRecipe:
+class ExposureOptim(Part):
+    """AdamW at a rate that falls as a cosine."""
+
+    steps: int = Field(ge=1)
+    rate: float = Field(gt=0)
+    batch: int = Field(512, ge=1)  # windows a step
+    weight_decay: float = 1e-2
+    clip: float = Field(1.0, gt=0)  # largest norm of the gradient
+    seed: int = 0
+    log_every: int = Field(1000, ge=1)
+
+
+class ExposureRecipe(Part):
+    """A training of what deblurring tells of the exposure (train.exposure)."""
+
+    kind: Literal["exposure"]
+    task: str
+    model: Model
+    data: Data
+    optim: ExposureOptim
+
+
+Recipe = FlowRecipe | RestorationRecipe | ExposureRecipe
+KINDS: dict[str, type[Recipe]] = {
+    "flow": FlowRecipe,
+    "restoration": RestorationRecipe,
+    "exposure": ExposureRecipe,
+}
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe; ``overrides`` are entries as ``optim.steps=100``, values in TOML's syntax.
 
     Raises RecipeError with the entry's name, what it has to be and what came.
@@ -109,14 +139,10 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> FlowRecipe | 
             override(table, entry)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"expected a TOML recipe in {path}: {error}") from error
-    kinds: dict[str, type[FlowRecipe] | type[RestorationRecipe]] = {
-        "flow": FlowRecipe,
-        "restoration": RestorationRecipe,
-    }
-    kind = kinds.get(table.get("kind", ""))
+    kind = KINDS.get(table.get("kind", ""))
     if kind is None:
         raise RecipeError(
-            f"expected kind = one of {list(kinds)} in {path}, got {table.get('kind')!r}"
+            f"expected kind = one of {list(KINDS)} in {path}, got {table.get('kind')!r}"
         )
     try:
         return kind.model_validate(table)

@@ -19,7 +19,7 @@ from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.alignment import Flows, part
 from ..models.s2svr import State, on_grid
-from ..recipes import RestorationLoss, RestorationRecipe
+from ..recipes import ExposureRecipe, RestorationLoss, RestorationRecipe
 from .fit import Say, batches, capturable, exporter, fit
 from .moving import with_moving
 from .resident import resident
@@ -213,7 +213,9 @@ def train_restoration(
     A run found there goes on; runs that share ``cache`` decode the clips once.
     """
     fabric = launch(recipe.optim, out, device, processes)
-    model, cache = build(recipe, flow, init).to(fabric.device), cache or out / "clips"
+    cache = cache or out / "clips"
+    model = build(recipe, flow, init).to(fabric.device)
+    freeze(model, recipe.optim.keep_mixer)
     damage, down = recipe.data.degradation, model.config.flow_down
     clips = sequences_of(recipe.data, data)
     stored = prepared(fabric, clips, damage, cache, recipe.optim.workers)
@@ -228,18 +230,19 @@ def train_restoration(
     about = Card(task=recipe.task, recipe=name, data=f"{len(clips)} clips, {damage}")
     pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=down)
     ready_made = stored[0].flow is not None or not needs_flow
-    on_gpu = ready_made and capturable(fabric, recipe.optim)
+    source = batches(pairs, recipe.data.batch, recipe.optim.workers)
+    captured = 0  # kinds of steps
+    if ready_made and capturable(fabric, recipe.optim):
+        source, captured = resident(pairs, recipe.data.batch), kinds(recipe)
     fit(
         model,
         restoration_loss(recipe.loss, recipe.optim.flow_from),
-        resident(pairs, recipe.data.batch)
-        if on_gpu
-        else batches(pairs, recipe.data.batch, recipe.optim.workers),
+        source,
         recipe.optim,
         out,
         fabric=fabric,
         groups=groups(model, recipe),
-        kinds=kinds(recipe) if on_gpu else 0,
+        kinds=captured,
         validate=validate,
         export=exporter(out / "model.safetensors", about),
         say=say,
@@ -252,7 +255,9 @@ def kinds(recipe: RestorationRecipe) -> int:
     return 1 if recipe.loss.scored == "clips" else recipe.data.frames
 
 
-def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str | None) -> S2SVR:
+def build(
+    recipe: RestorationRecipe | ExposureRecipe, flow: Path | str | None, init: Path | str | None
+) -> S2SVR:
     """The recipe's network, started from the weights given."""
     config = PRESETS[recipe.model.preset]
     assert isinstance(config, S2SVRConfig)
@@ -262,10 +267,6 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
         config = replace(config, flow=None)
     torch.manual_seed(recipe.optim.seed)
     model = S2SVR(config)
-    if model.mixer is not None:
-        model.mixer.requires_grad_(not recipe.optim.keep_mixer)
-        if model.mixer.exposure is not None:  # learned beforehand (benchmarks/exposure.py)
-            model.mixer.exposure.requires_grad_(False)
     if init is not None:
         start_from(model, load(init))
     if flow is not None and model.flow is not None:
@@ -274,6 +275,14 @@ def build(recipe: RestorationRecipe, flow: Path | str | None, init: Path | str |
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
     return model
+
+
+def freeze(model: S2SVR, mixer: bool) -> None:
+    """Leave the mixer's weights as they are, or what of them has a training of its own."""
+    if model.mixer is not None:
+        model.mixer.requires_grad_(not mixer)
+        if model.mixer.exposure is not None:
+            model.mixer.exposure.requires_grad_(False)
 
 
 def start_from(model: S2SVR, other: nn.Module) -> None:

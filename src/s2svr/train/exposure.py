@@ -1,16 +1,12 @@
 """What the exposure of a clip says of its neighbours' shares, learned from products of frames.
 
-    OMP_NUM_THREADS=1 python benchmarks/exposure.py CLIPS OUT [--init WEIGHTS] [--cache FOLDER] \
-        [--set data.moving=100] [--steps 12000]
-
 The error of a frame mixed with shares of its neighbours is quadratic in the shares. So all that
 their training needs of a window is the mean products of its frames, a few hundred numbers, and it
-goes over tens of thousands of windows in minutes. The clips are those of ``deblur-light-mixer``:
-with their damage, and their truth averaged again, of which every frame, every second or every third
-is kept. Writes the weights of INIT, or fresh ones, with what was learned; that recipe goes on.
+goes over tens of thousands of windows in minutes. Beside the recipe's damage of the clips it sees
+their truth averaged again, of which every frame, every second or every third is kept, and sharp.
 """
 
-import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,19 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from s2svr.blur import blur
-from s2svr.checkpoint import Card, save
-from s2svr.data.clips import MOVING, Stored, as_float, store
-from s2svr.data.folder import folder
-from s2svr.degrade import degradation
-from s2svr.models.alignment import around
-from s2svr.models.mixing import Exposure, in_time, sharpness
-from s2svr.ops import quantised
-from s2svr.recipes import RestorationRecipe, load_recipe
-from s2svr.train.moving import with_moving
-from s2svr.train.restoration import build
+from ..blur import blur
+from ..checkpoint import Card, save
+from ..data.clips import MOVING, Stored, as_float, store
+from ..degrade import degradation
+from ..models.alignment import around
+from ..models.mixing import Exposure, in_time, sharpness
+from ..ops import quantised
+from ..recipes import ExposureOptim, ExposureRecipe
+from .fit import Say
+from .moving import with_moving
+from .restoration import build
+from .setup import sequences_of
 
-ROOT = Path(__file__).parent.parent
 # Frames averaged, and the step from one mean to the next.
 AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3), (7, 3), (9, 3))
 # Of what has no blur to undo: how often frames are shown, as films are on television, and noise.
@@ -39,7 +35,6 @@ SHARP = (((1,), 0), ((1,), 0.02), ((2,), 0), ((3,), 0), ((5,), 0), ((2, 3), 0), 
 SIDES = (96, 128, 192)  # of the crops, in pixels
 DRAWN = 5  # ways of AGAIN for each clip
 SHORT = 0.3  # of the crops are cut to at most 9 frames, since shots can be short
-BATCH = 512
 FLOOR, SHARP_FLOOR = 3e-4, 1e-5  # mean square errors, 35 and 50 dB, below which little is gained
 KINDS = {"stored": 0.3, "again": 0.3, "rendered": 0.15, "sharp": 0.25}  # of a batch
 
@@ -123,49 +118,60 @@ def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tenso
     )
 
 
-def learn(exposure: Exposure, clips: Windows, often: Tensor, steps: int) -> None:
-    """Train on the logarithm of the error that is left, as the recipe's ``psnr`` loss does."""
+def learn(
+    exposure: Exposure, clips: Windows, often: Tensor, optim: ExposureOptim, say: Say
+) -> None:
+    """Train on the logarithm of the error that is left, as the recipes' ``psnr`` loss does."""
     exposure.requires_grad_(True)
     nn.init.normal_(exposure.tell[-1].weight, std=0.01)  # type: ignore[arg-type]
-    optimizer = torch.optim.AdamW(exposure.parameters(), 2e-3, weight_decay=1e-2)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for step in range(1, steps + 1):
-        chosen = torch.multinomial(often, BATCH, replacement=True)
+    optimizer = torch.optim.AdamW(
+        exposure.parameters(), optim.rate, weight_decay=optim.weight_decay
+    )
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, optim.steps)
+    for step in range(1, optim.steps + 1):
+        chosen = torch.multinomial(often, optim.batch, replacement=True)
         some = Windows(*(part[chosen] for part in clips))
         error = left(exposure.told(some.products, some.sharp)[..., 0, 0], some)
         loss = ((error + some.floor).log() - (some.error + some.floor).log()).mean()
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(exposure.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(exposure.parameters(), optim.clip)
         optimizer.step()
         rate.step()
-        if step % 1000 == 0 or step == steps:
-            print(f"step {step}/{steps}: {-4.3429 * loss.item():.3f} dB", flush=True)  # noqa: T201
+        if step % optim.log_every == 0 or step == optim.steps:
+            say(f"step {step}/{optim.steps}: gain {-10 * loss.item() / math.log(10):.3f} dB")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--init")
-    parser.add_argument("--cache", type=Path, default=Path("runs/clips"))
-    parser.add_argument("--steps", type=int, default=12000)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    chosen = parser.parse_args()
-    recipe = load_recipe(ROOT / "recipes" / "deblur-light-mixer.toml", chosen.set)
-    assert isinstance(recipe, RestorationRecipe)
-    model = build(recipe, None, chosen.init)
-    assert model.mixer is not None
-    assert model.mixer.exposure is not None
-    damage = recipe.data.degradation
-    clips = store(folder(chosen.clips), degradation(damage), damage, chosen.cache)
-    clips = with_moving(clips, recipe.data, chosen.cache, recipe.optim.seed, model.config.flow_down)
-    windows_, often = gathered(clips, model.config.neighbours, recipe.optim.seed)
-    print(f"{len(often)} windows of {len(clips)} clips", flush=True)  # noqa: T201
+def train_exposure(
+    recipe: ExposureRecipe,
+    *,
+    data: Path,
+    out: Path,
+    init: Path | str | None = None,
+    cache: Path | None = None,
+    name: str = "",
+    say: Say = lambda line: None,
+) -> Path:
+    """Train what a deblurring network tells of the exposure; returns the weights' path.
+
+    data is the folder of high-quality clips, init the network whose exposure is trained (a fresh
+    one otherwise). out holds the decoded clips, unless ``cache`` does, and ``model.safetensors``,
+    where everything else stays as it was. It takes minutes on one CPU thread, and starts anew when
+    it was stopped. Raises ValueError for a preset that tells no exposure.
+    """
+    model = build(recipe, None, init)
+    if model.mixer is None or model.mixer.exposure is None:
+        raise ValueError(f"expected a preset that tells an exposure, got {recipe.model.preset}")
+    out.mkdir(parents=True, exist_ok=True)
+    damage, cache = recipe.data.degradation, cache or out / "clips"
+    sequences = sequences_of(recipe.data, data)
+    clips = store(sequences, degradation(damage), damage, cache)
+    clips = with_moving(clips, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
+    found, often = gathered(clips, model.config.neighbours, recipe.optim.seed)
+    say(f"{len(often)} windows of {len(clips)} clips")
     torch.manual_seed(recipe.optim.seed)
-    learn(model.mixer.exposure, windows_, often, chosen.steps)
-    save(chosen.out, model, Card(task="deblur", recipe="exposure"))
-
-
-if __name__ == "__main__":
-    main()
+    learn(model.mixer.exposure, found, often, recipe.optim, say)
+    about = f"{len(sequences)} clips, {damage}"
+    target = out / "model.safetensors"
+    save(target, model, Card(recipe.task, recipe=name, data=about, step=recipe.optim.steps))
+    return target
