@@ -85,6 +85,14 @@ def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
     assert PROBE % 16 == 0
 
 
+def test_the_memory_of_neighbours_is_counted_full() -> None:
+    few, many = (
+        footprint(S2SVR(replace(PRESETS["deblur-light"], neighbours=count, flow=None)))
+        for count in (2, 6)
+    )
+    assert many.state - few.state == 12 * (6 - 2)  # a frame for each
+
+
 INFO = MediaInfo(
     width=1920, height=1080, rate=Fraction(25), time_base=Fraction(1, 25), chroma=(2, 2),
     color=None, duration=Fraction(400),
