@@ -78,10 +78,11 @@ def told(lq: Tensor, hq: Tensor, reach: int, times: range, mixer: Mixer) -> tupl
     """What the shares of the exposure gain over some of the frames, and those of the mixer."""
     assert mixer.exposure is not None
     errors = torch.zeros(3).double()
+    grey = list(lq[:, None].mean(2))
     for t in times:
         here, others = lq[t, None], around(list(lq[:, None]), t, reach)
         over = torch.cat(others) - here
-        whole = mixer.exposure(here, others)
+        whole = mixer.exposure(grey[t], around(grey, t, reach))
         by_exposure = here + (whole[0, :, None] * over).sum(0)
         for place, made in enumerate((here, by_exposure, mixer(here, others, whole))):
             errors[place] += (made - hq[t]).square().sum().double()

@@ -35,7 +35,7 @@ def test_the_error_of_shares_is_that_of_the_mixed_frames():
     pair = blur(clip(14, 8, 10), 5)
     lq, hq = pair
     found = training.windows(lq, hq, reach)
-    exposure = Exposure(reach, 4)
+    exposure, grey = Exposure(reach, 4), lq.mean(1)
     shares = torch.randn(len(lq), 2 * reach)
     left = training.left(shares, found)
     for t in range(len(lq)):
@@ -45,7 +45,7 @@ def test_the_error_of_shares_is_that_of_the_mixed_frames():
         assert torch.allclose(left[t], (mixed - hq[t]).square().mean(), rtol=1e-4)
         with torch.no_grad():
             seen, known = (
-                exposure(lq[t, None], others),
+                exposure(grey[t, None], around(list(grey[:, None]), t, reach)),
                 exposure.told(found.products[t, None], found.sharp[t, None]),
             )
         assert torch.allclose(seen, known, atol=1e-4)

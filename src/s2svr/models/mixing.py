@@ -42,9 +42,8 @@ class Exposure(nn.Module):
             parameter.zero_()
 
     def forward(self, frame: Tensor, others: list[Tensor]) -> Tensor:
-        """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
-        grey = torch.stack([x.mean(1) for x in in_time(frame, others)], 1)
-        change = grey.diff(dim=1).flatten(2)
+        """Grey frame (B, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
+        change = torch.stack(in_time(frame, others), 1).diff(dim=1).flatten(2)
         # Row by row: a product of matrices would be made in half precision where that is asked for.
         rows = [(change * row[:, None]).mean(2) for row in change.unbind(1)]
         return self.told(torch.stack(rows, 1), sharpness(frame))
@@ -66,14 +65,14 @@ def in_time(frame: Item, others: list[Item]) -> list[Item]:
 
 
 def sharpness(frame: Tensor) -> Tensor:
-    """How much a frame (B, 3, H, W) changes from pixel to pixel, and how much that changes.
+    """How much a grey frame (B, H, W) changes from pixel to pixel, and how much that changes.
 
     Near 0: log10 of the mean squares, down and to the right, (B, 4).
     """
-    grey, found = frame.mean(1), []
+    found = []
     for axis in (1, 2):
         for order in (1, 2):
-            step = grey.diff(n=order, dim=axis) if grey.shape[axis] > order else grey * 0
+            step = frame.diff(n=order, dim=axis) if frame.shape[axis] > order else frame * 0
             found.append((step.square().mean((1, 2)) + STILL).log10() + 3)
     return torch.stack(found, 1)
 

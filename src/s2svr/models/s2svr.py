@@ -232,7 +232,8 @@ class S2SVR(nn.Module):
         if self.mixer is None or self.mixer.exposure is None:
             return None
         size, reach = [-(-side // WHOLE) for side in frames[0].shape[-2:]], self.config.neighbours
-        told = [self.mixer.exposure(frames[t], around(frames, t, reach)) for t in times]
+        grey = [frame.mean(1) for frame in frames]
+        told = [self.mixer.exposure(grey[t], around(grey, t, reach)) for t in times]
         return [shares.expand(-1, -1, *size) for shares in told]
 
     def reduce(self, frame: Tensor) -> Tensor:

@@ -54,9 +54,10 @@ def windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows
     """All windows of a clip and its truth (T, 3, H, W)."""
     count = len(lq)
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
-    grey = lq.mean(1).flatten(1).double()
-    xx, xh, gg = x @ x.T / x.shape[1], x @ truth.T / x.shape[1], grey @ grey.T / grey.shape[1]
-    found, sharp = [], sharpness(lq)
+    grey = lq.mean(1)
+    light = grey.flatten(1).double()
+    xx, xh, gg = x @ x.T / x.shape[1], x @ truth.T / x.shape[1], light @ light.T / light.shape[1]
+    found, sharp = [], sharpness(grey)
     for t in range(count):
         near = around(list(range(count)), t, reach)
         time, row = in_time(t, near), xx[near]
