@@ -3,7 +3,7 @@
     python benchmarks/drift.py CLIPS --weights NAME [--damage blur-3] [--frames 240] [--side 320]
 
 Prints the gain in dB (RGB, rounded) over the damaged clip, or over its bicubic enlargement, as a
-mean over every 30 frames; and how far it is before that of the network restarted every 30 frames,
+mean over every 30 frames; and how far it is ahead of the same network restarted every 30 frames,
 since gains change with what a clip shows.
 """
 
@@ -29,11 +29,12 @@ BIN = 30  # frames
 
 
 def scores(frames: Iterable[Tensor], truth: Tensor) -> list[float]:
+    """PSNR of each frame."""
     return [psnr_rgb(y, hq) for y, hq in zip(frames, truth, strict=True)]
 
 
 def bins(ours: list[float], other: list[float]) -> str:
-    """Means over every 30 frames of what ours are before the other."""
+    """Means, over every 30 frames, of ours minus the other."""
     gains = [a - b for a, b in zip(ours, other, strict=True)]
     return " ".join(f"{fmean(gains[t : t + BIN]):+.2f}" for t in range(0, len(gains), BIN))
 

@@ -110,6 +110,15 @@ class ExposureOptim(Part):
     log_every: int = Field(1000, ge=1)
 
 
+class Shares(Part):
+    """Of the windows in a batch, by what was done to their clip."""
+
+    stored: float = Field(ge=0)  # the recipe's damage
+    again: float = Field(ge=0)  # the truth averaged anew, as train.exposure says
+    rendered: float = Field(ge=0)  # moving photographs
+    sharp: float = Field(ge=0)  # no blur, but noise, or frames that are shown twice
+
+
 class ExposureRecipe(Part):
     """A training of what deblurring tells of the exposure (train.exposure)."""
 
@@ -117,6 +126,7 @@ class ExposureRecipe(Part):
     task: str
     model: Model
     data: Data
+    shares: Shares
     optim: ExposureOptim
 
 

@@ -41,12 +41,12 @@ class Exposure(nn.Module):
         for parameter in self.tell[-1].parameters():
             parameter.zero_()
 
-    def forward(self, frame: Tensor, others: list[Tensor]) -> Tensor:
+    def forward(self, grey: Tensor, others: list[Tensor]) -> Tensor:
         """Grey frame (B, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
-        change = torch.stack(in_time(frame, others), 1).diff(dim=1).flatten(2)
+        change = torch.stack(in_time(grey, others), 1).diff(dim=1).flatten(2)
         # Row by row: a product of matrices would be made in half precision where that is asked for.
         rows = [(change * row[:, None]).mean(2) for row in change.unbind(1)]
-        return self.told(torch.stack(rows, 1), sharpness(frame))
+        return self.told(torch.stack(rows, 1), sharpness(grey))
 
     def told(self, products: Tensor, sharp: Tensor) -> Tensor:
         """Mean products of the changes from frame to frame (B, 2n, 2n) -> shares (B, 2n, 1, 1).
@@ -64,7 +64,7 @@ def in_time(frame: Item, others: list[Item]) -> list[Item]:
     return [*others[-2::-2], frame, *others[1::2]]
 
 
-def sharpness(frame: Tensor) -> Tensor:
+def sharpness(grey: Tensor) -> Tensor:
     """How much a grey frame (B, H, W) changes from pixel to pixel, and how much that changes.
 
     Near 0: log10 of the mean squares, down and to the right, (B, 4).
@@ -72,7 +72,7 @@ def sharpness(frame: Tensor) -> Tensor:
     found = []
     for axis in (1, 2):
         for order in (1, 2):
-            step = frame.diff(n=order, dim=axis) if frame.shape[axis] > order else frame * 0
+            step = grey.diff(n=order, dim=axis) if grey.shape[axis] > order else grey * 0
             found.append((step.square().mean((1, 2)) + STILL).log10() + 3)
     return torch.stack(found, 1)
 

@@ -2,8 +2,8 @@
 
 The error of a frame mixed with shares of its neighbours is quadratic in the shares. So all that
 their training needs of a window is the mean products of its frames, a few hundred numbers, and it
-goes over tens of thousands of windows in minutes. Beside the recipe's damage of the clips it sees
-their truth averaged again, of which every frame, every second or every third is kept, and sharp.
+goes over tens of thousands of windows in minutes. Beside the clips with the recipe's damage it sees
+their truth averaged anew, with every frame, every second or every third kept, and left sharp.
 """
 
 import math
@@ -36,7 +36,6 @@ SIDES = (96, 128, 192)  # of the crops, in pixels
 DRAWN = 5  # ways of AGAIN for each clip
 SHORT = 0.3  # of the crops are cut to at most 9 frames, since shots can be short
 FLOOR, SHARP_FLOOR = 3e-4, 1e-5  # mean square errors, 35 and 50 dB, below which little is gained
-KINDS = {"stored": 0.3, "again": 0.3, "rendered": 0.15, "sharp": 0.25}  # of a batch
 
 
 class Windows(NamedTuple):
@@ -80,8 +79,9 @@ def damaged(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tenso
     yield "rendered" if clip.source == MOVING else "stored", *cropped(clip, rng)
     if clip.source == MOVING:
         return
-    for index in rng.permutation(len(AGAIN))[:DRAWN]:
-        averaged, step = AGAIN[index]
+    ways = [way for way in AGAIN if way[0] <= len(clip.hq)]
+    for index in rng.permutation(len(ways))[:DRAWN]:
+        averaged, step = ways[index]
         yield "again", *blur(cropped(clip, rng)[1], averaged, step=step)
     for shown, noise in SHARP:
         hq = cropped(clip, rng)[1]
@@ -101,8 +101,10 @@ def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     return as_float(clip.lq[place]), as_float(clip.hq[place])
 
 
-def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tensor]:
-    """The windows of all clips, and how often each is drawn."""
+def gathered(
+    clips: list[Stored], reach: int, shares: dict[str, float], seed: int
+) -> tuple[Windows, Tensor]:
+    """The windows of all clips, and how often each is drawn, by the share of its kind."""
     rng = np.random.default_rng(seed)
     parts, kinds = [], []
     for clip in clips:
@@ -113,7 +115,7 @@ def gathered(clips: list[Stored], reach: int, seed: int) -> tuple[Windows, Tenso
                 lq, hq = lq[first:last], hq[first:last]
             parts.append(windows(lq, hq, reach, SHARP_FLOOR if kind == "sharp" else FLOOR))
             kinds += [kind] * len(parts[-1].error)
-    each = {kind: share / kinds.count(kind) for kind, share in KINDS.items() if kind in kinds}
+    each = {kind: share / kinds.count(kind) for kind, share in shares.items() if kind in kinds}
     return Windows(*map(torch.cat, zip(*parts, strict=True))), torch.tensor(
         [each[kind] for kind in kinds], dtype=torch.float64
     )
@@ -124,7 +126,10 @@ def learn(
 ) -> None:
     """Train on the logarithm of the error that is left, as the recipes' ``psnr`` loss does."""
     exposure.requires_grad_(True)
-    nn.init.normal_(exposure.tell[-1].weight, std=0.01)  # type: ignore[arg-type]
+    last = exposure.tell[-1]
+    assert isinstance(last, nn.Conv2d)
+    if not last.weight.any():  # a fresh one
+        nn.init.normal_(last.weight, std=0.01)
     optimizer = torch.optim.AdamW(
         exposure.parameters(), optim.rate, weight_decay=optim.weight_decay
     )
@@ -168,7 +173,8 @@ def train_exposure(
     sequences = sequences_of(recipe.data, data)
     clips = store(sequences, degradation(damage), damage, cache)
     clips = with_moving(clips, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
-    found, often = gathered(clips, model.config.neighbours, recipe.optim.seed)
+    shares = recipe.shares.model_dump()
+    found, often = gathered(clips, model.config.neighbours, shares, recipe.optim.seed)
     say(f"{len(often)} windows of {len(clips)} clips")
     torch.manual_seed(recipe.optim.seed)
     learn(model.mixer.exposure, found, often, recipe.optim, say)

@@ -1,4 +1,4 @@
-"""The training loop, the only one: teacher, student and restoration differ in the loss."""
+"""The training loop of whole networks: teacher, student and restoration differ in the loss."""
 
 import math
 import os

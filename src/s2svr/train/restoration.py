@@ -215,7 +215,7 @@ def train_restoration(
     fabric = launch(recipe.optim, out, device, processes)
     cache = cache or out / "clips"
     model = build(recipe, flow, init).to(fabric.device)
-    freeze(model, recipe.optim.keep_mixer)
+    freeze_mixer(model, recipe.optim.keep_mixer)
     damage, down = recipe.data.degradation, model.config.flow_down
     clips = sequences_of(recipe.data, data)
     stored = prepared(fabric, clips, damage, cache, recipe.optim.workers)
@@ -277,10 +277,10 @@ def build(
     return model
 
 
-def freeze(model: S2SVR, mixer: bool) -> None:
-    """Leave the mixer's weights as they are, or what of them has a training of its own."""
+def freeze_mixer(model: S2SVR, whole: bool) -> None:
+    """Leave the mixer's weights as they are: all, or those of its exposure (train.exposure)."""
     if model.mixer is not None:
-        model.mixer.requires_grad_(not mixer)
+        model.mixer.requires_grad_(not whole)
         if model.mixer.exposure is not None:
             model.mixer.exposure.requires_grad_(False)
 
