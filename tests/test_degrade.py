@@ -259,3 +259,13 @@ def test_kvazaar_codes_like_low_delay():
     quality = [psnr_rgb(*pair) for pair in zip(coded, clip, strict=True)]
     assert coded[0].shape == clip[0].shape
     assert min(quality[4], quality[8]) > max(*quality[1:4], *quality[5:8])
+
+
+def test_a_cache_knows_which_flow_network_moved_its_frames(tmp_path, monkeypatch):
+    assert degrade.kept_as("hevc-37+bicubic") == "hevc-37+bicubic"
+    before = degrade.kept_as("shutter-2")
+    assert before.startswith("shutter-2, ")
+    (tmp_path / "other").write_bytes(b"other weights")
+    monkeypatch.setattr(degrade, "find", lambda name: tmp_path / "other")
+    assert degrade.kept_as("shutter-2") != before
+    assert degrade.kept_as("exposure").startswith("exposure, ")

@@ -1,5 +1,6 @@
 """High-quality clips -> low-quality ones: the damage that the three tasks undo."""
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -11,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .blur import blur, blurred, bundled_flow, exposure, motion_blur, opened, shutter
+from .blur import FLOW, blur, blurred, bundled_flow, exposure, motion_blur, opened, shutter
+from .checkpoint import find
 from .color import from_rgb, to_rgb
 from .data.clips import Degradation, Pair
 from .media import Frame, open_reader, open_writer
@@ -119,6 +121,13 @@ def degradation(name: str) -> Degradation:
     if kind == "shutter":
         return lambda clip, generator: opened(clip, value, bundled_flow())
     return lambda clip, generator: compressed(clip, CODECS[kind], value)
+
+
+def kept_as(name: str) -> str:
+    """What a cache knows a damage by: its name, and the flow network's weights if it takes part."""
+    if not {part.partition("-")[0] for part in name.split("+")} & {"shutter", "exposure"}:
+        return name
+    return f"{name}, {hashlib.sha256(find(FLOW).read_bytes()).hexdigest()[:16]}"
 
 
 def in_turn(clip: Tensor, name: str) -> Pair:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .data.clips import Degradation, Sequence, as_float
 from .data.damaged import damaged
+from .degrade import kept_as
 from .evaluate_flow import Flow
 from .kept import Gallery, digest, file_name, keep, reopened
 from .methods import Method, mirrored, ours, references
@@ -125,7 +126,9 @@ def views(
     if sequence.lq is not None:
         return read_views(sequence.lq, frames), read_views(sequence.hq, frames)
     # Codes of 8 bits, as published inputs are made of.
-    lq, hq = damaged(sequence.hq, degrade, seed=seed, frames=frames, name=label, cache=cache)
+    lq, hq = damaged(
+        sequence.hq, degrade, seed=seed, frames=frames, name=kept_as(label), cache=cache
+    )
     return (view(as_float(code)) for code in lq), (view(as_float(code)) for code in hq)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..blur import blur
 from ..checkpoint import Card, save
 from ..data.clips import MOVING, Stored, as_float, store
-from ..degrade import degradation
+from ..degrade import degradation, kept_as
 from ..models.alignment import around
 from ..models.mixing import Exposure, in_time, sharpness
 from ..ops import quantised
@@ -171,7 +171,7 @@ def train_exposure(
     out.mkdir(parents=True, exist_ok=True)
     damage, cache = recipe.data.degradation, cache or out / "clips"
     sequences = sequences_of(recipe.data, data)
-    clips = store(sequences, degradation(damage), damage, cache)
+    clips = store(sequences, degradation(damage), kept_as(damage), cache)
     clips = with_moving(clips, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
     shares = recipe.shares.model_dump()
     found, often = gathered(clips, model.config.neighbours, shares, recipe.optim.seed)

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..checkpoint import Card, load
 from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
 from ..data.folder import folder
-from ..degrade import degradation
+from ..degrade import degradation, kept_as
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
@@ -168,7 +168,7 @@ def validation(
     sequences: list[Sequence], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
     """Mean PSNR (RGB, rounded) over the first frames of each clip, and one picture a clip."""
-    clips = store(sequences, degradation(damage), damage, cache)
+    clips = store(sequences, degradation(damage), kept_as(damage), cache)
     names = [sequence.name for sequence in sequences]
 
     @torch.no_grad()

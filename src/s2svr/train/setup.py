@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 
 from ..data import DATASETS
 from ..data.clips import Data, Sequence, Stored, is_stored, store
-from ..degrade import degradation
+from ..degrade import degradation, kept_as
 from ..recipes import Optim
 
 
@@ -45,17 +45,17 @@ def prepared(
     With ``workers`` above 1, so many processes prepare what is missing side by side.
     """
     with fabric.rank_zero_first():
-        missing = [s for s in sequences if not is_stored(s, damage, cache)]
+        missing = [s for s in sequences if not is_stored(s, kept_as(damage), cache)]
         if workers > 1 and missing:
             start = get_context("spawn")  # a forked copy of a process that has used its GPU cannot
             with ProcessPoolExecutor(workers, start, torch.set_num_threads, (1,)) as pool:
                 list(pool.map(prepare, missing, repeat(damage), repeat(cache)))
-        return store(sequences, degradation(damage), damage, cache)
+        return store(sequences, degradation(damage), kept_as(damage), cache)
 
 
 def prepare(sequence: Sequence, damage: str, cache: Path) -> None:
     """One sequence of ``prepared``."""
-    store([sequence], degradation(damage), damage, cache)
+    store([sequence], degradation(damage), kept_as(damage), cache)
 
 
 def sequences_of(data: Data, root: Path) -> list[Sequence]:
