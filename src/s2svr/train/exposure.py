@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from ..blur import blur
 from ..checkpoint import Card, save
-from ..data.clips import MOVING, Stored, as_float, store
-from ..degrade import degradation, kept_as
+from ..data.clips import MOVING, Stored, as_float
 from ..models.alignment import around
 from ..models.mixing import Exposure, in_time, sharpness
 from ..ops import quantised
@@ -26,7 +25,7 @@ from ..recipes import ExposureOptim, ExposureRecipe
 from .fit import Say
 from .moving import with_moving
 from .restoration import build
-from .setup import sequences_of
+from .setup import sequences_of, stored_with
 
 # Frames averaged, and the step from one mean to the next.
 AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3), (7, 3), (9, 3))
@@ -171,7 +170,7 @@ def train_exposure(
     out.mkdir(parents=True, exist_ok=True)
     damage, cache = recipe.data.degradation, cache or out / "clips"
     sequences = sequences_of(recipe.data, data)
-    clips = store(sequences, degradation(damage), kept_as(damage), cache)
+    clips = stored_with(sequences, damage, cache)
     clips = with_moving(clips, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
     shares = recipe.shares.model_dump()
     found, often = gathered(clips, model.config.neighbours, shares, recipe.optim.seed)

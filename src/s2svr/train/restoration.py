@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card, load
-from ..data.clips import ClipPairs, Sequence, Stored, as_float, store, write_array
+from ..data.clips import ClipPairs, Sequence, Stored, as_float, write_array
 from ..data.folder import folder
-from ..degrade import degradation, kept_as
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
@@ -23,7 +22,7 @@ from ..recipes import ExposureRecipe, RestorationLoss, RestorationRecipe
 from .fit import Say, batches, capturable, exporter, fit
 from .moving import with_moving
 from .resident import resident
-from .setup import launch, prepared, sequences_of
+from .setup import launch, prepared, sequences_of, stored_with
 from .step import Batch
 
 VALIDATION_FRAMES = 8
@@ -168,7 +167,7 @@ def validation(
     sequences: list[Sequence], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
     """Mean PSNR (RGB, rounded) over the first frames of each clip, and one picture a clip."""
-    clips = store(sequences, degradation(damage), kept_as(damage), cache)
+    clips = stored_with(sequences, damage, cache)
     names = [sequence.name for sequence in sequences]
 
     @torch.no_grad()

@@ -45,17 +45,23 @@ def prepared(
     With ``workers`` above 1, so many processes prepare what is missing side by side.
     """
     with fabric.rank_zero_first():
-        missing = [s for s in sequences if not is_stored(s, kept_as(damage), cache)]
+        name = kept_as(damage)
+        missing = [s for s in sequences if not is_stored(s, name, cache)]
         if workers > 1 and missing:
             start = get_context("spawn")  # a forked copy of a process that has used its GPU cannot
             with ProcessPoolExecutor(workers, start, torch.set_num_threads, (1,)) as pool:
                 list(pool.map(prepare, missing, repeat(damage), repeat(cache)))
-        return store(sequences, degradation(damage), kept_as(damage), cache)
+        return stored_with(sequences, damage, cache)
 
 
 def prepare(sequence: Sequence, damage: str, cache: Path) -> None:
-    """One sequence of ``prepared``."""
-    store([sequence], degradation(damage), kept_as(damage), cache)
+    """One sequence of ``prepared``, whose arrays are not sent to another process."""
+    stored_with([sequence], damage, cache)
+
+
+def stored_with(sequences: list[Sequence], damage: str, cache: Path) -> list[Stored]:
+    """``prepared`` by this process alone."""
+    return store(sequences, degradation(damage), kept_as(damage), cache)
 
 
 def sequences_of(data: Data, root: Path) -> list[Sequence]:
