@@ -54,9 +54,9 @@ def main() -> None:
         lq, hq = degradation(chosen.damage)(long, torch.Generator().manual_seed(0))
         base = lq if scale_of(model) == 1 else resize_bicubic(lq, scale_of(model)).clamp(0, 1)
         parts = (frame for part in lq.split(BIN) for frame in restore(model, iter(part)))
-        start, whole, restarted = map(scores, (base, restore(model, iter(lq)), parts), [hq] * 3)
-        print(f"{sequence.name}: {bins(whole, start)}", flush=True)  # noqa: T201
-        print(f"  over restarts: {bins(whole, restarted)}", flush=True)  # noqa: T201
+        whole = scores(restore(model, iter(lq)), hq)
+        print(f"{sequence.name}: {bins(whole, scores(base, hq))}", flush=True)  # noqa: T201
+        print(f"  over restarts: {bins(whole, scores(parts, hq))}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
