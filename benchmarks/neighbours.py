@@ -1,11 +1,12 @@
 """How much of a damage the frames around can undo, by a fixed share of each.
 
     python benchmarks/neighbours.py VAL [--degradation hevc-37 ...] [--reach 1 2 3 4] \
-        [--flow flow-light-student-compression] [--weights deblur-light] [--frames 14]
+        [--aligned 1 2 3] [--flow flow-light-student-compression] [--weights deblur-light] \
+        [--frames 14]
 
 For each clip and damage, the shares of so many neighbours on each side that fit best by least
-squares, the same for all pixels: as they lie, and for one neighbour a side aligned by the flow of
-the damaged frames (reduced by 4, as the ``light`` networks do) and by DIS on the clean ones. With
+squares, the same for all pixels: as they lie; aligned as ``compression-light`` does it, by the flow
+from frame to frame of the damaged ones; and one a side aligned by DIS on the clean ones. With
 ``--weights`` also what a network gains that knows the damaged frames alone, by the shares that it
 tells of the exposure, and by all of its mixer. Prints the mean gain in PSNR over the frames that
 have all neighbours (dB; of Y for coded video, but of RGB for what a network tells).
@@ -25,22 +26,27 @@ from s2svr.data.folder import folder
 from s2svr.degrade import degradation
 from s2svr.media import read_clip
 from s2svr.metrics import luma
-from s2svr.models.alignment import around
+from s2svr.models import PRESETS
+from s2svr.models.alignment import around, link
 from s2svr.models.mixing import Mixer
 from s2svr.ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 
-DOWN = 4
+DOWN = PRESETS["compression-light"].flow_down
 Align = Callable[[Tensor, Tensor, int, int], Tensor]  # lq, hq, t, other -> lq[other] at frame t
 
 
 def aligned_by(name: str) -> Align:
-    """By a bundled flow network, on damaged frames reduced by 4."""
+    """By a bundled flow network on reduced damaged frames, from one to the next."""
     net = load(name)
 
+    def flow(lq: Tensor, t: int, other: int) -> Tensor:
+        on = t + (1 if other > t else -1)
+        o = net(*(resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, on)))
+        return o if on == other else link(o, flow(lq, on, other))
+
     def align(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
-        pair = (resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, other))
         size = (lq.shape[-2], lq.shape[-1])
-        return warp(lq[other, None], enlarge_flow(net(*pair), DOWN, size))[0]
+        return warp(lq[other, None], enlarge_flow(flow(lq, t, other), DOWN, size))[0]
 
     return align
 
@@ -96,6 +102,7 @@ def main() -> None:
     parser.add_argument("val", type=Path)
     parser.add_argument("--degradation", nargs="+", default=["hevc-37", "shutter-2", "blur-7"])
     parser.add_argument("--reach", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--aligned", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--flow", default="flow-light-student-compression")
     parser.add_argument("--weights")
     parser.add_argument("--frames", type=int, default=14)
@@ -103,9 +110,11 @@ def main() -> None:
     net = load(chosen.weights) if chosen.weights else None
     if net is not None and getattr(getattr(net, "mixer", None), "exposure", None) is None:
         parser.error(f"expected weights of a network that tells an exposure, got {chosen.weights}")
-    most = max(chosen.reach + ([net.config.neighbours] if net else []))
+    most = max(chosen.reach + chosen.aligned + ([net.config.neighbours] if net else []))
     ways: dict[str, tuple[int, Align]] = {f"{n} a side": (n, as_they_lie) for n in chosen.reach}
-    ways |= {"1, aligned": (1, aligned_by(chosen.flow)), "1, by clean DIS": (1, by_truth)}
+    by_flow = aligned_by(chosen.flow)
+    ways |= {f"{n}, aligned": (n, by_flow) for n in chosen.aligned}
+    ways["1, by clean DIS"] = 1, by_truth
     names = [*ways, *(["told by the exposure", "and mixed"] if net else [])]
     print(f"| damage | {' | '.join(names)} |\n|---|{'---|' * len(names)}")  # noqa: T201
     for name in chosen.degradation:

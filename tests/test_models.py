@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
-from s2svr.models.alignment import Flows, around
+from s2svr.models.alignment import Flows, around, chained
 from s2svr.models.attention import LocalAttention
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.mixing import Exposure
@@ -38,6 +38,7 @@ SMALL = [
     replace(TINY, scale=1, detail=True, neighbours=3),
     replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, flow_down=2),
     replace(TINY, scale=1, down=2, detail=True, neighbours=1, aligned=True, flow_down=4),
+    replace(TINY, scale=1, down=2, neighbours=2, aligned=True, flow_down=2),
     replace(TINY, scale=1, neighbours=1, exposure=5, flow=None),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
@@ -140,21 +141,38 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
     frames[2] += 0.25
     back, ahead = (torch.zeros(1, 2, 6, 12) for _ in range(2))
     back[:, 0], ahead[:, 0] = 2.0, -2.0  # on a grid of half the size
-    flows = Flows([[None, back, back]], [[ahead, ahead, None]])
-    config = replace(TINY, scale=1, down=2, neighbours=1, aligned=True, flow_down=2)
+    flows = Flows(
+        [[None, back, back], [None, None, 2 * back]],
+        [[ahead, ahead, None], [2 * ahead, None, None]],
+    )
+    config = replace(TINY, scale=1, down=2, neighbours=2, aligned=True, flow_down=2)
     over = [
         torch.stack(neighbours(t, frames, [], flows, config), 1) - frames[t][:, None]
         for t in range(3)
     ]
-    inside = slice(4, 20)
-    assert not over[0][:, 0].any()
-    assert not over[2][:, 1].any()
-    for t, place, error in ((0, 1, 0.0), (1, 0, 0.0), (1, 1, 0.25), (2, 0, -0.25)):
+    inside = slice(8, 16)
+    for t, missing in ((0, (0, 2)), (1, (2, 3)), (2, (1, 3))):  # the frame itself in their place
+        assert not over[t][:, missing].any()
+    for t, place, error in (
+        (0, 1, 0.0), (0, 3, 0.25), (1, 0, 0.0), (1, 1, 0.25), (2, 0, -0.25), (2, 2, -0.25)
+    ):  # fmt: skip
         found = over[t][:, place, :, :, inside]
         assert torch.allclose(found, torch.full_like(found, error), atol=1e-6)
-    later = Flows([[back, back]], [[ahead, None]])
+    later = Flows([line[1:] for line in flows.before], [line[1:] for line in flows.after])
     known = neighbours(0, frames[1:], frames[:1], later, config)
     assert torch.equal(torch.stack(known, 1) - frames[1][:, None], over[1])
+
+
+def test_flows_from_frame_to_frame_add_up_along_the_way():
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(24.0), indexing="ij")
+    zoom = torch.stack((-0.1 * x, -0.1 * y))[None]  # towards the corner: it never leaves the frame
+    flows = chained(Flows([[None, zoom, zoom, zoom]], [[zoom, zoom, zoom, None]]), 3)
+    for lines, far in ((flows.before, range(4)), (flows.after, range(3, -1, -1))):
+        assert len(lines) == 3
+        for d, line in enumerate(lines, 1):
+            for t, o in zip(far, line, strict=True):  # so many frames lie that way
+                assert (o is None) == (t < d)
+                assert o is None or torch.allclose(o, zoom * (1 - 0.9**d) / 0.1, atol=1e-5)
 
 
 def test_shares_mix_neighbours_into_a_frame():
@@ -206,10 +224,8 @@ def test_wrong_shapes_are_refused():
         net(clip(2), lookahead=2)
     with pytest.raises(ValueError, match="scale x down of 1, 2 or 4, got 4 x 4"):
         replace(TINY, down=4)
-    with pytest.raises(ValueError, match="neighbours at a scale of 1.*got 1 at a scale of 4"):
+    with pytest.raises(ValueError, match="neighbours at a scale of 1, got 1 at 4"):
         replace(TINY, neighbours=1)
-    with pytest.raises(ValueError, match="one of them on each side.*got 2 at a scale of 1"):
-        replace(TINY, scale=1, neighbours=2, aligned=True)
     with pytest.raises(ValueError, match="exposure with neighbours.*got 0 neighbours"):
         replace(TINY, scale=1, exposure=4)
 

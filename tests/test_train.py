@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import default_collate
 from typer.testing import CliRunner
 
 from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli import app
+from s2svr.data.clips import ClipPairs, Data
 from s2svr.data.folder import folder
 from s2svr.models import PRESETS, S2SVR, PWCLite
 from s2svr.recipes import Optim, load_recipe
@@ -26,8 +28,10 @@ from s2svr.train.flow import train_flow
 from s2svr.train.restoration import (
     build,
     context_flows,
+    ready,
     restoration_loss,
     train_restoration,
+    with_flow,
 )
 from s2svr.train.setup import sequences_of
 
@@ -313,6 +317,40 @@ def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
                 for f, g in zip(a, b, strict=True):
                     assert (f is None) == (g is None)
                     assert f is None or torch.allclose(f, g, atol=1e-5)
+
+
+def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_path: Path):
+    fabric, clips = setup.launch(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1), folder(footage)
+    stored = setup.prepared(fabric, clips, "hevc", tmp_path, 0)[:1]
+    config = PRESETS["compression-light"]
+    torch.manual_seed(0)
+    weights = S2SVR(config).state_dict()
+    for down in (2, 4, 2):
+        model = S2SVR(replace(config, flow_down=down))
+        model.load_state_dict(weights)
+        (clip,) = with_flow(stored, model, 1)
+        height, width = (-(-side // down) for side in clip.lq.shape[-2:])
+        assert clip.flow.shape[-2:] == (height, width)
+
+
+def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path, tmp_path: Path):
+    fabric, clips = setup.launch(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1), folder(footage)
+    (clip,) = setup.prepared(fabric, clips, "hevc", tmp_path, 0)[:1]
+    clip = clip._replace(lq=clip.lq[..., :128], hq=clip.hq[..., :128])
+    model = S2SVR(PRESETS["compression-light"]).eval()
+    model.flow.load_state_dict(load("flow-light-student-compression").state_dict())
+    data = Data(frames=5, crop=128, context=(128, 128), skip=1, reverse=False)
+    pairs = ClipPairs(with_flow([clip], model, 1), data, down=2)
+    upright = next(i for i in range(100) if not any(pairs.draw(i).flip))
+    with torch.inference_mode():
+        x, flows = ready(model, default_collate([pairs[upright]]))
+        whole = model.flows(list(x.unbind(1)), 5)
+    for mine, theirs in zip(flows[:2], whole[:2], strict=True):
+        for line, other in zip(mine, theirs, strict=True):
+            for a, b in zip(line, other, strict=True):
+                assert (a is None) == (b is None)
+                assert a is None or (a - b).abs().mean() < 0.005  # kept in half precision
+    assert flows.before[2][3].abs().mean() > 1
 
 
 def test_rate_warms_up_stays_and_falls():

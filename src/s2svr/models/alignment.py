@@ -25,6 +25,22 @@ def part(flows: Flows, first: int, end: int | None) -> Flows:
     return Flows(before, after, flows.exposures and flows.exposures[first:end])
 
 
+def chained(flows: Flows, reach: int) -> Flows:
+    """Flows to frames up to ``reach`` away: the missing ones from frame to frame, added up."""
+    before, after = list(flows.before), list(flows.after)
+    while len(before) < reach:
+        before.append(
+            [link(o, on) for o, on in zip(before[0], [None, *before[-1][:-1]], strict=True)]
+        )
+        after.append([link(o, on) for o, on in zip(after[0], [*after[-1][1:], None], strict=True)])
+    return Flows(before, after, flows.exposures)
+
+
+def link(o: Tensor | None, on: Tensor | None) -> Tensor | None:
+    """Flow to a frame, and that frame's flow on to another one -> flow to the other."""
+    return None if o is None or on is None else o + warp(on, o)
+
+
 def align(state: Tensor, o: Tensor | None) -> Tensor:
     """F_w of Eq. 8; without flow (first frame, or a network without one) the state as it is."""
     return state if o is None else warp(state, o)

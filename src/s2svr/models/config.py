@@ -39,10 +39,9 @@ class S2SVRConfig:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
         if self.scale * self.down not in (1, 2, 4):
             raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
-        if self.neighbours and (self.scale > 1 or (self.aligned and self.neighbours > 1)):
+        if self.neighbours and self.scale > 1:
             raise ValueError(
-                f"expected neighbours at a scale of 1, and one of them on each side where they are "
-                f"aligned, got {self.neighbours} at a scale of {self.scale}"
+                f"expected neighbours at a scale of 1, got {self.neighbours} at {self.scale}"
             )
         if self.exposure and (self.aligned or not self.neighbours):
             raise ValueError(
@@ -53,3 +52,8 @@ class S2SVRConfig:
             raise ValueError(
                 f"expected flow_down of 1, 2 or 4 times down, got {self.flow_down} and {self.down}"
             )
+
+    @property
+    def reach(self) -> int:
+        """Flow is known from a frame to so many on each side of it."""
+        return max(self.radius, self.neighbours if self.aligned else 0, 1)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
-from .alignment import Flows, align, around, part
+from .alignment import Flows, align, around, chained, part
 from .attention import LocalAttention
 from .config import S2SVRConfig
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
@@ -145,9 +145,10 @@ def neighbours(
     if not config.aligned or not others:
         return others
     size = (frames[t].shape[-2], frames[t].shape[-1])
+    towards = [line[d][t] for d in range(config.neighbours) for line in (flows.before, flows.after)]
     return [
         other if o is None else warp(other, enlarge_flow(o, config.down, size))
-        for other, o in zip(others, (flows.before[0][t], flows.after[0][t]), strict=True)
+        for other, o in zip(others, towards, strict=True)
     ]
 
 
@@ -211,7 +212,8 @@ class S2SVR(nn.Module):
 
         Flow to the neighbours, pair by pair, and the exposure, of those that are ``encoded``.
         """
-        reach = range(1, max(self.config.radius, 1) + 1)
+        c, end = self.config, len(frames) - count + self.encoded(count, lookahead)
+        direct = range(1, max(c.radius, 1) + 1)
         small = [self.reduce(frame) for frame in frames] if self.flow else frames
         first = len(frames) - count
 
@@ -220,12 +222,15 @@ class S2SVR(nn.Module):
                 return None
             return on_grid(self.flow(small[t], small[other]), frames[t], self.config)
 
-        times = range(first, first + self.encoded(count, lookahead))
-        return Flows(
-            before=[[pair(t, t - d) for t in times] for d in reach],
-            after=[[pair(t, t + d) for t in times] for d in reach],
-            exposures=self.exposures(frames, times),
+        # What is added up to a flow that reaches further begins at frames so far away.
+        extra = c.reach - len(direct)
+        times = range(max(first - extra, 0), min(end + extra, len(frames)))
+        flows = Flows(
+            before=[[pair(t, t - d) if t < end else None for t in times] for d in direct],
+            after=[[pair(t, t + d) if t >= first else None for t in times] for d in direct],
         )
+        flows = part(chained(flows, c.reach), first - times.start, end - times.start)
+        return flows._replace(exposures=self.exposures(frames, range(first, end)))
 
     def exposures(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
         """What the exposure tells of some of the frames (B, 3, H, W), as maps."""

@@ -16,7 +16,7 @@ from ..data.folder import folder
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from ..models.alignment import Flows, part
+from ..models.alignment import Flows, chained, part
 from ..models.s2svr import State, on_grid
 from ..recipes import ExposureRecipe, RestorationLoss, RestorationRecipe
 from .fit import Say, batches, capturable, exporter, fit
@@ -63,13 +63,14 @@ def ready(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
     """Crops and the flow that was estimated on their whole frames beforehand, if there is any."""
     x = batch["lq"]
     if "before" not in batch:
-        none: list[list[Tensor | None]] = [[None] * x.shape[1]] * max(model.config.radius, 1)
+        none: list[list[Tensor | None]] = [[None] * x.shape[1]] * model.config.reach
         return x, Flows(none, none)
     before, after = (
         [on_grid(flow, x, model.config) for flow in batch[name].unbind(1)]
         for name in ("before", "after")
     )
-    return x, Flows([[None, *before[1:]]], [[*after[:-1], None]])
+    flows = Flows([[None, *before[1:]]], [[*after[:-1], None]])
+    return x, chained(flows, model.config.reach)
 
 
 def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
@@ -88,7 +89,7 @@ def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flo
         return on_grid(crop(f, place // down, size // down), x, model.config)
 
     before, after = ([[cut(f) for f in line] for line in lines] for lines in flows[:2])
-    return x, Flows(before, after, exposures)
+    return x, chained(Flows(before, after, exposures), model.config.reach)
 
 
 def trains(model: S2SVR) -> bool:
@@ -132,7 +133,7 @@ def with_flow(clips: list[Stored], model: S2SVR, skip: int) -> list[Stored]:
     one, (skip, 2, T, 2, h, w), zero where there is no such frame.
     """
     assert model.flow is not None
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(bytes([model.config.flow_down]))
     for tensor in model.flow.state_dict().values():
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     with_it = []
