@@ -222,7 +222,7 @@ class S2SVR(nn.Module):
                 return None
             return on_grid(self.flow(small[t], small[other]), frames[t], self.config)
 
-        # What is added up to a flow that reaches further begins at frames so far away.
+        # A flow that is added up takes those of frames between, some of them outside the window.
         extra = c.reach - len(direct)
         times = range(max(first - extra, 0), min(end + extra, len(frames)))
         flows = Flows(
