@@ -14,6 +14,7 @@ have all neighbours (dB; of Y for coded video, but of RGB for what a network tel
 
 import argparse
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
@@ -39,6 +40,7 @@ def aligned_by(name: str) -> Align:
     """By a bundled flow network on reduced damaged frames, from one to the next."""
     net = load(name)
 
+    @lru_cache(maxsize=64)  # reaching further takes the flows of reaching less far
     def flow(lq: Tensor, t: int, other: int) -> Tensor:
         on = t + (1 if other > t else -1)
         o = net(*(resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, on)))

@@ -320,8 +320,7 @@ def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
 
 
 def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_path: Path):
-    fabric, clips = setup.launch(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1), folder(footage)
-    stored = setup.prepared(fabric, clips, "hevc", tmp_path, 0)[:1]
+    stored = setup.stored_with(folder(footage)[:1], "hevc", tmp_path)
     config = PRESETS["compression-light"]
     torch.manual_seed(0)
     weights = S2SVR(config).state_dict()
@@ -334,8 +333,7 @@ def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_pa
 
 
 def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path, tmp_path: Path):
-    fabric, clips = setup.launch(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1), folder(footage)
-    (clip,) = setup.prepared(fabric, clips, "hevc", tmp_path, 0)[:1]
+    (clip,) = setup.stored_with(folder(footage)[:1], "hevc", tmp_path)
     clip = clip._replace(lq=clip.lq[..., :128], hq=clip.hq[..., :128])
     model = S2SVR(PRESETS["compression-light"]).eval()
     model.flow.load_state_dict(load("flow-light-student-compression").state_dict())
