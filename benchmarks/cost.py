@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.models import PRESETS, PWCLite, PWCLiteConfig
-from s2svr.recipes import ExposureRecipe, FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.recipes import AdamW, FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.flow import student_loss, teacher_loss
 from s2svr.train.restoration import build, restoration_loss
 
@@ -79,8 +79,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")  # noqa: T201
     for path in chosen.recipes:
         recipe, student = load_recipe(path), path.stem.endswith("-student")
-        if isinstance(recipe, ExposureRecipe):
-            parser.error(f"expected recipes of flow or restoration, {path} trains an exposure")
+        if isinstance(recipe.optim, AdamW):
+            parser.error(f"expected recipes of flow or restoration, {path} is of {recipe.kind}")
         whole, steps = operations(recipe, student), recipe.optim.steps
         cells = [path.stem, f"{steps:,}", f"{whole / 1e12:.2f}", f"{whole * steps / 1e18:.2f}"]
         cells += ["", ""]

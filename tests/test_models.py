@@ -39,6 +39,7 @@ SMALL = [
     replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, flow_down=2),
     replace(TINY, scale=1, down=2, detail=True, neighbours=1, aligned=True, flow_down=4),
     replace(TINY, scale=1, down=2, neighbours=2, aligned=True, flow_down=2),
+    replace(TINY, scale=1, down=2, neighbours=2, aligned=True, quality=5, flow_down=2),
     replace(TINY, scale=1, neighbours=1, exposure=5, flow=None),
     replace(TINY, scale=1, tail=5),
     replace(TINY, scale=4, tail=5),
@@ -57,6 +58,8 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
             net.mixer.shares[-1].weight.normal_(0, 0.3)
             if net.mixer.exposure is not None:
                 net.mixer.exposure.tell[-1].weight.normal_(0, 0.3)
+            if net.mixer.quality is not None:
+                net.mixer.quality.tell[-1].weight.normal_(0, 0.3)
         for layer in net.modules():
             if isinstance(layer, ConvGRU) and layer.keep is not None:
                 layer.keep.fill_(0.9)
@@ -200,11 +203,14 @@ def test_changes_an_exposure_apart_are_opposite(length: int, monkeypatch):
     assert torch.allclose(found / found.diagonal().mean(), expected, atol=0.1)
 
 
-def test_a_part_of_a_frame_is_mixed_as_its_frame_is():
-    net = lively(replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, flow_down=2))
+@pytest.mark.parametrize("way", [{"exposure": 5}, {"aligned": True, "quality": 5, "flow": None}])
+def test_a_part_of_a_frame_is_mixed_as_its_frame_is(way: dict):
+    config = replace(TINY, scale=1, down=2, detail=True, neighbours=2, flow_down=2)
+    net = lively(replace(config, **way))
     assert net.mixer is not None
     with torch.inference_mode():
         net.mixer.shares[-1].weight.zero_()
+        net.mixer.shares[-1].bias.fill_(0.1)
         x, frame, part = clip(5, 64, 48), Box(0, 0, 64, 48), Box(16, 0, 48, 32)
         flows = net.flows(list(x.unbind(1)), 5)
         whole, _ = net.mixed(list(x.unbind(1)), [], flows, 5)
@@ -228,6 +234,8 @@ def test_wrong_shapes_are_refused():
         replace(TINY, neighbours=1)
     with pytest.raises(ValueError, match="exposure with neighbours.*got 0 neighbours"):
         replace(TINY, scale=1, exposure=4)
+    with pytest.raises(ValueError, match="quality with aligned neighbours, got 2 .*aligned=False"):
+        replace(TINY, scale=1, neighbours=2, quality=4)
 
 
 def pixel(conv: torch.nn.Conv2d, x: torch.Tensor, i: int, j: int) -> torch.Tensor:

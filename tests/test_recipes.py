@@ -5,7 +5,7 @@ import pytest
 from s2svr.data import DATASETS
 from s2svr.degrade import degradation
 from s2svr.models import PRESETS
-from s2svr.recipes import ExposureRecipe, RecipeError, RestorationRecipe, load_recipe
+from s2svr.recipes import AdamW, RecipeError, RestorationRecipe, load_recipe
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 
@@ -16,7 +16,7 @@ def test_published_recipes_name_what_exists(path: Path):
     assert recipe.model.preset in PRESETS
     degradation(recipe.data.degradation)
     assert recipe.data.dataset in DATASETS
-    if not isinstance(recipe, ExposureRecipe):
+    if not isinstance(recipe.optim, AdamW):
         assert recipe.optim.decay <= recipe.optim.steps
 
 
@@ -37,7 +37,7 @@ def test_overrides_reach_their_entry_with_their_type():
         ("optim.rate=fast", "optim.rate: .*number.*got 'fast'"),
         (
             "kind=verse",
-            r"expected kind = one of \['flow', 'restoration', 'exposure'\].*got 'verse'",
+            r"expected kind = one of \['flow', 'restoration', 'exposure', 'quality'\].*got 'verse'",
         ),
         ("optim.steps", "section.key=value, got 'optim.steps'"),
     ],

@@ -107,6 +107,25 @@ def exposure(
     typer.echo(path)
 
 
+@train.command()
+def quality(
+    recipe: Recipe,
+    clips: Clips,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    init: Init = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train what compression tells of a frame's quality, in minutes."""
+    from .recipes import QualityRecipe
+    from .train.quality import train_quality
+
+    path = train_quality(
+        recipe_of(recipe, overrides, QualityRecipe), data=clips, out=out, init=init,
+        name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
 def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
     """The recipe in a file, which has to be of this kind."""
     from .recipes import load_recipe

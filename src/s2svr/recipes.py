@@ -98,12 +98,12 @@ class RestorationRecipe(Part):
     loss: RestorationLoss = Field(default_factory=RestorationLoss)
 
 
-class ExposureOptim(Part):
+class AdamW(Part):
     """AdamW at a rate that falls as a cosine."""
 
     steps: int = Field(ge=1)
     rate: float = Field(gt=0)
-    batch: int = Field(512, ge=1)  # windows a step
+    batch: int = Field(512, ge=1)  # windows or frames a step
     weight_decay: float = 1e-2
     clip: float = Field(1.0, gt=0)  # largest norm of the gradient
     seed: int = 0
@@ -127,14 +127,26 @@ class ExposureRecipe(Part):
     model: Model
     data: Data
     shares: Shares
-    optim: ExposureOptim
+    optim: AdamW
 
 
-Recipe = FlowRecipe | RestorationRecipe | ExposureRecipe
+class QualityRecipe(Part):
+    """A training of what is told of how well frames were coded (train.quality)."""
+
+    kind: Literal["quality"]
+    task: str
+    codings: int = Field(ge=1)  # of each clip
+    model: Model
+    data: Data
+    optim: AdamW
+
+
+Recipe = FlowRecipe | RestorationRecipe | ExposureRecipe | QualityRecipe
 KINDS: dict[str, type[Recipe]] = {
     "flow": FlowRecipe,
     "restoration": RestorationRecipe,
     "exposure": ExposureRecipe,
+    "quality": QualityRecipe,
 }
 
 

@@ -32,7 +32,9 @@ PRESETS = {
     "sr-light": LIGHT,
     "sr-real": LIGHT,
     "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
-    "compression-light": replace(LIGHT_FULL_SIZE, neighbours=3, aligned=True, flow_down=2),
+    "compression-light": replace(
+        LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, flow_down=2
+    ),
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,
     "compression-paper": PAPER_FULL_SIZE,

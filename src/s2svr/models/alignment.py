@@ -15,14 +15,14 @@ class Flows(NamedTuple):
     # Entry [d - 1][t]: o = F_o(x_t, x_{t-d}), and F_o(x_t, x_{t+d}); None where there is no frame.
     before: list[list[Tensor | None]]
     after: list[list[Tensor | None]]
-    # What ``Exposure`` tells of each frame, (B, 2n, H / 16, W / 16), the same everywhere.
-    exposures: list[Tensor] | None = None
+    # What ``Mixer.told`` says of each frame, (B, ., H / 16, W / 16), the same everywhere.
+    told: list[Tensor] | None = None
 
 
 def part(flows: Flows, first: int, end: int | None) -> Flows:
     """What is told of some of the frames."""
     before, after = ([line[first:end] for line in lines] for lines in flows[:2])
-    return Flows(before, after, flows.exposures and flows.exposures[first:end])
+    return Flows(before, after, flows.told and flows.told[first:end])
 
 
 def chained(flows: Flows, reach: int) -> Flows:
@@ -33,7 +33,7 @@ def chained(flows: Flows, reach: int) -> Flows:
             [link(o, on) for o, on in zip(before[0], [None, *before[-1][:-1]], strict=True)]
         )
         after.append([link(o, on) for o, on in zip(after[0], [*after[-1][1:], None], strict=True)])
-    return Flows(before, after, flows.exposures)
+    return Flows(before, after, flows.told)
 
 
 def link(o: Tensor | None, on: Tensor | None) -> Tensor | None:

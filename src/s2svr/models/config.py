@@ -27,6 +27,7 @@ class S2SVRConfig:
     aligned: bool = False  # or as the flow aligns them
     mixing: int = 24  # channels of the network that mixes them
     exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
+    quality: int = 0  # and of the one that tells how well a frame was coded; 0: none
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
@@ -47,6 +48,11 @@ class S2SVRConfig:
             raise ValueError(
                 f"expected exposure with neighbours that are not aligned, got {self.neighbours} "
                 f"neighbours and aligned={self.aligned}"
+            )
+        if self.quality and not self.aligned:
+            raise ValueError(
+                f"expected quality with aligned neighbours, got {self.neighbours} neighbours and "
+                f"aligned={self.aligned}"
             )
         if self.flow_down not in (self.down, 2 * self.down, 4 * self.down):
             raise ValueError(

@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import pad_to_multiple
-from .alignment import Item
+from .alignment import Item, around
 from .output import AMPLIFY, detail
 from .pwclite import SLOPE
+from .quality import Quality
 
 CELL = 4  # side in pixels of a cell, which has one share of each neighbour
 STILL = 1e-6  # mean square of a change that says nothing
@@ -83,12 +84,15 @@ class Mixer(nn.Module):
     An exposure longer than the time between two frames mixes them linearly; so a fixed share of
     each neighbour undoes it, but another one for each length. The lengths differ in what x_k - x
     looks like around a cell, and from that a small network tells the shares. With ``exposure``
-    channels it adds to those that ``Exposure`` tells for the whole frame.
+    channels it adds to those that ``Exposure`` tells for the whole frame; with ``quality`` channels
+    they are multiplied by what ``Quality`` tells of it.
     """
 
-    def __init__(self, neighbours: int, channels: int, exposure: int = 0) -> None:
+    def __init__(self, neighbours: int, channels: int, exposure: int = 0, quality: int = 0) -> None:
         super().__init__()
+        self.neighbours = neighbours
         self.exposure = Exposure(neighbours, exposure) if exposure else None
+        self.quality = Quality(quality) if quality else None
         signals = (1 + 2 * neighbours) * CELL**2 + (2 * neighbours if exposure else 0)
         self.shares = nn.Sequential(
             nn.Conv2d(signals, channels, 1),
@@ -105,10 +109,19 @@ class Mixer(nn.Module):
         for parameter in self.shares[-1].parameters():
             parameter.zero_()
 
+    def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
+        """What some of the whole frames (B, 3, H, W) tell of their shares, (B, ., 1, 1)."""
+        if self.quality is not None:
+            return [self.quality(frames[t]) for t in times]
+        if self.exposure is None:
+            return None
+        grey = [frame.mean(1) for frame in frames]
+        return [self.exposure(grey[t], around(grey, t, self.neighbours)) for t in times]
+
     def forward(self, frame: Tensor, others: list[Tensor], whole: Tensor | None = None) -> Tensor:
         """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 3, H, W).
 
-        ``whole``: what ``exposure`` tells of the frame that this one is, or is a part of.
+        ``whole``: what is ``told`` of the frame that this one is, or is a part of.
         """
         height, width = frame.shape[-2:]
         over = torch.stack(others, 1) - frame[:, None]
@@ -116,6 +129,8 @@ class Mixer(nn.Module):
         cells = F.pixel_unshuffle(pad_to_multiple(torch.cat(seen, 1), CELL), CELL)
         if whole is None:
             shares = self.shares(cells)
+        elif self.quality is not None:
+            shares = whole * self.shares(cells)
         else:
             everywhere = whole.expand(-1, -1, *cells.shape[-2:])
             shares = whole + self.shares(torch.cat((cells, everywhere), 1))

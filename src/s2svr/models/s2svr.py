@@ -20,6 +20,7 @@ from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .mixing import Exposure, Mixer
 from .output import STEP, Frame, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, initialise
+from .quality import Quality
 
 WHOLE = 16  # pixels to a cell of a map that has one value; ``tiles`` cuts none that is coarser
 
@@ -168,13 +169,13 @@ class S2SVR(nn.Module):
         self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
-        self.mixer = Mixer(c.neighbours, c.mixing, c.exposure) if c.neighbours else None
+        self.mixer = Mixer(c.neighbours, c.mixing, c.exposure, c.quality) if c.neighbours else None
         initialise(self)
         with torch.no_grad():  # deep residual stacks start near the identity
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.second.weight.mul_(0.1)
-                elif isinstance(layer, ConvGRU | Mixer | Exposure):
+                elif isinstance(layer, ConvGRU | Mixer | Exposure | Quality):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
@@ -210,7 +211,7 @@ class S2SVR(nn.Module):
     def flows(self, frames: list[Tensor], count: int, lookahead: int = 0) -> Flows:
         """What whole frames tell of a window: the last ``count`` of the frames (B, 3, H, W).
 
-        Flow to the neighbours, pair by pair, and the exposure, of those that are ``encoded``.
+        Flow to the neighbours, pair by pair, and what the mixer is told, of those ``encoded``.
         """
         c, end = self.config, len(frames) - count + self.encoded(count, lookahead)
         direct = range(1, max(c.radius, 1) + 1)
@@ -230,16 +231,13 @@ class S2SVR(nn.Module):
             after=[[pair(t, t + d) if t >= first else None for t in times] for d in direct],
         )
         flows = part(chained(flows, c.reach), first - times.start, end - times.start)
-        return flows._replace(exposures=self.exposures(frames, range(first, end)))
+        return flows._replace(told=self.told(frames, range(first, end)))
 
-    def exposures(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
-        """What the exposure tells of some of the frames (B, 3, H, W), as maps."""
-        if self.mixer is None or self.mixer.exposure is None:
-            return None
-        size, reach = [-(-side // WHOLE) for side in frames[0].shape[-2:]], self.config.neighbours
-        grey = [frame.mean(1) for frame in frames]
-        told = [self.mixer.exposure(grey[t], around(grey, t, reach)) for t in times]
-        return [shares.expand(-1, -1, *size) for shares in told]
+    def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
+        """What some of the whole frames (B, 3, H, W) tell of the mixer's shares, as maps."""
+        told = self.mixer.told(frames, times) if self.mixer else None
+        size = [-(-side // WHOLE) for side in frames[0].shape[-2:]]
+        return told and [shares.expand(-1, -1, *size) for shares in told]
 
     def reduce(self, frame: Tensor) -> Tensor:
         """The frame as the flow network sees it."""
@@ -286,9 +284,7 @@ class S2SVR(nn.Module):
         see, c = self.encoder.frame, self.config
         if self.mixer is None:
             return frames, [see(frame) for frame in frames[:count]]
-        told = flows.exposures or self.exposures(
-            [*past, *frames], range(len(past), len(past) + count)
-        )
+        told = flows.told or self.told([*past, *frames], range(len(past), len(past) + count))
         whole = [shares[..., :1, :1] for shares in told] if told else [None] * count
         mixed = [
             self.mixer(frames[t], neighbours(t, frames, past, flows, c), whole[t])

@@ -21,7 +21,7 @@ from ..data.clips import MOVING, Stored, as_float
 from ..models.alignment import around
 from ..models.mixing import Exposure, in_time, sharpness
 from ..ops import quantised
-from ..recipes import ExposureOptim, ExposureRecipe
+from ..recipes import AdamW, ExposureRecipe
 from .fit import Say
 from .moving import with_moving
 from .restoration import build
@@ -120,9 +120,7 @@ def gathered(
     )
 
 
-def learn(
-    exposure: Exposure, clips: Windows, often: Tensor, optim: ExposureOptim, say: Say
-) -> None:
+def learn(exposure: Exposure, clips: Windows, often: Tensor, optim: AdamW, say: Say) -> None:
     """Train on the logarithm of the error that is left, as the recipes' ``psnr`` loss does."""
     exposure.requires_grad_(True)
     last = exposure.tell[-1]

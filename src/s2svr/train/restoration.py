@@ -18,7 +18,7 @@ from ..metrics import psnr_rgb
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
 from ..models.alignment import Flows, chained, part
 from ..models.s2svr import State, on_grid
-from ..recipes import ExposureRecipe, RestorationLoss, RestorationRecipe
+from ..recipes import ExposureRecipe, QualityRecipe, RestorationLoss, RestorationRecipe
 from .fit import Say, batches, capturable, exporter, fit
 from .moving import with_moving
 from .resident import resident
@@ -74,11 +74,11 @@ def ready(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
 
 
 def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
-    """Crops and what the context around them tells: their flow, estimated now, and exposure."""
+    """Crops, and what the context around them tells: flow and the mixer's shares."""
     with torch.set_grad_enabled(train_flow and trains(model)):
         flows = context_flows(model, batch["lq"])
         context = list(batch["lq"].unbind(1))
-        exposures = model.exposures(context, range(len(context)))
+        told = model.told(context, range(len(context)))
     down, place = model.config.flow_down, batch["crop"]
     size = batch["hq"].shape[-1] // model.scale
     x = crop(batch["lq"], place, size)
@@ -89,7 +89,7 @@ def estimated(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flo
         return on_grid(crop(f, place // down, size // down), x, model.config)
 
     before, after = ([[cut(f) for f in line] for line in lines] for lines in flows[:2])
-    return x, chained(Flows(before, after, exposures), model.config.reach)
+    return x, chained(Flows(before, after, told), model.config.reach)
 
 
 def trains(model: S2SVR) -> bool:
@@ -256,7 +256,9 @@ def kinds(recipe: RestorationRecipe) -> int:
 
 
 def build(
-    recipe: RestorationRecipe | ExposureRecipe, flow: Path | str | None, init: Path | str | None
+    recipe: RestorationRecipe | ExposureRecipe | QualityRecipe,
+    flow: Path | str | None,
+    init: Path | str | None,
 ) -> S2SVR:
     """The recipe's network, started from the weights given."""
     config = PRESETS[recipe.model.preset]
@@ -278,11 +280,12 @@ def build(
 
 
 def freeze_mixer(model: S2SVR, whole: bool) -> None:
-    """Leave the mixer's weights as they are: all, or those of its exposure (train.exposure)."""
+    """Leave the mixer's weights as they are: all, or those that trainings of their own make."""
     if model.mixer is not None:
         model.mixer.requires_grad_(not whole)
-        if model.mixer.exposure is not None:
-            model.mixer.exposure.requires_grad_(False)
+        for part in (model.mixer.exposure, model.mixer.quality):
+            if part is not None:
+                part.requires_grad_(False)
 
 
 def start_from(model: S2SVR, other: nn.Module) -> None:

@@ -1,0 +1,101 @@
+"""How far a coded frame is from its truth, told from the frame alone."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..ops import pad_to_multiple
+from .pwclite import SLOPE
+
+# Statistics of no-reference quality assessment: how pixels differ from those near them
+# (https://doi.org/10.1109/TIP.2012.2214050), and the coefficients of the transform that is coded.
+STEPS = ((1, 1), (2, 1), (4, 1), (1, 2), (1, 3))  # distance in pixels, order of the difference
+EDGES = (0.5, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5)  # codes, between the bins of differences
+RARE = 1e-3  # share of pixels
+BLOCK = 8  # side of a transform
+BANDS = ((1, 2), (2, 3), (3, 4), (4, 5), (5, 7), (7, 9), (9, 15))  # sums of both frequencies
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)  # of the blocks
+FAINT = 0.05  # codes
+COUNT = 2 * 2 * len(STEPS) * (len(EDGES) + 1) + len(BANDS) * len(LEVELS)
+
+MIDDLE = 38.0  # dB, where shares stay as they are
+FALL = 1.8  # of the factor, for each 10 dB more
+LEAST, MOST = 0.5, 1.6  # of the factor
+
+
+class Quality(nn.Module):
+    """A frame's PSNR, told without its truth, and what shares of neighbours are multiplied by.
+
+    A coarsely coded frame is better mixed with more of its neighbours, a finely coded one with less
+    (measured: docs/method.md); the whole frame shows which it is, a few pixels do not.
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(COUNT))
+        self.register_buffer("spread", torch.ones(COUNT))
+        self.tell = nn.Sequential(
+            nn.Linear(COUNT, channels),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(channels, channels),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(channels, 1),
+        )
+
+    def start(self) -> None:
+        """Let a fresh one leave all shares as they are."""
+        for parameter in self.tell[-1].parameters():
+            parameter.zero_()
+
+    def forward(self, frame: Tensor) -> Tensor:
+        """Frame (B, 3, H, W) in [0, 1] -> factor of its neighbours' shares, (B, 1, 1, 1)."""
+        told = self.told(statistics(frame.mean(1)))
+        return (1 - FALL * told).clamp(LEAST, MOST)[..., None, None]
+
+    def told(self, found: Tensor) -> Tensor:
+        """``statistics`` of frames (B, COUNT) -> their PSNR over MIDDLE, in 10 dB, (B, 1)."""
+        return self.tell((found - self.mean) / self.spread)
+
+
+def statistics(grey: Tensor) -> Tensor:
+    """What tells a grey frame's quality: (B, H, W) in [0, 1] -> (B, COUNT)."""
+    with torch.autocast(grey.device.type, enabled=False):
+        codes = 255 * pad_to_multiple(grey[:, None].float(), BLOCK)[:, 0]
+        bins = differences(codes)
+        return torch.cat((bins, (bins + RARE).log(), frequencies(codes)), 1)
+
+
+def differences(codes: Tensor) -> Tensor:
+    """Shares of the pixels (B, H, W) in each bin of each difference."""
+    found = []
+    for axis in (1, 2):
+        for distance, order in STEPS:
+            d = codes
+            for _ in range(order):
+                length = d.shape[axis] - distance
+                d = d.narrow(axis, distance, length) - d.narrow(axis, 0, length)
+            size = d.abs()
+            below = [(size < edge).float().mean((1, 2)) for edge in EDGES]
+            ends = torch.stack([torch.zeros_like(below[0]), *below, torch.ones_like(below[0])], 1)
+            found.append(ends.diff(dim=1))
+    return torch.cat(found, 1)
+
+
+def frequencies(codes: Tensor) -> Tensor:
+    """Logarithms of how strong each band of cosine transforms is, from weak blocks to strong."""
+    line = torch.arange(BLOCK, device=codes.device)
+    basis = torch.cos((2 * line + 1) * line[:, None] * (math.pi / (2 * BLOCK))) / 2
+    basis[0] /= math.sqrt(2)
+    blocks = codes.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
+    powers = (basis @ blocks @ basis.T).square().flatten(1, 2).flatten(2)
+    order = (line[:, None] + line).flatten()
+    levels = torch.tensor(LEVELS, device=codes.device)
+    found = []
+    for low, high in BANDS:
+        size = powers[..., (low <= order) & (order < high)].mean(2).sqrt()
+        found.append((torch.quantile(size, levels, dim=1).T + FAINT).log())
+    return torch.cat(found, 1)

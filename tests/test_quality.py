@@ -1,0 +1,134 @@
+"""How well a frame was coded, told without its truth: models/quality.py, train/quality.py."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.fft import dctn
+from typer.testing import CliRunner
+
+from s2svr.checkpoint import load, read_card
+from s2svr.cli import app
+from s2svr.data.record import write_movie
+from s2svr.models import quality as telling
+from s2svr.models.quality import Quality
+from s2svr.recipes import load_recipe
+from s2svr.recode import hevc
+from s2svr.train import quality as training
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-quality.toml"
+
+
+def scene(height: int = 96, width: int = 128, seed: int = 0) -> torch.Tensor:
+    """A photograph's kind of frame: detail of every size, (1, 3, H, W)."""
+    generator, out = torch.Generator().manual_seed(seed), torch.full((1, 1, height, width), 0.5)
+    for size in (2, 4, 8, 16, 32):
+        coarse = torch.rand(1, 1, height // size + 1, width // size + 1, generator=generator)
+        finer = torch.nn.functional.interpolate(coarse, scale_factor=size, mode="bilinear")
+        out = out + 0.03 * size**0.5 * (finer[..., :height, :width] - 0.5)
+    return out.clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def test_differences_are_counted():
+    codes = (255 * scene()[:, 0]).round()
+    found = telling.differences(codes).view(2, len(telling.STEPS), -1)
+    bins = [0, *telling.EDGES, 256]
+    for axis in (0, 1):
+        for place, (distance, order) in enumerate(telling.STEPS):
+            d = np.moveaxis(codes[0].double().numpy(), axis, 0)
+            for _ in range(order):
+                d = d[distance:] - d[:-distance]
+            share = np.histogram(abs(d), bins)[0] / d.size
+            share[-1] += (abs(d) > 256).mean()
+            np.testing.assert_allclose(found[axis, place], share, atol=1e-4)
+
+
+def test_bands_are_those_of_the_cosine_transform():
+    codes = 255 * scene()[:, 0]
+    found = telling.frequencies(codes).view(len(telling.BANDS), -1)
+    cells = codes[0].double().numpy().reshape(12, 8, 16, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+    powers = dctn(cells, axes=(1, 2), norm="ortho") ** 2
+    order = np.add.outer(np.arange(8), np.arange(8))
+    for line, (low, high) in zip(found, telling.BANDS, strict=True):
+        size = np.sqrt(powers[:, (order >= low) & (order < high)].mean(1))
+        expected = np.log(np.quantile(size, telling.LEVELS) + telling.FAINT)
+        np.testing.assert_allclose(line, expected, atol=2e-3)
+
+
+def test_each_frame_of_a_batch_is_told_alone():
+    frames = torch.cat((scene(seed=1), scene(seed=2)))
+    together = telling.statistics(frames.mean(1))
+    assert together.shape == (2, telling.COUNT)
+    for frame, found in zip(frames, together, strict=True):
+        torch.testing.assert_close(telling.statistics(frame[None].mean(1))[0], found)
+
+
+def test_statistics_keep_their_precision_under_autocast():
+    grey = scene().mean(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = telling.statistics(grey)
+    assert torch.equal(found, telling.statistics(grey))
+
+
+@pytest.mark.parametrize(
+    ("psnr", "factor"),
+    [(25.0, telling.MOST), (telling.MIDDLE, 1.0), (40.0, 0.64), (60.0, telling.LEAST)],
+)
+def test_the_better_a_frame_the_less_of_its_neighbours(psnr, factor, monkeypatch):
+    quality = Quality(4)
+    told = torch.full((2, 1), (psnr - telling.MIDDLE) / 10)
+    monkeypatch.setattr(quality, "told", lambda found: told)
+    shares = quality(torch.rand(2, 3, 20, 12))
+    torch.testing.assert_close(shares, torch.full((2, 1, 1, 1), factor))
+
+
+def test_the_bundled_network_tells_coarse_coding_from_fine():
+    mixer = load("compression-light").mixer
+    with torch.inference_mode():
+        fine, coarse = (
+            mixer.quality(torch.stack(list(hevc([scene(144, 176)[0]] * 2, qp))))[-1].item()
+            for qp in (20, 44)
+        )
+    assert fine + 0.2 < coarse
+
+
+def test_what_statistics_tell_is_learned():
+    torch.manual_seed(0)
+    quality, said = Quality(16), []
+    found = torch.randn(400, telling.COUNT) * 2 + 1
+    wanted = (found[:, 0] - found[:, 5]) / 4
+    optim = load_recipe(RECIPE, ["optim.steps=300", "optim.rate=3e-3"]).optim
+    training.learn(quality, found, wanted, optim, said.append)
+    told = quality.told(found)[:, 0]
+    assert (told - wanted).square().mean() < 0.1 * wanted.var()
+    assert said[-1].startswith("step 300/300: told within ")
+
+
+def test_a_quality_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
+    (tmp_path / "clips").mkdir()
+    for seed in range(2):
+        frames = [scene(seed=seed)[0].roll(t, -1) for t in range(8)]
+        write_movie(tmp_path / "clips" / f"{seed}.mp4", frames, Fraction(25))
+    run = tmp_path / "run"
+    words = ["train", "quality", str(RECIPE), "--data", str(tmp_path / "clips"), "--out", str(run)]
+    words += ["--init", "compression-light", "--set", "optim.steps=5"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    path = run / "model.safetensors"
+    before, after = load("compression-light").state_dict(), load(path).state_dict()
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert {"mixer.quality.mean", "mixer.quality.tell.0.weight"} <= moved
+    assert all(name.startswith("mixer.quality.") for name in moved)
+    card = read_card(path)
+    assert (card.task, card.recipe, card.step) == ("compression", RECIPE.name, 5)
+
+
+def test_what_cannot_be_trained_is_refused(tmp_path: Path):
+    recipe = load_recipe(RECIPE, ["model.preset=deblur-light"])
+    with pytest.raises(ValueError, match="expected a preset that tells a quality, got deblur-li"):
+        training.train_quality(recipe, data=tmp_path, out=tmp_path / "run")
+    with pytest.raises(ValueError, match="expected videos .* or image folders in"):
+        training.train_quality(load_recipe(RECIPE), data=tmp_path, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
