@@ -172,7 +172,7 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
         say=said.append,
     )
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in said]
-    assert statistics.median(losses[-20:]) < 0.4 * statistics.mean(distance)
+    assert statistics.median(losses[-20:]) < 0.5 * statistics.mean(distance)
 
 
 def test_a_flow_network_that_trains_later_trains_in_two_processes(tmp_path: Path):

@@ -63,10 +63,9 @@ class Quality(nn.Module):
 
 def statistics(grey: Tensor) -> Tensor:
     """What tells a grey frame's quality: (B, H, W) in [0, 1] -> (B, COUNT)."""
-    with torch.autocast(grey.device.type, enabled=False):
-        codes = 255 * pad_to_multiple(grey[:, None].float(), BLOCK)[:, 0]
-        bins = differences(codes)
-        return torch.cat((bins, (bins + RARE).log(), frequencies(codes)), 1)
+    codes = 255 * pad_to_multiple(grey[:, None], BLOCK)[:, 0]
+    bins = differences(codes)
+    return torch.cat((bins, (bins + RARE).log(), frequencies(codes)), 1)
 
 
 def differences(codes: Tensor) -> Tensor:
@@ -87,15 +86,16 @@ def differences(codes: Tensor) -> Tensor:
 
 def frequencies(codes: Tensor) -> Tensor:
     """Logarithms of how strong each band of cosine transforms is, from weak blocks to strong."""
+    codes = codes.double()  # products of matrices of floats may be made in half precision
     line = torch.arange(BLOCK, device=codes.device)
-    basis = torch.cos((2 * line + 1) * line[:, None] * (math.pi / (2 * BLOCK))) / 2
+    basis = torch.cos((2 * line + 1) * line[:, None] * (math.pi / (2 * BLOCK))).double() / 2
     basis[0] /= math.sqrt(2)
     blocks = codes.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
     powers = (basis @ blocks @ basis.T).square().flatten(1, 2).flatten(2)
     order = (line[:, None] + line).flatten()
-    levels = torch.tensor(LEVELS, device=codes.device)
+    levels = codes.new_tensor(LEVELS)
     found = []
     for low, high in BANDS:
         size = powers[..., (low <= order) & (order < high)].mean(2).sqrt()
         found.append((torch.quantile(size, levels, dim=1).T + FAINT).log())
-    return torch.cat(found, 1)
+    return torch.cat(found, 1).float()
