@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
+from part_training import weights_moved
 from s2svr.blur import blur
-from s2svr.checkpoint import load, read_card
-from s2svr.cli import app
 from s2svr.data.record import write_movie
 from s2svr.models.alignment import around
 from s2svr.models.mixing import Exposure
@@ -70,18 +68,9 @@ def test_an_exposure_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     (tmp_path / "clips").mkdir()
     for name, count in (("a", 24), ("short", 12)):
         write_movie(tmp_path / "clips" / f"{name}.mp4", list(moving(count, 96)), Fraction(25))
-    run = tmp_path / "run"
-    words = ["train", "exposure", str(RECIPE), "--data", str(tmp_path / "clips"), "--out", str(run)]
-    words += ["--init", "deblur-light", "--set", "optim.steps=5", "--set", "data.moving=1"]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.output
-    path = run / "model.safetensors"
-    before, after = load("deblur-light").state_dict(), load(path).state_dict()
-    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    moved = weights_moved(RECIPE, "deblur-light", tmp_path, "data.moving=1")
     assert "mixer.exposure.tell.0.weight" in moved
     assert all(name.startswith("mixer.exposure.tell") for name in moved)
-    card = read_card(path)
-    assert (card.task, card.recipe, card.step) == ("deblur", RECIPE.name, 5)
 
 
 def test_a_preset_that_tells_no_exposure_is_refused(tmp_path: Path):

@@ -156,8 +156,8 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
     more = ["model.channels=8", "model.motion=false", "data.crop=24", "data.context=[24, 24]"]
     more += [
         "data.reverse=false",
-        "optim.steps=120",
-        "optim.decay=90",
+        "optim.steps=160",
+        "optim.decay=130",
         "optim.rate=2e-3",
         "optim.warmup=5",
         "optim.clip=0.3",
@@ -172,7 +172,7 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
         say=said.append,
     )
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in said]
-    assert statistics.median(losses[-20:]) < 0.5 * statistics.mean(distance)
+    assert statistics.median(losses[-20:]) < 0.4 * statistics.mean(distance)
 
 
 def test_a_flow_network_that_trains_later_trains_in_two_processes(tmp_path: Path):

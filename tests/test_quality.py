@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.fft import dctn
-from typer.testing import CliRunner
 
-from s2svr.checkpoint import load, read_card
-from s2svr.cli import app
+from part_training import weights_moved
+from s2svr.checkpoint import load
 from s2svr.data.record import write_movie
 from s2svr.models import quality as telling
 from s2svr.models.quality import Quality
@@ -111,18 +110,9 @@ def test_a_quality_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     for seed in range(2):
         frames = [scene(seed=seed)[0].roll(t, -1) for t in range(8)]
         write_movie(tmp_path / "clips" / f"{seed}.mp4", frames, Fraction(25))
-    run = tmp_path / "run"
-    words = ["train", "quality", str(RECIPE), "--data", str(tmp_path / "clips"), "--out", str(run)]
-    words += ["--init", "compression-light", "--set", "optim.steps=5"]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.output
-    path = run / "model.safetensors"
-    before, after = load("compression-light").state_dict(), load(path).state_dict()
-    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    moved = weights_moved(RECIPE, "compression-light", tmp_path)
     assert {"mixer.quality.mean", "mixer.quality.tell.0.weight"} <= moved
     assert all(name.startswith("mixer.quality.") for name in moved)
-    card = read_card(path)
-    assert (card.task, card.recipe, card.step) == ("compression", RECIPE.name, 5)
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path: Path):
