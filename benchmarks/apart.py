@@ -72,7 +72,9 @@ def start_context(*, fresh: bool) -> BaseContext:
     if fresh:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["s2svr.cli_restore", "s2svr.plan", "s2svr.restoration"])
+    context.set_forkserver_preload(
+        ["s2svr.cli.job", "s2svr.restoration.plan", "s2svr.restoration.video"]
+    )
     return context
 
 
@@ -108,7 +110,7 @@ def child(words: list[str], folder: Path, logs: tuple[Path, Path], limit: float)
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None
     sys.argv = ["s2svr", *words]
-    from s2svr.cli import main
+    from s2svr.cli.app import main
 
     main()
 
@@ -123,7 +125,8 @@ def tiny_weights(path: Path) -> Path:
     import torch
 
     from s2svr.checkpoint import Card, save
-    from s2svr.models import S2SVR, S2SVRConfig
+    from s2svr.models.config import S2SVRConfig
+    from s2svr.models.s2svr import S2SVR
 
     torch.manual_seed(0)
     config = S2SVRConfig(

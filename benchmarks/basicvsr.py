@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from s2svr.losses import charbonnier
-from s2svr.models import PWCLite, S2SVRConfig
-from s2svr.models.alignment import Flows, align
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.flows import Flows, align
 from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import Output, last_convolution
-from s2svr.models.pwclite import SLOPE, initialise
+from s2svr.models.pwclite import SLOPE, PWCLite, initialise
 from s2svr.ops import resize_bicubic
-from s2svr.recipes import RestorationLoss
-from s2svr.train.restoration import ready
+from s2svr.train.clip_flow import with_stored_flow
+from s2svr.train.recipes import RestorationLoss
 from s2svr.train.step import Batch
 
 CHANNELS, BLOCKS = 34, 4  # as many operations as sr-light
@@ -92,7 +92,7 @@ def peer_loss(wanted: RestorationLoss) -> Callable[[nn.Module, Batch, int], dict
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, BasicVSR)
-        x, flows = ready(model, batch)  # type: ignore[arg-type]
+        x, flows = with_stored_flow(model, batch)  # type: ignore[arg-type]
         return {"loss": charbonnier(model.restore(x, flows).float(), batch["hq"], wanted.eps)}
 
     return loss

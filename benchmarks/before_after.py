@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 import s2svr
-from s2svr.media import write_png
 from s2svr.ops import resize_bicubic
+from s2svr.writing.images import write_png
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "table.mp4"
 

@@ -12,15 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from s2svr.checkpoint import WEIGHTS, load, read_card, save
+from s2svr.damage.table import degradation
 from s2svr.data import DATASETS
-from s2svr.data.photos import photographs
-from s2svr.degrade import degradation
-from s2svr.evaluate import evaluate
-from s2svr.evaluate_flow import MEAN, ZERO, evaluate_flow
-from s2svr.flow_cases import rendered_cases
-from s2svr.models import S2SVR, PWCLite
-from s2svr.scores import OURS
-from s2svr.tables import markdown, means
+from s2svr.evaluation.run import evaluate
+from s2svr.evaluation.scores import OURS
+from s2svr.evaluation.tables import markdown, means
+from s2svr.flow.cases import rendered_cases
+from s2svr.flow.score import MEAN, ZERO, evaluate_flow
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
+from s2svr.render.photos import photographs
 
 PAIRS = 24  # that a flow network is judged on
 

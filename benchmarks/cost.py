@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from s2svr.models import PRESETS, PWCLite, PWCLiteConfig
-from s2svr.recipes import AdamW, FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.models import PRESETS
+from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.train.flow import student_loss, teacher_loss
-from s2svr.train.restoration import build, restoration_loss
+from s2svr.train.network import build
+from s2svr.train.recipes import AdamW, FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.train.restoration import restoration_loss
 
 TINY = ["data.batch=1", "data.frames=3", "data.crop=64", "data.context=[64, 64]"]
 

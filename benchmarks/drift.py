@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
+from s2svr.damage.table import degradation
 from s2svr.data.clips import bounced
-from s2svr.data.folder import folder
-from s2svr.degrade import degradation
+from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
 from s2svr.ops import resize_bicubic
-from s2svr.restoration import restore
-from s2svr.windows import scale_of
+from s2svr.restoration.frames import restore
+from s2svr.restoration.windows import scale_of
 
 BIN = 30  # frames
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=320, help="pixels that are used of each side")
     chosen = parser.parse_args()
     model = load(chosen.weights)
-    for sequence in folder(chosen.clips):
+    for sequence in folder_clips(chosen.clips):
         clip = read_clip(sequence.hq)[..., : chosen.side, : chosen.side].float() / 255
         long = clip[[bounced(t, len(clip)) for t in range(chosen.frames)]]
         lq, hq = degradation(chosen.damage)(long, torch.Generator().manual_seed(0))

@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.data.photos import photographs
-from s2svr.evaluate_flow import MEAN, ZERO, FlowRow, evaluate_flow
-from s2svr.flow_cases import cases_of, rendered_cases
+from s2svr.flow.cases import cases_of, rendered_cases
+from s2svr.flow.score import MEAN, ZERO, FlowRow, evaluate_flow
 from s2svr.losses import masked_mean
 from s2svr.ops import warp
-from s2svr.recipes import FlowRecipe, load_recipe
+from s2svr.render.photos import photographs
 from s2svr.train import flow
+from s2svr.train.recipes import FlowRecipe, load_recipe
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "flow-light-teacher.toml"
 PLAIN = "L1 alone"

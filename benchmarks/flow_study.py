@@ -22,22 +22,24 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from s2svr.checkpoint import Card, load
-from s2svr.classical import NAME as DIS
-from s2svr.classical import dis
+from s2svr.damage.reduce import bicubic_down
 from s2svr.data.clips import ClipPairs
-from s2svr.data.folder import folder
-from s2svr.data.photos import MovingPhotographs, photographs
-from s2svr.data.scene import Look
-from s2svr.degrade import bicubic_down
-from s2svr.evaluate_flow import MEAN, ZERO, evaluate_flow
-from s2svr.flow_cases import rendered_cases
-from s2svr.models import S2SVR, PWCLite
+from s2svr.data.folder import folder_clips
+from s2svr.flow.cases import rendered_cases
+from s2svr.flow.dis import DIS, dis_flow
+from s2svr.flow.score import MEAN, ZERO, evaluate_flow
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_flow
-from s2svr.recipes import FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.render.photos import MovingPhotographs, photographs
+from s2svr.render.scene import Look
+from s2svr.train.clip_flow import with_flow
 from s2svr.train.fit import batches, exporter, fit
 from s2svr.train.flow import fitting, train_flow
-from s2svr.train.restoration import build, groups, restoration_loss, with_flow
-from s2svr.train.setup import launch, prepared
+from s2svr.train.launch import prepared, start_processes
+from s2svr.train.network import build
+from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.train.restoration import groups, restoration_loss
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 NONE, TRUE, PLAIN, DISTILLED = "none", "supervised", "unsupervised", "unsupervised, distilled"
@@ -70,7 +72,7 @@ def supervised_loss(net: nn.Module, batch: dict[str, Tensor], step: int) -> dict
 
 def train_supervised(recipe: FlowRecipe, data: Path, start: str, out: Path, say: Say) -> Path:
     """``train_flow`` with true flow in place of a teacher; returns the weights' path."""
-    fabric = launch(recipe.optim, out, "cpu", 1)
+    fabric = start_processes(recipe.optim, out, "cpu", 1)
     net = load(start)
     assert isinstance(net, PWCLite)
     torch.manual_seed(recipe.optim.seed)
@@ -98,11 +100,11 @@ def train_with(
     out: Path, cache: Path, say: Say,
 ) -> S2SVR:  # fmt: skip
     """``sr-light`` trained with one frozen flow; the averaged weights."""
-    fabric = launch(recipe.optim, out, "cpu", 1)
+    fabric = start_processes(recipe.optim, out, "cpu", 1)
     model = build(recipe, flow if isinstance(flow, Path) else None, start)
     if isinstance(flow, nn.Module):
         model.flow = flow
-    stored = prepared(fabric, folder(data), recipe.data.degradation, cache)
+    stored = prepared(fabric, folder_clips(data), recipe.data.degradation, cache)
     if model.flow is not None:
         stored = with_flow(stored, model, recipe.data.skip)
     pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed)
@@ -136,7 +138,7 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
     """Train everything, and the table in Markdown."""
     nets = flow_nets(chosen, say)
     cache = chosen.cache or chosen.out / "clips"
-    flows: dict[str, Path | nn.Module | None] = {NONE: None, **nets, DIS: Estimator(dis())}
+    flows: dict[str, Path | nn.Module | None] = {NONE: None, **nets, DIS: Estimator(dis_flow())}
     clips = rendered_cases(
         photographs(chosen.val),
         ["bicubic"],
@@ -145,7 +147,7 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
         frames=2,
         size=(256, 448),
     )
-    methods = {name: load(path) for name, path in nets.items()} | {DIS: dis()}
+    methods = {name: load(path) for name, path in nets.items()} | {DIS: dis_flow()}
     errors = {row.method: row.error for row in evaluate_flow(methods, clips) if row.pair == MEAN}
     lines = ["| flow | end-point error, px | PSNR, dB | over none |", "|---|---|---|---|"]
     first = None

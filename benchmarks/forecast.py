@@ -19,9 +19,9 @@ from pathlib import Path
 from threading import Thread
 
 from s2svr.data.clips import bounced
-from s2svr.data.record import write_movie
 from s2svr.media import read_clip
 from s2svr.ops import resize_to
+from s2svr.render.files import write_movie
 
 FIRST = LAST = 60  # seconds in which the time left need not be right
 INTERVAL = 0.03  # seconds between two looks at the disk

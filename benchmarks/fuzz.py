@@ -34,7 +34,7 @@ from made_clips import FAST, clip, saved
 if TYPE_CHECKING:
     from torch import nn
 
-    from s2svr.footprint import Footprint
+    from s2svr.restoration.memory import Footprint
 
 FRAMES = 6
 QUICK = {"cpu-used": "8", "deadline": "realtime"}
@@ -167,18 +167,18 @@ def work(link: Connection, log: Path, limit: float, folder: Path) -> None:
     os.environ["TMPDIR"] = str(folder)
     os.chdir(folder)
     tempfile.tempdir = None
-    from s2svr import plan
-    from s2svr.cli import app
+    from s2svr.cli.app import app
+    from s2svr.restoration import plan
 
     # Each command counts the memory of the same network anew, which takes longer than the rest.
-    count, counted = plan.footprint, []
+    count, counted = plan.count_footprint, []
 
     def footprint(model: "nn.Module") -> "Footprint":
         if not counted:
             counted.append(count(model))
         return counted[0]
 
-    plan.footprint = footprint
+    plan.count_footprint = footprint
     while True:
         try:
             words, source = link.recv()

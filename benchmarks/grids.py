@@ -15,16 +15,17 @@ import torch
 from studies import averaged
 from torch import Tensor, nn
 
-from s2svr.data.clips import ClipPairs, as_float, store
-from s2svr.data.folder import folder
-from s2svr.degrade import degradation
+from s2svr.damage.table import degradation
+from s2svr.data.clip import as_float
+from s2svr.data.clips import ClipPairs, store_clips
+from s2svr.data.folder import folder_clips
 from s2svr.losses import mostly_luma, negative_psnr
 from s2svr.models.gru import ResidualBlock
-from s2svr.models.output import STEP, Frame, Output, last_convolution
+from s2svr.models.output import STEP, FrameInput, Output, last_convolution
 from s2svr.models.pwclite import SLOPE, initialise
-from s2svr.recipes import RestorationRecipe, load_recipe
 from s2svr.train.fit import batches, fit
-from s2svr.train.setup import launch, prepared
+from s2svr.train.launch import prepared, start_processes
+from s2svr.train.recipes import RestorationRecipe, load_recipe
 from s2svr.train.step import Batch
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-start.toml"
@@ -56,7 +57,7 @@ class Plain(nn.Module):
 
     def __init__(self, arm: Arm) -> None:
         super().__init__()
-        self.frame = Frame(arm.down, arm.detail)
+        self.frame = FrameInput(arm.down, arm.detail)
         self.first = nn.Conv2d(self.frame.channels, arm.channels, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(arm.channels) for _ in range(arm.blocks)))
         self.output = Output(arm.channels, 0, arm.down, STEP)
@@ -86,7 +87,7 @@ def luma(rgb: Tensor) -> Tensor:
 def gain(model: nn.Module, val: Path, cache: Path) -> float:
     """Mean gain of some frames of each clip, in dB."""
     gains = []
-    for clip in store(folder(val), degradation(DAMAGE), DAMAGE, cache):
+    for clip in store_clips(folder_clips(val), degradation(DAMAGE), DAMAGE, cache):
         for t in FRAMES:
             lq, hq = (as_float(array[t : t + 1])[None] for array in (clip.lq, clip.hq))
             before, after = ((luma(x - hq).square().mean()) for x in (lq, model(lq)))
@@ -108,10 +109,10 @@ def main() -> None:
         entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
         recipe = load_recipe(RECIPE, [*entries, *arm.entries])
         assert isinstance(recipe, RestorationRecipe)
-        fabric = launch(recipe.optim, out, "cpu", 1)
+        fabric = start_processes(recipe.optim, out, "cpu", 1)
         torch.manual_seed(recipe.optim.seed)
         model = Plain(arm)
-        clips = prepared(fabric, folder(chosen.clips), recipe.data.degradation, cache)
+        clips = prepared(fabric, folder_clips(chosen.clips), recipe.data.degradation, cache)
         pairs = ClipPairs(clips, recipe.data, seed=recipe.optim.seed)
         fit(model, loss, batches(pairs, recipe.data.batch, 0), recipe.optim, out, fabric=fabric)
         count = sum(p.numel() for p in model.parameters() if p.ndim > 1) / arm.down**2 / 1e3

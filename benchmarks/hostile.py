@@ -25,7 +25,7 @@ import av
 from apart import Box, Ended, run_apart, start_context, tiny_weights
 from hostile_inputs import CASES, Case
 
-from s2svr.media import CONTAINERS
+from s2svr.writing.codecs import CONTAINERS
 
 IN_OPEN, NONBLOCK = 0x20, os.O_NONBLOCK  # of inotify
 

@@ -25,13 +25,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.checkpoint import Card, load, save
 from s2svr.data.clips import ClipPairs
-from s2svr.data.folder import folder
-from s2svr.models import PRESETS, S2SVR, PWCLite, S2SVRConfig
-from s2svr.recipes import FlowLoss, RestorationRecipe, load_recipe
+from s2svr.data.folder import folder_clips
+from s2svr.models import PRESETS
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
+from s2svr.train.clip_flow import with_flow
 from s2svr.train.fit import Loss, batches, fit
 from s2svr.train.flow import unsupervised
-from s2svr.train.restoration import groups, restoration_loss, with_flow
-from s2svr.train.setup import launch, prepared
+from s2svr.train.launch import prepared, start_processes
+from s2svr.train.recipes import FlowLoss, RestorationRecipe, load_recipe
+from s2svr.train.restoration import groups, restoration_loss
 from s2svr.train.step import Batch
 
 ROOT = Path(__file__).parent.parent
@@ -105,8 +109,8 @@ def train(
     model, arm = network(name, recipes[0].optim.seed), ARMS[name]
     for recipe in recipes:
         alone, run = recipe.data.frames == 1, out / f"frames-{recipe.data.frames}"
-        fabric = launch(recipe.optim, run, "cpu", 1)
-        clips = prepared(fabric, folder(data), recipe.data.degradation, cache)
+        fabric = start_processes(recipe.optim, run, "cpu", 1)
+        clips = prepared(fabric, folder_clips(data), recipe.data.degradation, cache)
         if model.flow is not None and not recipe.optim.flow_rate and not alone:
             clips = with_flow(clips, model, recipe.data.skip)  # type: ignore[arg-type]
         loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)

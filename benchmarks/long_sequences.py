@@ -18,11 +18,13 @@ from studies import averaged
 from torch import Tensor, nn
 
 from s2svr.checkpoint import load
-from s2svr.data.folder import folder
-from s2svr.degrade import bicubic_down
+from s2svr.damage.reduce import bicubic_down
+from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
-from s2svr.models import PRESETS, S2SVR, S2SVRConfig
+from s2svr.models import PRESETS
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.s2svr import S2SVR
 
 LENGTHS = (5, 15, 30)
 HALF = 2  # frames of the sliding window on each side
@@ -63,7 +65,7 @@ def main() -> None:
         other = peer(chosen.peer)
         methods["BasicVSR"] = lambda x: other(x[None])[0]
     methods["five frames"] = sliding(model)
-    pairs = [bicubic_down(read_clip(s.hq).float() / 255) for s in folder(chosen.val)]
+    pairs = [bicubic_down(read_clip(s.hq).float() / 255) for s in folder_clips(chosen.val)]
     names = list(methods)
     margins = [f"ours over {name}" for name in names[1:]]
     print(f"| segment | {' | '.join([*names, *margins])} |")  # noqa: T201

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.data.folder import folder
-from s2svr.degrade import bicubic_down
+from s2svr.damage.reduce import bicubic_down
+from s2svr.data.folder import folder_clips
 from s2svr.losses import charbonnier
 from s2svr.media import read_clip
 from s2svr.metrics import psnr
-from s2svr.models import S2SVR
-from s2svr.restoration import restore
+from s2svr.models.s2svr import S2SVR
+from s2svr.restoration.frames import restore
 
 SIZE = (180, 240)  # height and width of what is measured, before it is reduced
 CROP = 128  # pixels of a training clip
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.manual_seed(given.seed)
-    clips = [read_clip(sequence.hq).float() / 255 for sequence in folder(given.clips)]
+    clips = [read_clip(sequence.hq).float() / 255 for sequence in folder_clips(given.clips)]
     model = both_ways("sr-light").train()
     train(model, clips, given.steps, torch.Generator().manual_seed(given.seed))
     model.eval()

@@ -18,9 +18,9 @@ from pathlib import Path
 from torch import Tensor
 
 from s2svr.data.clips import bounced
-from s2svr.data.record import write_movie
 from s2svr.media import read_clip
 from s2svr.ops import resize_to
+from s2svr.render.files import write_movie
 
 
 def main() -> None:

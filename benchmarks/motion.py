@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.data.folder import folder
-from s2svr.degrade import bicubic_down
+from s2svr.damage.reduce import bicubic_down
+from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
-from s2svr.models import S2SVR
+from s2svr.models.s2svr import S2SVR
 
 
 def mean_psnr(restored: Tensor, truth: Tensor) -> float:
@@ -62,7 +62,7 @@ def main() -> None:
     lines = ["| clip | p90 motion, px | without | with | difference | weight of neighbours |"]
     lines.append("|---|---|---|---|---|---|")
     differences = []
-    for sequence in folder(chosen.clips):
+    for sequence in folder_clips(chosen.clips):
         pair = bicubic_down(read_clip(sequence.hq, count=chosen.frames).float() / 255)
         restored, weight = attended(ours, pair.lq)
         with torch.inference_mode():

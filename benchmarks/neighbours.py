@@ -22,14 +22,14 @@ import torch
 from torch import Generator, Tensor
 
 from s2svr.checkpoint import load
-from s2svr.classical import dis
-from s2svr.data.folder import folder
-from s2svr.degrade import degradation
+from s2svr.damage.table import degradation
+from s2svr.data.folder import folder_clips
+from s2svr.flow.dis import dis_flow
 from s2svr.media import read_clip
 from s2svr.metrics import luma
 from s2svr.models import PRESETS
-from s2svr.models.alignment import around, link
-from s2svr.models.mixing import Mixer
+from s2svr.models.flows import frames_around, link_flows
+from s2svr.models.mixer import Mixer
 from s2svr.ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 
 DOWN = PRESETS["compression-light"].flow_down
@@ -44,7 +44,7 @@ def aligned_by(name: str) -> Align:
     def flow(lq: Tensor, t: int, other: int) -> Tensor:
         on = t + (1 if other > t else -1)
         o = net(*(resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, on)))
-        return o if on == other else link(o, flow(lq, on, other))
+        return o if on == other else link_flows(o, flow(lq, on, other))
 
     def align(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
         size = (lq.shape[-2], lq.shape[-1])
@@ -55,7 +55,7 @@ def aligned_by(name: str) -> Align:
 
 def by_truth(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
     """By DIS on the clean frames."""
-    return warp(lq[other, None], dis()(hq[t, None], hq[other, None]))[0]
+    return warp(lq[other, None], dis_flow()(hq[t, None], hq[other, None]))[0]
 
 
 def as_they_lie(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
@@ -88,9 +88,9 @@ def told(lq: Tensor, hq: Tensor, reach: int, times: range, mixer: Mixer) -> tupl
     errors = torch.zeros(3).double()
     grey = list(lq[:, None].mean(2))
     for t in times:
-        here, others = lq[t, None], around(list(lq[:, None]), t, reach)
+        here, others = lq[t, None], frames_around(list(lq[:, None]), t, reach)
         over = torch.cat(others) - here
-        whole = mixer.exposure(grey[t], around(grey, t, reach))
+        whole = mixer.exposure(grey[t], frames_around(grey, t, reach))
         by_exposure = here + (whole[0, :, None] * over).sum(0)
         for place, made in enumerate((here, by_exposure, mixer(here, others, whole))):
             errors[place] += (made - hq[t]).square().sum().double()
@@ -121,7 +121,7 @@ def main() -> None:
     print(f"| damage | {' | '.join(names)} |\n|---|{'---|' * len(names)}")  # noqa: T201
     for name in chosen.degradation:
         damage, gains = degradation(name), []
-        for sequence in folder(chosen.val):
+        for sequence in folder_clips(chosen.val):
             pair = damage(read_clip(sequence.hq).float() / 255, Generator().manual_seed(0))
             lq, hq = pair.lq[: chosen.frames], pair.hq[: chosen.frames]
             coded = not name.startswith(("blur", "shutter"))

@@ -13,15 +13,15 @@ from fractions import Fraction
 from pathlib import Path
 
 from s2svr.checkpoint import load
-from s2svr.compare import compare
-from s2svr.data.folder import folder
-from s2svr.degrade import degrade_video
-from s2svr.restoration import restore_video
+from s2svr.damage.video import degrade_video
+from s2svr.data.folder import folder_clips
+from s2svr.evaluation.compare import compare_videos
+from s2svr.restoration.video import restore_video
 
 
 def psnr(truth: Path, output: Path) -> float:
     """Mean over frames, Y, dB."""
-    value = compare(truth, output).psnr_y
+    value = compare_videos(truth, output).psnr_y
     assert value is not None
     return value
 
@@ -37,7 +37,7 @@ def main() -> None:
     model = load(chosen.weights)
     sums: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
-        for sequence in folder(chosen.clips):
+        for sequence in folder_clips(chosen.clips):
             damaged, output = Path(name) / "damaged.mkv", Path(name) / "output.mp4"
             degrade_video(sequence.hq, damaged, chosen.damage, end=chosen.end, overwrite=True)
             base = psnr(sequence.hq, damaged)
@@ -51,7 +51,7 @@ def main() -> None:
                 total = sums.setdefault(row, [0.0, 0.0])
                 total[0] += value - base
                 total[1] += size
-    count = len(folder(chosen.clips))
+    count = len(folder_clips(chosen.clips))
     print("| output | gain on Y, dB | kB a clip |\n|---|---|---|")  # noqa: T201
     for row, (gain, size) in sums.items():
         print(f"| {row} | {gain / count:+.3f} | {size / count / 1000:.0f} |")  # noqa: T201

@@ -16,12 +16,12 @@ from long_sequences import peer
 from torch import nn
 
 from s2svr.checkpoint import load
-from s2svr.data.folder import folder
-from s2svr.degrade import degradation
-from s2svr.evaluate import evaluate
-from s2svr.methods import Method
-from s2svr.protocols import View, view
-from s2svr.tables import markdown
+from s2svr.damage.table import degradation
+from s2svr.data.folder import folder_clips
+from s2svr.evaluation.methods import Method
+from s2svr.evaluation.protocols import View, view
+from s2svr.evaluation.run import evaluate
+from s2svr.evaluation.tables import markdown
 
 
 def whole(net: nn.Module) -> Method:
@@ -44,8 +44,8 @@ def main() -> None:
     parser.add_argument("--flow", default="flow-light-teacher")
     chosen = parser.parse_args()
     rows = evaluate(
-        load(chosen.weights), folder(chosen.val), degradation("bicubic"), frames=chosen.frames,
-        others={"BasicVSR": whole(peer(chosen.peer))}, flow=load(chosen.flow),
+        load(chosen.weights), folder_clips(chosen.val), degradation("bicubic"),
+        frames=chosen.frames, others={"BasicVSR": whole(peer(chosen.peer))}, flow=load(chosen.flow),
     )  # fmt: skip
     print(markdown(rows))  # noqa: T201
 

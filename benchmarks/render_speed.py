@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from s2svr.data.photos import MovingPhotographs, photographs
-from s2svr.data.scene import Look
+from s2svr.render.photos import MovingPhotographs, photographs
+from s2svr.render.scene import Look
 
 # Frames, side in pixels, sub-frames, and what needs them.
 CASES = (

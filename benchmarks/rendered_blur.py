@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from s2svr.data.photos import choose, photographs
-from s2svr.data.render import render_batch
-from s2svr.data.scene import Look
-from s2svr.media import write_png
+from s2svr.render.frames import render_batch
+from s2svr.render.photos import choose_photos, photographs
+from s2svr.render.scene import Look
+from s2svr.writing.images import write_png
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         generator = torch.Generator().manual_seed(1000 + index)
         look = Look(speed=(4.0, 16.0), text=(0, 2), subframes=9 + 2 * (index % 4), shutter=0.8)
         clip = render_batch(
-            [choose(pictures, generator)], frames=chosen.frames, size=(height, width),
+            [choose_photos(pictures, generator)], frames=chosen.frames, size=(height, width),
             generators=[generator], look=look,
         )  # fmt: skip
         for name, frames in (("lq", clip.frames[0]), ("hq", clip.sharp[0])):

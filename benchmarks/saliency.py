@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.degrade import bicubic_down
-from s2svr.figures import captioned, grid
-from s2svr.media import read_clip, write_png
+from s2svr.damage.reduce import bicubic_down
+from s2svr.flow.figure import captioned, picture_grid
+from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
-from s2svr.models import S2SVR
+from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_bicubic
+from s2svr.writing.images import write_png
 
 
 @torch.inference_mode()
@@ -61,7 +62,7 @@ def main() -> None:
                 for picture, text in zip((shown, y), texts, strict=True)
             ]
         )
-    write_png(chosen.out, grid(rows))
+    write_png(chosen.out, picture_grid(rows))
 
 
 if __name__ == "__main__":

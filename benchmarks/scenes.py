@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.data.folder import folder
+from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
-from s2svr.restoration import restore
-from s2svr.scenes import find_cuts
+from s2svr.restoration.cuts import find_cuts
+from s2svr.restoration.frames import restore
 
 SMALL = (90, 160)  # that clips are reduced to: ten thousand frames are held
 FLASHES = {"white": (0.0, 1.0), "bright": (2.0, 0.3), "black": (0.0, 0.0), "dark": (0.2, 0.0)}
@@ -110,7 +110,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     random = Random(given.seed)
-    named = [(sequence.name, small(sequence.hq)) for sequence in folder(given.clips)]
+    named = [(sequence.name, small(sequence.hq)) for sequence in folder_clips(given.clips)]
     clips = [clip for _, clip in named]
     scenes = {name.rsplit("/", 1)[-1].split("_", 1)[-1]: clip for name, clip in named}
 

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from s2svr.check import Check, check_video
+from s2svr.restoration.verify import Check, check_video
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from media_clips import VARIABLE, make_video, payloads

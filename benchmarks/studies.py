@@ -6,8 +6,8 @@ from statistics import fmean
 import torch
 from torch import nn
 
-from s2svr.data.folder import folder
-from s2svr.degrade import bicubic_down
+from s2svr.damage.reduce import bicubic_down
+from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
 
@@ -28,7 +28,7 @@ def quality(
     With ``segment``, so many frames at a time, that know nothing of the others.
     """
     means = []
-    for sequence in folder(val):
+    for sequence in folder_clips(val):
         pair = bicubic_down(read_clip(sequence.hq, count=frames)[..., :height, :].float() / 255)
         parts = [model(part[None]) for part in pair.lq.split(segment or frames)]
         restored = torch.cat([(y[0] if isinstance(y, tuple) else y)[0] for y in parts])

@@ -18,8 +18,8 @@ from torch import Tensor
 from s2svr.checkpoint import load
 from s2svr.media import read_clip
 from s2svr.ops import resize_bicubic
-from s2svr.restoration import restore
-from s2svr.tiles import Box, split_until
+from s2svr.restoration.frames import restore
+from s2svr.restoration.tiles import Box, split_until
 
 PAN_SIZE = 144, 320  # height and width of what is seen of a pan
 

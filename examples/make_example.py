@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from s2svr.data.camera import uniform
-from s2svr.data.lettering import write
-from s2svr.data.photos import photograph
-from s2svr.data.record import SOUND_RATE, chunks, write_movie
-from s2svr.data.scene import Layer, half, scene_of, to_texture
-from s2svr.degrade import bicubic_down
+from s2svr.damage.reduce import bicubic_down
+from s2svr.render.camera import uniform
+from s2svr.render.files import SOUND_RATE, chunks, write_movie
+from s2svr.render.lettering import draw_text
+from s2svr.render.photos import photograph
+from s2svr.render.scene import Layer, half, scene_of, to_texture
 
 SIZE = (720, 1280)
 RATE, FRAMES = 25, 100
@@ -113,7 +113,7 @@ def ground(path: Path) -> Tensor:
 def printed(photo: Tensor, caption: str) -> Tensor:
     """A photograph on white paper with its caption below: RGB times alpha, alpha (4, h, w)."""
     paper = F.pad(photo.float() / 255, (18, 18, 18, 58), value=0.93)
-    ink = write(caption, 15)
+    ink = draw_text(caption, 15)
     down, right = paper.shape[1] - 50, (paper.shape[2] - ink.shape[1]) // 2
     paper[:, down : down + ink.shape[0], right : right + ink.shape[1]] *= 1 - 0.85 * ink
     return F.pad(torch.cat((paper, torch.ones_like(paper[:1]))), (3, 3, 3, 3))

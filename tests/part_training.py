@@ -6,8 +6,8 @@ import torch
 from typer.testing import CliRunner
 
 from s2svr.checkpoint import load, read_card
-from s2svr.cli import app
-from s2svr.recipes import load_recipe
+from s2svr.cli.app import app
+from s2svr.train.recipes import load_recipe
 
 
 def weights_moved(recipe: Path, init: str, folder: Path, *changes: str) -> set[str]:

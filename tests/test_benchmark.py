@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from media_clips import make_video
-from s2svr.benchmark import benchmark, benchmark_model, divided, flow_seconds
-from s2svr.models import PRESETS, S2SVR
+from s2svr.evaluation.speed import benchmark_model, divided, flow_seconds, measure_speed
+from s2svr.models import PRESETS
+from s2svr.models.s2svr import S2SVR
 
 CPU = torch.device("cpu")
 TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
@@ -46,7 +47,7 @@ def test_the_frames_are_counted_and_the_clock_is_right() -> None:
 def test_flow_is_timed_by_every_call_and_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     model = S2SVR(TINY)
     ticks = iter(range(100))
-    monkeypatch.setattr("s2svr.benchmark.clock", lambda device: next(ticks))
+    monkeypatch.setattr("s2svr.evaluation.speed.device_seconds", lambda device: next(ticks))
     x = torch.rand(1, 3, 3, 8, 8)
     with flow_seconds(model, CPU) as spans, torch.inference_mode():
         model(x)
@@ -65,7 +66,7 @@ def test_shares_divide_the_busy_time() -> None:
 
 def test_clips_are_timed_from_file_to_file(tmp_path: Path) -> None:
     path = make_video(tmp_path / "in.mp4", size=(32, 24), pts=[0, 3003, 6006])
-    alone, whole = benchmark(S2SVR(TINY), [(8, 8)], [path], frames=1)
+    alone, whole = measure_speed(S2SVR(TINY), [(8, 8)], [path], frames=1)
     assert (alone.what, whole.what) == ("model", "in.mp4")
     assert whole.frames == 3
     assert whole.size_out == (128, 96)

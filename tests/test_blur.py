@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from s2svr import blur
+from s2svr.damage import blur
 
 
 def wave(place: float, height: int = 24, width: int = 64) -> Tensor:
@@ -29,7 +29,7 @@ def steady(speed: float):
 
 def test_opened_is_the_mean_of_the_moving_pattern_over_the_opening():
     clip = torch.stack([wave(2.0 * t) for t in range(7)])
-    pair = blur.opened(clip, 2.0, steady(2.0))
+    pair = blur.blur_by_shutter(clip, 2.0, steady(2.0))
     assert torch.equal(pair.hq, clip[1:6])
     moments = [3 + k / blur.SUBFRAMES for k in range(-8, 9)]
     light = torch.stack([wave(2.0 * t) ** 2.2 for t in moments]).mean(0) ** (1 / 2.2)
@@ -42,7 +42,7 @@ def test_opened_is_the_mean_of_the_moving_pattern_over_the_opening():
 
 def test_between_keeps_the_real_frames_in_their_places():
     clip = torch.rand(3, 3, 8, 10, generator=Generator().manual_seed(0))
-    frames = list(blur.between(clip, lambda a, b: torch.zeros(1, 2, *a.shape[-2:])))
+    frames = list(blur.interpolated(clip, lambda a, b: torch.zeros(1, 2, *a.shape[-2:])))
     assert len(frames) == 2 * blur.SUBFRAMES + 1
     assert torch.equal(torch.stack(frames[:: blur.SUBFRAMES]), clip)
     quarter = frames[blur.SUBFRAMES // 4]
@@ -51,7 +51,7 @@ def test_between_keeps_the_real_frames_in_their_places():
 
 def test_opened_says_how_many_frames_it_wants():
     with pytest.raises(ValueError, match="expected at least 5 frames .* got 4 frames"):
-        blur.opened(torch.zeros(4, 3, 8, 8), 3.0, steady(0.0))
+        blur.blur_by_shutter(torch.zeros(4, 3, 8, 8), 3.0, steady(0.0))
 
 
 def test_shutter_draws_both_kinds():

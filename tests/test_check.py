@@ -12,13 +12,14 @@ from av.stream import Disposition
 from typer.testing import CliRunner
 
 from media_clips import VARIABLE, make_video, payloads
-from s2svr import check as checking
-from s2svr.check import Check, check_video
-from s2svr.cli import app
+from s2svr.cli.app import app
 from s2svr.color import to_rgb
-from s2svr.media import MediaError, open_reader
-from s2svr.media.facts import facts
-from s2svr.restoration import restore_video
+from s2svr.media import open_reader
+from s2svr.media.errors import MediaError
+from s2svr.restoration import verify as checking
+from s2svr.restoration.verify import Check, check_video
+from s2svr.restoration.video import restore_video
+from s2svr.writing.inspect import inspect_file
 
 STEADY = [0, 3003, 6006]
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
@@ -115,7 +116,7 @@ def test_prores_says_its_colours(tmp_path: Path, tags: tuple[int, int, int, int]
         tmp_path / "a.mkv", codec="ffv1", form="yuv422p10le", pts=STEADY, tags=tags, options={}
     )
     found = restore_video(checking.Identity(), source, tmp_path / "b.mov", codec="prores")
-    old, new = facts(source).picture, facts(tmp_path / "b.mov").picture
+    old, new = inspect_file(source).picture, inspect_file(tmp_path / "b.mov").picture
     kinds = ("matrix", "primaries", "transfer")
     assert [new[kind] for kind in kinds] == [old[kind] for kind in kinds]
     assert found.warnings == ["the full range is written as a limited range"] * full

@@ -15,13 +15,15 @@ from s2svr.checkpoint import (
     Card,
     CheckpointError,
     bundled,
-    describe,
+    describe_weights,
     load,
     read_card,
     read_header,
     save,
 )
-from s2svr.models import PRESETS, S2SVR, PWCLite
+from s2svr.models import PRESETS
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
 
 TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4, bidirectional=True)
 CARD = Card("sr", recipe="tiny.toml", step=7, psnr=30.25, gain_db=0.5, clips="two clips")
@@ -54,7 +56,7 @@ def test_round_trip_is_exact(tiny: S2SVR, saved: Path) -> None:
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, tiny.state_dict()[name]), name
     assert read_card(saved) == CARD
-    known = describe(saved)
+    known = describe_weights(saved)
     assert known["name"] == "tiny"
     assert known["parameters"] == sum(p.numel() for p in tiny.parameters())
     assert known["bytes"] == saved.stat().st_size

@@ -17,13 +17,18 @@ from typer.testing import CliRunner
 
 from media_clips import make_video, video_times
 from s2svr.checkpoint import Card, save
-from s2svr.cli import app, main, usual_task
-from s2svr.cli_options import dimensions, rate, seconds
-from s2svr.console import clock, sentence
-from s2svr.media import open_reader, write_png
-from s2svr.media.encode import Encoder
-from s2svr.models import PRESETS, S2SVR, PWCLite
-from s2svr.windows import Runner
+from s2svr.cli.app import app, main
+from s2svr.cli.options import parse_dimensions, parse_rate, parse_seconds
+from s2svr.cli.output import sentence
+from s2svr.cli.progress import duration_text
+from s2svr.cli.restore import usual_task
+from s2svr.media import open_reader
+from s2svr.models import PRESETS
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
+from s2svr.restoration.runner import Runner
+from s2svr.writing.encoder import VideoEncoder
+from s2svr.writing.images import write_png
 
 Run = Callable[..., object]
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -161,10 +166,10 @@ def test_an_unwritable_output(restore: Run, movie: Path, tmp_path: Path) -> None
 def test_a_full_disk(
     restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Encoder, frame: object) -> None:
+    def full(self: VideoEncoder, frame: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Encoder, "write", full)
+    monkeypatch.setattr(VideoEncoder, "write", full)
     result = restore(movie, tmp_path / "out.mp4")
     assert "out.mp4 cannot be written: the disk is full" in one_sentence(result)
     assert list(tmp_path.iterdir()) == []
@@ -279,7 +284,7 @@ def test_a_full_gpu_beside_the_model_is_one_sentence(
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nProcess ...")
 
-    monkeypatch.setattr("s2svr.job.to_open_rgb", full)
+    monkeypatch.setattr("s2svr.restoration.pipeline.to_open_rgb", full)
     result = restore(movie, tmp_path / "out.mp4", "--no-plan")
     assert "out of memory on the GPU: use a smaller --window" in one_sentence(result)
     assert list(tmp_path.iterdir()) == []
@@ -323,7 +328,7 @@ def test_ctrl_c_before_a_command_begins(monkeypatch: pytest.MonkeyPatch) -> None
     def stopped(**_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("s2svr.cli.app", stopped)
+    monkeypatch.setattr("s2svr.cli.app.app", stopped)
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(SystemExit, match="130"):
@@ -349,7 +354,7 @@ def test_warnings_and_progress_are_told_as_they_come(
         return attempt(self, frames, count)
 
     monkeypatch.setattr(Runner, "attempt", small)
-    monkeypatch.setattr("s2svr.console.LINE_EVERY", 0.0)
+    monkeypatch.setattr("s2svr.cli.progress.LINE_EVERY", 0.0)
     result = restore(movie, tmp_path / "out.mp4")
     assert result.exit_code == 0
     lines = result.stderr.splitlines()
@@ -486,18 +491,23 @@ def test_clips_are_rendered(movie: Path, tmp_path: Path) -> None:
 
 
 def test_values() -> None:
-    assert seconds("1:02:03.5") == Fraction(7447, 2)
-    assert seconds("2:03") == 123
-    assert seconds("0.1") == Fraction(1, 10)
-    assert rate("23.976") == Fraction(2997, 125)
-    assert dimensions("1920x1080") == (1920, 1080)
-    for parse, text in ((seconds, "1:2:3:4"), (rate, "x"), (dimensions, "5x"), (seconds, "-1")):
+    assert parse_seconds("1:02:03.5") == Fraction(7447, 2)
+    assert parse_seconds("2:03") == 123
+    assert parse_seconds("0.1") == Fraction(1, 10)
+    assert parse_rate("23.976") == Fraction(2997, 125)
+    assert parse_dimensions("1920x1080") == (1920, 1080)
+    for parse, text in (
+        (parse_seconds, "1:2:3:4"),
+        (parse_rate, "x"),
+        (parse_dimensions, "5x"),
+        (parse_seconds, "-1"),
+    ):
         with pytest.raises(typer.BadParameter, match="expected"):
             parse(text)
 
 
 def test_words() -> None:
-    assert clock(3725.4) == "1:02:05"
+    assert duration_text(3725.4) == "1:02:05"
     assert sentence(OSError(28, "No space left on device", "/x")) == "No space left on device: /x"
     assert sentence(ValueError("two\n  lines")) == "two lines"
     assert sentence(MemoryError()) == "MemoryError"

@@ -8,9 +8,9 @@ import torch
 from typer.testing import CliRunner
 
 from media_clips import cut_off, make_video
-from s2svr.cli import app
-from s2svr.console import print_json
-from s2svr.media import write_png
+from s2svr.cli.app import app
+from s2svr.cli.output import print_json
+from s2svr.writing.images import write_png
 
 
 def run(*words: object):

@@ -7,12 +7,13 @@ import torch
 from typer.testing import CliRunner
 
 from media_clips import make_video
-from s2svr.cli import app
-from s2svr.degrade import bicubic_down
-from s2svr.media import open_reader, read_clip, write_png
+from s2svr.cli.app import app
+from s2svr.damage.reduce import bicubic_down
+from s2svr.evaluation.scores import ScoreRow
+from s2svr.evaluation.tables import Origin
+from s2svr.media import open_reader, read_clip
 from s2svr.ops import resize_bicubic
-from s2svr.scores import Row
-from s2svr.tables import Origin
+from s2svr.writing.images import write_png
 
 
 def run(*words: object):
@@ -66,7 +67,7 @@ def test_fidelity_of_the_original_is_perfect(source: Path):
 def test_the_report_is_printed(tmp_path: Path):
     text = run("report").stdout
     assert "## Table 1" in text
-    row = Row("mean", "rgb", "ours", 4, 0, 31.5, 0.9, 1.5, 0.1, 0.2)
+    row = ScoreRow("mean", "rgb", "ours", 4, 0, 31.5, 0.9, 1.5, 0.1, 0.2)
     origin = asdict(Origin("gopro", "test", "blur-7"))
     (tmp_path / "a.json").write_text(json.dumps({"origin": origin, "rows": [asdict(row)]}))
     shown = run("report", f"gopro={tmp_path / 'a.json'}").stdout

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from s2svr.data import clips
-from s2svr.data.clips import ClipPairs, Data, Pair, Sequence, Stored
-from s2svr.data.folder import folder
+from s2svr.data import store as stores
+from s2svr.data.clip import Clip, Pair, source_of
+from s2svr.data.clips import ClipPairs, Data
+from s2svr.data.folder import folder_clips
+from s2svr.data.store import Stored
 from s2svr.ops import warp
 
 DATA = Data(frames=3, crop=8, context=(12, 16), skip=2, batch=2)
@@ -146,20 +148,20 @@ def test_sequences_too_small_are_refused_with_their_number():
     [("t009_coffee_pour", "coffee_pour"), ("000", "000"), ("walk_12", "walk"), ("dog", "dog")],
 )
 def test_source_of_a_name(name: str, source: str):
-    assert clips.source_of(name) == source
+    assert source_of(name) == source
 
 
 def test_store_decodes_and_degrades_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     hq = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     path, calls = tmp_path / "clip.mp4", []
     path.write_bytes(b"")
-    monkeypatch.setattr(clips, "read_clip", lambda p: calls.append(p) or hq)
+    monkeypatch.setattr(stores, "read_clip", lambda p: calls.append(p) or hq)
 
     def halve(clip: torch.Tensor, generator: torch.Generator) -> Pair:
         return Pair(clip[..., ::2, ::2], clip)
 
     for _ in range(2):
-        (stored,) = clips.store([Sequence("clip", path)], halve, "halve", tmp_path / "store")
+        (stored,) = stores.store_clips([Clip("clip", path)], halve, "halve", tmp_path / "store")
         assert np.array_equal(stored.hq, hq.numpy())
         assert np.array_equal(stored.lq, hq.numpy()[..., ::2, ::2])
     assert calls == [path]
@@ -170,10 +172,10 @@ def test_folder_finds_videos_and_image_folders(tmp_path: Path):
     for name in ("a/001_cat.mp4", "b/0.png", "b/1.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found = folder(tmp_path)
+    found = folder_clips(tmp_path)
     assert [(s.name, s.source) for s in found] == [("a/001_cat.mp4", "cat"), ("b", "b")]
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="expected videos .* or image folders in .*empty"):
-        folder(tmp_path / "empty")
+        folder_clips(tmp_path / "empty")
     with pytest.raises(ValueError, match="is none"):
-        folder(tmp_path / "nowhere")
+        folder_clips(tmp_path / "nowhere")

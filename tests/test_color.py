@@ -8,15 +8,7 @@ import torch
 from skimage.color import rgb2ycbcr
 from torch import Tensor
 
-from s2svr.color import (
-    ColorInfo,
-    bounded,
-    from_rgb,
-    guess_matrix,
-    rgb_to_y,
-    to_open_rgb,
-    to_rgb,
-)
+from s2svr.color import ColorInfo, bounded, from_rgb, guess_matrix, rgb_to_y, to_open_rgb, to_rgb
 from s2svr.media.planes import from_picture, to_picture
 
 KR_KB = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}

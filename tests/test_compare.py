@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from media_clips import VARIABLE, cut_off, make_video
-from s2svr.compare import Moment, Part, align, compare
-from s2svr.degrade import degrade_video
-from s2svr.media import read_clip, write_png
+from s2svr.damage.video import degrade_video
+from s2svr.evaluation.compare import Moment, Span, compare_videos, pair_moments
+from s2svr.evaluation.page import choose_frames, curve, summary, write_page
+from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb, ssim_rgb
-from s2svr.page import choose, curve, summary, write_page
+from s2svr.writing.images import write_png
 
 
 def folder(path: Path, clip: torch.Tensor) -> Path:
@@ -41,7 +42,7 @@ def test_scores_are_those_of_the_frames(tmp_path: Path):
     other[1] = (other[1] + 0.1).clamp(0, 1)
     other[2, 0, 0, 0] = 1 - other[2, 0, 0, 0]
     a, b = folder(tmp_path / "a", truth), folder(tmp_path / "b", other)
-    found = compare(a, b, flow=no_motion)
+    found = compare_videos(a, b, flow=no_motion)
     assert (found.frames, found.missing, found.extra, found.equal) == (3, [], [], 1)
     frames = read_clip(b).float() / 255
     want = [psnr_rgb(frames[t], truth[t]) for t in (1, 2)]
@@ -52,8 +53,8 @@ def test_scores_are_those_of_the_frames(tmp_path: Path):
     assert found.flicker_reference == pytest.approx(0, abs=1e-6)
     steps = (frames[1:] - frames[:-1]).abs().mean((1, 2, 3))
     assert [score.flicker for score in found.scores[1:]] == pytest.approx(steps.tolist(), abs=1e-6)
-    assert compare(a, b).flicker is None
-    away = compare(a, b, flow=lambda a, b: torch.full((1, 2, *a.shape[-2:]), 999.0))
+    assert compare_videos(a, b).flicker is None
+    away = compare_videos(a, b, flow=lambda a, b: torch.full((1, 2, *a.shape[-2:]), 999.0))
     assert away.flicker is away.flicker_reference is None  # nothing is seen in two frames
 
 
@@ -76,7 +77,7 @@ def moments(times: list[float]) -> list[Moment]:
     ],
 )
 def test_frames_meet_by_their_times(first: list, second: list, want: list):
-    found = align(moments(first), moments(second), Fraction(1, 2))
+    found = pair_moments(moments(first), moments(second), Fraction(1, 2))
     as_floats = [tuple(None if m is None else float(m.time) for m in pair) for pair in found]
     assert as_floats == want
 
@@ -94,7 +95,7 @@ def test_videos_meet_by_their_time_stamps(tmp_path: Path):
                 kept.pts, kept.time_base = frame.pts, frame.time_base
                 target.mux(stream.encode(kept))
         target.mux(stream.encode(None))
-    found = compare(whole, tmp_path / "b.mkv")
+    found = compare_videos(whole, tmp_path / "b.mkv")
     lost = float(Fraction(VARIABLE[2], 90000))
     assert (found.frames, found.missing, found.extra) == (len(VARIABLE) - 1, [lost], [])
     assert f"1 missing at {lost:.3f}" in summary(found)
@@ -106,17 +107,19 @@ def test_videos_meet_by_their_time_stamps(tmp_path: Path):
 def test_a_part_is_compared_also_with_what_was_cut_from_it(tmp_path: Path):
     whole = make_video(tmp_path / "a.mkv", codec="ffv1", pts=[3000 * n for n in range(12)])
     start, end = Fraction("0.1"), Fraction("0.3")
-    part = compare(whole, whole, part=Part(start, end))
+    part = compare_videos(whole, whole, part=Span(start, end))
     times = [score.time for score in part.scores]
     assert times == [pytest.approx(n / 30, abs=1e-3) for n in range(3, 9)]
     assert part.equal == 6
     cut = tmp_path / "cut.mkv"
     degrade_video(whole, cut, "blur-1", start=start, end=end)  # begins at zero, as restored ones
-    found = compare(whole, cut, part=Part(start, end, cut=True))
+    found = compare_videos(whole, cut, part=Span(start, end, cut=True))
     assert (found.frames, found.missing, found.extra) == (6, [], [])
     assert [score.time for score in found.scores] == pytest.approx(times, abs=1e-3)
     assert min(score.psnr or 99 for score in found.scores) > 40  # each meets its own
-    assert compare(whole, cut).missing == pytest.approx([n / 30 for n in range(6, 12)], abs=1e-3)
+    assert compare_videos(whole, cut).missing == pytest.approx(
+        [n / 30 for n in range(6, 12)], abs=1e-3
+    )
     write_page(tmp_path / "page.html", found)  # opens the same part
     assert f"{times[0]:.2f}: " in (tmp_path / "page.html").read_text()
 
@@ -125,23 +128,23 @@ def test_damage_is_told(tmp_path: Path):
     whole = make_video(tmp_path / "a.mkv", pts=[3003 * n for n in range(30)])
     (tmp_path / "b.mkv").write_bytes(whole.read_bytes())
     cut_off(tmp_path / "b.mkv")
-    found = compare(whole, tmp_path / "b.mkv")
+    found = compare_videos(whole, tmp_path / "b.mkv")
     assert found.frames + len(found.missing) == 30
     assert f"{tmp_path / 'b.mkv'}: the file is cut off" in found.damage
     assert all(line.startswith(str(tmp_path / "b.mkv")) for line in found.damage)
     assert "the file is cut off" in summary(found)
-    assert compare(whole, whole).damage == []
+    assert compare_videos(whole, whole).damage == []
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path):
     a = folder(tmp_path / "a", still(1))
     b = folder(tmp_path / "b", still(1)[..., :-8])
     with pytest.raises(ValueError, match="of one size, .*a has 40x32 and .*b 32x32 pixels"):
-        compare(a, b)
+        compare_videos(a, b)
     early = make_video(tmp_path / "early.mkv", pts=[0, 3003])
     late = make_video(tmp_path / "late.mkv", pts=[900000, 903003])
     with pytest.raises(ValueError, match="expected frames at common times"):
-        compare(early, late)
+        compare_videos(early, late)
 
 
 def test_the_page_holds_everything(tmp_path: Path):
@@ -149,7 +152,7 @@ def test_the_page_holds_everything(tmp_path: Path):
     for t in range(1, 6):
         noisy[t] = (noisy[t] + 0.02 * t).clamp(0, 1)
     a, b = folder(tmp_path / "a", still(6)), folder(tmp_path / "<b>[[CURVE]]", noisy)
-    found = compare(a, b)
+    found = compare_videos(a, b)
     write_page(tmp_path / "page.html", found, shown=4)
     text = (tmp_path / "page.html").read_text()
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")  # nothing from elsewhere
@@ -158,7 +161,7 @@ def test_the_page_holds_everything(tmp_path: Path):
     assert "&lt;b&gt;[[CURVE]] beside a" in text
     assert set(re.findall(r"\[\[(\w+)", text)) == {"CURVE"}  # as the folder is called
     pictures = [base64.b64decode(code) for code in re.findall(r'base64,([^"]+)"', text)]
-    assert len(pictures) == 2 * len(choose(found.scores, 4)) == 8
+    assert len(pictures) == 2 * len(choose_frames(found.scores, 4)) == 8
     (tmp_path / "last.png").write_bytes(pictures[-1])
     assert torch.equal(read_clip(tmp_path / "last.png"), read_clip(b)[5:])
     assert f"{found.psnr:.2f} dB (RGB)" in text
@@ -171,7 +174,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 def test_the_page_works_in_a_browser(tmp_path: Path):
     truth = still(6)
     other = (truth + torch.tensor([0.1, 0.05, 0.2, 0.02, 0.01, 0.1]).view(-1, 1, 1, 1)).clamp(0, 1)
-    found = compare(folder(tmp_path / "a", truth), folder(tmp_path / "b", other))
+    found = compare_videos(folder(tmp_path / "a", truth), folder(tmp_path / "b", other))
     page = tmp_path / "page.html"
     write_page(page, found)
     used = """<script>
@@ -188,13 +191,13 @@ def test_the_page_works_in_a_browser(tmp_path: Path):
     assert "inset(0px 0px 0px 25%)" in run.stdout
     pressed = re.findall(r'aria-pressed="(\w+)"', run.stdout)
     assert pressed == ["false", "true", *["false"] * (len(pressed) - 2)]
-    assert len(pressed) == len(choose(found.scores, 5))
+    assert len(pressed) == len(choose_frames(found.scores, 5))
 
 
 def test_the_curve_shows_every_frame(tmp_path: Path):
     truth = still(5)
     other = (truth + torch.tensor([0.1, 0.05, 0, 0.02, 0.01]).view(-1, 1, 1, 1)).clamp(0, 1)
-    found = compare(folder(tmp_path / "a", truth), folder(tmp_path / "b", other))
+    found = compare_videos(folder(tmp_path / "a", truth), folder(tmp_path / "b", other))
     tree = ElementTree.fromstring(curve(found.scores, found.scores[:1]))
     space = "{http://www.w3.org/2000/svg}"
     lines = [line.get("points").split() for line in tree.iter(f"{space}polyline")]
@@ -208,8 +211,8 @@ def test_the_curve_shows_every_frame(tmp_path: Path):
 def test_worst_and_best_are_among_the_frames_shown(tmp_path: Path):
     light = torch.tensor([0.03, 0.03, 0.2, 0.03, 0.01, 0.03, 0.03, 0.03, 0.03])
     other = (still(9) + light.view(-1, 1, 1, 1)).clamp(0, 1)
-    found = compare(folder(tmp_path / "a", still(9)), folder(tmp_path / "b", other))
-    assert {2, 4, 0, 8} <= choose(found.scores, 5)
-    assert len(choose(found.scores, 5)) == 5
-    assert choose(found.scores, 2) == {2, 4}
-    assert choose(found.scores[:1], 5) == {0}
+    found = compare_videos(folder(tmp_path / "a", still(9)), folder(tmp_path / "b", other))
+    assert {2, 4, 0, 8} <= choose_frames(found.scores, 5)
+    assert len(choose_frames(found.scores, 5)) == 5
+    assert choose_frames(found.scores, 2) == {2, 4}
+    assert choose_frames(found.scores[:1], 5) == {0}

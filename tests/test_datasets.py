@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2svr.data import DATASETS, SPLITS, check, gopro, mfqev2, named, reds, vid4, vimeo90k
+from s2svr.data import DATASETS, SPLITS, check_dataset, named_dataset
+from s2svr.data.gopro import gopro
+from s2svr.data.mfqev2 import mfqev2
+from s2svr.data.reds import reds
 from s2svr.data.tree import DatasetError
-from s2svr.media import write_png
+from s2svr.data.vid4 import vid4
+from s2svr.data.vimeo90k import vimeo90k
+from s2svr.writing.images import write_png
 
 # The modules; in the package their names mean the functions.
 REDS, VIMEO, GOPRO, MFQE = (
@@ -101,19 +106,20 @@ def test_reds_names_missing_and_short_clips_and_wrong_sizes(tmp_path: Path, pict
 
 def test_a_benchmark_is_checked_alone(tmp_path: Path, pictures: dict):
     reds_clips(tmp_path, REDS.TEST, pictures)
-    assert check("reds4", tmp_path) == []
-    assert check("reds", tmp_path) != []
-    assert named("reds4") == named("reds") == ("reds", "test")
-    assert named("reds", "train") == ("reds", "train")
-    assert named("folder") == ("folder", "")
+    assert check_dataset("reds4", tmp_path) == []
+    assert check_dataset("reds", tmp_path) != []
+    assert named_dataset("reds4") == named_dataset("reds") == ("reds", "test")
+    assert named_dataset("reds", "train") == ("reds", "train")
+    assert named_dataset("folder") == ("folder", "")
     shutil.rmtree(tmp_path / "train/train_sharp/015")
     assert (
-        check("reds4", tmp_path)[0] == f"test: there is no folder {tmp_path}/train/train_sharp/015"
+        check_dataset("reds4", tmp_path)[0]
+        == f"test: there is no folder {tmp_path}/train/train_sharp/015"
     )
 
 
 def test_a_missing_tree_is_one_fault(tmp_path: Path):
-    assert check("reds", tmp_path) == [
+    assert check_dataset("reds", tmp_path) == [
         f"{split}: there is no folder {tmp_path}/{part}"
         for split, part in (("train", "train"), ("train", "val"), ("test", "train"))
     ] + [f"it is published at {REDS.PUBLISHED}"]
@@ -145,7 +151,7 @@ def test_vimeo_is_what_its_lists_name(few_septuplets: Path):
 def test_vimeo_names_what_its_lists_miss(few_septuplets: Path):
     (few_septuplets / "sequences/00001/0002/im4.png").unlink()
     (few_septuplets / "sep_testlist.txt").unlink()
-    assert check("vimeo90k", few_septuplets) == [
+    assert check_dataset("vimeo90k", few_septuplets) == [
         f"train: expected 7 frames in {few_septuplets}/sequences/00001/0002, got 6; "
         "im4.png missing",
         f"test: there is no file {few_septuplets}/sep_testlist.txt",
@@ -241,7 +247,7 @@ def test_mfqev2_names_truncated_and_missing_videos(tmp_path: Path, monkeypatch: 
         f"there is no file {coded}/c_16x16_1.yuv",
         f"expected a name like BQSquare_416x240_600.yuv, got {coded}/d.yuv",
     ]
-    assert check("mfqev2", tmp_path)[-2] == f"test: there is no folder {tmp_path}/test_18"
+    assert check_dataset("mfqev2", tmp_path)[-2] == f"test: there is no folder {tmp_path}/test_18"
 
 
 def test_vid4_in_both_degradations(tmp_path: Path, pictures: dict):
@@ -252,20 +258,20 @@ def test_vid4_in_both_degradations(tmp_path: Path, pictures: dict):
         clip(tmp_path / "GT" / name, names, pictures[width, height])
         for degraded in ("BIx4", "BDx4"):
             clip(tmp_path / degraded / name, names, pictures[width // 4, height // 4])
-    assert check("vid4", tmp_path) == []
+    assert check_dataset("vid4", tmp_path) == []
     assert [s.name for s in vid4(tmp_path, "test")] == ["calendar", "city", "foliage", "walk"]
     assert vid4(tmp_path, "bd")[3].lq == tmp_path / "BDx4/walk"
     (tmp_path / "BIx4/city/00000033.png").unlink()
     fault = f"test: expected 34 frames in {tmp_path}/BIx4/city, got 33"
-    assert check("vid4", tmp_path)[0] == fault
+    assert check_dataset("vid4", tmp_path)[0] == fault
 
 
 def test_wrong_names_list_the_right_ones(tmp_path: Path):
     with pytest.raises(ValueError, match=r"expected a split of REDS \(train, test\), got 'val'"):
         reds(tmp_path, "val")
     with pytest.raises(ValueError, match="expected a data set .folder, pairs, reds, .*got 'davis'"):
-        check("davis", tmp_path)
-    assert "expected videos" in check("folder", tmp_path)[0]
+        check_dataset("davis", tmp_path)
+    assert "expected videos" in check_dataset("folder", tmp_path)[0]
 
 
 def test_every_data_set_has_its_splits():

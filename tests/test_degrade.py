@@ -8,8 +8,11 @@ import torch
 from scipy.ndimage import correlate
 
 from media_clips import VARIABLE, make_video
-from s2svr import degrade, recode
 from s2svr.color import ColorInfo, from_rgb, to_rgb
+from s2svr.damage import codecs as recode
+from s2svr.damage import table as degrade
+from s2svr.damage.blur import blur_clip, blur_stream, random_exposure
+from s2svr.damage.video import degrade_video
 from s2svr.media import open_reader, read_clip
 from s2svr.metrics import psnr_rgb
 
@@ -34,12 +37,12 @@ def test_bicubic_cuts_to_multiples_of_four_and_rounds():
 
 def test_blur_is_the_mean_in_linear_light():
     clip = smooth_clip(7)
-    pair = degrade.blur(clip, 5)
+    pair = blur_clip(clip, 5)
     assert torch.equal(pair.hq, clip[2:5])
     want = np.mean([(clip[t].numpy()) ** 2.2 for t in range(1, 6)], 0) ** (1 / 2.2)
     assert np.abs(pair.lq[1].numpy() - want).max() <= 0.5 / 255 + 1e-6
     with pytest.raises(ValueError, match="an odd count of at most 7 frames, got 4"):
-        degrade.blur(clip, 4)
+        blur_clip(clip, 4)
 
 
 def test_random_blur_follows_its_generator():
@@ -70,22 +73,22 @@ def test_gaussian_reduction_equals_scipy():
 
 def test_sub_frames_are_averaged_once_each():
     clip = smooth_clip(23)
-    pair = degrade.exposure(clip, torch.Generator().manual_seed(3))
+    pair = random_exposure(clip, torch.Generator().manual_seed(3))
     count = {3: 7, 2: 9}[len(pair.hq)] if len(pair.hq) > 1 else 15
-    want = degrade.blur(clip, count, step=count)
+    want = blur_clip(clip, count, step=count)
     assert torch.equal(pair.lq, want.lq)
     assert torch.equal(pair.hq, clip[count // 2 :: count][: len(pair.hq)])
-    assert torch.equal(pair.lq[:1], degrade.blur(clip[:count], count).lq)
+    assert torch.equal(pair.lq[:1], blur_clip(clip[:count], count).lq)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 9])
 def test_a_blurred_stream_keeps_its_length_and_its_middle(length: int):
     clip = smooth_clip(length, 8, 12)
-    out = list(degrade.blurred(iter(clip), 5))
+    out = list(blur_stream(iter(clip), 5))
     assert len(out) == length
     for t, frame in enumerate(out):
         reach = min(2, t, length - 1 - t)
-        want = degrade.blur(clip[t - reach : t + reach + 1], 2 * reach + 1).lq[0]
+        want = blur_clip(clip[t - reach : t + reach + 1], 2 * reach + 1).lq[0]
         assert torch.allclose(frame, want, atol=1.01 / 255)
         assert (frame - want).abs().mean() < 1e-4  # but for codes that lie between two
 
@@ -160,7 +163,7 @@ def test_coded_clips_come_from_every_codec(monkeypatch: pytest.MonkeyPatch):
         return codec
 
     for name in ("hevc", "h264", "ldp"):
-        monkeypatch.setattr(degrade, name, spy(name))
+        monkeypatch.setattr(recode, name, spy(name))
     generator = torch.Generator().manual_seed(0)
     for _ in range(400):
         degrade.compress_coded(torch.zeros(1, 3, 8, 8), generator)
@@ -172,8 +175,8 @@ def test_coded_clips_come_from_every_codec(monkeypatch: pytest.MonkeyPatch):
 
 def test_names_give_one_strength():
     clip, generator = smooth_clip(7, 80, 96), torch.Generator()
-    assert torch.equal(degrade.degradation("blur-5")(clip, generator).lq, degrade.blur(clip, 5).lq)
-    want = degrade.compressed(clip[:1], degrade.hevc, 30).lq
+    assert torch.equal(degrade.degradation("blur-5")(clip, generator).lq, blur_clip(clip, 5).lq)
+    want = degrade.compress(clip[:1], degrade.hevc, 30).lq
     assert torch.equal(degrade.degradation("hevc-30")(clip[:1], generator).lq, want)
     assert degrade.degradation("bicubic") is degrade.bicubic_down
     for name, fault in (
@@ -191,7 +194,7 @@ def test_names_give_one_strength():
 @pytest.mark.parametrize("damage", ["bicubic", "gaussian", "blur-5", "hevc-37", "h264-32"])
 def test_a_degraded_video_is_the_degraded_clip(tmp_path: Path, damage: str):
     source = make_video(tmp_path / "in.mp4", size=(96, 80), pts=VARIABLE[:7])
-    assert degrade.degrade_video(source, tmp_path / "out", damage) == 7
+    assert degrade_video(source, tmp_path / "out", damage) == 7
     with open_reader(source) as reader:
         clip = [to_rgb(frame.planes, frame.color) for frame in reader]
     have = read_clip(tmp_path / "out")
@@ -202,7 +205,7 @@ def test_a_degraded_video_is_the_degraded_clip(tmp_path: Path, damage: str):
 def test_a_degraded_video_keeps_times_sound_and_quality(tmp_path: Path):
     source = make_video(tmp_path / "in.mkv", size=(96, 80), pts=VARIABLE[:6], sound=["aac"])
     for name in ("out.mkv", "out.mp4"):
-        degrade.degrade_video(source, tmp_path / name, "hevc-30")
+        degrade_video(source, tmp_path / name, "hevc-30")
         with open_reader(source) as before, open_reader(tmp_path / name) as after:
             assert [track.kind for track in after.info.tracks] == ["audio"]
             frames = list(zip(before, after, strict=True))
@@ -216,7 +219,7 @@ def test_a_degraded_video_keeps_times_sound_and_quality(tmp_path: Path):
 def test_impossible_damage_leaves_nothing(tmp_path: Path):
     source = make_video(tmp_path / "in.mp4", size=(96, 64), pts=VARIABLE[:2])
     with pytest.raises(ValueError, match="more than 64x64"):
-        degrade.degrade_video(source, tmp_path / "out.mp4", "hevc-37")
+        degrade_video(source, tmp_path / "out.mp4", "hevc-37")
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
@@ -224,7 +227,7 @@ def test_a_shutter_is_named_by_the_frames_it_is_open():
     clip = smooth_clip(5)
     pair = degrade.degradation("shutter-2")(clip, torch.Generator())
     assert torch.equal(pair.hq, clip[1:4])
-    assert psnr_rgb(pair.lq[1], pair.hq[1]) < psnr_rgb(degrade.blur(clip, 1).lq[2], clip[2])
+    assert psnr_rgb(pair.lq[1], pair.hq[1]) < psnr_rgb(blur_clip(clip, 1).lq[2], clip[2])
     with pytest.raises(ValueError, match="frame after frame, got shutter"):
         degrade.stream("shutter-2")
 
@@ -262,10 +265,10 @@ def test_kvazaar_codes_like_low_delay():
 
 
 def test_a_cache_knows_which_flow_network_moved_its_frames(tmp_path, monkeypatch):
-    assert degrade.kept_as("hevc-37+bicubic") == "hevc-37+bicubic"
-    before = degrade.kept_as("shutter-2")
+    assert degrade.cache_name("hevc-37+bicubic") == "hevc-37+bicubic"
+    before = degrade.cache_name("shutter-2")
     assert before.startswith("shutter-2, ")
     (tmp_path / "other").write_bytes(b"other weights")
     monkeypatch.setattr(degrade, "find", lambda name: tmp_path / "other")
-    assert degrade.kept_as("shutter-2") != before
-    assert degrade.kept_as("exposure").startswith("exposure, ")
+    assert degrade.cache_name("shutter-2") != before
+    assert degrade.cache_name("exposure").startswith("exposure, ")

@@ -9,17 +9,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from s2svr import evaluate as ev
-from s2svr import kept, methods
 from s2svr.color import ColorInfo, rgb_to_y
-from s2svr.data.clips import Sequence
-from s2svr.degrade import bicubic_down
-from s2svr.media import write_png
+from s2svr.damage.reduce import bicubic_down
+from s2svr.data.clip import Clip
+from s2svr.evaluation import methods
+from s2svr.evaluation import resume as kept
+from s2svr.evaluation import run as ev
+from s2svr.evaluation.protocols import BT601, PROTOCOLS, read_views, view
+from s2svr.evaluation.tables import means, side_by_side, write_table
 from s2svr.metrics import psnr_rgb, psnr_y, ssim_rgb, ssim_y
-from s2svr.models import S2SVRConfig
+from s2svr.models.config import S2SVRConfig
 from s2svr.ops import resize_bicubic
-from s2svr.protocols import BT601, PROTOCOLS, read_views, view
-from s2svr.tables import means, side_by_side, write_table
+from s2svr.writing.images import write_png
 
 
 class Base(nn.Module):
@@ -49,16 +50,16 @@ def clip(count: int) -> torch.Tensor:
 
 
 @pytest.fixture
-def sequences(tmp_path: Path) -> list[Sequence]:
+def sequences(tmp_path: Path) -> list[Clip]:
     """Two folders of two and three frames."""
     for name, count in (("a", 2), ("b", 3)):
         (tmp_path / name).mkdir()
         for t, frame in enumerate(clip(count)):
             write_png(tmp_path / name / f"{t}.png", frame)
-    return [Sequence(name, tmp_path / name) for name in ("a", "b")]
+    return [Clip(name, tmp_path / name) for name in ("a", "b")]
 
 
-def of(rows: list[ev.Row], clip: str, protocol: str, method: str) -> ev.Row:
+def of(rows: list[ev.ScoreRow], clip: str, protocol: str, method: str) -> ev.ScoreRow:
     (row,) = [r for r in rows if (r.clip, r.protocol, r.method) == (clip, protocol, method)]
     return row
 
@@ -132,7 +133,7 @@ def lanczos(distance: float) -> float:
 def test_sequences_with_both_qualities_are_read_not_damaged(sequences, tmp_path: Path):
     (tmp_path / "lq").mkdir()
     write_png(tmp_path / "lq" / "0.png", torch.full((3, 8, 12), 0.5))
-    given = [Sequence("a", tmp_path / "a", tmp_path / "lq")]
+    given = [Clip("a", tmp_path / "a", tmp_path / "lq")]
     rows = ev.evaluate(Base(), given, bicubic_down, frames=1)
     grey = torch.full((3, 32, 48), 128 / 255)
     assert of(rows, "a", "rgb", "ours").psnr == pytest.approx(psnr_rgb(grey, clip(2)[0]))
@@ -150,7 +151,7 @@ def test_septuplets_are_scored_at_their_middle_also_mirrored(tmp_path: Path):
     for t, frame in enumerate(truth):
         write_png(tmp_path / "s" / f"im{t + 1}.png", frame)
     model = Base(0.01)
-    rows = ev.evaluate(model, [Sequence("s", tmp_path / "s")], bicubic_down, protocols=["vimeo90k"])
+    rows = ev.evaluate(model, [Clip("s", tmp_path / "s")], bicubic_down, protocols=["vimeo90k"])
     base = resize_bicubic(bicubic_down(truth).lq, 4)[3]
     plain, both = of(rows, "s", "vimeo90k", "ours"), of(rows, "s", "vimeo90k", "ours, mirrored")
     assert plain.frames == both.frames == 1
@@ -168,7 +169,7 @@ def test_raw_video_is_scored_on_its_coded_luma(tmp_path: Path):
     raw, coded = (rng.integers(16, 236, (2, size)).astype(np.uint8) for _ in range(2))
     (tmp_path / "raw_24x16_2.yuv").write_bytes(raw.tobytes())
     (tmp_path / "coded_24x16_2.yuv").write_bytes(coded.tobytes())
-    pair = Sequence("v", tmp_path / "raw_24x16_2.yuv", tmp_path / "coded_24x16_2.yuv")
+    pair = Clip("v", tmp_path / "raw_24x16_2.yuv", tmp_path / "coded_24x16_2.yuv")
     rows = ev.evaluate(Base(scale=1), [pair], bicubic_down, protocols=["mfqev2"])
     y = [x[:, : 24 * 16] / 255.0 for x in (raw, coded)]
     want = [-10 * math.log10(np.mean((a - b) ** 2)) for a, b in zip(*y, strict=True)]
@@ -207,7 +208,7 @@ def test_flicker_is_measured_along_the_truth(tmp_path: Path):
         write_png(tmp_path / "s" / f"{t}.png", picture(5))
     still = lambda a, b: torch.zeros(1, 2, *a.shape[-2:])  # noqa: E731
     rows = ev.evaluate(
-        Base(0.01), [Sequence("s", tmp_path / "s")], bicubic_down, protocols=["rgb"], flow=still
+        Base(0.01), [Clip("s", tmp_path / "s")], bicubic_down, protocols=["rgb"], flow=still
     )
     assert of(rows, "s", "rgb", "bicubic").flicker == pytest.approx(0, abs=1e-6)
     assert of(rows, "s", "rgb", "ours").flicker == pytest.approx(0.01, abs=1e-4)
@@ -239,7 +240,7 @@ def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
     assert np.mean(frames) == pytest.approx(of(whole, "a", "rgb", "ours").psnr)
     with pytest.raises(ValueError, match="label = 'hevc-37', .*00000-a.json was made with 'bicub"):
         ev.evaluate(Base(0.02), sequences, bicubic_down, out=out, label="hevc-37")
-    moved = [Sequence("a", sequences[1].hq)]  # another clip of that name
+    moved = [Clip("a", sequences[1].hq)]  # another clip of that name
     with pytest.raises(ValueError, match="expected scores made with source = .*b', ''], .*a.json"):
         ev.evaluate(Base(0.02), moved, bicubic_down, **options)
     with pytest.raises(ValueError, match="expected scores made with model"):
@@ -289,16 +290,16 @@ def test_what_is_no_score_is_named(sequences, tmp_path: Path):
 def test_scores_of_another_configuration_are_told_apart():
     """Weights alone do not say all that a network does."""
     a, b = Base(), Base()
-    assert kept.digest(a) == kept.digest(b)
+    assert kept.model_fingerprint(a) == kept.model_fingerprint(b)
     a.config, b.config = S2SVRConfig(), S2SVRConfig(bidirectional=True)
-    assert kept.digest(a) != kept.digest(b)
+    assert kept.model_fingerprint(a) != kept.model_fingerprint(b)
 
 
 def test_equal_frames_are_counted(tmp_path: Path):
     (tmp_path / "flat").mkdir()
     write_png(tmp_path / "flat" / "0.png", torch.full((3, 32, 48), 0.2))
     write_png(tmp_path / "flat" / "1.png", picture(1))
-    rows = ev.evaluate(Base(), [Sequence("flat", tmp_path / "flat")], bicubic_down)
+    rows = ev.evaluate(Base(), [Clip("flat", tmp_path / "flat")], bicubic_down)
     row = of(rows, "flat", "rgb", "ours")
     assert (row.equal, row.frames) == (1, 2)
     assert math.isfinite(row.psnr)

@@ -14,17 +14,20 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from s2svr import evaluate as ev
 from s2svr.checkpoint import Card, load, save
-from s2svr.cli import app
-from s2svr.data.clips import Pair, Sequence
-from s2svr.data.damaged import damaged
-from s2svr.data.folder import folder
-from s2svr.degrade import blur, degradation
-from s2svr.media import read_clip, write_png
+from s2svr.cli.app import app
+from s2svr.damage.blur import blur_clip
+from s2svr.damage.table import degradation
+from s2svr.data.clip import Clip, Pair
+from s2svr.data.damaged import damaged_clip
+from s2svr.data.folder import folder_clips
+from s2svr.evaluation import run as ev
+from s2svr.evaluation.tables import means, side_by_side
+from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
-from s2svr.models import S2SVR, S2SVRConfig
-from s2svr.tables import means, side_by_side
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.s2svr import S2SVR
+from s2svr.writing.images import write_png
 
 
 class Later(nn.Module):
@@ -70,9 +73,9 @@ def decibels(codes: float) -> float:
 
 def test_a_blurred_clip_has_the_frames_that_were_asked_for(tmp_path: Path):
     source = moving(tmp_path / "a", 9)
-    whole = blur(read_clip(source).float() / 255, 3)
+    whole = blur_clip(read_clip(source).float() / 255, 3)
     for frames, want in ((4, 4), (7, 7), (9, 7), (None, 7)):
-        found = damaged(source, degradation("blur-3"), seed=0, frames=frames)
+        found = damaged_clip(source, degradation("blur-3"), seed=0, frames=frames)
         assert np.array_equal(found.lq, (whole.lq[:want] * 255).round().byte().numpy())
         assert np.array_equal(found.hq, read_clip(source)[1 : want + 1].numpy())
 
@@ -84,10 +87,10 @@ def test_more_is_read_until_there_is_enough(tmp_path: Path):
         lengths.append(len(clip))
         return Pair(clip[5::10], clip[5::10])
 
-    found = damaged(source, tenth, seed=0, frames=3)
+    found = damaged_clip(source, tenth, seed=0, frames=3)
     assert lengths == [16, 24, 36]
     assert np.array_equal(found.hq, read_clip(source)[5:26:10].numpy())
-    assert len(damaged(source, tenth, seed=0, frames=9).hq) == 4  # there are no more
+    assert len(damaged_clip(source, tenth, seed=0, frames=9).hq) == 4  # there are no more
 
 
 def test_damage_is_kept_and_not_made_again(tmp_path: Path):
@@ -98,7 +101,7 @@ def test_damage_is_kept_and_not_made_again(tmp_path: Path):
         noise = torch.rand((), generator=generator)
         return Pair(clip * noise, clip)
 
-    sequences = [Sequence("a", source), Sequence("again", source)]
+    sequences = [Clip("a", source), Clip("again", source)]
     first = ev.evaluate(Later(), sequences, darker, cache=cache, label="darker")
     assert len(calls) == 2  # each of the sequences has noise of its own
     assert first[0].psnr != first[len(first) // 2].psnr
@@ -110,7 +113,7 @@ def test_damage_is_kept_and_not_made_again(tmp_path: Path):
 
 
 def test_other_networks_stand_beside_and_are_told_apart(tmp_path: Path):
-    sequences, out = [Sequence("flat", flat(tmp_path / "flat", 2))], tmp_path / "out"
+    sequences, out = [Clip("flat", flat(tmp_path / "flat", 2))], tmp_path / "out"
     other = Later()
     rows = ev.evaluate(Later(), sequences, same, others={"other": other}, out=out)
     assert [row.method for row in rows[:3]] == ["input", "other", "ours"]
@@ -134,7 +137,7 @@ def test_networks_beside_are_named_apart(tmp_path: Path, weights: Path):
 
 
 def test_memory_begins_again_after_every_segment(tmp_path: Path):
-    sequences = [Sequence("flat", flat(tmp_path / "flat", 7))]
+    sequences = [Clip("flat", flat(tmp_path / "flat", 7))]
     rows = ev.evaluate(Later(), sequences, same, protocols=["rgb"], segments=[1, 3])
     want = {
         "ours": [1, 2, 3, 4, 5, 6, 7],
@@ -150,7 +153,7 @@ def test_memory_begins_again_after_every_segment(tmp_path: Path):
 
 def test_gains_are_of_frames_that_differ_from_the_truth(tmp_path: Path):
     """The mean of what the frames gained; where the input is perfect there is none to tell."""
-    sequences = [Sequence("flat", flat(tmp_path / "flat", 3))]
+    sequences = [Clip("flat", flat(tmp_path / "flat", 3))]
     perfect = ev.evaluate(Later(), sequences, same, protocols=["rgb"])
     assert (perfect[0].equal, perfect[1].equal) == (3, 0)
     assert [math.isnan(row.gain) for row in perfect] == [True, True]
@@ -233,8 +236,8 @@ import os, signal, sys
 from pathlib import Path
 from s2svr.checkpoint import load
 from s2svr.data.folder import folder
-from s2svr.degrade import degradation
-from s2svr.evaluate import evaluate
+from s2svr.damage import degradation
+from s2svr.evaluation import evaluate
 clips, weights, out, part, most = sys.argv[1:]
 seen = []
 
@@ -259,7 +262,7 @@ def test_processes_share_the_clips_and_one_that_was_killed_goes_on(tmp_path: Pat
         subprocess.Popen([*map(str, words), part, most]) for part, most in (("0", "2"), ("1", "9"))
     ]
     assert [worker.wait(300) for worker in workers] == [-signal.SIGKILL, 0]
-    sequences, calls = folder(tmp_path / "clips"), []
+    sequences, calls = folder_clips(tmp_path / "clips"), []
 
     def counted(clip, generator):
         calls.append(len(clip))

@@ -7,15 +7,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from s2svr.classical import dis
-from s2svr.cli import app
-from s2svr.data.flowio import write_flo
-from s2svr.degrade import degradation
-from s2svr.evaluate_flow import FlowRow, evaluate_flow, shown
-from s2svr.flow_cases import Case, cases_of, frame_pairs, rendered_cases
-from s2svr.media import write_png
+from s2svr.cli.app import app
+from s2svr.damage.table import degradation
+from s2svr.evaluation.tables import markdown, write_table
+from s2svr.flow.cases import Case, cases_of, frame_pairs, rendered_cases
+from s2svr.flow.dis import dis_flow
+from s2svr.flow.score import FlowRow, evaluate_flow, rows_to_print
+from s2svr.media.flo import write_flo
 from s2svr.ops import resize_bicubic
-from s2svr.tables import markdown, write_table
+from s2svr.writing.images import write_png
 
 
 def picture(seed: int) -> torch.Tensor:
@@ -101,7 +101,7 @@ def test_hidden_pixels_unknown_truth_and_every_rendering(tmp_path: Path):
     assert [r.input for r in rows] == ["clean", "final"]
     alone = cases_of(tmp_path, ["clean", "bicubic"])
     assert [case.input for case in alone] == ["clean", "bicubic", "final", "final, bicubic"]
-    assert len(shown(evaluate_flow({}, cases_of(tmp_path)))) == 2
+    assert len(rows_to_print(evaluate_flow({}, cases_of(tmp_path)))) == 2
     assert (rows[0].hidden, rows[0].visible) == (pytest.approx(8), 0)
     assert (rows[0].fast, rows[0].medium, rows[0].slow) == (pytest.approx(8), 0, None)
     assert rows[0].error == pytest.approx(4)
@@ -151,12 +151,12 @@ def test_means_count_every_pixel_once():
     fast[:, 0, :, :2] = 20.0  # a quarter of the pixels
     cases = [Case("a", "clean", frames, frames, truth) for truth in (slow, fast)]
     rows = evaluate_flow({}, cases)
-    assert [row.pair for row in shown(rows)] == ["mean"]
+    assert [row.pair for row in rows_to_print(rows)] == ["mean"]
     assert (rows[-1].error, rows[-1].fast, rows[-1].slow) == (2.5, 20, 0)
     fast[:, 0, :, 2:] = 3.0
     mixed = evaluate_flow({}, cases)[-1]
     assert (mixed.medium, mixed.up_to_10) == (3, pytest.approx(3 * 24 / 56))
-    assert [row.pair for row in shown(evaluate_flow({}, cases[:1]))] == ["a"]
+    assert [row.pair for row in rows_to_print(evaluate_flow({}, cases[:1]))] == ["a"]
 
 
 PHOTOS = [resize_bicubic(picture(seed), 4).clamp(0, 1) for seed in range(3)]
@@ -190,7 +190,7 @@ def test_rendered_clips_are_the_same_for_every_damage():
 def test_dis_is_opencvs():
     a = PHOTOS[0][None]
     b = torch.roll(a, 3, -1)
-    found = dis()(torch.cat((a, b)), torch.cat((b, a)))
+    found = dis_flow()(torch.cat((a, b)), torch.cat((b, a)))
     assert found[0, 0, 20:-20, 20:-20].median() == pytest.approx(3, abs=0.1)
     assert found[1, 0, 20:-20, 20:-20].median() == pytest.approx(-3, abs=0.1)
     grey = [

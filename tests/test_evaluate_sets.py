@@ -13,15 +13,17 @@ from torch import nn
 from typer.testing import CliRunner
 
 from s2svr.checkpoint import Card, save
-from s2svr.cli import app
+from s2svr.cli.app import app
+from s2svr.damage.reduce import bicubic_down
 from s2svr.data import DATASETS, about
-from s2svr.degrade import bicubic_down
-from s2svr.evaluate import Row, evaluate
-from s2svr.media import write_png
-from s2svr.models import S2SVR, S2SVRConfig
-from s2svr.protocols import PROTOCOLS, USUAL
-from s2svr.report import report
-from s2svr.tables import Origin, means
+from s2svr.evaluation.paper import paper_tables
+from s2svr.evaluation.protocols import PROTOCOLS, USUAL
+from s2svr.evaluation.run import evaluate
+from s2svr.evaluation.scores import ScoreRow
+from s2svr.evaluation.tables import Origin, means
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.s2svr import S2SVR
+from s2svr.writing.images import write_png
 
 WIDTH, HEIGHT = 48, 32
 LUMA = 219 / 255  # codes of Y for each code of grey
@@ -62,14 +64,14 @@ def module(name: str):
     return import_module(f"s2svr.data.{name}")
 
 
-def scores(name: str, root: Path, model: nn.Module, split: str = "test") -> list[Row]:
+def scores(name: str, root: Path, model: nn.Module, split: str = "test") -> list[ScoreRow]:
     """The data set's own protocol, with the mean of the clips."""
     sequences = DATASETS[name](root, split)
     rows = evaluate(model, sequences, bicubic_down, protocols=USUAL[name])
     return rows + means(rows)
 
 
-def psnr(rows: list[Row], clip: str, method: str) -> float:
+def psnr(rows: list[ScoreRow], clip: str, method: str) -> float:
     (row,) = [row for row in rows if (row.clip, row.method) == (clip, method)]
     return row.psnr
 
@@ -227,7 +229,7 @@ def test_a_published_tree_from_the_command_line_to_the_report(
     assert shown.stdout.splitlines()[:2] == [what, f"rgb: {PROTOCOLS['rgb'].text}"]
     assert what in text.read_text()
     cell = f"{decibels(4):.2f} / "
-    tables = report({"reds": json})
+    tables = paper_tables({"reds": json})
     assert f"| ours, measured here |  | {cell}" in tables
     assert f"28.10 (+0.05) | {cell}" in tables
     # Neither a part of it nor another data set stands in for a benchmark.
@@ -236,11 +238,11 @@ def test_a_published_tree_from_the_command_line_to_the_report(
         "expected an evaluation of all of reds test in .*a.json, it is of reds test; .*the first 1"
     )
     with pytest.raises(ValueError, match=fault):
-        report({"reds": json})
+        paper_tables({"reds": json})
     run(*words, "--part", "1/2", "--table", json)
     with pytest.raises(ValueError, match="it is of reds test; .*share 1/2 of the clips"):
-        report({"flow-supervised": json})
+        paper_tables({"flow-supervised": json})
     run(tmp_path / "train/train_sharp", "--weights", weights, "--table", json)
     with pytest.raises(ValueError, match="it is of folder; low quality: bicubic, made here"):
-        report({"reds": json})
+        paper_tables({"reds": json})
     assert "4 clips that holds any" in run(*words, "--part", "4/5").stderr

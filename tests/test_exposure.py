@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from part_training import weights_moved
-from s2svr.blur import blur
-from s2svr.data.record import write_movie
-from s2svr.models.alignment import around
-from s2svr.models.mixing import Exposure
-from s2svr.recipes import load_recipe
+from s2svr.damage.blur import blur_clip
+from s2svr.models.flows import frames_around
+from s2svr.models.mixer import Exposure
+from s2svr.render.files import write_movie
 from s2svr.train import exposure as training
+from s2svr.train.recipes import load_recipe
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "deblur-light-exposure.toml"
 
@@ -30,20 +30,20 @@ def moving(count: int, side: int) -> torch.Tensor:
 def test_the_error_of_shares_is_that_of_the_mixed_frames():
     reach = 3
     torch.manual_seed(0)
-    pair = blur(clip(14, 8, 10), 5)
+    pair = blur_clip(clip(14, 8, 10), 5)
     lq, hq = pair
-    found = training.windows(lq, hq, reach)
+    found = training.clip_windows(lq, hq, reach)
     exposure, grey = Exposure(reach, 4), lq.mean(1)
     shares = torch.randn(len(lq), 2 * reach)
-    left = training.left(shares, found)
+    left = training.error_left(shares, found)
     for t in range(len(lq)):
-        others = around(list(lq[:, None]), t, reach)
+        others = frames_around(list(lq[:, None]), t, reach)
         over = torch.cat(others) - lq[t]
         mixed = lq[t] + (shares[t].view(-1, 1, 1, 1) * over).sum(0)
         assert torch.allclose(left[t], (mixed - hq[t]).square().mean(), rtol=1e-4)
         with torch.no_grad():
             seen, known = (
-                exposure(grey[t, None], around(list(grey[:, None]), t, reach)),
+                exposure(grey[t, None], frames_around(list(grey[:, None]), t, reach)),
                 exposure.told(found.products[t, None], found.sharp[t, None]),
             )
         assert torch.allclose(seen, known, atol=1e-4)
@@ -54,11 +54,13 @@ def test_shares_that_undo_a_blur_are_learned():
     said: list[str] = []
     torch.manual_seed(0)
     exposure = Exposure(6, 16)
-    blurred = blur(moving(40, 48), 5)
-    clips = training.windows(*blurred, 6)
-    training.learn(exposure, clips, torch.ones(len(clips.error)), recipe.optim, said.append)
+    blurred = blur_clip(moving(40, 48), 5)
+    clips = training.clip_windows(*blurred, 6)
+    training.learn_exposure(
+        exposure, clips, torch.ones(len(clips.error)), recipe.optim, said.append
+    )
     with torch.no_grad():
-        left = training.left(exposure.told(clips.products, clips.sharp)[..., 0, 0], clips)
+        left = training.error_left(exposure.told(clips.products, clips.sharp)[..., 0, 0], clips)
     assert said[-1].startswith("step 300/300: gain ")
     inside = slice(6, -6)
     assert (left / clips.error)[inside].max() < 0.7

@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2svr.degrade import bicubic_down, blurred
-from s2svr.fidelity import BIN, fidelity
-from s2svr.media import read_clip, write_png
+from s2svr.damage.blur import blur_stream
+from s2svr.damage.reduce import bicubic_down
+from s2svr.evaluation.fidelity import BIN, measure_fidelity
+from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
 from s2svr.ops import quantised, resize_bicubic, resize_to
+from s2svr.writing.images import write_png
 
 
 def folder(path: Path, clip: torch.Tensor) -> Path:
@@ -26,11 +28,11 @@ def test_what_is_reduced_again_is_held_against_the_source(tmp_path: Path):
     truth = texture(3)
     lq = bicubic_down(truth).lq
     source = folder(tmp_path / "lq", lq)
-    exact = fidelity(source, folder(tmp_path / "exact", truth))
+    exact = measure_fidelity(source, folder(tmp_path / "exact", truth))
     assert exact.frames == 3
     assert (exact.psnr, exact.equal, exact.bins, exact.warning) == (None, 3, [None], None)
     resized = folder(tmp_path / "resized", resize_bicubic(lq, 4).clamp(0, 1))
-    found = fidelity(source, resized)
+    found = measure_fidelity(source, resized)
     again = bicubic_down(read_clip(resized).float() / 255).lq
     assert found.psnr == pytest.approx(psnr_rgb(again[0], lq[0]))
     assert found.bins == [pytest.approx(found.psnr - found.base)]
@@ -40,10 +42,12 @@ def test_what_is_reduced_again_is_held_against_the_source(tmp_path: Path):
 
 def test_tasks_that_keep_the_size_are_damaged_again(tmp_path: Path):
     sharp = torch.stack([torch.roll(texture(1)[0], 2 * t, -1) for t in range(5)])
-    blurry = torch.stack(list(blurred(sharp, 3)))
-    found = fidelity(folder(tmp_path / "in", blurry), folder(tmp_path / "out", sharp), "blur-3")
+    blurry = torch.stack(list(blur_stream(sharp, 3)))
+    found = measure_fidelity(
+        folder(tmp_path / "in", blurry), folder(tmp_path / "out", sharp), "blur-3"
+    )
     assert (found.psnr, found.equal) == (None, 5)  # it is exactly what was blurred
-    twice = torch.stack(list(blurred(blurry, 3)))
+    twice = torch.stack(list(blur_stream(blurry, 3)))
     # The ends are not blurred and stay equal.
     values = [psnr_rgb(a, b) for a, b in zip(twice[1:4], blurry[1:4], strict=True)]
     assert found.base == pytest.approx(sum(values) / 3)
@@ -54,9 +58,9 @@ def test_any_factor_is_reduced_to_the_source(tmp_path: Path, factor: int):
     truth = texture(2, 12 * factor, 18 * factor)
     small = quantised(resize_to(truth, (12, 18)))
     source, whole = folder(tmp_path / "in", small), folder(tmp_path / "out", truth)
-    assert fidelity(source, whole).equal == 2
+    assert measure_fidelity(source, whole).equal == 2
     darker = folder(tmp_path / "dark", truth - 10 / 255)
-    found = fidelity(source, darker)
+    found = measure_fidelity(source, darker)
     # Ten codes everywhere: 28.13 dB; a code more or less where rounding meets.
     assert found.psnr == pytest.approx(28.13, abs=0.1)
     assert (found.base is None) == (factor == 1)  # nothing is done to what is not larger
@@ -69,7 +73,7 @@ def test_equal_frames_are_no_drift(tmp_path: Path):
     count = 3 * BIN
     light = torch.where(torch.arange(count) < BIN, 0, 4 / 255).view(-1, 1, 1, 1)
     source = folder(tmp_path / "in", texture(count, 16, 16))
-    found = fidelity(source, folder(tmp_path / "out", texture(count, 16, 16) + light))
+    found = measure_fidelity(source, folder(tmp_path / "out", texture(count, 16, 16) + light))
     assert found.equal == BIN
     assert found.bins == [None, pytest.approx(36.09, abs=0.01), pytest.approx(36.09, abs=0.01)]
     assert found.psnr == pytest.approx(36.09, abs=0.01)
@@ -81,7 +85,7 @@ def test_drift_is_seen(tmp_path: Path, light: float, drifts: bool):
     count = 2 * BIN + 5  # the last bin is cut off
     lq = bicubic_down(texture(1)).lq.expand(count, -1, -1, -1)
     out = resize_bicubic(lq, 4) + light * torch.arange(count).view(-1, 1, 1, 1)
-    found = fidelity(folder(tmp_path / "in", lq), folder(tmp_path / "out", out.clamp(0, 1)))
+    found = measure_fidelity(folder(tmp_path / "in", lq), folder(tmp_path / "out", out.clamp(0, 1)))
     assert len(found.bins) == 2
     if drifts:
         assert found.bins[1] < found.bins[0] - 1
@@ -95,8 +99,8 @@ def test_sizes_that_do_not_fit_are_named(tmp_path: Path):
     source = folder(tmp_path / "in", texture(1))
     small = folder(tmp_path / "small", texture(1, 8, 12))
     with pytest.raises(ValueError, match="at least as large .* of 12x8 for 48x32 pixels"):
-        fidelity(source, small)
+        measure_fidelity(source, small)
     with pytest.raises(ValueError, match="4 times as large .* of 48x32 for 48x32 pixels"):
-        fidelity(source, source, "gaussian")
+        measure_fidelity(source, source, "gaussian")
     with pytest.raises(ValueError, match="1 times as large .* of 48x32 for 12x8 pixels"):
-        fidelity(small, source, "blur-3")
+        measure_fidelity(small, source, "blur-3")

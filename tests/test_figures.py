@@ -5,11 +5,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from s2svr.cli import app
-from s2svr.data.record import write_movie
-from s2svr.figures import GAP, captioned, damaged_pair, flow_figure, grid
+from s2svr.cli.app import app
+from s2svr.flow.figure import GAP, captioned, damaged_pair, flow_figure, picture_grid
 from s2svr.media import read_clip
 from s2svr.ops import resize_bicubic
+from s2svr.render.files import write_movie
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_captions_stand_above_and_pictures_apart():
     assert torch.equal(whole[:, 18:], picture)
     assert whole[:, :18].min() == 0
     assert whole[:, :3].min() == 1  # the margin
-    sheet = grid([[picture, picture], [picture, picture]])
+    sheet = picture_grid([[picture, picture], [picture, picture]])
     assert sheet.shape == (3, 20 + 2 * GAP, 80 + 3 * GAP)
     assert sheet[:, :GAP].min() == sheet[..., -GAP:].min() == 1
 

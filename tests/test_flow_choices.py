@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2svr.data.flowio import write_flo
-from s2svr.data.record import write_movie
 from s2svr.losses import smoothness
-from s2svr.media import write_png
+from s2svr.media.flo import write_flo
 from s2svr.ops import resize_bicubic
+from s2svr.render.files import write_movie
+from s2svr.writing.images import write_png
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2svr.data.record import write_movie
 from s2svr.ops import resize_bicubic
+from s2svr.render.files import write_movie
 
 
 @pytest.fixture

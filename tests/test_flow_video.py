@@ -5,12 +5,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from s2svr.cli import app
-from s2svr.data.flowio import flow_to_color, read_flo
-from s2svr.data.record import write_movie
-from s2svr.flow_video import flow_video
+from s2svr.cli.app import app
+from s2svr.flow.video import flow_video
 from s2svr.media import open_reader, read_clip
+from s2svr.media.flo import flow_to_color, read_flo
 from s2svr.ops import resize_bicubic
+from s2svr.render.files import write_movie
 
 FRAMES = 4
 

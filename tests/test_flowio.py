@@ -4,7 +4,7 @@ import cv2
 import pytest
 import torch
 
-from s2svr.data.flowio import flow_to_color, read_flo, write_flo
+from s2svr.media.flo import flow_to_color, read_flo, write_flo
 
 
 def test_flo_files_are_those_of_opencv(tmp_path):

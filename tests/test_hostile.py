@@ -21,10 +21,11 @@ from hostile_damage import changed, put, without
 from hostile_inputs import CASES
 from made_clips import AVI, FLV, GIF, MKV, MP4, MPG, RAW, TS, Y4M, clip, folder_of
 
-from s2svr.media import MediaError, open_reader
+from s2svr.media import open_reader
 from s2svr.media.container import is_cut_off
-from s2svr.media.intact import broken_at, y4m_frame
-from s2svr.media.tracks import Companions
+from s2svr.media.errors import MediaError
+from s2svr.media.integrity import broken_at, y4m_frame
+from s2svr.writing.tracks import Companions
 
 SELECTED = [
     "mp4 cut at 60 %, index first",

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from s2svr.checkpoint import CheckpointError, load, read_card
-from s2svr.import_flow import import_flow
-from s2svr.recipes import load_recipe
+from s2svr.flow.arflow import import_flow
 from s2svr.train.flow import train_flow
+from s2svr.train.recipes import load_recipe
 
 CHANNELS = (3, 16, 32, 64, 96, 128, 192)
 

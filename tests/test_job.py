@@ -12,11 +12,15 @@ from torch import Tensor, nn
 
 from media_clips import make_video, packets, video_times
 from s2svr.color import from_rgb, to_rgb
-from s2svr.job import Stopped
-from s2svr.media import MediaError, open_reader, write_png
-from s2svr.models import PRESETS, S2SVR
+from s2svr.media import open_reader
+from s2svr.media.errors import MediaError
+from s2svr.models import PRESETS
+from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_to
-from s2svr.restoration import fitting_window, output_size, restore, restore_video
+from s2svr.restoration.frames import restore
+from s2svr.restoration.pipeline import Stopped
+from s2svr.restoration.video import fitting_window, output_size, restore_video
+from s2svr.writing.images import write_png
 
 
 class Enlarge(nn.Module):
@@ -232,7 +236,7 @@ def test_windows_shrink_with_large_frames(movie: Path) -> None:
 def test_equal_frames_are_restored_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: int
 ) -> None:
-    monkeypatch.setattr("s2svr.job.FROZEN", frozen)
+    monkeypatch.setattr("s2svr.restoration.pipeline.FROZEN", frozen)
     shown = [0, 0, 1, 2, 2, 2, 2, 3, 4, 5, 5, 6, 7, 7]
     for name, numbers in (("shown", shown), ("distinct", sorted(set(shown)))):
         (tmp_path / name).mkdir()

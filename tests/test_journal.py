@@ -15,11 +15,13 @@ from torch import Tensor
 
 from media_clips import make_video
 from s2svr.checkpoint import Card, save
-from s2svr.cli_restore import stopping
-from s2svr.job import Stopped, Summary, segment_frames
-from s2svr.media import MediaError
-from s2svr.models import S2SVR, PWCLiteConfig, S2SVRConfig
-from s2svr.restoration import restore_video
+from s2svr.cli.job import stopping
+from s2svr.media.errors import MediaError
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.pwclite import PWCLiteConfig
+from s2svr.models.s2svr import S2SVR
+from s2svr.restoration.pipeline import Stopped, Summary, segment_frames
+from s2svr.restoration.video import restore_video
 
 FRAMES = 22
 UNEVEN = [3003 * t + 700 * (t % 3) for t in range(FRAMES)]

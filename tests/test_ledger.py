@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from s2svr.losses import distillation, photometric, smoothness
-from s2svr.models import PWCLite, PWCLiteConfig
+from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.ops import resize_flow
-from s2svr.recipes import FlowLoss
 from s2svr.train.flow import student_loss, teacher_loss
+from s2svr.train.recipes import FlowLoss
 
 # One level at stride 2, whose flow is judged at full size; no mask, so that the sums are plain.
 CONFIG = PWCLiteConfig(

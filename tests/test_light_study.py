@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from s2svr.checkpoint import load
-from s2svr.data.record import write_movie
-from s2svr.models import S2SVR
+from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_bicubic
+from s2svr.render.files import write_movie
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from s2svr.check import check_video
-from s2svr.media import Frame, MediaError, open_reader
+from s2svr.media import open_reader
+from s2svr.media.errors import MediaError
+from s2svr.media.frame import Frame
+from s2svr.restoration.verify import check_video
 
 SIZE = (64, 48)
 TIMES = [0, 33, 70, 100, 167, 200]  # milliseconds

@@ -11,9 +11,13 @@ from torch import Tensor
 
 from media_clips import make_video, video_times
 from s2svr.color import from_rgb, to_rgb
-from s2svr.media import Frame, MediaError, Reader, Writer, open_reader, open_writer, read_clip
-from s2svr.media import write_png as write_png
+from s2svr.media import open_reader, read_clip
+from s2svr.media.errors import MediaError
+from s2svr.media.frame import Frame, Reader
 from s2svr.media.images import images_in, read_image
+from s2svr.writing import open_writer
+from s2svr.writing.images import write_png
+from s2svr.writing.protocol import Writer
 
 
 def picture(seed: int = 0, height: int = 20, width: int = 30) -> np.ndarray:

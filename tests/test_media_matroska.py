@@ -7,8 +7,8 @@ import av
 import pytest
 
 from media_clips import make_video, packets
-from s2svr.check import check_video
-from s2svr.media.matroska import SEGMENT, VOID, display_size, elements, set_display_size
+from s2svr.restoration.verify import check_video
+from s2svr.writing.matroska import SEGMENT, VOID, display_size, elements, set_display_size
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm"])

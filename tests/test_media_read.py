@@ -17,9 +17,12 @@ from media_clips import (
     write_sound,
 )
 from s2svr.color import to_rgb
-from s2svr.media import Frame, MediaError, open_reader, open_writer, read_clip
+from s2svr.media import open_reader, read_clip
 from s2svr.media.container import is_cut_off
+from s2svr.media.errors import MediaError
+from s2svr.media.frame import Frame
 from s2svr.media.planes import from_picture, planar_name, reordered, to_picture
+from s2svr.writing import open_writer
 
 STEADY = [3003 * i for i in range(24)]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from s2svr.media.spool import decoding_times
+from s2svr.writing.packets import decoding_times
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,15 @@ import torch
 
 from media_clips import VARIABLE, cut_off, make_video, packets, payloads, video_times
 from s2svr.color import ColorInfo, from_rgb, to_rgb
-from s2svr.media import Frame, MediaError, Reader, Writer, open_reader, open_writer
-from s2svr.media import writer as writer_module
-from s2svr.media.coding import choose
+from s2svr.media import open_reader
 from s2svr.media.display import Display
-from s2svr.media.spool import Spool
+from s2svr.media.errors import MediaError
+from s2svr.media.frame import Frame, Reader
+from s2svr.writing import open_writer
+from s2svr.writing import writer as writer_module
+from s2svr.writing.codecs import choose_coding
+from s2svr.writing.packets import Spool
+from s2svr.writing.protocol import Writer
 
 STEADY = [3003 * i for i in range(24)]
 TURN = (0, -65536, 0, 65536, 0, 0, 0, 64 * 65536, 1 << 30)  # a quarter turn, as phones write it
@@ -531,7 +535,7 @@ def test_frames_that_keep_their_size_are_coded_finer(tmp_path: Path):
     with open_reader(make_video(tmp_path / "a.mp4")) as reader:
         info = reader.info
     for codec, usual in (("h264", 18), ("vp9", 24)):
-        choice = partial(choose, info, Display(), ".mkv", codec=codec)
+        choice = partial(choose_coding, info, Display(), ".mkv", codec=codec)
         assert choice(width=info.width, height=info.height).crf == usual - 8
         assert choice(width=info.width, height=info.height, crf=30).crf == 30
         assert choice(width=4 * info.width, height=4 * info.height).crf is None  # the usual

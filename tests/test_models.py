@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
-from s2svr.models.alignment import Flows, around, chained
+from s2svr.models import PRESETS
 from s2svr.models.attention import LocalAttention
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.flows import Flows, chain_flows, frames_around
 from s2svr.models.gru import ConvGRU, ResConvGRU
-from s2svr.models.mixing import Exposure
+from s2svr.models.mixer import Exposure
 from s2svr.models.output import AMPLIFY, detail, last_convolution
-from s2svr.models.s2svr import neighbours, on_grid
-from s2svr.tiles import Box, cut
+from s2svr.models.pwclite import PWCLite, PWCLiteConfig
+from s2svr.models.s2svr import S2SVR, flow_on_grid, neighbours
+from s2svr.restoration.tiles import Box, cut_maps
 
 TINY_FLOW = PWCLiteConfig(
     channels=(4, 6), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
@@ -169,7 +171,7 @@ def test_a_moving_picture_differs_from_its_neighbours_by_their_errors_alone():
 def test_flows_from_frame_to_frame_add_up_along_the_way():
     y, x = torch.meshgrid(torch.arange(16.0), torch.arange(24.0), indexing="ij")
     zoom = torch.stack((-0.1 * x, -0.1 * y))[None]  # towards the corner: it never leaves the frame
-    flows = chained(Flows([[None, zoom, zoom, zoom]], [[zoom, zoom, zoom, None]]), 3)
+    flows = chain_flows(Flows([[None, zoom, zoom, zoom]], [[zoom, zoom, zoom, None]]), 3)
     for lines, far in ((flows.before, range(4)), (flows.after, range(3, -1, -1))):
         assert len(lines) == 3
         for d, line in enumerate(lines, 1):
@@ -196,7 +198,7 @@ def test_changes_an_exposure_apart_are_opposite(length: int, monkeypatch):
     grey = [light[t : t + length].mean((0, 2)) for t in range(5)]
     exposure = Exposure(2, 8)
     monkeypatch.setattr(exposure, "told", lambda products, sharp: products)
-    found = exposure(grey[2], around(grey, 2, 2))[0]
+    found = exposure(grey[2], frames_around(grey, 2, 2))[0]
     steps = torch.stack([frame.flatten() for frame in grey]).double().diff(dim=0)
     assert torch.allclose(found.double(), steps @ steps.T / steps.shape[1], atol=1e-7)
     expected = torch.eye(4) - 0.5 * sum(torch.ones(4 - length).diag(s) for s in (-length, length))
@@ -215,7 +217,7 @@ def test_a_part_of_a_frame_is_mixed_as_its_frame_is(way: dict):
         flows = net.flows(list(x.unbind(1)), 5)
         whole, _ = net.mixed(list(x.unbind(1)), [], flows, 5)
         there = list(x[..., part.top : part.bottom, part.left : part.right].unbind(1))
-        ours, _ = net.mixed(there, [], cut(flows, frame, part), 5)
+        ours, _ = net.mixed(there, [], cut_maps(flows, frame, part), 5)
         alone, _ = net.mixed(there, [], net.flows(there, 5), 5)
     inside = [y[..., part.top : part.bottom, part.left : part.right] for y in whole]
     assert torch.allclose(torch.stack(ours), torch.stack(inside), atol=1e-6)
@@ -415,7 +417,7 @@ def test_detail_is_what_differs_from_the_mean_around():
 def test_flow_of_smaller_frames_is_enlarged_to_the_grid_of_the_states():
     net, frame = S2SVR(replace(TINY, scale=1, down=2, flow_down=4)), torch.rand(1, 3, 18, 22)
     assert net.reduce(frame).shape == (1, 3, 5, 6)
-    o = on_grid(torch.full((1, 2, 5, 6), 1.5), frame, net.config)
+    o = flow_on_grid(torch.full((1, 2, 5, 6), 1.5), frame, net.config)
     assert o.shape == (1, 2, 9, 11)
     assert torch.allclose(o, torch.tensor(3.0))  # in pixels of the finer grid
     with pytest.raises(ValueError, match="flow_down of 1, 2 or 4 times down, got 2 and 4"):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from s2svr.data.clips import MOVING, ClipPairs, Data, Stored, bounced
+from s2svr.data.clips import ClipPairs, Data, bounced
+from s2svr.data.store import MOVING, Stored
 from s2svr.metrics import psnr_rgb
-from s2svr.train.moving import moving_pair, with_moving
+from s2svr.train.rendered import moving_pair, with_moving
 
 
 @pytest.fixture

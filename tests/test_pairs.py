@@ -8,14 +8,16 @@ from typer.testing import CliRunner
 
 from media_clips import make_video
 from s2svr.checkpoint import Card, save
-from s2svr.cli import app
-from s2svr.data import check
+from s2svr.cli.app import app
+from s2svr.data import check_dataset
 from s2svr.data.pairs import paired, pairs
 from s2svr.data.tree import DatasetError
-from s2svr.evaluate import evaluate
-from s2svr.media import read_clip, write_png
+from s2svr.evaluation.run import evaluate
+from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
-from s2svr.models import S2SVR, S2SVRConfig
+from s2svr.models.config import S2SVRConfig
+from s2svr.models.s2svr import S2SVR
+from s2svr.writing.images import write_png
 
 
 def flat(folder: Path, codes: list[int], size: tuple[int, int] = (32, 24)) -> Path:
@@ -39,7 +41,7 @@ def test_clips_meet_by_their_names(tmp_path: Path):
     assert [sequence.name for sequence in found] == ["deep/two", "one"]
     assert found[0].lq == tmp_path / "lq/deep/two.mkv"
     assert found[0].source == "two"
-    assert check("pairs", tmp_path) == []
+    assert check_dataset("pairs", tmp_path) == []
     (alone,) = paired(tmp_path / "hq/one", tmp_path / "lq/one")
     assert (alone.hq, alone.lq) == (tmp_path / "hq/one", tmp_path / "lq/one")
 
@@ -50,11 +52,13 @@ def test_what_does_not_pair_is_named(tmp_path: Path):
     flat(hq / "two", [100])
     flat(lq / "one", [100])
     flat(lq / "three", [100])
-    assert check("pairs", tmp_path) == [f"{hq} lacks three", f"{lq} lacks two"]
+    assert check_dataset("pairs", tmp_path) == [f"{hq} lacks three", f"{lq} lacks two"]
     with pytest.raises(DatasetError, match=f"the pair of {hq} and {lq} is incomplete: {hq} lacks"):
         pairs(tmp_path)
     (lq / "three").rename(lq / "two")
-    assert check("pairs", tmp_path) == [f"expected 2 frames in {lq}/one as in {hq}/one, got 1"]
+    assert check_dataset("pairs", tmp_path) == [
+        f"expected 2 frames in {lq}/one as in {hq}/one, got 1"
+    ]
     flat(tmp_path / "odd", [100], (24, 24))
     with pytest.raises(DatasetError, match="a whole number of times .* 32x24 and 24x24 pixels"):
         paired(hq / "two", tmp_path / "odd")

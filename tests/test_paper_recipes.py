@@ -13,11 +13,13 @@ import torch
 import torch.nn.functional as functional
 
 from s2svr.checkpoint import load
-from s2svr.media import read_clip, write_png
-from s2svr.models import S2SVR, PWCLite
-from s2svr.recipes import FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.media import read_clip
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
 from s2svr.train.flow import train_flow
+from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.restoration import train_restoration
+from s2svr.writing.images import write_png
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SETS = ("reds", "vimeo90k", "gopro", "mfqev2")
@@ -183,7 +185,7 @@ def test_a_flow_network_that_trains_later_trains_in_two_processes(tmp_path: Path
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from s2svr.recipes import load_recipe\n"
+        "from s2svr.train.recipes import load_recipe\n"
         "from s2svr.train.restoration import train_restoration\n"
         "recipe, data, out, *overrides = sys.argv[1:]\n"
         "train_restoration(load_recipe(Path(recipe), overrides), data=Path(data), out=Path(out),"

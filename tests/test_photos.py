@@ -10,18 +10,19 @@ import torch
 from torch import Generator
 from torch.utils.data import default_collate
 
-from s2svr.data import photos
-from s2svr.data.photos import (
+from s2svr.media import read_clip
+from s2svr.render import photos
+from s2svr.render.files import write_movie
+from s2svr.render.photos import (
     FREE,
     MovingPhotographs,
-    choose,
+    choose_photos,
     free_photographs,
     photograph,
     photographs,
 )
-from s2svr.data.record import write_movie
-from s2svr.data.scene import Look
-from s2svr.media import read_clip, write_png
+from s2svr.render.scene import Look
+from s2svr.writing.images import write_png
 
 
 def pictures(count: int = 3) -> list[torch.Tensor]:
@@ -67,7 +68,7 @@ def test_free_photographs_are_those_of_scikit_image(monkeypatch):
 
 def test_choose_turns_codes_into_numbers():
     codes = torch.full((3, 4, 4), 51, dtype=torch.uint8)
-    chosen = choose([codes, torch.full((3, 4, 4), 0.2)], Generator().manual_seed(0))
+    chosen = choose_photos([codes, torch.full((3, 4, 4), 0.2)], Generator().manual_seed(0))
     torch.testing.assert_close(torch.stack(chosen), torch.full((4, 3, 4, 4), 0.2))
 
 

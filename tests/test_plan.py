@@ -13,32 +13,36 @@ import torch
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-import s2svr.plan
+import s2svr.restoration.plan
 from media_clips import make_video
 from s2svr.checkpoint import Card, save
-from s2svr.cli import app
+from s2svr.cli.app import app
+from s2svr.cli.output import plan_lines
+from s2svr.cli.progress import Pace
 from s2svr.color import from_rgb, to_rgb
-from s2svr.console import Pace, plan_lines
 from s2svr.devices import total_memory
-from s2svr.footprint import MARGIN, PROBE, PROCESS, Footprint, footprint
-from s2svr.job import Summary, segment_frames
-from s2svr.media import MediaError, MediaInfo, open_reader
-from s2svr.models import PRESETS, S2SVR
+from s2svr.media import open_reader
+from s2svr.media.errors import MediaError
+from s2svr.media.frame import MediaInfo
+from s2svr.models import PRESETS
+from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_to
-from s2svr.plan import (
+from s2svr.restoration.frames import restore
+from s2svr.restoration.memory import MARGIN, PROBE, PROCESS, Footprint, count_footprint
+from s2svr.restoration.pipeline import Summary, segment_frames
+from s2svr.restoration.plan import (
     MOST,
     PATIENCE,
     Measured,
     Plan,
     amount,
-    choose,
+    choose_window,
     disk_needed,
     existing,
     make_plan,
     measure,
 )
-from s2svr.preview import middle, preview
-from s2svr.restoration import restore
+from s2svr.restoration.preview import middle, preview_video
 
 GIB = 2**30
 
@@ -63,7 +67,7 @@ class Known(nn.Module):
 
 
 def test_memory_is_counted_exactly() -> None:
-    counted = footprint(Known())
+    counted = count_footprint(Known())
     # x and 2 x; ``large`` beside two memories, those before and after
     assert (counted.frame, counted.rest, counted.state, counted.flow) == (24, 48 + 32, 16, 0)
     assert counted.needed(100, 50, 10, None, (0, 0)) == round(5000 * (80 + 240) * MARGIN + PROCESS)
@@ -71,7 +75,7 @@ def test_memory_is_counted_exactly() -> None:
 
 def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
     small, large = (
-        footprint(
+        count_footprint(
             S2SVR(replace(PRESETS["sr-light"], channels=c, feedback=4, attention=4, flow=None))
         )
         for c in (8, 16)
@@ -87,7 +91,7 @@ def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
 
 def test_the_memory_of_neighbours_is_counted_full() -> None:
     few, many = (
-        footprint(S2SVR(replace(PRESETS["deblur-light"], neighbours=count, flow=None)))
+        count_footprint(S2SVR(replace(PRESETS["deblur-light"], neighbours=count, flow=None)))
         for count in (2, 6)
     )
     assert many.state - few.state == 12 * (6 - 2)  # a frame for each
@@ -117,9 +121,9 @@ COUNTED = Footprint(
     ],
 )
 def test_what_is_chosen_fits(there: int | None, wanted: tuple[int, int | None]) -> None:
-    got = choose(COUNTED, INFO, (0, 0), 16, None, there)
+    got = choose_window(COUNTED, INFO, (0, 0), 16, None, there)
     assert got == wanted
-    assert choose(COUNTED, INFO, (0, 0), 16, 512, 64 * GIB) == (16, 512)
+    assert choose_window(COUNTED, INFO, (0, 0), 16, 512, 64 * GIB) == (16, 512)
     if there is not None and there > 2 * GIB:
         assert COUNTED.needed(1920, 1080, *got, (0, 0)) <= 0.7 * there
 
@@ -144,7 +148,7 @@ def test_time_and_size_are_extrapolated_exactly_and_soon(
     monkeypatch: pytest.MonkeyPatch, frames: int, once: float, frame: float
 ) -> None:
     clock = Clock(once, frame)
-    monkeypatch.setattr(s2svr.plan.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(s2svr.restoration.plan.time, "perf_counter", lambda: clock.now)
     got = measure(clock.trial, frames, ".mkv")
     assert got is not None
     whole = once + frames * frame
@@ -250,9 +254,9 @@ def test_the_command_only_plans(movie: Path, weights: Path, tmp_path: Path) -> N
 def test_the_command_refuses_a_full_disk(
     movie: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s2svr.plan.FEW", 2)
+    monkeypatch.setattr("s2svr.restoration.plan.FEW", 2)
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr("s2svr.plan.shutil.disk_usage", lambda path: usage(100))
+    monkeypatch.setattr("s2svr.restoration.plan.shutil.disk_usage", lambda path: usage(100))
     out = tmp_path / "out.mkv"
     result = run("restore", movie, out, "--weights", weights)
     assert result.exit_code == 2
@@ -290,7 +294,7 @@ def test_a_preview_shows_both_side_by_side(turn: int, tmp_path: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model = S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4))
-    shown = preview(
+    shown = preview_video(
         model, source, target, seconds=Fraction(1, 2), start=Fraction(1), codec="ffv1",
         device=torch.device("cpu"),
     )  # fmt: skip
@@ -322,7 +326,7 @@ def test_a_preview_is_taken_from_the_middle(movie: Path) -> None:
     assert middle(movie, None, duration) == 0
     assert middle(movie, None, Fraction(1, 10), duration / 2) == duration / 5
     with pytest.raises(MediaError, match="no picture"):
-        preview(
+        preview_video(
             S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)),
             movie, movie.with_name("out.mkv"), seconds=Fraction(1), start=Fraction(100),
             device=torch.device("cpu"),

@@ -10,12 +10,12 @@ from scipy.fft import dctn
 
 from part_training import weights_moved
 from s2svr.checkpoint import load
-from s2svr.data.record import write_movie
+from s2svr.damage.codecs import hevc
 from s2svr.models import quality as telling
 from s2svr.models.quality import Quality
-from s2svr.recipes import load_recipe
-from s2svr.recode import hevc
+from s2svr.render.files import write_movie
 from s2svr.train import quality as training
+from s2svr.train.recipes import load_recipe
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-quality.toml"
 
@@ -99,7 +99,7 @@ def test_what_statistics_tell_is_learned():
     found = torch.randn(400, telling.COUNT) * 2 + 1
     wanted = (found[:, 0] - found[:, 5]) / 4
     optim = load_recipe(RECIPE, ["optim.steps=300", "optim.rate=3e-3"]).optim
-    training.learn(quality, found, wanted, optim, said.append)
+    training.learn_quality(quality, found, wanted, optim, said.append)
     told = quality.told(found)[:, 0]
     assert (told - wanted).square().mean() < 0.1 * wanted.var()
     assert said[-1].startswith("step 300/300: told within ")

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from media_clips import make_video
-from s2svr.job import QUEUE
-from s2svr.media import Frame
-from s2svr.media.encode import Encoder
+from s2svr.media.frame import Frame
 from s2svr.media.video import VideoReader
-from s2svr.queues import read_ahead, write_behind
-from s2svr.restoration import restore_video
+from s2svr.restoration.pipeline import QUEUE
+from s2svr.restoration.threads import read_ahead, write_behind
+from s2svr.restoration.video import restore_video
+from s2svr.writing.encoder import VideoEncoder
 
 T = TypeVar("T")
 
@@ -172,7 +172,7 @@ def test_whatever_stage_fails_all_stages_end(
     if stage == "decode":
         monkeypatch.setattr(VideoReader, "__next__", failing(VideoReader.__next__))
     if stage == "encode":
-        monkeypatch.setattr(Encoder, "write", failing(Encoder.write))
+        monkeypatch.setattr(VideoEncoder, "write", failing(VideoEncoder.write))
     model = Count(5 if stage == "restore" else 10**9)
     with pytest.raises(SomeError, match=stage):
         restore_video(model, movie, tmp_path / "out.mkv", window=4)
@@ -182,7 +182,7 @@ def test_slow_encoding_holds_the_other_stages_back(
     movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = written = most = 0
-    read, write = VideoReader.__next__, Encoder.write
+    read, write = VideoReader.__next__, VideoEncoder.write
 
     def counted_read(reader: VideoReader) -> Frame:
         nonlocal decoded, most
@@ -191,14 +191,14 @@ def test_slow_encoding_holds_the_other_stages_back(
         most = max(most, decoded - written)
         return frame
 
-    def slow_write(encoder: Encoder, frame: Frame) -> None:
+    def slow_write(encoder: VideoEncoder, frame: Frame) -> None:
         nonlocal written
         time.sleep(0.005)
         write(encoder, frame)
         written += 1
 
     monkeypatch.setattr(VideoReader, "__next__", counted_read)
-    monkeypatch.setattr(Encoder, "write", slow_write)
+    monkeypatch.setattr(VideoEncoder, "write", slow_write)
     restore_video(Count(), movie, tmp_path / "out.mkv", window=4)
     assert written == 60
     # A window and what it sees ahead, two queues, and one frame in each of the five hands between.

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from s2svr.damage.table import degradation
 from s2svr.data import DATASETS
-from s2svr.degrade import degradation
 from s2svr.models import PRESETS
-from s2svr.recipes import AdamW, RecipeError, RestorationRecipe, load_recipe
+from s2svr.train.recipes import AdamW, RecipeError, RestorationRecipe, load_recipe
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import Generator
 
-from s2svr.data.flowio import read_flo
-from s2svr.data.record import SOUND_RATE, render_video, write_movie
-from s2svr.data.scene import Look
-from s2svr.media import read_clip, write_png
+from s2svr.media import read_clip
+from s2svr.media.flo import read_flo
 from s2svr.ops import warp
+from s2svr.render.files import SOUND_RATE, render_video, write_movie
+from s2svr.render.scene import Look
+from s2svr.writing.images import write_png
 
 
 @pytest.fixture

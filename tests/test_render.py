@@ -9,22 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator
 
-from s2svr.data.camera import Path, at_speed, draw_path, project
-from s2svr.data.render import GAMMA, Rendered, noisy, render, render_batch, render_clip
-from s2svr.data.scene import (
+from s2svr.ops import occlusion, warp
+from s2svr.render.camera import Path, at_speed, draw_path, project
+from s2svr.render.frames import (
+    GAMMA,
+    Rendered,
+    render_batch,
+    render_clip,
+    render_scene,
+    sensor_noise,
+)
+from s2svr.render.scene import (
     QUAD,
     Layer,
     Look,
     batch_of,
-    cut,
     cut_out,
+    cut_photo,
     draw_scene,
     draw_shot,
     half,
     scene_of,
     to_texture,
 )
-from s2svr.ops import occlusion, warp
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -58,7 +65,7 @@ def square(side: int, color: float) -> torch.Tensor:
 def test_whole_pixel_pan_is_an_exact_crop():
     texture = torch.rand(3, 60, 80, generator=seeded())
     scene = scene_of([Layer(texture, shifts([(5, 20), (8, 18), (11, 16)]))], 3)
-    clip = first(render(scene, (30, 40)))
+    clip = first(render_scene(scene, (30, 40)))
     for index, (x, y) in enumerate([(5, 20), (8, 18), (11, 16)]):
         torch.testing.assert_close(
             clip.frames[index], texture[:, y : y + 30, x : x + 40], atol=1e-4, rtol=0
@@ -76,7 +83,7 @@ def test_moving_square_covers_what_lies_before_it():
     ground = torch.rand(3, 40, 60, generator=seeded())
     still, moving = shifts([(5, 5)] * 2), shifts([(-10, -8), (-14, -8)])
     scene = scene_of([Layer(ground, still), Layer(square(6, 0.5), moving)], 2)
-    clip = first(render(scene, (30, 40)))
+    clip = first(render_scene(scene, (30, 40)))
     on = torch.zeros(30, 40, dtype=torch.bool)
     on[10:16, 12:18] = True  # the square without its margin, in the first frame
     covered = torch.zeros_like(on)
@@ -97,7 +104,7 @@ def test_turning_object_has_the_flow_of_a_turn():
     )
     ground = Layer(torch.rand(3, *size), shifts([(0, 0)] * 2))
     thing = Layer(square(17, 0.5), to_texture(motion.inverse(), half(21, 21), 1.0, size))
-    clip = first(render(scene_of([ground, thing], 2), size))
+    clip = first(render_scene(scene_of([ground, thing], 2), size))
     # The screen's centre is pixel (25, 20); down is positive, so a positive turn is clockwise.
     for x, y in ((25, 20), (30, 24), (19, 15)):
         dx, dy = x - 25, y - 20
@@ -179,9 +186,10 @@ def test_batch_holds_what_single_clips_hold():
 def test_subframes_are_averaged_in_linear_light():
     look = Look(speed=(4.0, 6.0), subframes=3, shutter=1.0)
     scene = draw_scene(photos(), frames=2, size=(32, 40), generator=seeded(), look=look)
-    clip = render(scene, (32, 40))
+    clip = render_scene(scene, (32, 40))
     parts = [
-        render(scene._replace(moves=scene.moves[:, :, :, i : i + 1]), (32, 40)) for i in range(3)
+        render_scene(scene._replace(moves=scene.moves[:, :, :, i : i + 1]), (32, 40))
+        for i in range(3)
     ]
     light = torch.stack([part.frames**GAMMA for part in parts]).mean(0)
     torch.testing.assert_close(clip.frames, light ** (1 / GAMMA))
@@ -206,7 +214,7 @@ def test_camera_is_as_fast_as_it_is_told(seed, frames, fast):
     low, high = (20.0, 40.0) if fast else (0.5, 8.0)
     look = Look(speed=(low, high), objects=(0, 0))
     scene = draw_scene(photos(1), frames=frames, size=(90, 120), generator=seeded(seed), look=look)
-    flow = render(scene, (90, 120)).flow_forward.norm(dim=2)
+    flow = render_scene(scene, (90, 120)).flow_forward.norm(dim=2)
     assert 0.9 * low <= flow.max() <= 1.15 * high
 
 
@@ -329,8 +337,8 @@ def test_flicker_changes_the_brightness_alone():
 
 def test_noise_is_strongest_in_the_light_and_left_out_of_the_sharp_frames():
     grey = torch.full((4, 3, 64, 64), 0.6)
-    dark = noisy(grey * 0.2, 0.05, seeded()).std()
-    light = noisy(grey, 0.05, seeded()).std()
+    dark = sensor_noise(grey * 0.2, 0.05, seeded()).std()
+    light = sensor_noise(grey, 0.05, seeded()).std()
     assert float(light) == pytest.approx(0.05 * math.sqrt(0.25 + 0.75 * 0.6), rel=0.03)
     assert float(dark) == pytest.approx(0.05 * math.sqrt(0.25 + 0.75 * 0.12), rel=0.03)
     clip = render_batch(
@@ -343,12 +351,12 @@ def test_noise_is_strongest_in_the_light_and_left_out_of_the_sharp_frames():
 
 def test_cut_takes_pixels_as_they_are_when_the_photograph_just_fits():
     photo = torch.rand(3, 20, 30, generator=seeded())
-    assert torch.equal(cut(photo, 20, 30, seeded()), photo)
+    assert torch.equal(cut_photo(photo, 20, 30, seeded()), photo)
 
 
 def test_cut_goes_on_mirrored_beyond_a_small_photograph():
     photo = photos(1, (20, 30))[0]
-    part = cut(photo, 60, 90, seeded())
+    part = cut_photo(photo, 60, 90, seeded())
     assert part.shape == (3, 60, 90)
     assert torch.equal(part[:, 28:56], part[:, :28].flip(1))  # 20 rows enlarged by 1.4
     assert torch.equal(part[:, :, 42:84], part[:, :, :42].flip(2))
@@ -357,7 +365,7 @@ def test_cut_goes_on_mirrored_beyond_a_small_photograph():
 def test_cut_does_not_alias():
     fine = torch.zeros(3, 200, 200)
     fine[:, ::2] = 1  # one pixel on, one off: beyond what half the size can show
-    parts = [cut(fine, 40, 40, seeded(seed)) for seed in range(12)]
+    parts = [cut_photo(fine, 40, 40, seeded(seed)) for seed in range(12)]
     # Reduced by 1.5 and more, the stripes are grey; near 1:1 they stay.
     assert sum(float(part.std()) < 0.05 for part in parts) >= 4
     assert all(float(part.mean()) == pytest.approx(0.5, abs=0.02) for part in parts)
@@ -392,7 +400,7 @@ def test_missing_layers_are_empty():
     rich = scene_of(
         [*[Layer(ground, shifts([(0, 0)] * 2))], Layer(square(4, 1), shifts([(-3, -3)] * 2))], 2
     )
-    clip = render(batch_of([poor, rich]), (20, 30))
+    clip = render_scene(batch_of([poor, rich]), (20, 30))
     torch.testing.assert_close(clip.frames[0, 0], ground, atol=1e-5, rtol=0)
     assert clip.frames[1, 0, :, 5:9, 5:9].min() > 0.999
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from s2svr.data.mfqev2 import TEST
-from s2svr.report import CLIPS, RESULTS, TABLE_1, TABLE_3, TABLE_3_MEAN, report
-from s2svr.scores import Row
-from s2svr.tables import Origin
+from s2svr.evaluation.paper import CLIPS, RESULTS, TABLE_1, TABLE_3, TABLE_3_MEAN, paper_tables
+from s2svr.evaluation.scores import ScoreRow
+from s2svr.evaluation.tables import Origin
 
 
 def result(
@@ -20,7 +20,7 @@ def result(
     dataset = RESULTS.get(path.name, ("reds",))[0]
     of = asdict(Origin(dataset, "test", "bicubic")) | origin
     found = [
-        Row(clip, protocol, method, 4, 0, psnr, ssim, psnr - 30, ssim - 0.9, 0.1)
+        ScoreRow(clip, protocol, method, 4, 0, psnr, ssim, psnr - 30, ssim - 0.9, 0.1)
         for (clip, method), (psnr, ssim) in rows.items()
     ]
     path.write_text(json.dumps({"origin": of, "rows": [asdict(row) for row in found]}))
@@ -52,7 +52,7 @@ def test_sequences_are_those_of_the_data_set():
 
 
 def test_without_results_nothing_is_claimed():
-    text = report({})
+    text = paper_tables({})
     assert [f"## Table {n}" in text for n in range(1, 6)] == [True] * 5
     assert cells(text.split("## Table 2")[0], "S2SVR")[2:] == ["31.96 / 0.8988", "37.63 / 0.9490"]
     assert cells(text, "Bicubic")[2:] == TABLE_1.strip().splitlines()[0].split(" | ")[2:]
@@ -86,7 +86,7 @@ def test_results_stand_in_their_place(tmp_path: Path):
         "flow-supervised": ("rgb", {ours: (31.0, 0.9)}),
         "clips-compression": ("y", {("dog", "input"): (28.0, 0.7), ("dog", "ours"): (29.0, 0.8)}),
     }
-    text = report({name: result(tmp_path / name, *what) for name, what in given.items()})
+    text = paper_tables({name: result(tmp_path / name, *what) for name, what in given.items()})
     assert cells(text.split("## Table 2")[0], "ours, measured here")[2:] == [
         "30.50 / 0.9100",
         "36.00 / 0.9400",
@@ -113,14 +113,14 @@ def test_results_stand_in_their_place(tmp_path: Path):
 
 def test_wrong_results_are_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=f"named {', '.join((*RESULTS, *CLIPS))}, got 'imagenet'"):
-        report({"imagenet": tmp_path})
+        paper_tables({"imagenet": tmp_path})
     y = result(tmp_path / "y.json", "y", {("mean", "ours"): (30, 0.9)})
     with pytest.raises(ValueError, match=r"rows of the protocol rgb in .*y.json, there are none"):
-        report({"reds": y})
+        paper_tables({"reds": y})
     ours = {("mean", "ours"): (30.0, 0.9)}
     other = result(tmp_path / "vimeo90k", "vimeo90k", ours, degradation="gaussian")
     with pytest.raises(ValueError, match="all of vimeo90k test, bicubic in .*, it is of nothing"):
-        report({"vimeo90k": other})
+        paper_tables({"vimeo90k": other})
     (tmp_path / "x.json").write_text("[]")
     with pytest.raises(ValueError, match=r"expected a JSON table of s2svr evaluate, .*x.json"):
-        report({"reds": tmp_path / "x.json"})
+        paper_tables({"reds": tmp_path / "x.json"})

@@ -10,10 +10,11 @@ from lightning.fabric import Fabric
 from torch import nn
 from torch.utils.data import default_collate
 
-from s2svr.data.clips import ClipPairs, Data, Stored
-from s2svr.recipes import Optim
+from s2svr.data.clips import ClipPairs, Data
+from s2svr.data.store import Stored
 from s2svr.train.fit import fit
-from s2svr.train.resident import resident
+from s2svr.train.on_device import resident
+from s2svr.train.recipes import Optim
 
 SHAPES = [(9, 20, 24), (7, 16, 28), (8, 24, 20)]  # frames, height, width
 

@@ -15,11 +15,22 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from s2svr.checkpoint import load
-from s2svr.models import PRESETS, S2SVR, PWCLite
-from s2svr.restoration import restore
-from s2svr.scenes import find_cuts
-from s2svr.tiles import ALIGN, SMALLEST, Box, blend, core, cut, join, split_until
-from s2svr.windows import windows
+from s2svr.models import PRESETS
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
+from s2svr.restoration.cuts import find_cuts
+from s2svr.restoration.frames import restore
+from s2svr.restoration.tiles import (
+    ALIGN,
+    SMALLEST,
+    Box,
+    blend,
+    core_box,
+    cut_maps,
+    join_maps,
+    split_until,
+)
+from s2svr.restoration.windows import group_windows
 
 TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
 CONFIGS = {
@@ -126,7 +137,7 @@ def test_windows_cover_every_shot_once_and_never_reach_out(
     shots = list(accumulate(begins))
     frames = [torch.tensor([i]) for i in range(len(begins))]
     covered: list[int] = []
-    for window in windows(zip(frames, begins, strict=True), size, lookahead):
+    for window in group_windows(zip(frames, begins, strict=True), size, lookahead):
         numbers = [int(f) for f in window.frames]
         kept = numbers[: len(numbers) - window.ahead]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
@@ -355,7 +366,7 @@ def test_maps_are_cut_and_joined_on_every_grid() -> None:
     kept = []
     for part in split_until(box, 224):
         top, left = part.top - 16, part.left - 32
-        got = cut(state, box, part)
+        got = cut_maps(state, box, part)
         assert isinstance(got, Memory)
         for one, unit in ((got.sums[0], 1), (got.sums[1], 0.25), (got.last, 4)):
             assert one.shape[-2:] == (
@@ -363,17 +374,17 @@ def test_maps_are_cut_and_joined_on_every_grid() -> None:
                 int(-(-part.width * unit // 1)),
             )
             assert one[0, 0, 0, 0] == top * unit * 10_000 + left * unit
-        kept.append((core(part, box), cut(got, part, core(part, box))))
+        kept.append((core_box(part, box), cut_maps(got, part, core_box(part, box))))
     assert len(kept) == 8
     assert sum(part.height * part.width for part, _ in kept) == box.height * box.width
-    whole = join(kept, box)
+    whole = join_maps(kept, box)
     assert isinstance(whole, Memory)
     for one, wanted in zip([*whole.sums, whole.last], [*state.sums, state.last], strict=True):
         assert torch.equal(one, wanted)
-    assert cut([None], box, box) == [None]
-    assert join([(box, [None])], box) == [None]
+    assert cut_maps([None], box, box) == [None]
+    assert join_maps([(box, [None])], box) == [None]
     with pytest.raises(ValueError, match="expected a memory on a grid of 270 pixels, got 7 cells"):
-        cut(torch.zeros(1, 1, 7, 401), box, box)
+        cut_maps(torch.zeros(1, 1, 7, 401), box, box)
 
 
 def test_nothing_comes_of_nothing_and_nothing_is_read_before_it_is_asked_for() -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from s2svr.scenes import FLASH, REACH, SIZE, difference, find_cuts, likeness, thumbnail
+from s2svr.restoration.cuts import FLASH, REACH, SIZE, difference, find_cuts, likeness, thumbnail
 
 
 def picture(seed: int, height: int = 72, width: int = 256) -> Tensor:

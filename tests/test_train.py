@@ -17,23 +17,20 @@ from torch.utils.data import default_collate
 from typer.testing import CliRunner
 
 from s2svr.checkpoint import Card, load, read_card, save
-from s2svr.cli import app
+from s2svr.cli.app import app
 from s2svr.data.clips import ClipPairs, Data
-from s2svr.data.folder import folder
-from s2svr.models import PRESETS, S2SVR, PWCLite
-from s2svr.recipes import Optim, load_recipe
-from s2svr.train import setup
-from s2svr.train.fit import fit, rate
+from s2svr.data.folder import folder_clips
+from s2svr.models import PRESETS
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
+from s2svr.train import launch as setup
+from s2svr.train.clip_flow import context_flows, with_flow, with_stored_flow
+from s2svr.train.fit import fit, rate_share
 from s2svr.train.flow import train_flow
-from s2svr.train.restoration import (
-    build,
-    context_flows,
-    ready,
-    restoration_loss,
-    train_restoration,
-    with_flow,
-)
-from s2svr.train.setup import sequences_of
+from s2svr.train.launch import sequences_of
+from s2svr.train.network import build
+from s2svr.train.recipes import Optim, load_recipe
+from s2svr.train.restoration import restoration_loss, train_restoration
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SMALL = [
@@ -115,7 +112,7 @@ def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from s2svr.recipes import load_recipe\n"
+        "from s2svr.train.recipes import load_recipe\n"
         "from s2svr.train.restoration import train_restoration\n"
         "from s2svr.data import clips\n"
         "read = clips.read_clip\n"
@@ -159,13 +156,13 @@ def test_torchrun_says_how_many_processes_on_how_many_machines(
 
     monkeypatch.setattr(setup, "Fabric", Started)
     optim = Optim(steps=1, rate=1e-4)
-    setup.launch(optim, tmp_path, "cpu", 1)
-    setup.launch(optim, tmp_path, "cpu", 4)
+    setup.start_processes(optim, tmp_path, "cpu", 1)
+    setup.start_processes(optim, tmp_path, "cpu", 4)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
     monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
-    setup.launch(optim, tmp_path, "cuda", 1)
+    setup.start_processes(optim, tmp_path, "cuda", 1)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
-    setup.launch(optim, tmp_path, "cuda", 1)
+    setup.start_processes(optim, tmp_path, "cuda", 1)
     assert started == [(1, 1, "auto"), (4, 1, "ddp"), (8, 3, "ddp"), (1, 3, "ddp")]
 
 
@@ -308,19 +305,20 @@ def test_a_restoration_model_is_no_teacher(footage: Path, teacher: Path, tmp_pat
 def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
     torch.manual_seed(0)
     for radius in (1, 2):
-        model = S2SVR(replace(PRESETS["sr-light"], radius=radius)).eval()
-        x = torch.rand(2, 4, 3, 32, 40)
+        # Fresh weights make large flows of small differences: only in double are they the same.
+        model = S2SVR(replace(PRESETS["sr-light"], radius=radius)).eval().double()
+        x = torch.rand(2, 4, 3, 32, 40, dtype=torch.float64)
         with torch.inference_mode():
             batched, single = context_flows(model, x), model.flows([*x.unbind(1)], 4)
         for mine, theirs in zip(batched[:2], single[:2], strict=True):
             for a, b in zip(mine, theirs, strict=True):
                 for f, g in zip(a, b, strict=True):
                     assert (f is None) == (g is None)
-                    assert f is None or torch.allclose(f, g, atol=1e-5)
+                    assert f is None or torch.allclose(f, g, atol=1e-9)
 
 
 def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_path: Path):
-    stored = setup.stored_with(folder(footage)[:1], "hevc", tmp_path)
+    stored = setup.stored_with(folder_clips(footage)[:1], "hevc", tmp_path)
     config = PRESETS["compression-light"]
     torch.manual_seed(0)
     weights = S2SVR(config).state_dict()
@@ -333,7 +331,7 @@ def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_pa
 
 
 def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path, tmp_path: Path):
-    (clip,) = setup.stored_with(folder(footage)[:1], "hevc", tmp_path)
+    (clip,) = setup.stored_with(folder_clips(footage)[:1], "hevc", tmp_path)
     clip = clip._replace(lq=clip.lq[..., :128], hq=clip.hq[..., :128])
     model = S2SVR(PRESETS["compression-light"]).eval()
     model.flow.load_state_dict(load("flow-light-student-compression").state_dict())
@@ -341,7 +339,7 @@ def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path,
     pairs = ClipPairs(with_flow([clip], model, 1), data, down=2)
     upright = next(i for i in range(100) if not any(pairs.draw(i).flip))
     with torch.inference_mode():
-        x, flows = ready(model, default_collate([pairs[upright]]))
+        x, flows = with_stored_flow(model, default_collate([pairs[upright]]))
         whole = model.flows(list(x.unbind(1)), 5)
     for mine, theirs in zip(flows[:2], whole[:2], strict=True):
         for line, other in zip(mine, theirs, strict=True):
@@ -353,10 +351,10 @@ def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path,
 
 def test_rate_warms_up_stays_and_falls():
     optim = Optim(steps=100, rate=1.0, warmup=10, decay=20)
-    assert rate(0, optim) == pytest.approx(0.1)
-    assert rate(9, optim) == rate(50, optim) == rate(80, optim) == 1.0
-    assert rate(90, optim) == pytest.approx(0.505)
-    assert 0.01 <= rate(99, optim) < 0.03
+    assert rate_share(0, optim) == pytest.approx(0.1)
+    assert rate_share(9, optim) == rate_share(50, optim) == rate_share(80, optim) == 1.0
+    assert rate_share(90, optim) == pytest.approx(0.505)
+    assert 0.01 <= rate_share(99, optim) < 0.03
 
 
 def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):
@@ -369,13 +367,16 @@ def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):
     with pytest.raises(FloatingPointError, match=r"not finite at step 3; .*last.ckpt"):
         fit(
             model, loss, lambda fabric, first: repeat(batch), optim, tmp_path,
-            fabric=setup.launch(optim, tmp_path, "cpu", 1),
+            fabric=setup.start_processes(optim, tmp_path, "cpu", 1),
         )  # fmt: skip
     assert not (tmp_path / "last.ckpt").exists()
 
 
 def test_clips_prepared_side_by_side_are_those_prepared_in_turn(footage: Path, tmp_path: Path):
-    fabric, clips = setup.launch(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1), folder(footage)
+    fabric, clips = (
+        setup.start_processes(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1),
+        folder_clips(footage),
+    )
     found = [
         setup.prepared(fabric, clips, "hevc", tmp_path / str(workers), workers)
         for workers in (0, 2)

@@ -7,9 +7,10 @@ import torch
 
 import s2svr
 from s2svr.checkpoint import bundled, load, read_card
-from s2svr.degrade import degradation
+from s2svr.damage.table import degradation
 from s2svr.metrics import psnr_rgb
-from s2svr.models import S2SVR, PWCLite
+from s2svr.models.pwclite import PWCLite
+from s2svr.models.s2svr import S2SVR
 from s2svr.ops import warp
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "table.mp4"

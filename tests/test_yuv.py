@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from s2svr.color import ColorInfo, to_rgb
-from s2svr.media import MediaError, open_reader, read_clip
+from s2svr.media import open_reader, read_clip
+from s2svr.media.errors import MediaError
 
 
 def raw(path: Path, frames: int, width: int, height: int) -> np.ndarray:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .checkpoint import Card, CheckpointError, bundled, load, save
-    from .job import Summary
     from .media import MediaError, read_clip
     from .models import S2SVR, PWCLite
-    from .restoration import restore, restore_video
+    from .restoration import Summary, restore, restore_video
 
 __all__ = [
     "S2SVR",
@@ -37,10 +36,9 @@ __all__ = [
 # No module may be called as one of these names: importing it would put it in the name's place.
 _MODULES = {
     "checkpoint": ["Card", "CheckpointError", "bundled", "load", "save"],
-    "job": ["Summary"],
     "media": ["MediaError", "read_clip"],
     "models": ["PWCLite", "S2SVR"],
-    "restoration": ["restore", "restore_video"],
+    "restoration": ["Summary", "restore", "restore_video"],
 }
 
 

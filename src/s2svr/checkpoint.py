@@ -116,11 +116,11 @@ def read_card(name_or_path: str | Path) -> Card:
     return parse_card(read_header(path), path)
 
 
-def describe(name_or_path: str | Path) -> dict[str, Any]:
+def describe_weights(name_or_path: str | Path) -> dict[str, Any]:
     """The card with the weights' name, how many numbers they hold, and the file's bytes."""
     path = find(name_or_path)
     card = parse_card(read_header(path), path)
-    with opened(path) as file:
+    with opened_weights(path) as file:
         count = sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
     size = {"parameters": count, "bytes": path.stat().st_size}
     return {"name": path.stem, "task": card.task, **size, **asdict(card)}
@@ -147,7 +147,7 @@ def find(name_or_path: str | Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[safe_open]:
+def opened_weights(path: Path) -> Iterator[safe_open]:
     """A safetensors file; its errors become CheckpointError."""
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -160,7 +160,7 @@ def opened(path: Path) -> Iterator[safe_open]:
 
 def read_header(path: Path) -> dict[str, str]:
     """The metadata of one of our files."""
-    with opened(path) as file:
+    with opened_weights(path) as file:
         metadata = file.metadata() or {}
     if metadata.get("model") not in MODELS or "config" not in metadata:
         raise CheckpointError(
@@ -172,7 +172,7 @@ def read_header(path: Path) -> dict[str, str]:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file."""
-    with opened(path) as file:
+    with opened_weights(path) as file:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 

@@ -52,7 +52,7 @@ def total_memory(device: torch.device) -> int | None:
     return min(limits)
 
 
-def describe(device: str = "auto", precision: str = "auto") -> dict[str, str]:
+def describe_machine(device: str = "auto", precision: str = "auto") -> dict[str, str]:
     """What a restoration with these settings would run on."""
     place = choose_device(device)
     facts = {

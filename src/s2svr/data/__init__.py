@@ -1,20 +1,51 @@
-"""Data sets: each is one function (root, split) -> list of sequences."""
+"""Data sets: each is one function (root, split) -> list of clips; and what is made of them."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from .clips import Sequence
-from .folder import folder
+from .clip import Clip, Degradation, Pair, as_float, to_bytes
+from .clips import ClipPairs, Data, Draw, flow_lines
+from .damaged import damaged_clip
+from .folder import IMAGES, VIDEOS, folder_clips
 from .gopro import gopro
 from .mfqev2 import mfqev2
-from .pairs import pairs
+from .pairs import paired, pairs
 from .reds import reds
+from .store import MOVING, Stored, is_stored, store_clips
 from .tree import DatasetError
 from .vid4 import vid4
 from .vimeo90k import vimeo90k
 
-DATASETS: dict[str, Callable[[Path, str], list[Sequence]]] = {
-    "folder": folder,
+__all__ = [
+    "BENCHMARKS",
+    "Clip",
+    "ClipPairs",
+    "DATASETS",
+    "Data",
+    "Degradation",
+    "Draw",
+    "IMAGES",
+    "LOW_QUALITY",
+    "MOVING",
+    "Pair",
+    "SPLITS",
+    "Stored",
+    "VIDEOS",
+    "about",
+    "as_float",
+    "check_dataset",
+    "damaged_clip",
+    "flow_lines",
+    "folder_clips",
+    "is_stored",
+    "named_dataset",
+    "paired",
+    "store_clips",
+    "to_bytes",
+]
+
+DATASETS: dict[str, Callable[[Path, str], list[Clip]]] = {
+    "folder": folder_clips,
     "pairs": pairs,
     "reds": reds,
     "vimeo90k": vimeo90k,
@@ -47,7 +78,7 @@ LOW_QUALITY = {
 BENCHMARKS = {"reds4": ("reds", "test"), "vimeo90k-t": ("vimeo90k", "test")}
 
 
-def named(name: str, split: str = "") -> tuple[str, str]:
+def named_dataset(name: str, split: str = "") -> tuple[str, str]:
     """A data set by its or a benchmark's name, and its split, ``test`` where none is named.
 
     Raises ValueError for other names; a wrong split is the data set's to refuse.
@@ -74,12 +105,12 @@ def about(name: str, split: str, degradation: str) -> str:
     return f"{which}; low quality: {low}{note}"
 
 
-def check(name: str, root: Path) -> list[str]:
+def check_dataset(name: str, root: Path) -> list[str]:
     """What is missing of a data set below ``root``: a sentence a fault, none where it is whole.
 
     The last says where it is published.
     """
-    dataset, split = named(name)
+    dataset, split = named_dataset(name)
     faults, published = [], ""
     for part in (split,) if name in BENCHMARKS else SPLITS[dataset]:
         try:

@@ -1,39 +1,15 @@
-"""Clips for training: sequences, their decoded and degraded store, and what is drawn from them."""
+"""What a training draws from stored clips."""
 
-import hashlib
-import json
-import os
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..media import read_clip
-
-MOVING = "moving photographs"  # source of rendered clips, drawn as often as Data.rendered says
-
-
-class Sequence(NamedTuple):
-    """One shot: its high-quality file or folder, and the low-quality one where it exists."""
-
-    name: str
-    hq: Path
-    lq: Path | None = None  # None: made from hq by a Degradation
-    source: str = ""  # sequences of one source share a scene; sampled by source
-
-
-class Pair(NamedTuple):
-    """Low- and high-quality frames of one clip: (T, 3, h, w) and (T, 3, sh, sw)."""
-
-    lq: Tensor
-    hq: Tensor
+from .clip import as_float
+from .store import MOVING, Stored
 
 
 class Data(BaseModel):
@@ -59,80 +35,6 @@ class Data(BaseModel):
     speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
     clean: float = Field(0.0, ge=0, le=1)  # share of undamaged clips, where both are of one size
     batch: int = Field(4, ge=1)  # clips a step, over all processes
-
-
-class Stored(NamedTuple):
-    """A sequence's frames on disk, decoded and degraded once: uint8 (T, 3, H, W) arrays."""
-
-    source: str
-    lq: np.ndarray
-    hq: np.ndarray
-    path: Path  # of the low-quality array; what is derived from it is named after it
-    flow: np.ndarray | None = None  # float16 (S, 2, T, 2, h, w), see train.restoration
-
-
-Degradation = Callable[[Tensor, Generator], Pair]  # (T', 3, H, W) in [0, 1] -> Pair
-
-
-def store(sequences: list[Sequence], degrade: Degradation, name: str, folder: Path) -> list[Stored]:
-    """Decode and degrade every sequence once into ``folder``, and open the arrays from there.
-
-    A sequence whose arrays are there already is not decoded again. Reading a clip from an mp4 for
-    every training sample would cost as much as the training step.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    return [stored(sequence, degrade, name, folder) for sequence in sequences]
-
-
-def stored(sequence: Sequence, degrade: Degradation, name: str, folder: Path) -> Stored:
-    """One sequence of ``store``."""
-    key, paths = places(sequence, name, folder)
-    if not all(path.exists() for path in paths):
-        hq = read_clip(sequence.hq)
-        if sequence.lq is None:
-            seed = int(key[:15], 16)
-            pair = degrade(hq.float() / 255, Generator().manual_seed(seed))
-            lq, hq = to_bytes(pair.lq), to_bytes(pair.hq)
-        else:
-            lq = read_clip(sequence.lq)
-        for path, clip in zip(paths, (lq, hq), strict=True):
-            write_array(path, clip.numpy())
-    lq_array, hq_array = (np.load(path, mmap_mode="r") for path in paths)
-    return Stored(sequence.source or sequence.name, lq_array, hq_array, paths[0])
-
-
-def places(sequence: Sequence, name: str, folder: Path) -> tuple[str, list[Path]]:
-    """What tells this clip with this damage from all others, and its two arrays."""
-    stamp = [str(sequence.hq), str(sequence.lq), name, sequence.hq.stat().st_mtime_ns]
-    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
-    return key, [folder / f"{key}-{kind}.npy" for kind in ("lq", "hq")]
-
-
-def is_stored(sequence: Sequence, name: str, folder: Path) -> bool:
-    """Whether ``store`` would find the sequence's arrays."""
-    return all(path.exists() for path in places(sequence, name, folder)[1])
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write beside the target, then rename, so that a killed run leaves no half array."""
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        np.save(file, array)
-    beside.replace(path)
-
-
-def to_bytes(clip: Tensor) -> Tensor:
-    """Float in [0, 1] -> uint8 codes."""
-    return (clip.clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def source_of(name: str) -> str:
-    """The source that a clip's name tells: ``t009_coffee_pour`` -> ``coffee_pour``.
-
-    A leading number and a trailing one are the clip's, not the source's; a name of digits alone is
-    its own source.
-    """
-    return re.sub(r"^[a-z]?\d+[_-]+|[_-]+\d+$", "", name) or name
 
 
 @dataclass(frozen=True)
@@ -222,7 +124,7 @@ class ClipPairs(Dataset):
         if clip.flow is not None:
             lq = damaged[frames, :, top : top + crop, left : left + crop]
             before, after = cut_flow(clip.flow, d, top // self.down, crop // self.down, self.down)
-            return {"lq": shown(lq, d), "hq": shown(hq, d), "before": before, "after": after}
+            return {"lq": as_drawn(lq, d), "hq": as_drawn(hq, d), "before": before, "after": after}
         lq = damaged[frames, :, d.top : d.top + height, d.left : d.left + width]
         place = [d.crop_top, d.crop_left]
         for axis, room in ((0, height - crop), (1, width - crop)):
@@ -230,7 +132,7 @@ class ClipPairs(Dataset):
                 place[axis] = room - place[axis]
         if d.transposed:
             place.reverse()
-        return {"lq": shown(lq, d), "hq": shown(hq, d), "crop": torch.tensor(place)}
+        return {"lq": as_drawn(lq, d), "hq": as_drawn(hq, d), "crop": torch.tensor(place)}
 
 
 def bounced(t: int, length: int) -> int:
@@ -272,7 +174,7 @@ def flow_lines(d: Draw, neighbour: int) -> list[tuple[int, int] | None]:
     return lines
 
 
-def shown(codes: np.ndarray, d: Draw) -> Tensor:
+def as_drawn(codes: np.ndarray, d: Draw) -> Tensor:
     """Frames (T, 3, H, W) as a draw turns and colours them, as float in [0, 1]."""
     frames = as_float(flipped(codes, d.flip))
     if d.transposed:
@@ -286,8 +188,3 @@ def flipped(array: np.ndarray, flip: tuple[bool, bool]) -> np.ndarray:
     """Flip the last two axes, vertically and horizontally."""
     axes = tuple(axis for axis, wanted in zip((-2, -1), flip, strict=True) if wanted)
     return np.flip(array, axes) if axes else array
-
-
-def as_float(codes: np.ndarray) -> Tensor:
-    """uint8 codes -> float in [0, 1]."""
-    return torch.tensor(np.ascontiguousarray(codes)).float() / 255

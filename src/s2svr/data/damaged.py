@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import Generator
 
+from ..files import write_array
 from ..media import read_clip
-from .clips import Degradation, write_array
-from .clips import to_bytes as codes
+from .clip import Degradation
+from .clip import to_bytes as codes
 
 LEAST = 16  # frames that are read at least: a blur needs those around
 
@@ -22,7 +23,7 @@ class Codes(NamedTuple):
     hq: np.ndarray
 
 
-def damaged(
+def damaged_clip(
     source: Path,
     degrade: Degradation,
     *,

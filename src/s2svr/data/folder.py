@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from .clips import Sequence, source_of
+from .clip import Clip, source_of
 
 VIDEOS = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".ts", ".y4m"}
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
-def folder(root: Path, split: str = "") -> list[Sequence]:
+def folder_clips(root: Path, split: str = "") -> list[Clip]:
     """Every video file and every folder of images below ``root``, by name; no lower quality given.
 
     ``split`` names a folder below the root that is used alone where it exists.
@@ -25,6 +25,6 @@ def folder(root: Path, split: str = "") -> list[Sequence]:
             f"expected videos ({', '.join(sorted(VIDEOS))}) or image folders in {root}"
         )
     return [
-        Sequence(str(path.relative_to(root)), path, source=source_of(path.stem))
+        Clip(str(path.relative_to(root)), path, source=source_of(path.stem))
         for path in sorted(paths)
     ]

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .clips import Sequence
-from .tree import absent, chosen, clip_faults, names_in, refuse
+from .clip import Clip
+from .tree import absent, clip_faults, clips_of_split, names_in, refuse_faults
 
 PUBLISHED = "https://seungjunnah.github.io/Datasets/gopro.html"
 SIZE = (1280, 720)
@@ -34,14 +34,14 @@ TEST: dict[str, int | None] = {
 }
 
 
-def gopro(root: Path, split: str) -> list[Sequence]:
+def gopro(root: Path, split: str) -> list[Clip]:
     """The 22 clips of ``train`` or the eleven of ``test``; the input is ``blur``, not blur_gamma.
 
     Expects ``train/GOPR.../{blur,sharp}`` and ``test/...``. Raises DatasetError.
     """
-    clips = chosen("GoPro", split, {"train": TRAIN, "test": TEST})
+    clips = clips_of_split("GoPro", split, {"train": TRAIN, "test": TEST})
     sequences = [
-        Sequence(name, root / split / name / "sharp", root / split / name / "blur", name[:8])
+        Clip(name, root / split / name / "sharp", root / split / name / "blur", name[:8])
         for name in clips
     ]
     faults, total = [], 0
@@ -56,5 +56,5 @@ def gopro(root: Path, split: str) -> list[Sequence]:
         faults += clip_faults(sequence.lq, names, SIZE)
     if split == "train" and not faults and total != TRAIN_FRAMES:
         faults.append(f"expected {TRAIN_FRAMES} frames in {root / split}, got {total}")
-    refuse(f"the {split} split of GoPro below {root}", faults, PUBLISHED)
+    refuse_faults(f"the {split} split of GoPro below {root}", faults, PUBLISHED)
     return sequences

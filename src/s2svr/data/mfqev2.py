@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from ..media.yuv import frame_bytes
-from .clips import Sequence
-from .tree import absent, chosen, refuse
+from ..media import frame_bytes
+from .clip import Clip
+from .tree import absent, clips_of_split, refuse_faults
 
 PUBLISHED = "https://github.com/RyanXingQL/MFQEv2.0/wiki/MFQEv2-Dataset"
 CODED = "HM16.5_LDP/QP37"  # low delay P
@@ -35,14 +35,14 @@ TEST = (
 NAME = re.compile(r"(.+)_(\d+)x(\d+)_(\d+)")
 
 
-def mfqev2(root: Path, split: str) -> list[Sequence]:
+def mfqev2(root: Path, split: str) -> list[Clip]:
     """The 108 videos of ``train`` or the 18 of ``test``, 8-bit 4:2:0, compressed at QP 37.
 
     Expects ``train_108/raw`` and ``train_108/HM16.5_LDP/QP37`` with the same ``.yuv`` names, which
     carry size and frame count (BQSquare_416x240_600.yuv), and ``test_18/...``. Only the raw videos
     are published; the compressed ones come from HM. Raises DatasetError.
     """
-    folder = root / chosen("MFQEv2", split, FOLDERS)
+    folder = root / clips_of_split("MFQEv2", split, FOLDERS)
     raw, coded = folder / "raw", folder / CODED
     files = {path.stem for place in (raw, coded) for path in place.glob("*.yuv")}
     names = list(TEST) if split == "test" else sorted(files)
@@ -52,10 +52,9 @@ def mfqev2(root: Path, split: str) -> list[Sequence]:
             faults.append(f"expected {TRAIN} videos in {raw}, got {len(names)}")
         for place in (raw, coded):
             faults += [fault for name in names if (fault := yuv_fault(place / f"{name}.yuv"))]
-    refuse(f"the {split} split of MFQEv2 below {root}", faults, PUBLISHED)
+    refuse_faults(f"the {split} split of MFQEv2 below {root}", faults, PUBLISHED)
     return [
-        Sequence(name, raw / f"{name}.yuv", coded / f"{name}.yuv", name.split("_")[0])
-        for name in names
+        Clip(name, raw / f"{name}.yuv", coded / f"{name}.yuv", name.split("_")[0]) for name in names
     ]
 
 

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from ..media import MediaError, open_reader
-from .clips import Sequence, source_of
-from .folder import VIDEOS, folder
+from .clip import Clip, source_of
+from .folder import VIDEOS, folder_clips
 from .tree import DatasetError
 
 
-def pairs(root: Path, split: str = "") -> list[Sequence]:
+def pairs(root: Path, split: str = "") -> list[Clip]:
     """Clips of ``root``'s folder ``hq`` with those of the same names in ``lq``; see ``paired``."""
     return paired(root / "hq", root / "lq")
 
 
-def paired(hq: Path, lq: Path) -> list[Sequence]:
+def paired(hq: Path, lq: Path) -> list[Clip]:
     """Two videos, or two image folders, or two folders of such with the same names.
 
     A name is that of a folder, or of a video without its suffix. Raises DatasetError, which names
@@ -23,7 +23,7 @@ def paired(hq: Path, lq: Path) -> list[Sequence]:
         found = {hq.name: (hq, lq)}
         faults = [f"there is no file or folder {path}" for path in (hq, lq) if not path.exists()]
     else:
-        large, small = named(hq), named(lq)
+        large, small = clips_by_name(hq), clips_by_name(lq)
         faults = [f"{hq} lacks {name}" for name in sorted(small.keys() - large.keys())]
         faults += [f"{lq} lacks {name}" for name in sorted(large.keys() - small.keys())]
         found = {name: (large[name], small[name]) for name in sorted(large.keys() & small.keys())}
@@ -31,15 +31,13 @@ def paired(hq: Path, lq: Path) -> list[Sequence]:
         faults += faults_of(truth, low)
     if faults:
         raise DatasetError(f"the pair of {hq} and {lq}", faults)
-    return [
-        Sequence(name, truth, low, source_of(truth.stem)) for name, (truth, low) in found.items()
-    ]
+    return [Clip(name, truth, low, source_of(truth.stem)) for name, (truth, low) in found.items()]
 
 
-def named(root: Path) -> dict[str, Path]:
+def clips_by_name(root: Path) -> dict[str, Path]:
     """A folder's clips by their names."""
     clips = {}
-    for sequence in folder(root):
+    for sequence in folder_clips(root):
         path = sequence.hq
         name = path.relative_to(root)
         clips[str(name.with_suffix("") if path.suffix.lower() in VIDEOS else name)] = path

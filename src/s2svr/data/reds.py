@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .clips import Sequence
-from .tree import chosen, clip_faults, first_of, refuse
+from .clip import Clip
+from .tree import clip_faults, clips_of_split, first_of, refuse_faults
 
 PUBLISHED = "https://seungjunnah.github.io/Datasets/reds.html"
 TEST = ("000", "011", "015", "020")  # REDS4, of the training set
@@ -13,7 +13,7 @@ FRAMES = [f"{n:08d}.png" for n in range(100)]
 SIZE = (1280, 720)
 
 
-def reds(root: Path, split: str) -> list[Sequence]:
+def reds(root: Path, split: str) -> list[Clip]:
     """The 266 clips of ``train`` or the four of ``test`` (REDS4), with REDS's own bicubic x4.
 
     Expects ``train/train_sharp`` and ``train/train_sharp_bicubic/X4``, and for ``train`` the same
@@ -21,8 +21,8 @@ def reds(root: Path, split: str) -> list[Sequence]:
     training clips, will do. Raises DatasetError.
     """
     sequences = [
-        Sequence(name, clip(root, "", name), clip(root, "_bicubic/X4", name))
-        for name in chosen("REDS", split, {"train": TRAIN, "test": TEST})
+        Clip(name, clip_path(root, "", name), clip_path(root, "_bicubic/X4", name))
+        for name in clips_of_split("REDS", split, {"train": TRAIN, "test": TEST})
     ]
     small = (SIZE[0] // 4, SIZE[1] // 4)
     faults = []
@@ -30,11 +30,11 @@ def reds(root: Path, split: str) -> list[Sequence]:
         assert sequence.lq is not None
         faults += clip_faults(sequence.hq, FRAMES, SIZE)
         faults += clip_faults(sequence.lq, FRAMES, small)
-    refuse(f"the {split} split of REDS below {root}", faults, PUBLISHED)
+    refuse_faults(f"the {split} split of REDS below {root}", faults, PUBLISHED)
     return sequences
 
 
-def clip(root: Path, kind: str, name: str) -> Path:
+def clip_path(root: Path, kind: str, name: str) -> Path:
     """Where a clip lies, by its name in the merged numbering."""
     merged = first_of(root, f"train/train_sharp{kind}", f"train_sharp{kind}") / name
     if int(name) < VALIDATION or merged.is_dir():

@@ -24,14 +24,14 @@ class DatasetError(ValueError):
         super().__init__(f"{what} is incomplete: {shown}{more}{where}")
 
 
-def refuse(what: str, faults: Iterable[str], published: str) -> None:
+def refuse_faults(what: str, faults: Iterable[str], published: str) -> None:
     """Raise DatasetError if there are faults; one that several clips share is named once."""
     once = list(dict.fromkeys(faults))
     if once:
         raise DatasetError(what, once, published)
 
 
-def chosen(what: str, split: str, splits: Mapping[str, Clips]) -> Clips:
+def clips_of_split(what: str, split: str, splits: Mapping[str, Clips]) -> Clips:
     """The clips of a split."""
     if split not in splits:
         raise ValueError(f"expected a split of {what} ({', '.join(splits)}), got {split!r}")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from .clips import Sequence
-from .tree import absent, chosen, clip_faults, refuse
+from .clip import Clip
+from .tree import absent, clip_faults, clips_of_split, refuse_faults
 
 PUBLISHED = "http://toflow.csail.mit.edu"
 LISTS = {"train": "sep_trainlist.txt", "test": "sep_testlist.txt"}
@@ -12,14 +12,14 @@ FRAMES = [f"im{n}.png" for n in range(1, 8)]
 SIZE = (448, 256)
 
 
-def vimeo90k(root: Path, split: str) -> list[Sequence]:
+def vimeo90k(root: Path, split: str) -> list[Clip]:
     """The septuplets that ``sep_trainlist.txt`` or ``sep_testlist.txt`` names.
 
     Expects the published ``vimeo_septuplet`` folder, or what it holds: the lists and
     ``sequences/00001/0001/im1.png``. There is no published low-quality half: it is made from the
     frames. Raises DatasetError.
     """
-    listed = chosen("Vimeo-90K", split, LISTS)
+    listed = clips_of_split("Vimeo-90K", split, LISTS)
     if (root / "vimeo_septuplet").is_dir():
         root = root / "vimeo_septuplet"
     names: list[str] = []
@@ -32,8 +32,8 @@ def vimeo90k(root: Path, split: str) -> list[Sequence]:
             )
     else:
         faults.append(absent(root / listed))
-    sequences = [Sequence(n, root / "sequences" / n, source=n.split("/")[0]) for n in names]
+    sequences = [Clip(n, root / "sequences" / n, source=n.split("/")[0]) for n in names]
     for sequence in sequences:
         faults += clip_faults(sequence.hq, FRAMES, SIZE)
-    refuse(f"the {split} split of Vimeo-90K below {root}", faults, PUBLISHED)
+    refuse_faults(f"the {split} split of Vimeo-90K below {root}", faults, PUBLISHED)
     return sequences

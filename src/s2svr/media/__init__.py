@@ -1,4 +1,4 @@
-"""Reading and writing of videos and folders of images."""
+"""Video as it is read: frames, what a file says of them, and how it is opened."""
 
 from fractions import Fraction
 from itertools import islice
@@ -8,31 +8,64 @@ import torch
 from torch import Tensor
 
 from ..color import to_rgb
-from .coding import CODECS, CONTAINERS
-from .frame import Frame, MediaError, MediaInfo, Position, Reader, Track, Writer
-from .images import SUFFIXES, ImageReader, ImageWriter, write_png
+from .container import chroma_siting, codec_name, demuxed, is_cover, open_container, video_stream
+from .display import Display, display_of
+from .errors import MediaError
+from .exif import upright
+from .flo import flow_to_color, read_flo, write_flo
+from .frame import Frame, MediaInfo, Reader, Track
+from .images import PNG, SUFFIXES, ImageReader
+from .planes import (
+    CHROMA,
+    bits_of,
+    from_picture,
+    has_alpha,
+    is_gray,
+    is_rgb,
+    planar_kind,
+    planar_name,
+    reordered,
+    subsampling,
+    to_picture,
+)
 from .video import VideoReader
-from .writer import VideoWriter
-from .yuv import YuvReader
+from .yuv import YuvReader, frame_bytes
 
 __all__ = [
-    "CODECS",
-    "CONTAINERS",
+    "CHROMA",
+    "PNG",
+    "SUFFIXES",
+    "Display",
     "Frame",
     "MediaError",
     "MediaInfo",
-    "Position",
     "Reader",
     "Track",
-    "Writer",
+    "bits_of",
+    "chroma_siting",
+    "codec_name",
+    "demuxed",
+    "display_of",
+    "flow_to_color",
+    "frame_bytes",
+    "from_picture",
+    "has_alpha",
+    "is_cover",
+    "is_gray",
+    "is_rgb",
+    "open_container",
     "open_reader",
-    "open_writer",
+    "planar_kind",
+    "planar_name",
     "read_clip",
-    "write_png",
+    "read_flo",
+    "reordered",
+    "subsampling",
+    "to_picture",
+    "upright",
+    "video_stream",
+    "write_flo",
 ]
-
-# Suffixes of videos that are read and not written; any other name is that of a folder.
-READ_ONLY = {".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".y4m", ".yuv", ".gif", ".ogv", ".mxf"}
 
 
 def open_reader(
@@ -71,43 +104,6 @@ def open_reader(
 def exact(value: Fraction | float | None) -> Fraction | None:
     """A number as typed: 0.1 is a tenth."""
     return None if value is None else Fraction(str(value))
-
-
-def open_writer(
-    path: Path,
-    *,
-    reader: Reader,
-    width: int,
-    height: int,
-    bits: int | None = None,
-    codec: str | None = None,
-    crf: int | None = None,
-    overwrite: bool = False,
-    lasting: bool = False,
-    restart: bool = False,
-    comment: str | None = None,
-) -> Writer:
-    """Open a video file for writing, or a folder of PNGs where the name has no video suffix.
-
-    Frames are width x height, in the writer's ``color`` and ``chroma``. ``bits``, ``codec`` (of
-    CODECS) and ``crf`` are the source's or our choice where they are None. Where ``lasting``, the
-    work folder beside ``path`` can be kept for a later try, unless that is to ``restart``. Raises
-    MediaError.
-    """
-    path = Path(path)
-    if path.resolve() == reader.path.resolve():
-        raise MediaError(f"the output {path} is the input; name another output")
-    if path.suffix.lower() in CONTAINERS:
-        return VideoWriter(
-            path, reader=reader, width=width, height=height, bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, lasting=lasting, restart=restart, comment=comment,
-        )  # fmt: skip
-    if path.suffix.lower() in SUFFIXES | READ_ONLY:
-        kinds = ", ".join(CONTAINERS)
-        raise MediaError(f"expected an output named {kinds}, or a folder of images, got {path}")
-    return ImageWriter(
-        path, reader=reader, bits=bits, overwrite=overwrite, lasting=lasting, restart=restart
-    )
 
 
 def read_clip(path: Path, *, start: int = 0, count: int | None = None) -> Tensor:

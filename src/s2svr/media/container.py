@@ -12,8 +12,9 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from .frame import MediaError, Track
-from .intact import ends_within
+from .errors import MediaError
+from .frame import Track
+from .integrity import ends_within
 
 # Files only, and only formats that hold a picture or sound: no playlists or scripts that name
 # other files, and no text.

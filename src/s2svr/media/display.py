@@ -14,6 +14,7 @@ DYNAMIC = {
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
 }
+
 TURNS = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1), -90: (0, 1, -1, 0)}
 
 
@@ -67,36 +68,3 @@ def display_of(picture: av.VideoFrame) -> Display:
         light=struct.unpack_from("=2I", light) if light else None,
         dynamic=tuple(sorted({DYNAMIC[kind] for kind in data if kind in DYNAMIC})),
     )
-
-
-def x265_params(display: Display) -> str:
-    """HDR10 side data as options of x265, in units of 0.00002 and 0.0001 cd/m2."""
-    parts = []
-    if display.mastering:
-        rx, ry, gx, gy, bx, by, wx, wy = (round(v * 50000) for v in display.mastering[:8])
-        low, high = (round(v * 10000) for v in display.mastering[8:])
-        parts.append(
-            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
-        )
-    if display.light:
-        parts.append(f"max-cll={display.light[0]},{display.light[1]}")
-    return ":".join(parts)
-
-
-def x264_params(display: Display) -> str:
-    """HDR10 side data as options of x264, which names one otherwise than x265 does."""
-    params = x265_params(display)
-    return params.replace("master-display", "mastering-display").replace("max-cll", "cll")
-
-
-def svt_params(display: Display) -> str:
-    """HDR10 side data as options of SVT-AV1."""
-    parts = []
-    if display.mastering:
-        rx, ry, gx, gy, bx, by, wx, wy, low, high = (f"{float(v):.5f}" for v in display.mastering)
-        parts.append(
-            f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
-        )
-    if display.light:
-        parts.append(f"content-light={display.light[0]},{display.light[1]}")
-    return ":".join(parts)

@@ -1,24 +1,17 @@
-"""What readers yield and writers take."""
+"""What a reader yields: frames, and facts about the file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 import av
 from torch import Tensor
 
 from ..color import ColorInfo
 from .display import Display
-
-if TYPE_CHECKING:
-    from .beside import Beside
-
-
-class MediaError(Exception):
-    """A file cannot be read or written; the message is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -99,33 +92,3 @@ class Reader(Protocol):
     ) -> None: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __next__(self) -> Frame: ...
-
-
-class Position(NamedTuple):
-    """How far a writer is: all that another one needs to go on in the same work folder."""
-
-    frames: int
-    segments: int  # files of encoded video
-    last: int | None  # time stamp
-    moved: int  # time stamps
-
-
-class Writer(Protocol):
-    """Takes frames in the format it names; the file appears when its ``with`` block ends well."""
-
-    path: Path
-    beside: "Beside"  # the work folder
-    color: ColorInfo  # of the planes that ``write`` takes
-    chroma: tuple[int, int]
-    warnings: list[str]  # what was converted or dropped
-
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-    def write(self, frame: Frame) -> None: ...
-    def end_segment(self) -> Position: ...
-    def go_on(self, position: Position) -> None: ...

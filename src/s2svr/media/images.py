@@ -1,4 +1,4 @@
-"""A folder of images, or one image, as a video without time stamps; and the writer of one."""
+"""A folder of images, or one image, read as a video without time stamps."""
 
 import re
 from collections.abc import Iterator
@@ -9,16 +9,14 @@ from types import TracebackType
 from typing import Self
 
 import av
-import torch
-from torch import Tensor
 
 from ..color import ColorInfo
-from .beside import Beside, sync
 from .container import MAX_PIXELS
 from .display import Display
+from .errors import MediaError
 from .exif import COMPRESSION, ORIENTATION, tag, upright
-from .frame import Frame, MediaError, MediaInfo, Position, Reader
-from .planes import bits_of, from_picture, reordered, subsampling, to_picture
+from .frame import Frame, MediaInfo
+from .planes import bits_of, from_picture, subsampling
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -177,96 +175,3 @@ class ImageReader:
         trace: TracebackType | None,
     ) -> None:
         self.frames = iter(())
-
-
-class ImageWriter:
-    """Writes frames as PNGs into a folder that appears when the ``with`` block ends well.
-
-    The names are those of the source images, or 000000.png, 000001.png ... for a video. What a
-    player turns and mirrors is written as it is shown: images have no tag for it that all heed.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        reader: Reader,
-        bits: int | None = None,
-        overwrite: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
-    ) -> None:
-        self.path = path
-        self.warnings: list[str] = []
-        source = reader.info.color
-        bits = bits or source.bits
-        matrix = "gray" if source.matrix == "gray" else "rgb"
-        self.color = ColorInfo(matrix, True, 8 if bits <= 8 else 16)
-        self.chroma = (1, 1)
-        names = reader.info.names
-        self.names = names if len(set(names)) == len(names) else ()
-        if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
-            self.warnings.append("sound and subtitles are left out: a folder of images holds none")
-        if reader.info.aspect != 1:
-            self.warnings.append(f"the pixel aspect {reader.info.aspect} is not written in images")
-        self.turn = reader.display.orientation
-        self.beside = Beside(
-            path, overwrite=overwrite, images=True, lasting=lasting, restart=restart
-        )
-        self.count = self.synced = 0  # images, and those that are surely on the disk
-
-    def write(self, frame: Frame) -> None:
-        """Take the next frame, in ``color``."""
-        with self.beside.errors():
-            planes = tuple(upright(plane, self.turn) for plane in frame.planes)
-            write_picture(self.file(self.count), planes)
-        self.count += 1
-
-    def file(self, index: int) -> Path:
-        """Where an image is written."""
-        name = self.names[index] if self.names else f"{index:06d}"
-        return self.beside.product / f"{name}.png"
-
-    def end_segment(self) -> Position:
-        """Wait until all frames so far are on the disk."""
-        with self.beside.errors():
-            sync([self.file(index) for index in range(self.synced, self.count)])
-        self.synced = self.count
-        return Position(self.count, 0, None, 0)
-
-    def go_on(self, position: Position) -> None:
-        """Take the first images for written; before the first ``write``."""
-        self.count = self.synced = position.frames
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                self.beside.keep()
-        finally:
-            self.beside.discard()
-
-
-def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
-    """Write R, G, B or grey planes of 8 or 16 bits as a PNG."""
-    gray, deep = len(planes) == 1, planes[0].dtype == torch.uint16
-    picture = to_picture(planes, ("gray" if gray else "gbrp") + ("16le" if deep else ""))
-    form = ("gray16be" if deep else "gray") if gray else ("rgb48be" if deep else "rgb24")
-    codec = av.VideoCodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
-    codec.time_base = Fraction(1, 25)
-    codec.color_range = 2
-    packets = codec.encode(reordered(picture, form)) + codec.encode(None)
-    path.write_bytes(b"".join(bytes(packet) for packet in packets))
-
-
-def write_png(path: Path, rgb: Tensor) -> None:
-    """Write RGB (3, H, W) in [0, 1] as an 8-bit PNG."""
-    write_picture(Path(path), tuple((rgb.clamp(0, 1) * 255).round().to(torch.uint8)))

@@ -6,7 +6,7 @@ import av
 import torch
 from torch import Tensor
 
-from .frame import MediaError
+from .errors import MediaError
 
 # Formats whose planes are taken as they are; Y, Cb, Cr or G, B, R come before alpha.
 PLANAR = re.compile(r"(yuv|yuvj|yuva|gbr|gbra)\d*p(9|10|12|14|16)?(le)?|gray(9|1[0246])?(le)?")

@@ -19,10 +19,11 @@ from .container import (
     tracks,
     video_stream,
 )
+from .deinterlace import DEINTERLACE, whole
 from .display import display_of
-from .fields import DEINTERLACE, whole
-from .frame import Frame, MediaError, MediaInfo
-from .intact import broken_at
+from .errors import MediaError
+from .frame import Frame, MediaInfo
+from .integrity import broken_at
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}

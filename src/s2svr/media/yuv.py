@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..color import ColorInfo, guess_matrix
 from .display import Display
-from .frame import Frame, MediaError, MediaInfo
+from .errors import MediaError
+from .frame import Frame, MediaInfo
 
 SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
 

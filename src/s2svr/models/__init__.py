@@ -3,9 +3,33 @@
 from dataclasses import replace
 
 from .config import S2SVRConfig
+from .flows import Flows, chain_flows, cut_flows, frames_around
+from .mixer import Exposure, in_time, sharpness
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import PWCLite, PWCLiteConfig
-from .s2svr import S2SVR, State
+from .quality import MIDDLE, Quality, statistics
+from .s2svr import S2SVR, State, flow_on_grid
+
+__all__ = [
+    "Exposure",
+    "Flows",
+    "MIDDLE",
+    "MODELS",
+    "PRESETS",
+    "PWCLite",
+    "PWCLiteConfig",
+    "Quality",
+    "S2SVR",
+    "S2SVRConfig",
+    "State",
+    "chain_flows",
+    "cut_flows",
+    "flow_on_grid",
+    "frames_around",
+    "in_time",
+    "sharpness",
+    "statistics",
+]
 
 MODELS = {
     "s2svr": (S2SVR, S2SVRConfig),
@@ -41,5 +65,3 @@ PRESETS = {
     "flow-light": LIGHT_FLOW,
     "flow-paper": PWCLiteConfig(),
 }
-
-__all__ = ["MODELS", "PRESETS", "PWCLite", "PWCLiteConfig", "S2SVR", "S2SVRConfig", "State"]

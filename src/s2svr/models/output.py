@@ -18,7 +18,7 @@ def detail(x: Tensor) -> Tensor:
     return AMPLIFY * (x - F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, 1))
 
 
-class Frame(nn.Module):
+class FrameInput(nn.Module):
     """A frame, pixel-unshuffled to the grid of the states, and where it is asked for its detail."""
 
     def __init__(self, down: int, detail: bool) -> None:

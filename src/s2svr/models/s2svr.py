@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
-from .alignment import Flows, align, around, chained, part
 from .attention import LocalAttention
 from .config import S2SVRConfig
+from .flows import Flows, align, chain_flows, cut_flows, frames_around
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
-from .mixing import Exposure, Mixer
-from .output import STEP, Frame, Output, last_convolution
+from .mixer import Exposure, Mixer
+from .output import STEP, FrameInput, Output, last_convolution
 from .pwclite import SLOPE, PWCLite, initialise
 from .quality import Quality
 
@@ -46,7 +46,7 @@ class Encoder(nn.Module):
     def __init__(self, config: S2SVRConfig) -> None:
         super().__init__()
         c = config.channels
-        self.frame = Frame(config.down, config.detail)
+        self.frame = FrameInput(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
         inputs = self.frame.channels * (2 if config.neighbours else 1)
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
@@ -142,7 +142,7 @@ def neighbours(
     Blur of a long exposure shows in them as they lie, since it adds up what moves; errors of coding
     show where the flow aligns them.
     """
-    others = around([*past, *frames], len(past) + t, config.neighbours)
+    others = frames_around([*past, *frames], len(past) + t, config.neighbours)
     if not config.aligned or not others:
         return others
     size = (frames[t].shape[-2], frames[t].shape[-1])
@@ -153,7 +153,7 @@ def neighbours(
     ]
 
 
-def on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
+def flow_on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
     """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
     height, width = (-(-side // config.down) for side in frame.shape[-2:])
     return enlarge_flow(flow, config.flow_down // config.down, (height, width))
@@ -221,7 +221,7 @@ class S2SVR(nn.Module):
         def pair(t: int, other: int) -> Tensor | None:
             if self.flow is None or not 0 <= other < len(small):
                 return None
-            return on_grid(self.flow(small[t], small[other]), frames[t], self.config)
+            return flow_on_grid(self.flow(small[t], small[other]), frames[t], self.config)
 
         # A flow that is added up takes those of frames between, some of them outside the window.
         extra = c.reach - len(direct)
@@ -230,7 +230,7 @@ class S2SVR(nn.Module):
             before=[[pair(t, t - d) if t < end else None for t in times] for d in direct],
             after=[[pair(t, t + d) if t >= first else None for t in times] for d in direct],
         )
-        flows = part(chained(flows, c.reach), first - times.start, end - times.start)
+        flows = cut_flows(chain_flows(flows, c.reach), first - times.start, end - times.start)
         return flows._replace(told=self.told(frames, range(first, end)))
 
     def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
@@ -253,7 +253,7 @@ class S2SVR(nn.Module):
         count, (height, width) = len(frames) - lookahead, x.shape[-2:]
         before = state.x if state else []
         seen = self.encoded(len(frames), lookahead)
-        flows = part(flows, 0, seen)
+        flows = cut_flows(flows, 0, seen)
         mixed, cells = self.mixed(frames, before, flows, seen)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]

@@ -1,1 +1,19 @@
-"""Trainings."""
+"""Trainings of the flow networks and of the restoration networks."""
+
+from .exposure import train_exposure
+from .flow import train_flow
+from .quality import train_quality
+from .recipes import ExposureRecipe, FlowRecipe, QualityRecipe, RestorationRecipe, load_recipe
+from .restoration import train_restoration
+
+__all__ = [
+    "ExposureRecipe",
+    "FlowRecipe",
+    "QualityRecipe",
+    "RestorationRecipe",
+    "load_recipe",
+    "train_exposure",
+    "train_flow",
+    "train_quality",
+    "train_restoration",
+]

@@ -15,17 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..blur import blur
 from ..checkpoint import Card, save
-from ..data.clips import MOVING, Stored, as_float
-from ..models.alignment import around
-from ..models.mixing import Exposure, in_time, sharpness
+from ..damage import blur_clip
+from ..data import MOVING, Stored, as_float
+from ..models import Exposure, frames_around, in_time, sharpness
 from ..ops import quantised
-from ..recipes import AdamW, ExposureRecipe
 from .fit import Say
-from .moving import with_moving
-from .restoration import build
-from .setup import sequences_of, stored_with
+from .launch import sequences_of, stored_with
+from .network import build
+from .recipes import AdamW, ExposureRecipe
+from .rendered import with_moving
 
 # Frames averaged, and the step from one mean to the next.
 AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3), (7, 3), (9, 3))
@@ -48,7 +47,7 @@ class Windows(NamedTuple):
     floor: Tensor  # of the error, (N,)
 
 
-def windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows:
+def clip_windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows:
     """All windows of a clip and its truth (T, 3, H, W)."""
     count = len(lq)
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
@@ -57,7 +56,7 @@ def windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows
     xx, xh, gg = x @ x.T / x.shape[1], x @ truth.T / x.shape[1], light @ light.T / light.shape[1]
     found, sharp = [], sharpness(grey)
     for t in range(count):
-        near = around(list(range(count)), t, reach)
+        near = frames_around(list(range(count)), t, reach)
         time, row = in_time(t, near), xx[near]
         line = gg[time][:, time].diff(dim=0).diff(dim=1)
         square = row[:, near] - row[:, t, None] - row[:, t] + xx[t, t]
@@ -67,13 +66,13 @@ def windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows
     return Windows(*(torch.stack(parts).float() for parts in zip(*found, strict=True)))
 
 
-def left(shares: Tensor, of: Windows) -> Tensor:
+def error_left(shares: Tensor, of: Windows) -> Tensor:
     """Mean square error of the frames mixed with shares (N, 2n)."""
     squares = (shares[:, None] @ of.square @ shares[..., None])[:, 0, 0]
     return (of.error - 2 * (shares * of.cross).sum(1) + squares).clamp_min(0)
 
 
-def damaged(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tensor, Tensor]]:
+def damaged_crops(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Crops of a clip with each of the damages it is trained on, and of its truth."""
     yield "rendered" if clip.source == MOVING else "stored", *cropped(clip, rng)
     if clip.source == MOVING:
@@ -81,7 +80,7 @@ def damaged(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tenso
     ways = [way for way in AGAIN if way[0] <= len(clip.hq)]
     for index in rng.permutation(len(ways))[:DRAWN]:
         averaged, step = ways[index]
-        yield "again", *blur(cropped(clip, rng)[1], averaged, step=step)
+        yield "again", *blur_clip(cropped(clip, rng)[1], averaged, step=step)
     for shown, noise in SHARP:
         hq = cropped(clip, rng)[1]
         times = np.resize(rng.permutation(shown), len(hq))
@@ -107,12 +106,12 @@ def gathered(
     rng = np.random.default_rng(seed)
     parts, kinds = [], []
     for clip in clips:
-        for kind, lq, hq in damaged(clip, rng):
+        for kind, lq, hq in damaged_crops(clip, rng):
             if rng.random() < SHORT:
                 first = int(rng.integers(len(lq)))
                 last = first + int(rng.integers(1, 10))
                 lq, hq = lq[first:last], hq[first:last]
-            parts.append(windows(lq, hq, reach, SHARP_FLOOR if kind == "sharp" else FLOOR))
+            parts.append(clip_windows(lq, hq, reach, SHARP_FLOOR if kind == "sharp" else FLOOR))
             kinds += [kind] * len(parts[-1].error)
     each = {kind: share / kinds.count(kind) for kind, share in shares.items() if kind in kinds}
     return Windows(*map(torch.cat, zip(*parts, strict=True))), torch.tensor(
@@ -120,7 +119,9 @@ def gathered(
     )
 
 
-def learn(exposure: Exposure, clips: Windows, often: Tensor, optim: AdamW, say: Say) -> None:
+def learn_exposure(
+    exposure: Exposure, clips: Windows, often: Tensor, optim: AdamW, say: Say
+) -> None:
     """Train on the logarithm of the error that is left, as the recipes' ``psnr`` loss does."""
     exposure.requires_grad_(True)
     last = exposure.tell[-1]
@@ -134,7 +135,7 @@ def learn(exposure: Exposure, clips: Windows, often: Tensor, optim: AdamW, say: 
     for step in range(1, optim.steps + 1):
         chosen = torch.multinomial(often, optim.batch, replacement=True)
         some = Windows(*(part[chosen] for part in clips))
-        error = left(exposure.told(some.products, some.sharp)[..., 0, 0], some)
+        error = error_left(exposure.told(some.products, some.sharp)[..., 0, 0], some)
         loss = ((error + some.floor).log() - (some.error + some.floor).log()).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -174,7 +175,7 @@ def train_exposure(
     found, often = gathered(clips, model.config.neighbours, shares, recipe.optim.seed)
     say(f"{len(often)} windows of {len(clips)} clips")
     torch.manual_seed(recipe.optim.seed)
-    learn(model.mixer.exposure, found, often, recipe.optim, say)
+    learn_exposure(model.mixer.exposure, found, often, recipe.optim, say)
     about = f"{len(sequences)} clips, {damage}"
     target = out / "model.safetensors"
     save(target, model, Card(recipe.task, recipe=name, data=about, step=recipe.optim.steps))

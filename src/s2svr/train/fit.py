@@ -16,8 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
-from ..recipes import Optim
 from .muon import Muon
+from .recipes import Optim
 from .step import Batch, Captured, Update
 
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
@@ -97,7 +97,7 @@ def fit(
     optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}], bool(kinds))
     peaks = [group["lr"] for group in optimizer.param_groups]
     averaged = deepcopy(model).requires_grad_(False)
-    step = restore(out / CHECKPOINT, model, averaged, optimizer, fabric)
+    step = load_checkpoint(out / CHECKPOINT, model, averaged, optimizer, fabric)
     objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
     update = Update(objective, optimizer, fabric, optim.clip, strict=not kinds)
     advance = Captured(update, kinds, len(peaks)) if kinds else update
@@ -106,21 +106,21 @@ def fit(
     clock = Clock(optim, step)
     scores: dict[str, float] = {}
     while step < optim.steps:
-        share = rate(step, optim)
+        share = rate_share(step, optim)
         terms = advance(next(stream), step, [peak * share for peak in peaks])
         step += 1
         average(averaged, model, min(optim.average, step / (step + 9)))
         if step % optim.log_every == 0 or step == optim.steps:
             values = {name: mean_of_all(fabric, value) for name, value in terms.items()}
             if log:
-                report(log, say, clock, step, values)
+                report_step(log, say, clock, step, values)
         last = step == optim.steps
         if log and validate and (step % optim.validate_every == 0 or last):
             scores = validate(averaged.eval(), log, step)
             say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         if log and (clock.due() or last):
-            check(terms["loss"], step, out)
-            save(out / CHECKPOINT, model, averaged, optimizer, step)
+            check_loss(terms["loss"], step, out)
+            save_checkpoint(out / CHECKPOINT, model, averaged, optimizer, step)
             if export:
                 export(averaged.eval(), step, scores)
     if log:
@@ -128,7 +128,7 @@ def fit(
     fabric.barrier()
 
 
-def check(loss: Tensor, step: int, out: Path) -> None:
+def check_loss(loss: Tensor, step: int, out: Path) -> None:
     """Raise FloatingPointError where the loss is no number that a training can go on from."""
     if not loss.isfinite():
         raise FloatingPointError(
@@ -167,7 +167,7 @@ def mean_of_all(fabric: Fabric, value: Tensor) -> float:
     return mean.item()
 
 
-def rate(step: int, optim: Optim) -> float:
+def rate_share(step: int, optim: Optim) -> float:
     """Share of the peak rate at ``step``: linear warm-up, constant, cosine fall to 1 %."""
     if step < optim.warmup:
         return (step + 1) / optim.warmup
@@ -203,7 +203,9 @@ class Clock:
         return (step - self.first) / max(time.monotonic() - self.start, 1e-9)
 
 
-def report(log: SummaryWriter, say: Say, clock: Clock, step: int, values: dict[str, float]) -> None:
+def report_step(
+    log: SummaryWriter, say: Say, clock: Clock, step: int, values: dict[str, float]
+) -> None:
     """One line and one TensorBoard point for the terms of a step."""
     for name, value in values.items():
         log.add_scalar(f"train/{name}", value, step)
@@ -223,7 +225,7 @@ def exporter(path: Path, about: Card) -> Callable[[nn.Module, int, dict[str, flo
     return export
 
 
-def save(
+def save_checkpoint(
     path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
 ) -> None:
     """Everything a resumed run needs, written beside the target and renamed."""
@@ -243,7 +245,7 @@ def save(
     beside.replace(path)
 
 
-def restore(
+def load_checkpoint(
     path: Path,
     model: nn.Module,
     averaged: nn.Module,

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..checkpoint import Card, load
-from ..data.clips import ClipPairs, Pair, Stored
+from ..data import ClipPairs, Pair, Stored
 from ..losses import distillation, photometric, smoothness, structural
 from ..models import PRESETS, PWCLite, PWCLiteConfig
 from ..ops import occlusion, resize_bicubic, resize_flow
-from ..recipes import FlowLoss, FlowRecipe
 from .fit import Say, batches, exporter, fit
-from .moving import moving_pair
-from .setup import launch, prepared, sequences_of
+from .launch import prepared, sequences_of, start_processes
+from .recipes import FlowLoss, FlowRecipe
+from .rendered import moving_pair
 from .step import Batch
 
 
@@ -152,7 +152,7 @@ def train_flow(
     ``model.safetensors`` (averaged weights). A run found there goes on; runs that share ``cache``
     decode the clips once.
     """
-    fabric = launch(recipe.optim, out, device, processes)
+    fabric = start_processes(recipe.optim, out, device, processes)
     config = PRESETS[recipe.model.preset]
     assert isinstance(config, PWCLiteConfig)
     torch.manual_seed(recipe.optim.seed)

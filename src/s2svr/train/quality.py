@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..checkpoint import Card, save
-from ..data.clips import Sequence
-from ..degrade import degradation
+from ..damage import degradation
+from ..data import Clip
 from ..media import read_clip
 from ..metrics import psnr_y
-from ..models.quality import MIDDLE, Quality, statistics
+from ..models import MIDDLE, Quality, statistics
 from ..ops import quantised, resize_bicubic
-from ..recipes import AdamW, QualityRecipe
 from .fit import Say
-from .restoration import build
-from .setup import sequences_of
+from .launch import sequences_of
+from .network import build
+from .recipes import AdamW, QualityRecipe
 
 # Clips are reduced by these in turn: what is fine in a small video is coarse in a large one.
 SIZES = (1.0, 2.0, 1.5, 2.0)
@@ -29,7 +29,7 @@ FLOOR = 0.005  # of the statistics' deviation
 KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its square
 
 
-def examined(sequences: list[Sequence], recipe: QualityRecipe, say: Say) -> tuple[Tensor, Tensor]:
+def examined(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> tuple[Tensor, Tensor]:
     """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should be of them (N,)."""
     damage, generator = degradation(recipe.data.degradation), Generator()
     generator.manual_seed(recipe.optim.seed)
@@ -39,7 +39,7 @@ def examined(sequences: list[Sequence], recipe: QualityRecipe, say: Say) -> tupl
         for _, size in zip(range(recipe.codings), cycle(SIZES), strict=False):
             room = max(len(clip) - recipe.data.frames, 0)
             first = int(torch.randint(room + 1, (), generator=generator))
-            some = reduced(clip[first : first + recipe.data.frames].float() / 255, size)
+            some = reduced_clip(clip[first : first + recipe.data.frames].float() / 255, size)
             lq, hq = damage(some, generator)
             found.append(statistics(lq[-SETTLED:].mean(1)))
             wanted += [psnr_y(*pair) for pair in zip(lq[-SETTLED:], hq[-SETTLED:], strict=True)]
@@ -48,14 +48,14 @@ def examined(sequences: list[Sequence], recipe: QualityRecipe, say: Say) -> tupl
     return torch.cat(found), (torch.tensor(wanted).float() - MIDDLE) / 10
 
 
-def reduced(clip: Tensor, size: float) -> Tensor:
+def reduced_clip(clip: Tensor, size: float) -> Tensor:
     """Frames (T, 3, H, W) so many times smaller, if that leaves enough of them."""
     if min(clip.shape[-2:]) < SMALLEST * size:
         return clip
     return quantised(resize_bicubic(clip, 1 / size))
 
 
-def learn(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:
+def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:
     """Fit what is told to what is wanted."""
     quality.requires_grad_(True)
     quality.mean.copy_(found.mean(0))
@@ -103,7 +103,7 @@ def train_quality(
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.optim.seed)
     found, wanted = examined(sequences, recipe, say)
-    learn(model.mixer.quality, found, wanted, recipe.optim, say)
+    learn_quality(model.mixer.quality, found, wanted, recipe.optim, say)
     about = f"{len(sequences)} clips, {recipe.data.degradation}"
     target = out / "model.safetensors"
     save(target, model, Card(recipe.task, recipe=name, data=about, step=recipe.optim.steps))

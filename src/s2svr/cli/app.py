@@ -1,0 +1,65 @@
+"""The application: its commands, and the console script."""
+
+import signal
+from typing import Annotated
+
+import typer
+
+from .compare import compare_command, fidelity_command
+from .degrade import degrade_command
+from .evaluate import evaluate_command, report_command
+from .flow import evaluate_flow_command, figures, flow_command, import_flow_command
+from .output import Commands
+from .restore import restore_command
+from .system import benchmark_command, info_command, models_command
+from .train import data, render_command, train
+
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+app.add_typer(train, name="train")
+app.add_typer(data, name="data")
+app.add_typer(figures, name="figures")
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("s2svr"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="And exit.")
+    ] = False,
+) -> None:
+    """Make videos better: super-resolution, deblurring, removal of compression artefacts."""
+
+
+app.command("restore")(restore_command)
+app.command("models")(models_command)
+app.command("info")(info_command)
+app.command("benchmark")(benchmark_command)
+app.command("evaluate")(evaluate_command)
+app.command("evaluate flow")(evaluate_flow_command)
+app.command("compare")(compare_command)
+app.command("fidelity")(fidelity_command)
+app.command("degrade")(degrade_command)
+app.command("flow")(flow_command)
+app.command("import-flow")(import_flow_command)
+app.command("render")(render_command)
+app.command("report")(report_command)
+
+
+def main() -> None:
+    """The console script."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: cleaned up
+    try:
+        app(prog_name="s2svr")
+    except KeyboardInterrupt:  # before a command begins
+        raise SystemExit(130) from None

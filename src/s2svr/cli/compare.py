@@ -1,0 +1,85 @@
+"""Commands that compare two videos: with a reference, or with what was restored."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import End, Json, Start
+from .output import print_json, print_table, say
+from .progress import progress
+
+
+def compare_command(
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="Video or image folder.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The same, restored.")],
+    start: Start = None,
+    end: End = None,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="OUT is of this part of REF alone: restored with both.")
+    ] = False,
+    flow: Annotated[
+        str, typer.Option(help="Flow weights, to measure flicker; none: leave it out.")
+    ] = "flow-light-teacher",
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with a slider between frames.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write PSNR over time as .svg.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two videos of one size, frame by frame at equal times: PSNR, SSIM, flicker."""
+    from ..checkpoint import load
+    from ..evaluation import Span, check_place, summary, write_curve, write_page
+    from ..evaluation import compare_videos as measure
+
+    if html:
+        check_place(html, ".html")
+    if plot:
+        check_place(plot, ".svg")
+    network = None if flow == "none" else load(flow, task="flow")
+    with progress() as (move, _):
+        found = measure(
+            reference, output, part=Span(start, end, cut), flow=network,
+            progress=lambda done: move(done, None),
+        )  # fmt: skip
+    if html:
+        write_page(html, found)
+    if plot:
+        write_curve(plot, found)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(summary(found))
+    if found.missing or found.extra:
+        say(
+            f"warning: {len(found.missing)} frames of {reference} have no partner in {output}, "
+            f"{len(found.extra)} of {output} none in {reference}"
+        )
+    if found.damage:
+        raise typer.Exit(1)
+
+
+Damage = Annotated[
+    str, typer.Option(help="bicubic, gaussian, blur-N (frames), hevc-N (QP) or h264-N (crf).")
+]
+
+
+def fidelity_command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video that was restored.")],
+    restored: Annotated[Path, typer.Argument(metavar="OUT", help="What came out.")],
+    damage: Damage = "bicubic",
+    as_json: Json = False,
+) -> None:
+    """Damage a restored video again: how far is it from what it was made of?"""
+    from ..evaluation import measure_fidelity as measured
+
+    found = measured(source, restored, damage)
+    if as_json:
+        print_json(found)
+        return
+    psnr = "equal" if found.psnr is None else found.psnr
+    base = "equal" if found.base is None else found.base
+    row = {"frames": found.frames, "equal": found.equal}
+    print_table([row | {"PSNR (rgb)": psnr, "input resized": base}])
+    if found.warning:
+        say(f"warning: {found.warning}")

@@ -1,0 +1,53 @@
+"""The command that makes damaged test videos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import End, Overwrite, Rate, Start
+from .output import say
+
+
+def degrade_command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
+    bicubic: Annotated[bool, typer.Option("--bicubic", help="Reduced x4, as MATLAB does.")] = False,
+    gaussian: Annotated[
+        bool, typer.Option("--gaussian", help="Blurred by sigma 1.6 and reduced x4 (BD).")
+    ] = False,
+    blur: Annotated[
+        int | None, typer.Option(metavar="FRAMES", help="Mean of so many frames, an odd number.")
+    ] = None,
+    hevc_qp: Annotated[
+        int | None, typer.Option(metavar="QP", help="Compressed by x265 at a fixed QP.")
+    ] = None,
+    x264_crf: Annotated[
+        int | None, typer.Option(metavar="CRF", help="Compressed by x264, as web video is.")
+    ] = None,
+    fps: Rate = None,
+    start: Start = None,
+    end: End = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a damaged test video; what the damage left is stored without further loss."""
+    from ..damage import degrade_video
+
+    asked: dict[str, int | None] = {"blur": blur, "hevc": hevc_qp, "h264": x264_crf}
+    asked |= {"bicubic": bicubic or None, "gaussian": gaussian or None}
+    given = [
+        name if value is True else f"{name}-{value}"
+        for name, value in asked.items()
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise ValueError(
+            "expected one of --bicubic, --gaussian, --blur, --hevc-qp and --x264-crf, got "
+            f"{' and '.join(given) or 'none'}"
+        )
+    (damage,) = given
+    count = degrade_video(
+        source, target, damage, fps=fps, start=start, end=end, overwrite=overwrite,
+        say=lambda line: say(f"warning: {line}"),
+    )  # fmt: skip
+    typer.echo(f"{target}: {count} frames, {damage}")

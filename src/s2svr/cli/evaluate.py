@@ -1,0 +1,198 @@
+"""The command that scores weights on a data set."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Device, Json, Task, Weights, parse_share
+from .output import print_json, print_table, say
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from ..data import Clip
+    from ..evaluation import ScoreRow
+
+# What is made of clips without low quality, by the task of the weights.
+DAMAGE = {"sr": "bicubic", "deblur": "blur-7", "compression": "hevc-37"}
+AROUND = 7  # lines of a table that are not of a clip
+
+Degradation = Annotated[
+    str | None,
+    typer.Option(
+        help="Made on clips without low quality: blur-7, hevc-37, h264-32 ...; "
+        "bicubic, blur-7 or hevc-37 by the task if not given."
+    ),
+]
+Protocols = Annotated[
+    list[str] | None, typer.Option("--protocol", help="Not the data set's own; often.")
+]
+Segments = Annotated[
+    list[int] | None,
+    typer.Option("--segment", min=1, help="Also start afresh every so many frames; often."),
+]
+Compared = Annotated[list[str] | None, typer.Option(help="Other weights to set beside; often.")]
+LowQuality = Annotated[
+    Path | None, typer.Option(help="Video or folder of the low quality, if not made here.")
+]
+Tables = Annotated[list[Path] | None, typer.Option(help="Write .json, .csv or .md; often.")]
+Part = Annotated[
+    tuple | None, typer.Option(parser=parse_share, metavar="I/N", help="Share of clips, from 0/N.")
+]
+
+
+def evaluate_command(
+    clips: Annotated[
+        Path | None, typer.Argument(metavar="DATA", help="Its folder; ./flow if called flow.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
+    task: Task = None,
+    weights: Weights = None,
+    lq: LowQuality = None,
+    dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
+    split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
+    degradation: Degradation = None,
+    protocols: Protocols = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Of each clip, the first.")] = None,
+    segments: Segments = None,
+    beside: Compared = None,
+    flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
+    table: Tables = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for worst and best.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of scores; goes on there.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps damaged clips.")] = None,
+    part: Part = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
+    from ..checkpoint import find, load, read_card
+    from ..damage import degradation as damage
+    from ..devices import choose_device
+    from ..evaluation import TABLE_KINDS, USUAL, Origin, check_place, means, write_table
+    from ..evaluation import evaluate as measure
+
+    for path in table or []:
+        check_place(path, *TABLE_KINDS)
+    place = choose_device(device)
+    dataset, split, sequences = chosen_clips(clips, root, lq, dataset, split)
+    share = part or (0, 1)
+    if share[0] >= len(sequences):
+        raise ValueError(f"expected a share of {len(sequences)} clips that holds any")
+    name = weights or find(task or "sr").stem
+    model = load(name, task=task, device=place)
+    degradation = degradation or DAMAGE.get(read_card(name).task, "bicubic")
+    scored = protocols or list(USUAL[dataset])
+    with live(scored[0]) as done:
+        rows = measure(
+            model, sequences, damage(degradation), protocols=scored, frames=frames,
+            segments=segments or (), others=compared_networks(beside or [], place),
+            flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
+            cache=cache, label=degradation, part=share, done=done,
+        )  # fmt: skip
+    rows += means(rows)
+    origin = Origin(dataset, split, degradation, frames, share, name)
+    for path in table or []:
+        write_table(path, rows, origin)
+    if as_json:
+        print_json(rows)
+    else:
+        print_scores(rows, origin.text())
+
+
+def chosen_clips(
+    clips: Path | None, root: Path | None, lq: Path | None, dataset: str, split: str
+) -> "tuple[str, str, list[Clip]]":
+    """The data set that is meant, its split and its clips."""
+    from ..data import DATASETS, named_dataset, paired
+
+    if (clips is None) == (root is None):
+        raise ValueError("expected the folder of the data set, once: as DATA or with --root")
+    folder = clips or root
+    assert folder is not None
+    if lq is not None:
+        return "pairs", "", paired(folder, lq)
+    dataset, split = named_dataset(dataset, split)
+    return dataset, split, DATASETS[dataset](folder, split)
+
+
+def compared_networks(names: list[str], place: "torch.device") -> "dict[str, nn.Module]":
+    """Weights to set beside ours, by the end of their name; by all of it where two end alike."""
+    from ..checkpoint import load
+
+    ends = [Path(name).stem for name in names]
+    return {
+        end if ends.count(end) == 1 else name: load(name, device=place)
+        for name, end in zip(names, ends, strict=True)
+    }
+
+
+@contextmanager
+def live(protocol: str) -> Iterator[Callable[[list["ScoreRow"]], None]]:
+    """A function that shows each clip's rows: in a table of the last and the mean, or in lines."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
+
+    from ..evaluation import OURS, cell_text, means, side_by_side
+
+    screen = Console(stderr=True)
+    rows: list[ScoreRow] = []
+
+    def line(found: list["ScoreRow"]) -> None:
+        row = next(row for row in found if row.method == OURS)
+        say(f"{row.clip}: {row.psnr:.2f} dB ({row.protocol}), {row.gain:+.2f}")
+
+    if not screen.is_terminal:
+        yield line
+        return
+    with Live(console=screen, transient=True) as shown:
+
+        def grow(found: list["ScoreRow"]) -> None:
+            mine = [row for row in found if row.protocol == protocol]
+            rows.extend(mine)
+            fitting = max(1, screen.height - AROUND) * len(mine)
+            lines = side_by_side([*rows[-fitting:], *means(rows)], protocol)
+            table = Table(*lines[-1], title=protocol)
+            for entry in lines:
+                table.add_row(*(cell_text(name, entry.get(name)) for name in lines[-1]))
+            shown.update(table, refresh=True)
+
+        yield grow
+
+
+def print_scores(rows: list["ScoreRow"], what: str) -> None:
+    """What the numbers are of, and a table for each protocol, to the standard output."""
+    from ..evaluation import PROTOCOLS, cell_text, side_by_side
+
+    typer.echo(what)
+    for protocol in dict.fromkeys(row.protocol for row in rows):
+        typer.echo(f"{protocol}: {PROTOCOLS[protocol].text}")
+        lines = side_by_side(rows, protocol)
+        print_table(
+            [{name: cell_text(name, value) for name, value in line.items()} for line in lines]
+        )
+
+
+def report_command(
+    results: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME=FILE", help="reds=reds4.json clips-sr=mine.json ..."),
+    ] = None,
+) -> None:
+    """Print the paper's tables with the numbers that were measured here, as Markdown."""
+    from ..evaluation import CLIPS, RESULTS
+    from ..evaluation import paper_tables as tables
+
+    given = {}
+    for entry in results or []:
+        name, sign, path = entry.partition("=")
+        if not sign:
+            known = ", ".join((*RESULTS, *CLIPS))
+            raise ValueError(f"expected NAME=FILE with a name of {known}, got {entry}")
+        given[name] = Path(path)
+    typer.echo(tables(given), nl=False)

@@ -1,0 +1,170 @@
+"""Commands about optical flow: how good it is, and what it looks like."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Device, End, Json, Overwrite, Rate, Start, parse_dimensions
+from .output import print_json, print_table, say
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..flow import Flow
+
+TEACHER = "flow-light-teacher"
+figures = typer.Typer(no_args_is_help=True, help="Draw what the networks do.")
+Networks = Annotated[
+    list[str] | None,
+    typer.Option("--weights", metavar="[LABEL=]WEIGHTS", help="Flow network: name or file; often."),
+]
+Reduced = Annotated[int, typer.Option(min=1, help="Reduce the frames for a student.")]
+Table = Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")]
+
+
+def evaluate_flow_command(
+    root: Annotated[
+        Path | None, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")
+    ] = None,
+    weights: Networks = None,
+    dis: Annotated[
+        bool, typer.Option("--dis", help="Also OpenCV's DIS, without learning.")
+    ] = False,
+    photos: Annotated[
+        Path | None, typer.Option(help="Instead of DATA: folder to render clips from.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
+    clips: Annotated[int, typer.Option(min=1, help="How many are rendered.")] = 8,
+    frames: Annotated[int, typer.Option(min=2, help="Of each rendered clip.")] = 4,
+    size: Annotated[
+        tuple | None,
+        typer.Option(parser=parse_dimensions, metavar="WxH", help="640x360 if not given."),
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0, help="Fastest, pixels a frame.")] = 24.0,
+    degradation: Annotated[
+        list[str] | None,
+        typer.Option(help="clean, bicubic, blur (rendered), hevc-37, ...: what they see; often."),
+    ] = None,
+    reduced: Reduced = 1,
+    table: Table = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Compare flow with its truth: end-point and photometric error, consistency, occlusion."""
+    from ..evaluation import write_table
+    from ..flow import CLEAN, cases_of, rendered_cases, rows_to_print
+    from ..flow import evaluate_flow as measure
+
+    if (root is None) == (photos is None):
+        raise ValueError("expected either a folder of .flo files or --photos to render clips from")
+    methods = flow_networks(weights or [], device)
+    if dis:
+        from ..flow import DIS
+        from ..flow import dis_flow as classical
+
+        methods[DIS] = classical()
+    inputs = degradation or [CLEAN]
+    if photos is not None:
+        from ..render import photographs
+
+        width, height = size or (640, 360)
+        cases = rendered_cases(
+            photographs(photos), inputs, seed=seed, clips=clips, frames=frames,
+            size=(height, width), speed=speed,
+        )  # fmt: skip
+    elif root is not None:
+        cases = cases_of(root, inputs)
+    rows = measure(methods, cases, reduced=reduced, done=lambda name: say(f"done: {name}"))
+    if table:
+        write_table(table, rows)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows_to_print(rows))
+
+
+def flow_networks(names: list[str], device: str) -> "dict[str, Flow]":
+    """Flow networks by their label, which is their name unless given as ``LABEL=WEIGHTS``."""
+    from ..checkpoint import load
+    from ..devices import choose_device
+
+    place, found = choose_device(device), {}
+    for entry in names:
+        label, sign, name = entry.rpartition("=")
+        found[label if sign else entry] = on(load(name, task="flow", device=place), place)
+    return found
+
+
+def on(net: "Flow", place: "torch.device") -> "Flow":
+    """The estimator for frames of the CPU, at work on a device."""
+    return lambda a, b: net(a.to(place), b.to(place)).cpu()
+
+
+def flow_command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Video in colours, or folder of .flo files.")
+    ],
+    weights: Annotated[str, typer.Option(help="Flow network: name or file.")] = TEACHER,
+    reduced: Reduced = 1,
+    longest: Annotated[
+        float | None, typer.Option(min=0.1, help="Pixels a frame that have the full colour.")
+    ] = None,
+    fps: Rate = None,
+    start: Start = None,
+    end: End = None,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+) -> None:
+    """Show the motion of any video: its direction as hue, white where it rests."""
+    from ..flow import flow_video
+
+    (net,) = flow_networks([weights], device).values()
+    count = flow_video(
+        net, source, target, reduced=reduced, longest=longest, fps=fps, start=start, end=end,
+        overwrite=overwrite, say=lambda line: say(f"warning: {line}"),
+    )  # fmt: skip
+    typer.echo(f"{target}: {count} flows")
+
+
+def import_flow_command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="ARFlow's pwclite_ar.tar.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Weights file, .safetensors.")],
+) -> None:
+    """Convert ARFlow's published weights of two frames; no code in the file is run."""
+    from ..flow import import_flow as convert
+
+    typer.echo(convert(source, target))
+
+
+@figures.command("flow")
+def flow_picture(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Clean video or image folder.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="PNG.")],
+    student: Annotated[str, typer.Option(help="The distilled student.")],
+    undistilled: Annotated[
+        str | None, typer.Option(help="A student trained without distillation.")
+    ] = None,
+    teacher: Annotated[str, typer.Option(help="The teacher.")] = TEACHER,
+    degradation: Annotated[str, typer.Option(help="bicubic, blur-7, hevc-37 ...")] = "bicubic",
+    frame: Annotated[int, typer.Option(min=0, help="Which one, from 0.")] = 8,
+    reduced: Reduced = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Fig. 1: flow of a damaged frame by teacher and students, and frames aligned by it."""
+    from ..flow import flow_figure
+
+    names = [f"teacher={teacher}", f"student={student}"]
+    if undistilled is not None:
+        names.insert(1, f"not distilled={undistilled}")
+    others = flow_networks(names, device)
+    errors = flow_figure(
+        source, target, teacher=others["teacher"], others=others, damage=degradation,
+        frame=frame, reduced=reduced,
+    )  # fmt: skip
+    if as_json:
+        print_json(errors)
+    else:
+        print_table([errors])

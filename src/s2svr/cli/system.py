@@ -1,0 +1,73 @@
+"""Commands that tell what there is: weights, device, speed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Device, Json, Precision, Task, Threads, Weights, parse_dimensions
+from .output import print_json, print_table, say
+from .restore import network
+
+
+def models_command(
+    weights: Annotated[list[Path] | None, typer.Argument(help="Weights files besides.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the bundled weights, and those given, with what is known of them."""
+    from ..checkpoint import bundled, describe_weights
+
+    names: list[str | Path] = [*bundled(), *(weights or [])]
+    rows = [describe_weights(name) for name in names]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(rows)
+    else:
+        say("no weights are bundled")
+
+
+def info_command(
+    device: Device = "auto", precision: Precision = "auto", as_json: Json = False
+) -> None:
+    """Say what restoring would run on."""
+    from ..devices import describe_machine
+
+    facts = describe_machine(device, precision)
+    if as_json:
+        print_json(facts)
+    else:
+        print_table([{"": name, " ": value} for name, value in facts.items()])
+
+
+def benchmark_command(
+    task: Task = None,
+    weights: Weights = None,
+    sizes: Annotated[
+        list[tuple] | None,
+        typer.Option(
+            "--size", parser=parse_dimensions, metavar="WxH", help="Of made-up frames; often."
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Of each size.")] = 16,
+    clips: Annotated[
+        list[Path] | None, typer.Option("--clip", help="Video to time from file to file.")
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Measure frames a second of the model alone, by size, and from file to file."""
+    from ..devices import choose_device, choose_precision
+    from ..evaluation import measure_speed as measure
+
+    place = choose_device(device)
+    results = measure(
+        network(weights, task), sizes or [(320, 180)], clips or [], frames=frames, device=place,
+        dtype=choose_precision(precision, place), threads=threads,
+    )  # fmt: skip
+    if as_json:
+        print_json(results)
+    else:
+        print_table([result.row() for result in results])

@@ -1,0 +1,182 @@
+"""Commands for those who train: trainings, data sets, rendered clips."""
+
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .options import Device, parse_dimensions, parse_rate
+from .output import say
+
+train = typer.Typer(no_args_is_help=True, help="Train networks.")
+data = typer.Typer(no_args_is_help=True, help="Look through data sets.")
+
+
+class Stage(StrEnum):
+    """Steps of Algorithm 1."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+Recipe = Annotated[Path, typer.Argument(help="A file as those in recipes/.")]
+Clips = Annotated[Path, typer.Option("--data", help="Folder of the training clips.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run; one found there goes on.")]
+Init = Annotated[str | None, typer.Option(help="Weights to start from.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="Change an entry.")
+]
+Processes = Annotated[int, typer.Option(min=1, help="Devices, one process each.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder of decoded clips, shared by runs.")]
+
+
+@train.command("flow")
+def train_flow_command(
+    recipe: Recipe,
+    clips: Clips,
+    out: Out,
+    stage: Annotated[Stage, typer.Option(help="Step of the training.")],
+    teacher: Annotated[str | None, typer.Option(help="The teacher's weights.")] = None,
+    degradation: Annotated[
+        str | None, typer.Option(help="What a student sees, if not as in the recipe.")
+    ] = None,
+    init: Init = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    processes: Processes = 1,
+    cache: Cache = None,
+) -> None:
+    """Train a flow network without labels: a teacher, then a student that imitates it."""
+    if (stage is Stage.STUDENT) != (teacher is not None):
+        raise ValueError("expected --teacher with --stage student, and with no other")
+    if degradation is not None:
+        overrides = [*(overrides or []), f"data.degradation={degradation}"]
+    from ..train import FlowRecipe, train_flow
+
+    path = train_flow(
+        recipe_of(recipe, overrides, FlowRecipe), data=clips, out=out, teacher=teacher, init=init,
+        device=device, processes=processes, cache=cache, name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
+@train.command("restoration")
+def train_restoration_command(
+    recipe: Recipe,
+    clips: Clips,
+    out: Out,
+    val: Annotated[Path | None, typer.Option(help="Folder of clips to validate on.")] = None,
+    flow: Annotated[str | None, typer.Option(help="The flow student's weights.")] = None,
+    init: Init = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    processes: Processes = 1,
+    cache: Cache = None,
+) -> None:
+    """Train the whole network."""
+    from ..train import RestorationRecipe, train_restoration
+
+    path = train_restoration(
+        recipe_of(recipe, overrides, RestorationRecipe), data=clips, out=out, val=val, flow=flow,
+        init=init, device=device, processes=processes, cache=cache, name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
+@train.command("exposure")
+def train_exposure_command(
+    recipe: Recipe,
+    clips: Clips,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    init: Init = None,
+    overrides: Overrides = None,
+    cache: Cache = None,
+) -> None:
+    """Train what deblurring tells of the exposure, in minutes."""
+    from ..train import ExposureRecipe, train_exposure
+
+    path = train_exposure(
+        recipe_of(recipe, overrides, ExposureRecipe), data=clips, out=out, init=init, cache=cache,
+        name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
+@train.command("quality")
+def train_quality_command(
+    recipe: Recipe,
+    clips: Clips,
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    init: Init = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train what compression tells of a frame's quality, in minutes."""
+    from ..train import QualityRecipe, train_quality
+
+    path = train_quality(
+        recipe_of(recipe, overrides, QualityRecipe), data=clips, out=out, init=init,
+        name=recipe.name, say=say,
+    )  # fmt: skip
+    typer.echo(path)
+
+
+def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
+    """The recipe in a file, which has to be of this kind."""
+    from ..train import load_recipe
+
+    recipe = load_recipe(path, overrides)
+    if not isinstance(recipe, kind):
+        raise ValueError(f"expected a recipe for this training, {path} is of kind {recipe.kind}")
+    return recipe
+
+
+@data.command("check")
+def check_command(
+    name: Annotated[str, typer.Argument(help="Data set.")],
+    root: Annotated[Path, typer.Argument(help="Its folder.")],
+) -> None:
+    """Say what is missing of a data set."""
+    from ..data import check_dataset as look
+
+    faults = look(name, root)
+    typer.echo("\n".join(faults) or f"{root} is a whole {name}")
+    if faults:
+        raise typer.Exit(1)
+
+
+def render_command(
+    out: Annotated[Path, typer.Argument(help="New folder.")],
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Folder of photographs or videos; scikit-image's if not given."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
+    size: Annotated[
+        tuple | None,
+        typer.Option(parser=parse_dimensions, metavar="WxH", help="320x180 if not given."),
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1)] = 40,
+    fps: Annotated[Fraction, typer.Option(parser=parse_rate, metavar="N")] = Fraction(25),
+    speed: Annotated[float, typer.Option(min=0, help="Camera's fastest, pixels a frame.")] = 8.0,
+    objects: Annotated[int, typer.Option(min=0, help="Most cut-outs.")] = 5,
+    text: Annotated[int, typer.Option(min=0, help="Most lines of moving text.")] = 0,
+    flicker: Annotated[float, typer.Option(min=0, max=1, help="Change of brightness.")] = 0.0,
+    noise: Annotated[float, typer.Option(min=0, help="The sensor's, at most; white is 1.")] = 0.0,
+    exposure: Annotated[
+        int, typer.Option(min=1, help="Sub-frames averaged in linear light, an odd number.")
+    ] = 1,
+    shutter: Annotated[float, typer.Option(min=0, help="Frames that they cover.")] = 0.5,
+) -> None:
+    """Render a clip of moving photographs with its exact flow and occlusions."""
+    from ..render import Look, render_video
+
+    width, height = size or (320, 180)
+    look = Look(
+        speed=(0.0, speed), objects=(min(2, objects), objects), text=(0, text), flicker=flicker,
+        noise=noise, subframes=exposure, shutter=shutter,
+    )  # fmt: skip
+    render_video(
+        out, seed=seed, photos=photos, size=(height, width), frames=frames, rate=fps, look=look
+    )

@@ -1,0 +1,13 @@
+"""Damage: high-quality clips made into low-quality ones."""
+
+from .blur import blur_clip
+from .table import cache_name, degradation, stream
+from .video import degrade_video
+
+__all__ = [
+    "blur_clip",
+    "cache_name",
+    "degradation",
+    "degrade_video",
+    "stream",
+]

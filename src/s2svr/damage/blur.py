@@ -1,0 +1,129 @@
+"""Motion blur: what a shutter does to moving things, as the mean of light over its opening."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+
+import torch
+from torch import Generator, Tensor
+
+from ..checkpoint import load
+from ..data import Pair
+from ..ops import quantised, resize_bicubic, resize_flow, warp
+
+GAMMA = 2.2  # light = code ** GAMMA, as GoPro's makers assumed (Nah et al., 2017)
+SUBFRAMES = 8  # pictures between two frames, real one included
+FLOW = "flow-light-teacher"  # moves the pictures between real frames
+FlowNet = Callable[[Tensor, Tensor], Tensor]
+
+
+def blur_clip(clip: Tensor, frames: int, *, step: int = 1, gamma: float = GAMMA) -> Pair:
+    """Motion blur: means in linear light of ``frames`` (odd) consecutive ones, at every ``step``.
+
+    (T', 3, H, W) -> a pair of (T' - frames) // step + 1; the truth is the middle frame. With a step
+    of ``frames``, T' are the sub-frames of a high-rate source (Nah et al., 2017).
+    """
+    if frames % 2 == 0 or not 1 <= frames <= len(clip):
+        raise ValueError(f"expected an odd count of at most {len(clip)} frames, got {frames}")
+    linear = clip.clamp(0, 1) ** gamma
+    mean = linear.unfold(0, frames, step).mean(-1)
+    half = frames // 2
+    return Pair(quantised(mean ** (1 / gamma)), clip[half : len(clip) - half : step])
+
+
+def motion_blur(clip: Tensor, generator: Generator) -> Pair:
+    """``blur`` over 5, 7, 9 or 11 frames, or as many as the clip allows, drawn at random."""
+    choices = [n for n in (5, 7, 9, 11) if n < len(clip)] or [1]
+    return blur_clip(clip, choices[int(torch.randint(len(choices), (), generator=generator))])
+
+
+def random_exposure(clip: Tensor, generator: Generator) -> Pair:
+    """``blur`` over 7 to 15 sub-frames of a high-rate clip, an odd number drawn at random."""
+    choices = [n for n in (7, 9, 11, 13, 15) if n <= len(clip)] or [1]
+    frames = choices[int(torch.randint(len(choices), (), generator=generator))]
+    return blur_clip(clip, frames, step=frames)
+
+
+def blur_stream(frames: Iterable[Tensor], count: int, gamma: float = GAMMA) -> Iterator[Tensor]:
+    """``blur`` of a stream; towards its ends fewer frames are averaged, so that none is lost."""
+    if count % 2 == 0 or count < 1:
+        raise ValueError(f"expected an odd count of frames, got {count}")
+    half = count // 2
+    held: deque[Tensor] = deque(maxlen=count)  # frames t - half to t + half, in linear light
+
+    def around(place: int, reach: int) -> Tensor:
+        near = [held[i] for i in range(place - reach, place + reach + 1)]
+        return quantised((sum(near[1:], near[0]) / len(near)) ** (1 / gamma))
+
+    seen = 0
+    for frame in frames:
+        held.append(frame.clamp(0, 1) ** gamma)
+        seen += 1
+        if seen > half:
+            place = len(held) - 1 - half
+            yield around(place, min(half, place))
+    for rest in range(min(half, seen) - 1, -1, -1):
+        place = len(held) - 1 - rest
+        yield around(place, min(rest, place))
+
+
+def shutter(clip: Tensor, generator: Generator) -> Pair:
+    """``opened`` over 0.75 to 4 frames, by the bundled flow, for half of the clips; else ``blur``.
+
+    The two ways to blur a real clip, mixed as training wants them; (T', 3, H, W).
+    """
+    if len(clip) < 7 or torch.rand((), generator=generator) < 0.5:
+        return motion_blur(clip, generator)
+    opening = 0.75 + 3.25 * float(torch.rand((), generator=generator))
+    return blur_by_shutter(clip, opening, bundled_flow())
+
+
+@cache
+def bundled_flow() -> FlowNet:
+    """The bundled flow network."""
+    return load(FLOW).requires_grad_(False)
+
+
+def blur_by_shutter(clip: Tensor, opening: float, flow: FlowNet) -> Pair:
+    """Motion blur by a shutter that is open for ``opening`` frames around each frame.
+
+    Between frames, pictures are interpolated along the flow, estimated at half size. (T', 3, H, W)
+    -> a pair without the ends, which lack neighbours; the truth is the frame itself.
+    """
+    half = round(opening * SUBFRAMES / 2)  # sub-frames on each side
+    reach = -(-half // SUBFRAMES)  # in frames
+    if half < 1 or len(clip) < 2 * reach + 1:
+        raise ValueError(
+            f"expected at least {2 * reach + 1} frames for a shutter open for {opening} frames, "
+            f"and an opening of {1 / SUBFRAMES} or more, got {len(clip)} frames"
+        )
+    light: deque[Tensor] = deque(maxlen=2 * half + 1)
+    lq = []
+    for index, picture in enumerate(interpolated(clip, flow)):
+        light.append(picture.clamp(0, 1) ** GAMMA)
+        middle = index - half
+        if middle % SUBFRAMES == 0 and reach <= middle // SUBFRAMES < len(clip) - reach:
+            mean = sum(list(light)[1:], light[0]) / len(light)
+            lq.append(quantised(mean ** (1 / GAMMA)))
+    return Pair(torch.stack(lq), clip[reach : len(clip) - reach])
+
+
+def interpolated(clip: Tensor, flow: FlowNet) -> Iterator[Tensor]:
+    """The frames of a clip with SUBFRAMES - 1 interpolated ones after each but the last.
+
+    As Super SloMo (https://arxiv.org/abs/1712.00080, Eq. 4) moves them: along a quadratic mix of
+    both flows, blended by nearness in time.
+    """
+    for a, b in zip(clip[:-1, None], clip[1:, None], strict=True):
+        small = [resize_bicubic(frame, 0.5) for frame in (a, b)]
+        size = (a.shape[-2], a.shape[-1])
+        there, back = (
+            resize_flow(flow(one, other), size) for one, other in (small, reversed(small))
+        )
+        yield a[0]
+        for k in range(1, SUBFRAMES):
+            t = k / SUBFRAMES
+            to_a = -(1 - t) * t * there + t * t * back
+            to_b = (1 - t) ** 2 * there - t * (1 - t) * back
+            yield ((1 - t) * warp(a, to_a) + t * warp(b, to_b))[0]
+    yield clip[-1]

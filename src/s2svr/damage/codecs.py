@@ -1,0 +1,175 @@
+"""Frames through a lossy video encoder and back: the damage of compression."""
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+
+import av
+import torch
+from torch import Generator, Tensor
+
+from ..color import ColorInfo, from_rgb, to_rgb
+from ..data import Pair
+from ..media import from_picture, to_picture
+from ..ops import cut_to_multiple, pad_to_multiple, quantised
+
+# A flat-QP stand-in for HM's low-delay P: no B-frames, no rate control, no psychovisual tuning.
+# One frame at a time, so that the result does not depend on the number of processors.
+X265 = (
+    "qp={}:bframes=0:keyint=-1:scenecut=0:ref=4:rc-lookahead=0:no-weightp=1:cutree=0:"
+    "aq-mode=0:ipratio=1:psy-rd=0:psy-rdoq=0:frame-threads=1:log-level=none"
+)
+# QP of HM's low-delay P above the sequence's: of every four frames after the first.
+OFFSETS = (5, 4, 5, 1)
+BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the picture
+BT709 = ColorInfo("bt709")
+RATE = Fraction(25)  # frames a second, for encoders that want one
+
+
+def coded(
+    frames: Iterable[Tensor], encoder: str, decoder: str, options: dict[str, str]
+) -> Iterator[Tensor]:
+    """Encode RGB frames (3, H, W) as 8-bit 4:2:0 BT.709, and decode them again, rounded."""
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        return
+    height, width = first.shape[-2:]
+    sent = came = 0
+
+    def packets() -> Iterator[av.Packet]:
+        nonlocal sent
+        context = av.VideoCodecContext.create(encoder, "w")
+        context.height, context.width = height + height % 2, width + width % 2
+        context.pix_fmt, context.options = "yuv420p", options
+        context.time_base, context.framerate = 1 / RATE, RATE
+        for frame in chain([first], frames):
+            even = pad_to_multiple(frame[None].cpu(), 2)[0]
+            picture = to_picture(from_rgb(even, BT709, (2, 2)), "yuv420p")
+            picture.pts, picture.time_base = sent, 1 / RATE
+            sent += 1
+            yield from context.encode(picture)
+        yield from context.encode(None)
+
+    for rgb in decode_packets(packets(), decoder):
+        came += 1
+        yield rgb[:, :height, :width]
+    if came != sent:
+        raise RuntimeError(f"expected {sent} frames from {encoder}, got {came}")
+
+
+def decode_packets(packets: Iterable[av.Packet], decoder: str) -> Iterator[Tensor]:
+    """All pictures of the packets as RGB (3, H, W), rounded."""
+    context = av.VideoCodecContext.create(decoder, "r")
+    for packet in chain(packets, [None]):
+        for picture in context.decode(packet):
+            yield quantised(to_rgb(from_picture(picture), BT709))
+
+
+def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
+    """HEVC by x265 at a fixed QP: a stand-in for HM's low delay, not HM itself."""
+    return coded(
+        (large(frame) for frame in frames), "libx265", "hevc", {"x265-params": X265.format(qp)}
+    )
+
+
+def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
+    """``hevc`` with the QP of HM's low-delay P configuration: a better frame after every three.
+
+    As in MFQEv2 (https://arxiv.org/abs/1902.09707); HM's choice of references is not imitated.
+    """
+    clip = [large(frame) for frame in frames]
+    wanted = [qp] + [min(qp + OFFSETS[t % 4], 51) for t in range(len(clip) - 1)]
+    # x265 counts the frames of its zones from 1.
+    zones = "/".join(f"{t},{t},q={value}" for t, value in enumerate(wanted, 1))
+    return coded(clip, "libx265", "hevc", {"x265-params": f"{X265.format(qp)}:zones={zones}"})
+
+
+def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
+    """HEVC by kvazaar with low-delay groups of four pictures, the nearest to HM's at hand.
+
+    Needs the FFmpeg of imageio-ffmpeg (the extra ``kvazaar``); RuntimeError where it is missing.
+    """
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ImportError:
+        raise RuntimeError(
+            "expected the package imageio-ffmpeg, which brings kvazaar; "
+            "pip install 's2svr[kvazaar]'"
+        ) from None
+    clip = list(frames)
+    if not clip:
+        return
+    height, width = clip[0].shape[-2:]
+    planes = [from_rgb(pad_to_multiple(x[None].cpu(), 8)[0], BT709, (2, 2)) for x in clip]
+    raw = b"".join(plane.numpy().tobytes() for frame in planes for plane in frame)
+    size = f"{planes[0][0].shape[-1]}x{planes[0][0].shape[-2]}"
+    run = subprocess.run(
+        [
+            get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size,
+            "-r", str(RATE), "-i", "-", "-c:v", "libkvazaar", "-kvazaar-params",
+            f"qp={qp},gop=lp-g4d3t1,period=0,threads=1", "-f", "hevc", "-",
+        ],
+        input=raw, capture_output=True, check=False,
+    )  # fmt: skip
+    if run.returncode:
+        raise RuntimeError(f"kvazaar failed: {run.stderr.decode(errors='replace').strip()}")
+    parser, came = av.VideoCodecContext.create("hevc", "r"), 0
+    for rgb in decode_packets([*parser.parse(run.stdout), *parser.parse(None)], "hevc"):
+        came += 1
+        yield rgb[:, :height, :width]
+    if came != len(clip):
+        raise RuntimeError(f"expected {len(clip)} frames from kvazaar, got {came}")
+
+
+def large(frame: Tensor) -> Tensor:
+    """The frame, if x265 can take it."""
+    if min(frame.shape[-2:]) <= BLOCK:
+        raise ValueError(
+            f"expected frames of more than {BLOCK}x{BLOCK} pixels for HEVC, "
+            f"got {frame.shape[-1]}x{frame.shape[-2]}"
+        )
+    return frame
+
+
+def h264(frames: Iterable[Tensor], crf: int) -> Iterator[Tensor]:
+    """H.264 by x264 at a constant rate factor, as web video is.
+
+    In one thread, since the result depends on their number.
+    """
+    options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+    if torch.backends.cpu.get_cpu_capability() == "AVX512":
+        options["x264-params"] = "asm=AVX2"  # see media.coding: it reads beyond its memory
+    return coded(frames, "libx264", "h264", options)
+
+
+def compress(
+    clip: Tensor, codec: Callable[[Iterable[Tensor], int], Iterator[Tensor]], quality: int
+) -> Pair:
+    """A clip (T, 3, H, W), cut to sides divisible by 4, through ``hevc`` or ``h264``."""
+    hq = cut_to_multiple(clip, 4)
+    return Pair(torch.stack(list(codec(hq, quality))).to(hq.device), hq)
+
+
+def compress_hevc(clip: Tensor, generator: Generator) -> Pair:
+    """``hevc`` at a QP of 22 to 42, drawn at random for the clip."""
+    return compress(clip, hevc, int(torch.randint(22, 43, (), generator=generator)))
+
+
+def compress_h264(clip: Tensor, generator: Generator) -> Pair:
+    """``h264`` at a rate factor of 18 to 36, drawn at random for the clip."""
+    return compress(clip, h264, int(torch.randint(18, 37, (), generator=generator)))
+
+
+def compress_coded(clip: Tensor, generator: Generator) -> Pair:
+    """What users meet: ``hevc`` for half of the clips, ``h264`` or ``ldp`` for a quarter each.
+
+    ``ldp`` at a QP of 20 to 38, to which it adds up to 5.
+    """
+    drawn = float(torch.rand((), generator=generator))
+    if drawn < 0.5:
+        return compress_hevc(clip, generator)
+    if drawn < 0.75:
+        return compress_h264(clip, generator)
+    return compress(clip, ldp, int(torch.randint(20, 39, (), generator=generator)))

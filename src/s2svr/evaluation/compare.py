@@ -1,0 +1,230 @@
+"""Two videos of one scene, frame by frame: how far apart they are."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..color import to_rgb
+from ..flow import Flow
+from ..media import Reader, open_reader
+from ..metrics import psnr_rgb, psnr_y, ssim_rgb, warping_error
+from .run import motion
+
+
+class Moment(NamedTuple):
+    """A frame and when it is shown."""
+
+    time: Fraction  # seconds; the frame's number where one of the videos has no times
+    rgb: Tensor  # (3, H, W) in [0, 1]
+    corrupt: bool = False  # the decoder met damage in this frame
+
+
+Pairing = tuple[Moment | None, Moment | None]  # None where one of the videos shows nothing
+
+
+@dataclass(frozen=True)
+class Span:
+    """What of two videos is compared, in seconds of the reference."""
+
+    start: Fraction | None = None
+    end: Fraction | None = None
+    cut: bool = False  # the output was made of this part alone, and begins at zero
+
+
+WHOLE = Span()
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One frame against its reference, by the protocols ``rgb`` and ``y``."""
+
+    time: float  # seconds, or the frame's number
+    psnr: float | None  # dB; None where the frames are equal
+    psnr_y: float | None
+    ssim: float
+    flicker: float | None = None  # warping error from the frame before, along the reference's flow
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Means over all frames that both videos show at one time, and the frames' own scores."""
+
+    reference: Path
+    output: Path
+    part: Span
+    frames: int
+    missing: list[float]  # times of the reference's frames that the output lacks
+    extra: list[float]  # times of the output's frames that the reference lacks
+    equal: int  # frames without any difference, left out of the mean PSNR
+    psnr: float | None  # dB
+    psnr_y: float | None
+    ssim: float
+    flicker: float | None  # in [0, 1]
+    flicker_reference: float | None  # the reference's own
+    damage: list[str]  # what did not decode
+    scores: list[FrameScore]
+
+
+@torch.inference_mode()
+def compare_videos(
+    reference: Path,
+    output: Path,
+    *,
+    part: Span = WHOLE,
+    flow: Flow | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Comparison:
+    """Compare the frames that two videos or folders show at the same time.
+
+    ``flow`` estimates motion, for the flicker. Raises ValueError where sizes differ or no frame has
+    a partner, MediaError for files that cannot be read.
+    """
+    scores: list[FrameScore] = []
+    flickers: list[float] = []  # the reference's own
+    alone: tuple[list[float], list[float]] = ([], [])
+    corrupt = [0, 0]
+    last: tuple[Tensor, Tensor] | None = None
+    with opened_videos(Path(reference), Path(output), part) as (readers, met):
+        for a, b in met:
+            for side, moment in enumerate((a, b)):
+                corrupt[side] += moment is not None and moment.corrupt
+            if a is None or b is None:
+                last, found = None, a or b
+                assert found is not None
+                alone[a is None].append(float(found.time))
+                continue
+            own, flicker = None, None
+            if flow is not None and last is not None:
+                own, flicker = flickers_of(flow, last, (a.rgb, b.rgb))
+            flickers += [own] if own is not None else []
+            last = a.rgb, b.rgb
+            scores.append(scored(a, b, flicker))
+            progress(len(scores))
+        damage = [line for pair in zip(readers, corrupt, strict=True) for line in damage_of(*pair)]
+    if not scores:
+        raise ValueError(f"expected frames at common times, {reference} and {output} have none")
+    return Comparison(
+        reference=Path(reference),
+        output=Path(output),
+        part=part,
+        frames=len(scores),
+        missing=alone[0],
+        extra=alone[1],
+        equal=sum(score.psnr is None for score in scores),
+        psnr=mean(score.psnr for score in scores),
+        psnr_y=mean(score.psnr_y for score in scores),
+        ssim=fmean(score.ssim for score in scores),
+        flicker=mean(score.flicker for score in scores),
+        flicker_reference=mean(flickers),
+        damage=damage,
+        scores=scores,
+    )
+
+
+def scored(a: Moment, b: Moment, flicker: float | None) -> FrameScore:
+    """One frame b against its reference a."""
+    return FrameScore(
+        time=float(a.time),
+        psnr=finite_or_none(psnr_rgb(b.rgb, a.rgb)),
+        psnr_y=finite_or_none(psnr_y(b.rgb, a.rgb)),
+        ssim=ssim_rgb(b.rgb, a.rgb),
+        flicker=flicker,
+    )
+
+
+def flickers_of(
+    flow: Flow, last: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]
+) -> tuple[float | None, float | None]:
+    """Warping errors of reference and output along the reference's flow; None at its cuts."""
+    along = motion(flow, last[0], now[0])
+    if along is None:
+        return None, None
+    own, other = (warping_error(torch.stack(pair), *along) for pair in zip(last, now, strict=True))
+    return own, other
+
+
+def damage_of(reader: Reader, corrupt: int) -> list[str]:
+    """What did not decode of a video that was read to its end."""
+    lines = [f"{corrupt} frames were decoded with errors"] if corrupt else []
+    return [f"{reader.path}: {line}" for line in [*lines, *reader.damage]]
+
+
+def finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of what is there."""
+    there = [value for value in values if value is not None]
+    return fmean(there) if there else None
+
+
+@contextmanager
+def opened_videos(
+    reference: Path, output: Path, part: Span
+) -> Iterator[tuple[tuple[Reader, Reader], Iterator[Pairing]]]:
+    """Two videos and their frames by their times; ValueError if they differ in size."""
+    start, end = (None, None) if part.cut else (part.start, part.end)
+    with (
+        open_reader(reference, start=part.start, end=part.end) as first,
+        open_reader(output, start=start, end=end) as second,
+    ):
+        sizes = [(r.info.width, r.info.height) for r in (first, second)]
+        if sizes[0] != sizes[1]:
+            (width, height), (wide, high) = sizes
+            raise ValueError(
+                f"expected videos of one size, {reference} has {width}x{height} and {output} "
+                f"{wide}x{high} pixels"
+            )
+        yield (
+            (first, second),
+            with_times(first, second, late=(part.cut and part.start) or Fraction(0)),
+        )
+
+
+def with_times(first: Reader, second: Reader, *, late: Fraction = Fraction(0)) -> Iterator[Pairing]:
+    """The frames of two videos by their times; the second began ``late`` seconds after zero."""
+    timeless = "images" in (first.info.kind, second.info.kind)
+    if timeless:
+        late, tolerance = Fraction(0), Fraction(1, 2)
+    else:
+        tolerance = 1 / (2 * max(first.info.rate, second.info.rate))
+    shifted = (moment._replace(time=moment.time + late) for moment in moments(second, timeless))
+    return pair_moments(moments(first, timeless), shifted, tolerance)
+
+
+def moments(reader: Reader, timeless: bool) -> Iterator[Moment]:
+    """A reader's frames with their times, or their numbers."""
+    for index, frame in enumerate(reader):
+        time = Fraction(index) if timeless or frame.time is None else frame.time
+        yield Moment(time, to_rgb(frame.planes, frame.color), frame.corrupt)
+
+
+def pair_moments(
+    first: Iterable[Moment], second: Iterable[Moment], tolerance: Fraction
+) -> Iterator[Pairing]:
+    """Pair each moment with the nearest one of the other side, at most ``tolerance`` away."""
+    left, right = iter(first), iter(second)
+    a, b = next(left, None), next(right, None)
+    after_a, after_b = next(left, None), next(right, None)
+    while a is not None or b is not None:
+        take_a = b is None or (a is not None and a.time <= b.time)
+        take_b = a is None or (b is not None and b.time <= a.time)
+        if a is not None and b is not None and a.time != b.time:
+            gap = abs(a.time - b.time)
+            late, following = (b, after_a) if a.time < b.time else (a, after_b)
+            if gap <= tolerance and (following is None or abs(following.time - late.time) >= gap):
+                take_a = take_b = True
+        yield a if take_a else None, b if take_b else None
+        if take_a:
+            a, after_a = after_a, next(left, None)
+        if take_b:
+            b, after_b = after_b, next(right, None)

@@ -1,0 +1,54 @@
+"""Optical flow between the frames of a clip, and what is brought from one frame to another."""
+
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+from ..ops import warp
+
+Item = TypeVar("Item")
+
+
+class Flows(NamedTuple):
+    """What whole frames tell: optical flow on the grid of the states, and shares of neighbours."""
+
+    # Entry [d - 1][t]: o = F_o(x_t, x_{t-d}), and F_o(x_t, x_{t+d}); None where there is no frame.
+    before: list[list[Tensor | None]]
+    after: list[list[Tensor | None]]
+    # What ``Mixer.told`` says of each frame, (B, ., H / 16, W / 16), the same everywhere.
+    told: list[Tensor] | None = None
+
+
+def cut_flows(flows: Flows, first: int, end: int | None) -> Flows:
+    """What is told of some of the frames."""
+    before, after = ([line[first:end] for line in lines] for lines in flows[:2])
+    return Flows(before, after, flows.told and flows.told[first:end])
+
+
+def chain_flows(flows: Flows, reach: int) -> Flows:
+    """Flows to frames up to ``reach`` away: the missing ones from frame to frame, added up."""
+    before, after = list(flows.before), list(flows.after)
+    while len(before) < reach:
+        before.append(
+            [link_flows(o, on) for o, on in zip(before[0], [None, *before[-1][:-1]], strict=True)]
+        )
+        after.append(
+            [link_flows(o, on) for o, on in zip(after[0], [*after[-1][1:], None], strict=True)]
+        )
+    return Flows(before, after, flows.told)
+
+
+def link_flows(o: Tensor | None, on: Tensor | None) -> Tensor | None:
+    """Flow to a frame, and that frame's flow on to another one -> flow to the other."""
+    return None if o is None or on is None else o + warp(on, o)
+
+
+def align(state: Tensor, o: Tensor | None) -> Tensor:
+    """F_w of Eq. 8; without flow (first frame, or a network without one) the state as it is."""
+    return state if o is None else warp(state, o)
+
+
+def frames_around(items: list[Item], place: int, reach: int) -> list[Item]:
+    """One before, one after, two before, and so on; the item itself where there is none."""
+    places = (place + sign * d for d in range(1, reach + 1) for sign in (-1, 1))
+    return [items[i] if 0 <= i < len(items) else items[place] for i in places]

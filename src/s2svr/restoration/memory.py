@@ -1,0 +1,117 @@
+"""How much memory a model needs, counted on frames so small that counting costs nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .runner import JOINED
+from .tiles import Box, leaves, split_until
+from .windows import scale_of
+
+PROBE = 64  # side of the frames that are counted, pixels
+FLOATS = 4  # bytes
+# docs/long-videos.md has what was measured of the first two; the third is an assumption.
+MARGIN = 1.3  # times what is counted: what allocators keep
+PROCESS = 500 * 2**20  # bytes of the process and its libraries
+CODED = 3 * 48  # bytes a pixel of the output that the queues and the encoder hold
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a model needs for each pixel of its input."""
+
+    scale: int
+    lookahead: int
+    frame: float  # for one more frame in a window
+    rest: float  # for the network's own values, once
+    flow: float  # for the motion between two frames alone; 0 where parts estimate their own
+    state: float  # what is remembered between windows
+    shared: bool  # the model is where everything else is: on the CPU
+
+    def needed(
+        self, width: int, height: int, window: int, tile: int | None, size_out: tuple[int, int]
+    ) -> int:
+        """Bytes on the model's device, about, for frames of width x height pixels."""
+        frame = Box(0, 0, height, width)
+        boxes = split_until(frame, tile) if tile else [frame]
+        count = max(box.height * box.width for box in boxes)
+        together = window if len(boxes) == 1 else min(window, JOINED)
+        need = count * (self.rest + self.frame * (together + self.lookahead))
+        if len(boxes) > 1:
+            need = max(need, self.flow * width * height)
+            frames = window + together + 2 * self.lookahead + together * self.scale**2
+            need += width * height * 3 * FLOATS * frames
+            need += 2 * width * height * self.state * self.shared
+        rest = PROCESS + CODED * size_out[0] * size_out[1] if self.shared else 0
+        return round(MARGIN * need + rest)
+
+
+class Living(TorchDispatchMode):
+    """Finds the most bytes that tensors made while it is entered take at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storages: dict[int, tuple[StorageWeakRef, int]] = {}
+        self.now = self.most = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; to say so would import the compiler, which takes seconds."""
+        return False
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, given: Any = (), named: Any = None
+    ) -> Any:
+        result = function(*given, **(named or {}))
+        for leaf in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(leaf, Tensor):
+                storage = leaf.untyped_storage()
+                reference = StorageWeakRef(storage)  # keeps its address from being used again
+                if reference.cdata not in self.storages:
+                    self.storages[reference.cdata] = reference, storage.nbytes()
+                    self.now += storage.nbytes()
+        if self.now > self.most:  # only now does it matter what is gone
+            self.storages = {k: v for k, v in self.storages.items() if not v[0].expired()}
+            self.now = sum(size for _, size in self.storages.values())
+            self.most = max(self.most, self.now)
+        return result
+
+
+@torch.inference_mode()
+def count_footprint(model: nn.Module) -> Footprint:
+    """Count what a restoration model needs, where it is and in float32."""
+    scale, ahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
+    place = next(model.parameters()).device
+    counts, stored = [], 0
+
+    def count(frames: int) -> int:
+        nonlocal stored
+        x = torch.zeros(1, frames + ahead, 3, PROBE, PROBE, device=place)
+        _, state = model(x[:, :1].repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
+        stored = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
+        with Living() as living:
+            model(x.clone(), state, ahead)
+        return living.most + stored
+
+    counts = [count(frames) for frames in (1, 3)]
+    pixels = PROBE * PROBE
+    frame = (counts[1] - counts[0]) / 2
+    flow = 0
+    flows = getattr(model, "flows", None)
+    if flows is not None:
+        with Living() as living:
+            flows([torch.zeros(1, 3, PROBE, PROBE, device=place) for _ in range(2)], 1)
+        flow = living.most
+    return Footprint(
+        scale=scale,
+        lookahead=ahead,
+        frame=frame / pixels,
+        rest=(counts[0] - (1 + ahead) * frame) / pixels,
+        flow=flow / pixels,
+        state=stored / pixels,
+        shared=place.type == "cpu",
+    )

@@ -1,0 +1,230 @@
+"""What a restoration will take, found out before it starts.
+
+Memory is counted on small frames (``footprint``). Time and the size of the output come from
+restoring a few frames of the middle of the video, all the way to a file.
+"""
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..devices import total_memory
+from ..media import MediaError, MediaInfo, open_reader
+from ..writing import CONTAINERS
+from .memory import Footprint, count_footprint
+from .pipeline import Summary, segment_frames
+from .tiles import SMALLEST
+from .video import fitting_window, output_size
+
+# Restores what is between two times, in seconds, into a file or folder, with a window and a tile.
+Run = Callable[[Path, Fraction, Fraction, int, int | None], Summary]
+
+FEW = 100  # a shorter video is restored without measuring: one frame is more than SHARE
+PATIENCE = 3.0  # seconds that measuring may take, or
+SHARE = 0.02  # of the whole time, if that is more
+MOST = 32  # frames to measure at once
+WHERE = Fraction(2, 5)  # of the video, since many begin and end in black
+FEWEST = 4  # frames that a window is made smaller to
+FILL = 0.7  # of a device's memory that is planned with
+SIDES = (2048, 1536, 1024, 768, 512, 384, 256, SMALLEST)  # of tiles, pixels
+
+
+class Measured(NamedTuple):
+    """What a few frames took."""
+
+    frame_seconds: float  # for one more frame
+    first_seconds: float  # for the first, with all that happens once
+    frame_bytes: float
+    first_bytes: int
+
+    def total_seconds(self, frames: int) -> float:
+        return self.first_seconds + self.frame_seconds * (frames - 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings that fit, and what they need; sizes are (width, height) in pixels, as coded."""
+
+    target: Path
+    frames: int | None  # about; None: unknown
+    size_in: tuple[int, int]
+    size_out: tuple[int, int]
+    device: str
+    window: int  # frames
+    tile: int | None  # pixels
+    memory: int  # bytes of the device
+    memory_there: int | None
+    disk: int | None  # bytes, with what is needed for a while; None: not measured
+    disk_free: int
+    frames_per_second: float | None = None
+    seconds: float | None = None  # None: not measured, or the number of frames is unknown
+
+    def check(self) -> None:
+        """MediaError when the disk has no room for the output."""
+        if self.disk is not None and self.disk > self.disk_free:
+            raise MediaError(
+                f"{self.target} needs about {amount(self.disk)} while it is written and "
+                f"{amount(self.disk_free)} are free: free some, write to another disk, choose a "
+                "higher --crf or a smaller --scale, or go on all the same with --no-plan"
+            )
+
+
+def make_plan(
+    model: nn.Module,
+    source: Path,
+    target: Path,
+    run: Run | None,
+    *,
+    window: int,
+    tile: int | None,
+    device: torch.device,
+    scale: int | None = None,
+    size: tuple[int, int] | None = None,
+    fps: Fraction | None = None,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    brief: bool = True,
+) -> Plan:
+    """Plan a restoration by ``run`` of ``source`` into ``target``, and measure a few frames.
+
+    window and tile are the largest to use; the other settings are those of ``restore_video``.
+    ``brief`` leaves out measuring where it would take more than a small part of the whole time;
+    nothing is measured where ``run`` is None.
+    """
+    with open_reader(source, fps=fps, start=start, end=end) as reader:
+        info = reader.info
+    size_out = output_size(model, info, scale, size)
+    counted, there = count_footprint(model.to(device)), total_memory(device)
+    window = fitting_window(window, model, info)
+    window, tile = choose_window(counted, info, size_out, window, tile, there)
+    measured, disk = None, None
+    if run and info.frames and info.duration and (info.frames >= FEW or not brief):
+        middle = (start or 0) + info.duration * WHERE
+
+        def trial(path: Path, count: int) -> Summary:
+            assert run is not None
+            return run(path, middle, middle + count / info.rate, window, tile)
+
+        measured = measure(trial, info.frames, target.suffix)
+        if measured is not None:
+            memory = round(counted.state * info.width * info.height)
+            disk = disk_needed(measured, info.frames, target, size_out, memory)
+    return Plan(
+        target=target,
+        frames=info.frames,
+        size_in=(info.width, info.height),
+        size_out=size_out,
+        device=str(device),
+        window=window,
+        tile=tile,
+        memory=counted.needed(info.width, info.height, window, tile, size_out),
+        memory_there=there,
+        disk=disk,
+        disk_free=shutil.disk_usage(existing(target)).free,
+        frames_per_second=1 / measured.frame_seconds if measured else None,
+        seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
+    )
+
+
+def choose_window(
+    counted: Footprint,
+    info: MediaInfo,
+    size_out: tuple[int, int],
+    window: int,
+    tile: int | None,
+    there: int | None,
+) -> tuple[int, int | None]:
+    """The largest window and tile that fit into the memory; the smallest where none does.
+
+    Small windows come before tiles, which overlap: FEWEST frames cost little more than many.
+    """
+    if there is None:
+        return window, tile
+    windows = [w for w in (window, window // 2, window // 4) if w >= FEWEST] or [window]
+    sides = [side for side in SIDES if side < max(info.width, info.height)]
+    pairs: list[tuple[int, int | None]] = [(w, tile) for w in windows]
+    if tile is None:
+        pairs += [(min(window, FEWEST), side) for side in sides]
+    for pair in pairs:
+        if counted.needed(info.width, info.height, *pair, size_out) <= FILL * there:
+            break
+    return pair
+
+
+def measure(trial: Callable[[Path, int], Summary], frames: int, suffix: str) -> Measured | None:
+    """Time one frame, two, four, ... for as long as there is patience; None where it fails.
+
+    trial restores so many frames into a file or folder.
+    """
+    runs: list[tuple[int, float, int]] = []  # frames, seconds, bytes
+    with tempfile.TemporaryDirectory() as folder:
+
+        def run(count: int) -> None:
+            path = Path(folder) / f"{count}{suffix}"
+            began = time.perf_counter()
+            restored = trial(path, count).frames
+            runs.append((restored, time.perf_counter() - began, bytes_of(path)))
+
+        try:
+            run(1)
+            for count in (2**n for n in range(1, MOST.bit_length())):
+                done, seconds, _ = runs[-1]
+                spent = sum(past for _, past, _ in runs)
+                if spent + 2 * seconds > max(PATIENCE, SHARE * frames * seconds / done):
+                    break
+                run(count)
+        except MediaError:  # no frame just there, or damage: the restoration itself will tell
+            return None
+    first, (before, less, _), (done, seconds, size) = runs[0], runs[-2:][0], runs[-1]
+    each = seconds / done
+    if done > before:  # what happens once is in both
+        each = max((seconds - less) / (done - before), each / 10)
+    grown = (size - first[2]) / (done - first[0]) if done > first[0] else size / done
+    return Measured(each, seconds - each * (done - 1), max(grown, 0.0), first[2])
+
+
+def disk_needed(
+    measured: Measured, frames: int, target: Path, size_out: tuple[int, int], memory: int
+) -> int:
+    """Bytes of the output, and the most of what is beside it at any time.
+
+    ``memory`` is what the model remembers, in bytes: it is kept with every segment, and is there
+    twice while a newer one takes its place. A video is, while it is joined with its sound.
+    """
+    segment = segment_frames(size_out)
+    kept, older = (memory if frames >= count * segment else 0 for count in (1, 2))
+    if target.suffix.lower() not in CONTAINERS:
+        return round(measured.frame_bytes * (frames - 1)) + measured.first_bytes + kept + older
+    keys = math.ceil(frames / segment)
+    video = round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)
+    return video + kept + max(video, older)
+
+
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def bytes_of(path: Path) -> int:
+    """Of a file, or of all files of a folder."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
+
+
+def amount(count: float) -> str:
+    """Bytes as people read them."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while count >= 1000 and len(units) > 1:
+        count, units = count / 1024, units[1:]
+    whole = units[0] == "bytes" or count >= 100
+    return f"{count:.{0 if whole else 1}f} {units[0]}"

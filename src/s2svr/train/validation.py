@@ -1,0 +1,41 @@
+"""Validation during a training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from ..data import Clip, as_float
+from ..metrics import psnr_rgb
+from .launch import stored_with
+
+VALIDATION_FRAMES = 8
+
+
+def validation(
+    sequences: list[Clip], damage: str, cache: Path
+) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
+    """Mean PSNR (RGB, rounded) over the first frames of each clip, and one picture a clip."""
+    clips = stored_with(sequences, damage, cache)
+    names = [sequence.name for sequence in sequences]
+
+    @torch.no_grad()
+    def validate(model: nn.Module, log: SummaryWriter, step: int) -> dict[str, float]:
+        ours, bases = [], []
+        for name, clip in zip(names, clips, strict=True):
+            lq, hq = (as_float(array[:VALIDATION_FRAMES]) for array in (clip.lq, clip.hq))
+            device = next(model.parameters()).device
+            y = model(lq[None].to(device))[0][0].clamp(0, 1).to("cpu")
+            base = model.base(lq).clamp(0, 1)  # type: ignore[operator]
+            ours.append(sum(psnr_rgb(a, b) for a, b in zip(y, hq, strict=True)) / len(y))
+            bases.append(sum(psnr_rgb(a, b) for a, b in zip(base, hq, strict=True)) / len(y))
+            log.add_scalar(f"psnr/{name}", ours[-1], step)
+            middle = len(y) // 2
+            log.add_image(name, torch.cat((base[middle], y[middle], hq[middle]), -1), step)
+        mean, base_mean = sum(ours) / len(ours), sum(bases) / len(bases)
+        log.add_scalar("psnr/mean", mean, step)
+        return {"psnr": mean, "gain": mean - base_mean}
+
+    return validate

@@ -1,0 +1,310 @@
+"""How a video is written: encoder, pixel format, colour, quality."""
+
+import io
+import os
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+import torch
+
+from ..color import ColorInfo, guess_matrix
+from ..media import (
+    CHROMA,
+    Display,
+    MediaError,
+    MediaInfo,
+    bits_of,
+    planar_kind,
+    planar_name,
+    subsampling,
+)
+from .matroska import display_size
+
+
+class Kind(NamedTuple):
+    """An encoder; its quality option, our choice and the worst; and what else it is told."""
+
+    encoder: str
+    quality: tuple[str, int, int] | None = None
+    options: dict[str, str] = {}  # noqa: RUF012
+
+
+CODECS = {
+    "h264": Kind("libx264", ("crf", 18, 51)),
+    "hevc": Kind("libx265", ("crf", 20, 51)),
+    "av1": Kind("libsvtav1", ("crf", 26, 63), {"preset": "6"}),
+    "vp9": Kind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}),
+    "ffv1": Kind("ffv1", None, {"level": "3", "slicecrc": "1"}),
+    "prores": Kind("prores_ks"),
+    "h264-lossless": Kind("libx264", None, {"qp": "0"}),
+    "h264rgb-lossless": Kind("libx264rgb", None, {"qp": "0"}),
+    "hevc-lossless": Kind("libx265", None, {"x265-params": "lossless=1"}),
+    "vp9-lossless": Kind("libvpx-vp9", None, {"lossless": "1", "row-mt": "1"}),
+    "h264_nvenc": Kind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}),
+    "hevc_nvenc": Kind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}),
+}
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".ts": "mpegts",
+}
+HDR = ("libx264", "libx265", "libsvtav1")  # encoders that HDR10 side data is given to
+PLAIN = {"rgb": "RGB", "gray": "grey"}
+LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
+# Less crf where frames keep their size: what deblurring and the removal of compression change is
+# fainter than the noise of the usual crf (benchmarks/output_quality.py).
+FINER = 8
+BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
+
+
+@dataclass(frozen=True)
+class Coding:
+    """Everything an encoder is opened with."""
+
+    codec: str  # a key of CODECS
+    form: str  # the encoder's pixel format
+    planar: str  # the planar format of the same codes
+    color: ColorInfo
+    chroma: tuple[int, int]
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    aspect: Fraction  # of a pixel
+    container: str  # FFmpeg's name of the format
+    crf: int | None = None
+    display: Display = field(default_factory=Display)
+
+
+def choose_coding(
+    info: MediaInfo,
+    display: Display,
+    suffix: str,
+    *,
+    width: int,
+    height: int,
+    bits: int | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+) -> Coding:
+    """Choose how to write a video like ``info`` with frames of width x height; may refuse."""
+    container = CONTAINERS[suffix.lower()]
+    if codec is None:
+        codec = default_codec(container, bits or info.color.bits, width, height)
+    refuse_coding(codec, crf, suffix, width, height)
+    quality = CODECS[codec].quality
+    if crf is None and quality and (width, height) == (info.width, info.height):
+        crf = quality[1] - FINER
+    bits = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
+    kind, depth, form = pick_format(codec, info, bits, (width, height))
+    color = output_color(info.color, kind, depth, width, height)
+    if codec == "prores":  # has no word for another range
+        color = replace(color, full_range=False)
+    aspect = info.aspect * Fraction(info.width * height, info.height * width)
+    return Coding(
+        codec=codec,
+        form=form,
+        planar=planar_name(av.VideoFormat(form)),
+        color=color,
+        chroma=subsampling(av.VideoFormat(kind)),
+        width=width,
+        height=height,
+        rate=info.rate,
+        time_base=info.time_base,
+        aspect=aspect.limit_denominator(10000),
+        container=container,
+        crf=crf,
+        display=display.scaled(Fraction(width, info.width), Fraction(height, info.height)),
+    )
+
+
+def lossless_codec(suffix: str, info: MediaInfo) -> str:
+    """The codec that keeps every code of a video like ``info`` in a file of that kind."""
+    container, bits, matrix = CONTAINERS[suffix.lower()], info.color.bits, info.color.matrix
+    if container in ("matroska", "webm"):
+        return "ffv1" if container == "matroska" else "vp9-lossless"
+    special = bits > 10 or matrix == "gray" or (bits > 8 and matrix == "rgb")
+    if special and min(info.width, info.height) > BLOCK:
+        return "hevc-lossless"
+    return "h264rgb-lossless" if matrix == "rgb" else "h264-lossless"
+
+
+def default_codec(container: str, bits: int, width: int, height: int) -> str:
+    """H.264, and HEVC for more than 8 bits; VP9 and AV1 in WebM."""
+    if container == "webm":
+        return "vp9" if bits <= 8 else "av1"
+    fits = min(width, height) > BLOCK and width % 2 == height % 2 == 0  # x264 has 10 bits too
+    return "hevc" if bits > 8 and fits else "h264"
+
+
+def refuse_coding(codec: str, crf: int | None, suffix: str, width: int, height: int) -> None:
+    """Raise MediaError where the codec, its quality, the container and the size do not agree."""
+    if codec not in CODECS:
+        raise MediaError(f"there is no codec {codec}; choose one of {', '.join(CODECS)}")
+    kind, container = CODECS[codec], CONTAINERS[suffix.lower()]
+    if crf is not None and kind.quality is None:
+        raise MediaError(f"{codec} takes no quality (crf)")
+    if crf is not None and kind.quality and not 0 <= crf <= kind.quality[2]:
+        raise MediaError(f"expected a crf between 0 and {kind.quality[2]}, got {crf}")
+    if kind.encoder == "libx265" and min(width, height) <= BLOCK:
+        least = f"more than {BLOCK}x{BLOCK} pixels"
+        raise MediaError(f"hevc needs {least}, got {width}x{height}; choose h264")
+    try:
+        av.open(io.BytesIO(), "w", format=container).add_stream(kind.encoder)
+        fits = container != "mpegts" or codec.startswith(("h264", "hevc"))
+    except ValueError:
+        fits = False
+    if not fits:
+        raise MediaError(f"{suffix} files cannot hold {codec}; choose another codec or name")
+
+
+def losses(coding: Coding, info: MediaInfo) -> list[str]:
+    """What of the source's picture and tags cannot be written, in words."""
+    lost, display = [], coding.display
+    if coding.color.bits < info.color.bits:
+        lost.append(f"written with {coding.color.bits} bits of {info.color.bits}")
+    if (name := PLAIN.get(info.color.matrix)) and coding.color.matrix != info.color.matrix:
+        lost.append(f"{name} is written as YCbCr {coding.color.matrix}, chroma {ratio(coding)}")
+    elif coding.chroma != info.chroma:
+        lost.append(f"chroma is written as {ratio(coding)}")
+    narrowed = info.color.full_range and not coding.color.full_range
+    if narrowed and info.color.matrix not in PLAIN:
+        lost.append("the full range is written as a limited range")
+    if display.dynamic:
+        lost.append(f"the {' and '.join(display.dynamic)} metadata are left out")
+    if (display.mastering or display.light) and CODECS[coding.codec].encoder not in HDR:
+        lost.append(f"the HDR10 metadata cannot be written with {coding.codec}")
+    if coding.container in ("matroska", "webm") and not says_aspect(coding.codec):
+        across, down = display_size(coding.width, coding.height, coding.aspect)
+        aspect = Fraction(across * coding.height, down * coding.width)
+        if aspect != coding.aspect:
+            lost.append(f"the pixel aspect {coding.aspect} is written as {aspect}, in whole pixels")
+    if display.matrix and coding.container == "mpegts":
+        lost.append("the rotation cannot be written in .ts files")
+    return lost
+
+
+def says_aspect(codec: str) -> bool:
+    """Whether the codec itself says how pixels are shaped, so that each container keeps it."""
+    return codec.startswith(("h264", "hevc"))
+
+
+def ratio(coding: Coding) -> str:
+    """Chroma subsampling as people write it."""
+    digits = CHROMA[coding.chroma]
+    return ":".join(digits)
+
+
+def pick_format(
+    codec: str, info: MediaInfo, bits: int, size: tuple[int, int]
+) -> tuple[str, int, str]:
+    """The encoder's pixel format nearest to the source's: planar kind, bits, and its own name."""
+    choices: dict[tuple[str, int], str] = {}
+    for form in av.Codec(CODECS[codec].encoder, "w").video_formats or []:
+        planar = planar_name(form)
+        key = (planar_kind(form), bits_of(form))
+        if planar == form.name or key not in choices:
+            choices[key] = form.name
+    matrix, chroma = info.color.matrix, info.chroma
+    if matrix in ("rgb", "gray"):
+        chroma = (2, 2)
+    if codec != "ffv1" and (size[0] % chroma[0] or size[1] % chroma[1]):
+        chroma = (1, 1)  # most encoders take no odd sizes where chroma is subsampled
+    order = {(2, 2): "420 422 444", (2, 1): "422 444 420", (1, 2): "440 444 422 420"}.get(
+        chroma, "444 422 420"
+    )
+    kinds = [f"yuv{name}p" for name in order.split()]
+    grays = CODECS[codec].encoder != "libx264"  # its grey is read back as 4:2:0
+    if codec in LOSSLESS and (matrix == "rgb" or (matrix == "gray" and grays)):
+        kinds.insert(0, "gbrp" if matrix == "rgb" else "gray")
+    for kind in kinds:
+        depths = sorted(depth for name, depth in choices if name == kind)
+        if depths:
+            depth = next((depth for depth in depths if depth >= bits), depths[-1])
+            return kind, depth, choices[kind, depth]
+    raise MediaError(f"{codec} takes no picture like this one; choose another codec")
+
+
+def output_color(color: ColorInfo, kind: str, bits: int, width: int, height: int) -> ColorInfo:
+    """The source's colour with the codes of the output."""
+    color = replace(color, bits=bits)
+    if kind in ("gbrp", "gray") or color.matrix not in ("rgb", "gray"):
+        return color
+    matrix = guess_matrix(width, height)
+    return replace(color, matrix=matrix, full_range=False, siting="left", matrix_code=None)
+
+
+def configure(context: av.VideoCodecContext, coding: Coding) -> None:
+    """Give an encoder that is not open yet all its settings."""
+    kind = CODECS[coding.codec]
+    flags = av.codec.context.Flags
+    context.width, context.height, context.pix_fmt = coding.width, coding.height, coding.form
+    context.time_base, context.framerate = coding.time_base, coding.rate
+    context.sample_aspect_ratio = coding.aspect
+    context.color_range = 2 if coding.color.full_range else 1
+    context.colorspace = coding.color.code
+    context.color_primaries, context.color_trc = coding.color.primaries, coding.color.transfer
+    context.thread_type = "AUTO"  # PyAV's own choice cuts every picture into slices
+    context.flags |= flags.frame_duration
+    if av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value:
+        context.flags |= flags.global_header
+    options = dict(kind.options)
+    if kind.quality:
+        name, quality, _ = kind.quality
+        options[name] = str(quality if coding.crf is None else coding.crf)
+    if coding.chroma == (2, 2):
+        options["chroma_sample_location"] = coding.color.siting
+    if kind.encoder == "libx264":
+        options["x264-params"] = x264_params(coding.display)
+    if kind.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        # x264's macroblock tree reads beyond its memory with AVX-512: no two runs are the same.
+        options["x264-params"] = ":".join(filter(None, (options["x264-params"], "asm=AVX2")))
+    if kind.encoder == "libx265":
+        # Closed groups of pictures can be cut and joined; its log would break progress bars.
+        lossless = kind.options.get("x265-params", "")
+        params = ["log-level=none:open-gop=0", lossless, x265_params(coding.display)]
+        options["x265-params"] = ":".join(filter(None, params))
+        if coding.container in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # what Apple's players want
+    if kind.encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")
+        options["svtav1-params"] = svt_params(coding.display)
+    context.options = {name: value for name, value in options.items() if value}
+
+
+def x265_params(display: Display) -> str:
+    """HDR10 side data as options of x265, in units of 0.00002 and 0.0001 cd/m2."""
+    parts = []
+    if display.mastering:
+        rx, ry, gx, gy, bx, by, wx, wy = (round(v * 50000) for v in display.mastering[:8])
+        low, high = (round(v * 10000) for v in display.mastering[8:])
+        parts.append(
+            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if display.light:
+        parts.append(f"max-cll={display.light[0]},{display.light[1]}")
+    return ":".join(parts)
+
+
+def x264_params(display: Display) -> str:
+    """HDR10 side data as options of x264, which names one otherwise than x265 does."""
+    params = x265_params(display)
+    return params.replace("master-display", "mastering-display").replace("max-cll", "cll")
+
+
+def svt_params(display: Display) -> str:
+    """HDR10 side data as options of SVT-AV1."""
+    parts = []
+    if display.mastering:
+        rx, ry, gx, gy, bx, by, wx, wy, low, high = (f"{float(v):.5f}" for v in display.mastering)
+        parts.append(
+            f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if display.light:
+        parts.append(f"content-light={display.light[0]},{display.light[1]}")
+    return ":".join(parts)

@@ -1,0 +1,41 @@
+"""The contract of writers."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+from ..color import ColorInfo
+from ..media import Frame
+
+if TYPE_CHECKING:
+    from .workfolder import WorkFolder
+
+
+class Position(NamedTuple):
+    """How far a writer is: all that another one needs to go on in the same work folder."""
+
+    frames: int
+    segments: int  # files of encoded video
+    last: int | None  # time stamp
+    moved: int  # time stamps
+
+
+class Writer(Protocol):
+    """Takes frames in the format it names; the file appears when its ``with`` block ends well."""
+
+    path: Path
+    beside: "WorkFolder"  # the work folder
+    color: ColorInfo  # of the planes that ``write`` takes
+    chroma: tuple[int, int]
+    warnings: list[str]  # what was converted or dropped
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def write(self, frame: Frame) -> None: ...
+    def end_segment(self) -> Position: ...
+    def go_on(self, position: Position) -> None: ...

@@ -1,0 +1,317 @@
+"""Everything in a file beside the video: sound, subtitles, cover art, attachments, chapters."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.stream import Stream
+from av.subtitles.codeccontext import SubtitleCodecContext
+
+from ..media import Reader, codec_name, demuxed, is_cover, open_container, video_stream
+from .audio import Transcoder
+
+# What sound and text are converted to where a container cannot hold them as they are.
+SOUND = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
+TEXT = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+# Keys of metadata that mp4 and mov write where every player looks for them.
+QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
+KEYS = {
+    "mov": {*QUICKTIME, "make", "model"},
+    "mp4": {
+        *QUICKTIME,
+        *("artist", "description", "synopsis", "show", "network", "episode_id", "track", "disc"),
+        *("composer", "album_artist", "grouping", "lyrics", "keywords"),
+    },
+}
+# Of a file's metadata: what its muxer writes itself.
+WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
+READABLE = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
+# MPEG-TS takes everything, but only these can be read again.
+BROADCAST = {
+    *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
+    *("libopus", "truehd", "dvbsub", "dvb_teletext", "libzvbi_teletextdec"),
+}
+# Of a stream's metadata: what describes its old file, and alpha, which is always left out.
+STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
+PAUSE = b"\0\0"  # an empty text of mp4, which its writers put between texts themselves
+FIRST_PACKETS = 100  # among which is the first of each stream
+PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
+LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
+ASS_HEADER = b"""[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
+Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
+Alignment, MarginL, MarginR, MarginV, Encoding
+Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+
+
+@dataclass
+class Route:
+    """Where the packets of one source stream go; ``codec`` is empty where they are copied."""
+
+    source: Stream
+    codec: str = ""
+    target: Stream | None = None
+    transcoder: Transcoder | None = None
+    last: int | None = None  # decoding time of the last packet
+
+
+class Companions:
+    """The streams that go from a source file into an output beside the video."""
+
+    def __init__(self, reader: Reader, container: str) -> None:
+        self.format = container
+        self.warnings: list[str] = []
+        self.refused = 0  # packets that could not be converted or written
+        self.path, self.input = reader.path, open_container(reader.path)
+        self.video = video_stream(self.input, reader.path)
+        self.start, self.end, self.shift = reader.start, reader.end, reader.shift
+        self.routes = [
+            route
+            for stream in self.input.streams
+            if stream.index != self.video.index and (route := self.plan(stream)) is not None
+        ]
+        told = self.input.metadata  # Matroska's keys are in capitals
+        self.metadata = {k: v for k, v in told.items() if k.lower() not in WRITTEN}
+        self.comment = next((v for k, v in told.items() if k.lower() == "comment"), "")
+
+    def plan(self, stream: Stream) -> Route | None:
+        """Copy a stream where the container can hold it, else convert it or leave it out."""
+        name, kind = codec_name(stream), stream.type
+        if kind == "data" and (name in ("", "bin_data") or "timecode" in stream.metadata):
+            return None  # titles of chapters and time codes, made anew from the metadata
+        if self.fits(stream):
+            return Route(stream)
+        codec = None
+        if isinstance(stream, av.AudioStream) and has_sound(stream):
+            codec = SOUND[self.format]
+        elif kind == "subtitle" and name in READABLE:
+            codec = TEXT.get(self.format)
+        words = ", ".join(filter(None, (name or "of an unknown code", stream.language)))
+        what = f"{kind} track {stream.index} ({words})"
+        if codec is None:
+            second = kind == "video" and not is_cover(stream)
+            why = "only one video is restored" if second else f"{self.format} cannot hold it"
+            self.warnings.append(f"{what} is left out: {why}")
+            return None
+        self.warnings.append(f"{what} is converted to {codec}: {self.format} cannot hold it")
+        return Route(stream, codec)
+
+    def fits(self, stream: Stream) -> bool:
+        """Whether the output can hold a copy of a stream."""
+        if stream.type == "attachment" or is_cover(stream):
+            covers = self.format == "mp4" and is_cover(stream)  # lost in mov without an error
+            return self.format == "matroska" or (covers and holds(self.format, stream))
+        if self.format == "mpegts":
+            return codec_name(stream) in BROADCAST
+        return stream.type != "video" and holds(self.format, stream)
+
+    def attach(self, output: OutputContainer) -> None:
+        """Make the output's streams and chapters."""
+        for route in self.routes:
+            source = route.source
+            if isinstance(source, av.AudioStream) and route.codec:
+                route.transcoder = Transcoder(source, output, route.codec)
+                route.target = route.transcoder.target
+            elif route.codec:
+                route.target = output.add_stream(route.codec)
+                context = route.target.codec_context
+                assert isinstance(context, SubtitleCodecContext)
+                context.subtitle_header = ASS_HEADER
+                route.target.time_base = Fraction(1, 1000)
+            elif is_cover(source) and self.format == "matroska":
+                attach_cover(output, source, next(self.input.demux(source)))
+                self.input.seek(0)
+                continue
+            else:
+                route.target = output.add_stream_from_template(source, opaque=True)
+            route.target.metadata.update(kept(source.metadata))
+            route.target.disposition = source.disposition
+        output.set_chapters(self.chapters())
+
+    def chapters(self) -> list[Any]:
+        """The source's chapters, cut and shifted with the video."""
+        found, shift = [], self.shift - self.delay()
+        for chapter in self.input.chapters():
+            base = chapter["time_base"] or Fraction(1, 1000)
+            start, end = chapter["start"] * base, chapter["end"] * base
+            start = start if self.start is None else max(start, self.start)
+            end = end if self.end is None else min(end, self.end)
+            if start < end:
+                chapter["start"] = round((start - shift) / base)
+                chapter["end"] = round((end - shift) / base)
+                found.append(chapter)
+        return found
+
+    def delay(self) -> Fraction:
+        """Seconds by which FFmpeg moves all packets, and no chapter, where none may be below 0.
+
+        Copied sound may begin there, as AAC in mp4 does.
+        """
+        below = "mp4" in self.input.format.name and self.start is None
+        sound = [r.source for r in self.routes if r.source.type == "audio" and not r.codec]
+        if not (below and sound) or self.format not in ("matroska", "webm"):
+            return Fraction(0)
+        return max(Fraction(0), -earliest(self.path, [stream.index for stream in sound]))
+
+    def packets(self) -> Iterator[tuple[Fraction, av.Packet]]:
+        """Packets for the output with their times in seconds, cut to start and end."""
+        routes = {route.source.index: route for route in self.routes if route.target is not None}
+        if not routes:
+            return
+        for packet in self.read([route.source for route in routes.values()]):
+            for made in self.convert(routes[packet.stream_index], packet):
+                yield (made.dts or 0) * made.time_base, made
+        for route in routes.values():
+            for made in route.transcoder.encode(None) if route.transcoder else []:
+                yield (made.dts or 0) * made.time_base, made
+
+    def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
+        """Packets of the source from some time before the cut to some time after it."""
+        if self.start is not None:
+            with suppress(av.error.FFmpegError):
+                self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
+        packets = demuxed(self.input, *streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError):
+                self.refused += 1
+                return
+            if packet is None:
+                return
+            if packet.size:
+                yield packet
+            time = (packet.dts or 0) * packet.time_base
+            if self.end is not None and time > self.end + LEAD:
+                return
+
+    def convert(self, route: Route, packet: av.Packet) -> list[av.Packet]:
+        """A source packet -> packets for the output."""
+        if codec_name(route.source) == "mov_text" and bytes(packet) == PAUSE:
+            return []
+        if not is_cover(route.source) and not self.place(route, packet):
+            return []
+        try:
+            if route.transcoder is not None:
+                return route.transcoder.convert(packet)
+            if route.codec:
+                return as_text(packet, route)
+        except (av.error.FFmpegError, ValueError):
+            self.refused += 1
+            return []
+        packet.stream = route.target
+        return [packet]
+
+    def place(self, route: Route, packet: av.Packet) -> bool:
+        """Move a packet to its time in the output; False where it lies outside the cut."""
+        base, text = packet.time_base, route.source.type == "subtitle"
+        if packet.pts is None:
+            follows = 0 if route.last is None else route.last + 1 + round(self.shift / base)
+            packet.pts = follows if packet.dts is None else packet.dts
+        lead = 0 if packet.dts is None else max(0, packet.pts - packet.dts)
+        time = packet.pts * base
+        stop = time + (packet.duration or 0) * base if text else time
+        if self.end is not None and time >= self.end:
+            return False
+        if packet.is_discard and time < -PRIMING and self.format not in ("mp4", "mov"):
+            return False  # cut away by an edit list, which only these two have
+        if self.start is not None and time < self.start:
+            if stop <= self.start:
+                return False
+            time = self.start  # a subtitle that is shown at the cut already
+        if text:
+            stop = stop if self.end is None else min(stop, self.end)
+            packet.duration = round((stop - time) / base)
+        packet.pts = round((time - self.shift) / base)
+        packet.dts = packet.pts - lead
+        if not text:
+            if route.last is not None and packet.dts <= route.last:
+                packet.dts = route.last + 1
+                packet.pts = max(packet.pts, packet.dts)
+            route.last = packet.dts
+        return True
+
+    def close(self) -> None:
+        """Close the source."""
+        self.input.close()
+
+
+def earliest(path: Path, indices: list[int]) -> Fraction:
+    """Seconds of the first packet that is not left out, among the first of some streams."""
+    container = open_container(path)
+    try:
+        packets = islice(
+            demuxed(container, *(container.streams[i] for i in indices)), FIRST_PACKETS
+        )
+        times = [p.pts * p.time_base for p in packets if p.pts is not None]
+    finally:
+        container.close()
+    return min((time for time in times if time >= -PRIMING), default=Fraction(0))
+
+
+def has_other_keys(container: str, metadata: dict[str, str]) -> bool:
+    """Whether metadata has keys that mp4 or mov only keep in a table that few players read."""
+    known = KEYS.get(container)
+    return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
+
+
+def has_sound(stream: av.AudioStream) -> bool:
+    """Whether a stream can be decoded, as far as its header says."""
+    context = stream.codec_context
+    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
+
+
+def kept(metadata: dict[str, str]) -> dict[str, str]:
+    """A stream's metadata without what describes its old file."""
+    found = {key: value for key, value in metadata.items() if not STALE.match(key)}
+    if name := found.pop("name", None):  # as titles are called where they come from mp4
+        found.setdefault("title", name)
+    return found
+
+
+def holds(container: str, stream: Stream) -> bool:
+    """Whether a container of that format can hold a copy of a stream: tried in memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as probe:
+            probe.add_stream_from_template(stream, opaque=True)
+            probe.start_encoding()
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+    return True
+
+
+def as_text(packet: av.Packet, route: Route) -> list[av.Packet]:
+    """A text subtitle in any code -> one in the route's, without styles."""
+    lines = []
+    for part in packet.decode():
+        text = getattr(part, "ass", b"").decode("utf-8", "replace").split(",", 8)[-1]
+        lines.append(re.sub(r"\{[^}]*\}", "", text).replace("\\N", "\n").replace("\\h", " "))
+    data = "\n".join(lines).strip().encode()
+    if not data:
+        return []
+    made = av.Packet(len(data).to_bytes(2, "big") + data if route.codec == "mov_text" else data)
+    made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
+    made.time_base, made.is_keyframe = packet.time_base, True
+    made.stream = route.target
+    return [made]
+
+
+def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:
+    """Put a cover picture into a Matroska file, which holds it as an attachment."""
+    kind = codec_name(source).replace("mjpeg", "jpeg")
+    output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))

@@ -1,0 +1,116 @@
+"""Writing beside the target: the final name appears only when everything is written."""
+
+import errno
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from filelock import FileLock, Timeout
+
+from ..files import sync, sync_folder
+from ..media import MediaError
+
+
+class WorkFolder:
+    """A hidden work folder beside ``path``, in which the product is made and then renamed.
+
+    Where ``lasting``, the folder has the same name every time and is for one process at a time; it
+    stays when ``keep_work`` is set, for another try to find it, which ``restart`` forbids.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        overwrite: bool,
+        images: bool = False,
+        lasting: bool = False,
+        restart: bool = False,
+    ) -> None:
+        self.path, self.overwrite, self.images = path, overwrite, images
+        self.check()
+        self.folder = lasting_folder(path)
+        if not lasting:
+            self.folder = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        self.product = self.folder / path.name
+        self.keep_work = False
+        self.lock = FileLock(self.folder / "lock") if lasting else None
+        with self.errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=lasting)
+            self.acquire()
+            if restart:
+                self.clear()
+            elif images:
+                self.product.mkdir(exist_ok=lasting)
+
+    def acquire(self) -> None:
+        """Keep other processes out of a lasting folder; the system lets go when this one ends."""
+        try:
+            if self.lock:
+                self.lock.acquire(timeout=0)
+        except Timeout:
+            raise MediaError(f"{self.path} is being written by another process") from None
+
+    def clear(self) -> None:
+        """Remove what another try has left."""
+        for item in self.folder.iterdir():
+            if item.is_dir():
+                shutil.rmtree(item)
+            elif item.name != "lock":
+                item.unlink()
+        if self.images:
+            self.product.mkdir()
+
+    def check(self) -> None:
+        """Refuse a target that is there already, unless it may be overwritten."""
+        path = self.path
+        if not path.exists():
+            return
+        if not self.overwrite:
+            raise MediaError(f"{path} exists already; name another output or add --overwrite")
+        if path.is_dir() != self.images:
+            kind = "file" if self.images else "folder"
+            raise MediaError(f"{path} is a {kind} and is left as it is; name another output")
+        if self.images and any(f.suffix != ".png" or f.is_dir() for f in path.iterdir()):
+            raise MediaError(f"the folder {path} holds more than PNG images and is left as it is")
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what the system or FFmpeg says about writing into one sentence."""
+        try:
+            yield
+        except (OSError, av.error.FFmpegError) as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                reason = "the disk is full"
+            elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                reason = "permission denied"
+            else:
+                reason = error.strerror or str(error)
+            raise MediaError(f"{self.path} cannot be written: {reason}") from error
+
+    def keep(self) -> None:
+        """Wait until the product is on the disk, and give it its name."""
+        with self.errors():
+            sync(self.product.iterdir() if self.images else [self.product])
+            self.check()
+            if self.images and self.path.exists():
+                self.path.replace(self.folder / "replaced")
+            self.product.replace(self.path)
+            sync_folder(self.path.parent)
+        self.keep_work = False
+
+    def discard(self) -> None:
+        """Let go of the work folder, and remove it unless it is to stay."""
+        if self.lock:
+            self.lock.release()
+        if not self.keep_work:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def lasting_folder(path: Path) -> Path:
+    """The work folder that has the same name every time."""
+    return path.with_name(f".{path.name}-s2svr")

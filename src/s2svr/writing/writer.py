@@ -1,0 +1,137 @@
+"""Frames -> a video file with the sound and tags of its source."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ..media import Frame, Reader
+from .codecs import choose_coding, losses
+from .encoder import Stamps, VideoEncoder
+from .mux import mux, show_aspect, takes_all
+from .omissions import find_omissions
+from .packets import spooled
+from .protocol import Position
+from .tracks import Companions
+from .workfolder import WorkFolder
+
+
+class VideoWriter:
+    """Encodes the frames it is given; sound, subtitles, chapters and tags come from the reader.
+
+    The file appears under its name when the ``with`` block ends without an exception. The video is
+    made in segments, each by an encoder of its own, so that none needs what another knows.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        reader: Reader,
+        width: int,
+        height: int,
+        bits: int | None = None,
+        codec: str | None = None,
+        crf: int | None = None,
+        overwrite: bool = False,
+        lasting: bool = False,
+        restart: bool = False,
+        comment: str | None = None,
+    ) -> None:
+        self.path, self.reader, self.comment = path, reader, comment or ""
+        self.coding = choose_coding(
+            reader.info, reader.display, path.suffix, width=width, height=height,
+            bits=bits, codec=codec, crf=crf,
+        )  # fmt: skip
+        self.warnings = losses(self.coding, reader.info)
+        self.color, self.chroma = self.coding.color, self.coding.chroma
+        self.stamps = Stamps(self.coding, reader.shift)
+        self.segments = 0  # that are begun
+        self.companions: Companions | None = None
+        self.encoder: VideoEncoder | None = None
+        self.beside = WorkFolder(path, overwrite=overwrite, lasting=lasting, restart=restart)
+        try:
+            self.begin_segment()
+            if reader.info.kind == "video":
+                self.companions = Companions(reader, self.coding.container)
+                self.warnings += self.companions.warnings
+                if not takes_all(self.coding, self.companions):
+                    self.warnings.append("sound and subtitles are left out: they are broken")
+                    self.companions.routes.clear()
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame, in ``color`` and ``chroma``."""
+        with self.beside.errors():
+            if self.encoder is None:
+                self.begin_segment()
+            assert self.encoder is not None
+            self.encoder.write(frame)
+
+    def begin_segment(self) -> None:
+        """Open the next encoder; MediaError where it does not open."""
+        with self.beside.errors():
+            self.encoder = VideoEncoder(self.spool(self.segments), self.coding, self.stamps)
+        self.segments += 1
+
+    def end_segment(self) -> Position:
+        """Wait until all frames so far are encoded and on the disk."""
+        with self.beside.errors():
+            if self.encoder is not None:
+                self.encoder.close()
+            self.encoder = None
+        return Position(self.stamps.count, self.segments, self.stamps.last, self.stamps.moved)
+
+    def go_on(self, position: Position) -> None:
+        """Take what the work folder has up to there for written; before the first ``write``."""
+        self.encoder = None  # it was opened to see whether it opens
+        self.stamps.count, self.segments, self.stamps.last, self.stamps.moved = position
+
+    def spool(self, segment: int) -> Path:
+        return self.beside.folder / f"{segment:06d}.packets"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.discard()
+
+    def finish(self) -> None:
+        """Join the video with everything else and give the file its name."""
+        if self.stamps.moved:
+            self.warnings.append(
+                f"{self.stamps.moved} time stamps did not grow and were moved forward"
+            )
+        comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
+        self.end_segment()
+        with self.beside.errors():
+            packets = spooled(map(self.spool, range(self.segments)), self.coding.time_base)
+            mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
+        self.warnings += show_aspect(self.beside.product, self.coding)
+        if self.companions is not None:
+            self.warnings += find_omissions(
+                self.beside.product, self.companions, self.reader.damage
+            )
+        if self.companions is not None and self.companions.refused:
+            self.warnings.append(
+                f"{self.companions.refused} broken packets of sound or subtitles are left out"
+            )
+        self.beside.keep()
+
+    def discard(self) -> None:
+        """Let go of everything that is not finished."""
+        if self.encoder is not None:
+            self.encoder.spool.drop()
+        if self.companions is not None:
+            self.companions.close()
+        self.beside.discard()
