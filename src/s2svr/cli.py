@@ -64,19 +64,24 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the whole trace of an error.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="And exit.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Make videos better: super-resolution, deblurring, removal of compression artefacts."""
+    """Restore videos: super-resolution, deblurring and removal of compression artefacts."""
 
 
 @app.command()
 def restore(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
     task: Task = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -130,7 +135,7 @@ def restore(
 
 
 def network(weights: str | None, task: str | None) -> "nn.Module":
-    """The weights asked for, or else those of the task."""
+    """The network of the given weights, or else of the task."""
     from .checkpoint import TASKS, load
 
     if task is not None and task not in TASKS:
@@ -139,7 +144,7 @@ def network(weights: str | None, task: str | None) -> "nn.Module":
 
 
 def usual_task(source: Path) -> str:
-    """What is done to a video of which nothing else was said: upscaled, as its coding asks for."""
+    """The task where none is given: ``upscale`` for a source of a lossy codec, else ``sr``."""
     from .media import open_reader
 
     with open_reader(source) as reader:
@@ -148,10 +153,12 @@ def usual_task(source: Path) -> str:
 
 @app.command()
 def models(
-    weights: Annotated[list[Path] | None, typer.Argument(help="Weights files besides.")] = None,
+    weights: Annotated[
+        list[Path] | None, typer.Argument(help="Weights files to list as well.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the bundled weights, and those given, with what is known of them."""
+    """List the bundled weights and given files: size, training and measured gain of each."""
     from .checkpoint import bundled, describe
 
     names: list[str | Path] = [*bundled(), *(weights or [])]
@@ -166,7 +173,7 @@ def models(
 
 @app.command()
 def info(device: Device = "auto", precision: Precision = "auto", as_json: Json = False) -> None:
-    """Say what restoring would run on."""
+    """Show the device, precision and versions that a restoration would use."""
     from .devices import describe
 
     facts = describe(device, precision)
@@ -182,18 +189,24 @@ def benchmark(
     weights: Weights = None,
     sizes: Annotated[
         list[tuple] | None,
-        typer.Option("--size", parser=dimensions, metavar="WxH", help="Of made-up frames; often."),
+        typer.Option(
+            "--size",
+            parser=dimensions,
+            metavar="WxH",
+            help="Size of the made-up frames; may be given more than once.",
+        ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Of each size.")] = 16,
+    frames: Annotated[int, typer.Option(min=1, help="Frames timed at each size.")] = 16,
     clips: Annotated[
-        list[Path] | None, typer.Option("--clip", help="Video to time from file to file.")
+        list[Path] | None,
+        typer.Option("--clip", help="Video timed from file to file; may be given more than once."),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure frames a second of the model alone, by size, and from file to file."""
+    """Measure frames per second: of the network alone at each size, and from file to file."""
     from .benchmark import benchmark as measure
     from .devices import choose_device, choose_precision
 
@@ -217,7 +230,7 @@ app.command()(render)
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line; the entry point of the console script."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: cleaned up
     try:
         app(prog_name="s2svr")

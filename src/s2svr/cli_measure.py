@@ -10,33 +10,46 @@ from .console import print_json, print_table, say
 
 measure = typer.Typer()
 Damage = Annotated[
-    str, typer.Option(help="bicubic, gaussian, blur-N (frames), hevc-N (QP) or h264-N (crf).")
+    str,
+    typer.Option(
+        help="Damage that IN suffered: bicubic, gaussian, blur-N (frames), hevc-N (QP) or "
+        "h264-N (CRF)."
+    ),
 ]
 
 
 @measure.command()
 def degrade(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
-    bicubic: Annotated[bool, typer.Option("--bicubic", help="Reduced x4, as MATLAB does.")] = False,
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
+    bicubic: Annotated[
+        bool, typer.Option("--bicubic", help="Reduce 4 times, bicubic as in MATLAB (BI).")
+    ] = False,
     gaussian: Annotated[
-        bool, typer.Option("--gaussian", help="Blurred by sigma 1.6 and reduced x4 (BD).")
+        bool,
+        typer.Option("--gaussian", help="Blur by a Gaussian of sigma 1.6 and reduce 4 times (BD)."),
     ] = False,
     blur: Annotated[
-        int | None, typer.Option(metavar="FRAMES", help="Mean of so many frames, an odd number.")
+        int | None,
+        typer.Option(
+            metavar="FRAMES", help="Average this many frames, an odd number: motion blur."
+        ),
     ] = None,
     hevc_qp: Annotated[
-        int | None, typer.Option(metavar="QP", help="Compressed by x265 at a fixed QP.")
+        int | None, typer.Option(metavar="QP", help="Compress with x265 at this fixed QP.")
     ] = None,
     x264_crf: Annotated[
-        int | None, typer.Option(metavar="CRF", help="Compressed by x264, as web video is.")
+        int | None,
+        typer.Option(
+            metavar="CRF", help="Compress with x264 at this rate factor, as web video is."
+        ),
     ] = None,
     fps: Rate = None,
     start: Start = None,
     end: End = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a damaged test video; what the damage left is stored without further loss."""
+    """Make a damaged test video, which is stored without further loss."""
     from .degrade import degrade_video
 
     asked: dict[str, int | None] = {"blur": blur, "hevc": hevc_qp, "h264": x264_crf}
@@ -62,11 +75,11 @@ def degrade(
 @measure.command()
 def fidelity(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video that was restored.")],
-    restored: Annotated[Path, typer.Argument(metavar="OUT", help="What came out.")],
+    restored: Annotated[Path, typer.Argument(metavar="OUT", help="The restored video.")],
     damage: Damage = "bicubic",
     as_json: Json = False,
 ) -> None:
-    """Damage a restored video again: how far is it from what it was made of?"""
+    """Damage a restored video again and measure how far it is from its input."""
     from .fidelity import fidelity as measured
 
     found = measured(source, restored, damage)
@@ -85,10 +98,13 @@ def fidelity(
 def report(
     results: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=FILE", help="reds=reds4.json clips-sr=mine.json ..."),
+        typer.Argument(
+            metavar="NAME=FILE",
+            help="Tables of evaluate, such as reds=reds4.json or clips-sr=mine.json.",
+        ),
     ] = None,
 ) -> None:
-    """Print the paper's tables with the numbers that were measured here, as Markdown."""
+    """Print the paper's tables with measured numbers beside the published ones, as Markdown."""
     from .report import CLIPS, RESULTS
     from .report import report as tables
 
