@@ -303,10 +303,14 @@ def test_the_documented_test_command_is_the_one_that_is_checked():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    pages = [path for path in tracked() if path.suffix == ".md"]
+    assert len(pages) > 20
+    for page in pages:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+                inside = (page.parent / target).resolve().is_relative_to(ROOT / "docs")
+                assert inside or ROOT / "docs" not in page.parents, f"{page.name} leaves the site"
 
 
 def test_no_file_names_one_machine_or_a_registry():
