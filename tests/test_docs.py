@@ -1,6 +1,7 @@
 """The pages for people: what is generated is up to date, what is listed is whole."""
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -57,6 +58,36 @@ def test_every_command_and_option_says_what_it_does(generator: ModuleType) -> No
             text = parameter.help or ""
             assert text.endswith((".", "...")), f"{' '.join(words)} {parameter.name}: {text!r}"
             assert "often" not in text, f"{' '.join(words)} {parameter.name}"
+
+
+def test_commands_on_the_pages_are_ones_that_are_understood(
+    generator: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = typer.main.get_command(app)
+    for _, command in generator.leaves(root, []):
+        monkeypatch.setattr(command, "callback", lambda **given: None)
+    lines = [
+        (page, line)
+        for page in (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+        if page.name != "commands.md"
+        for line in shown_commands(read(page))
+    ]
+    assert len(lines) > 80
+    for page, line in lines:
+        try:
+            root.main(shlex.split(line), prog_name="s2svr", standalone_mode=False)
+        except Exception as error:
+            pytest.fail(f"{page.name}: s2svr {line}: {error}")
+
+
+def shown_commands(markdown: str) -> Iterator[str]:
+    """The arguments of every s2svr command in a page's blocks of code."""
+    for block in re.findall(r"^```\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = re.sub(r"(\s#.*|&\s*)$", "", line)
+            found = re.search(r"(?:^|/)s2svr (.*)", command)
+            if found and "..." not in found[1] and "--version" not in found[1]:
+                yield found[1]
 
 
 def test_signatures_are_wrapped_where_they_are_long(generator: ModuleType) -> None:
