@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src" / "s2svr"
+LAB = ROOT / "lab"
 MODULES = sorted(SRC.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
@@ -287,7 +288,7 @@ def test_every_equation_is_cited():
 
 
 def test_the_ledger_names_what_exists():
-    ledger = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    ledger = (ROOT / "docs" / "develop" / "ledger.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+)(?:-(\d+))? \|.*", ledger, re.MULTILINE)
     equations = {n for first, last in rows for n in range(int(first), int(last or first) + 1)}
     assert equations == set(range(1, 18))
@@ -334,10 +335,40 @@ def test_the_documented_test_command_is_the_one_that_is_checked():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    pages = [path for path in tracked() if path.suffix == ".md"]
+    assert len(pages) > 20
+    for page in pages:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_pages_of_the_site_link_to_nothing_outside_it():
+    site = ROOT / "docs"
+    for page in site.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            inside = "://" in target or (page.parent / target).resolve().is_relative_to(site)
+            assert inside, f"{page.name}: {target}"
+
+
+def test_pages_of_the_notebook_are_whole_and_listed():
+    index = (LAB / "INDEX.md").read_text(encoding="utf-8")
+    pages = [page for page in LAB.glob("*.md") if page.name != "INDEX.md"]
+    assert pages
+    for page in pages:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d-[a-z0-9-]+\.md", page.name), page.name
+        assert f"`{page.name}`" in index, page.name
+        text = page.read_text(encoding="utf-8")
+        for part in ("Question", "Command", "Commit", "Machine", "Result", "Verdict"):
+            assert f"\n**{part}.**" in text, f"{page.name}: {part}"
+
+
+def test_documents_name_pages_of_the_notebook_that_exist():
+    for page in [*(ROOT / "docs").rglob("*.md"), *LAB.glob("*.md")]:
+        for name in re.findall(
+            r"\b\d{4}-\d\d-\d\d-[a-z0-9-]+\.md", page.read_text(encoding="utf-8")
+        ):
+            assert (LAB / name).is_file(), f"{page.name}: {name}"
 
 
 def test_no_file_names_one_machine_or_a_registry():

@@ -33,12 +33,17 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the trace of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the whole trace of an error.")
+    ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=show_version, is_eager=True, help="And exit.")
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Make videos better: super-resolution, deblurring, removal of compression artefacts."""
+    """Restore videos: super-resolution, deblurring and removal of compression artefacts."""
 
 
 app.command("restore")(restore_command)
@@ -57,7 +62,7 @@ app.command("report")(report_command)
 
 
 def main() -> None:
-    """The console script."""
+    """Run the command line; the entry point of the console script."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: cleaned up
     try:
         app(prog_name="s2svr")

@@ -11,23 +11,33 @@ from .progress import progress
 
 
 def compare_command(
-    reference: Annotated[Path, typer.Argument(metavar="REF", help="Video or image folder.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="The same, restored.")],
+    reference: Annotated[
+        Path, typer.Argument(metavar="REF", help="Reference: video file or image folder.")
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Restored video or image folder of the same size.")
+    ],
     start: Start = None,
     end: End = None,
     cut: Annotated[
-        bool, typer.Option("--cut", help="OUT is of this part of REF alone: restored with both.")
+        bool,
+        typer.Option(
+            "--cut", help="OUT was restored from the part of REF between --start and --end only."
+        ),
     ] = False,
     flow: Annotated[
-        str, typer.Option(help="Flow weights, to measure flicker; none: leave it out.")
+        str,
+        typer.Option(help="Flow network that flicker is measured with; none leaves flicker out."),
     ] = "flow-light-teacher",
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with a slider between frames.")
+        Path | None, typer.Option(help="Write an HTML page with a slider between both videos.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write PSNR over time as .svg.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the curve of PSNR over time as .svg.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two videos of one size, frame by frame at equal times: PSNR, SSIM, flicker."""
+    """Compare two videos of the same size, frame by frame: PSNR, SSIM and flicker."""
     from ..checkpoint import load
     from ..evaluation import Span, check_place, summary, write_curve, write_page
     from ..evaluation import compare_videos as measure
@@ -60,17 +70,21 @@ def compare_command(
 
 
 Damage = Annotated[
-    str, typer.Option(help="bicubic, gaussian, blur-N (frames), hevc-N (QP) or h264-N (crf).")
+    str,
+    typer.Option(
+        help="Damage that IN suffered: bicubic, gaussian, blur-N (frames), hevc-N (QP) or "
+        "h264-N (CRF)."
+    ),
 ]
 
 
 def fidelity_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video that was restored.")],
-    restored: Annotated[Path, typer.Argument(metavar="OUT", help="What came out.")],
+    restored: Annotated[Path, typer.Argument(metavar="OUT", help="The restored video.")],
     damage: Damage = "bicubic",
     as_json: Json = False,
 ) -> None:
-    """Damage a restored video again: how far is it from what it was made of?"""
+    """Damage a restored video again and measure how far it is from its input."""
     from ..evaluation import measure_fidelity as measured
 
     found = measured(source, restored, damage)

@@ -11,26 +11,35 @@ from .output import say
 
 def degrade_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
-    bicubic: Annotated[bool, typer.Option("--bicubic", help="Reduced x4, as MATLAB does.")] = False,
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
+    bicubic: Annotated[
+        bool, typer.Option("--bicubic", help="Reduce 4 times, bicubic as in MATLAB (BI).")
+    ] = False,
     gaussian: Annotated[
-        bool, typer.Option("--gaussian", help="Blurred by sigma 1.6 and reduced x4 (BD).")
+        bool,
+        typer.Option("--gaussian", help="Blur by a Gaussian of sigma 1.6 and reduce 4 times (BD)."),
     ] = False,
     blur: Annotated[
-        int | None, typer.Option(metavar="FRAMES", help="Mean of so many frames, an odd number.")
+        int | None,
+        typer.Option(
+            metavar="FRAMES", help="Average this many frames, an odd number: motion blur."
+        ),
     ] = None,
     hevc_qp: Annotated[
-        int | None, typer.Option(metavar="QP", help="Compressed by x265 at a fixed QP.")
+        int | None, typer.Option(metavar="QP", help="Compress with x265 at this fixed QP.")
     ] = None,
     x264_crf: Annotated[
-        int | None, typer.Option(metavar="CRF", help="Compressed by x264, as web video is.")
+        int | None,
+        typer.Option(
+            metavar="CRF", help="Compress with x264 at this rate factor, as web video is."
+        ),
     ] = None,
     fps: Rate = None,
     start: Start = None,
     end: End = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a damaged test video; what the damage left is stored without further loss."""
+    """Make a damaged test video, which is stored without further loss."""
     from ..damage import degrade_video
 
     asked: dict[str, int | None] = {"blur": blur, "hevc": hevc_qp, "h264": x264_crf}

@@ -24,52 +24,95 @@ AROUND = 7  # lines of a table that are not of a clip
 Degradation = Annotated[
     str | None,
     typer.Option(
-        help="Made on clips without low quality: blur-7, hevc-37, h264-32 ...; "
-        "bicubic, blur-7 or hevc-37 by the task if not given."
+        help="Damage made where clips have no low quality, such as blur-7, hevc-37 or "
+        "h264-28+bicubic; bicubic, blur-7 or hevc-37 by the task if not given."
     ),
 ]
 Protocols = Annotated[
-    list[str] | None, typer.Option("--protocol", help="Not the data set's own; often.")
+    list[str] | None,
+    typer.Option(
+        "--protocol",
+        help="How to score, in place of the data set's protocol; may be given more than once.",
+    ),
 ]
 Segments = Annotated[
     list[int] | None,
-    typer.Option("--segment", min=1, help="Also start afresh every so many frames; often."),
+    typer.Option(
+        "--segment",
+        min=1,
+        help="Also restore with the memory emptied every N frames; may be given more than once.",
+    ),
 ]
-Compared = Annotated[list[str] | None, typer.Option(help="Other weights to set beside; often.")]
+Compared = Annotated[
+    list[str] | None,
+    typer.Option(help="Other weights to compare with; may be given more than once."),
+]
 LowQuality = Annotated[
-    Path | None, typer.Option(help="Video or folder of the low quality, if not made here.")
+    Path | None,
+    typer.Option(help="Low-quality video or folder that belongs to DATA; no damage is made."),
 ]
-Tables = Annotated[list[Path] | None, typer.Option(help="Write .json, .csv or .md; often.")]
+Tables = Annotated[
+    list[Path] | None,
+    typer.Option(help="Write the table to a .json, .csv or .md file; may be given more than once."),
+]
 Part = Annotated[
-    tuple | None, typer.Option(parser=parse_share, metavar="I/N", help="Share of clips, from 0/N.")
+    tuple | None,
+    typer.Option(
+        parser=parse_share,
+        metavar="I/N",
+        help="Score only one share of the clips: 0/3 is the first of three.",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Argument(metavar="DATA", help="Folder of the clips; write ./flow for one called flow."),
+]
+Layout = Annotated[
+    str,
+    typer.Option(help="Layout of DATA: folder, pairs, or the name of a published data set."),
+]
+Split = Annotated[
+    str, typer.Option(help="Part of the data set; test if not given and there is one.")
+]
+First = Annotated[int | None, typer.Option(min=1, help="Use only the first N frames of each clip.")]
+Pictures = Annotated[
+    Path | None, typer.Option(help="Folder for pictures of each clip's worst and best frame.")
+]
+Scores = Annotated[
+    Path | None,
+    typer.Option(help="Folder that keeps the scores, so that an evaluation can go on."),
+]
+Damaged = Annotated[
+    Path | None,
+    typer.Option(help="Folder that keeps the damaged clips for the next evaluation."),
 ]
 
 
 def evaluate_command(
-    clips: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="Its folder; ./flow if called flow.")
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
+    clips: Data = None,
+    root: Annotated[Path | None, typer.Option(help="Another way to give DATA.")] = None,
     task: Task = None,
     weights: Weights = None,
     lq: LowQuality = None,
-    dataset: Annotated[str, typer.Option(help="Layout of the folder.")] = "folder",
-    split: Annotated[str, typer.Option(help="Part of the data set; test, where it has one.")] = "",
+    dataset: Layout = "folder",
+    split: Split = "",
     degradation: Degradation = None,
     protocols: Protocols = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Of each clip, the first.")] = None,
+    frames: First = None,
     segments: Segments = None,
     beside: Compared = None,
-    flow: Annotated[str | None, typer.Option(help="Flow weights, to measure flicker.")] = None,
+    flow: Annotated[
+        str | None, typer.Option(help="Flow network that flicker is measured with.")
+    ] = None,
     table: Tables = None,
-    pictures: Annotated[Path | None, typer.Option(help="Folder for worst and best.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of scores; goes on there.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Folder that keeps damaged clips.")] = None,
+    pictures: Pictures = None,
+    out: Scores = None,
+    cache: Damaged = None,
     part: Part = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Restore damaged clips and compare with the originals: PSNR, SSIM and gain."""
+    """Restore damaged clips and compare them with the originals: PSNR, SSIM and gain."""
     from ..checkpoint import find, load, read_card
     from ..damage import degradation as damage
     from ..devices import choose_device
@@ -181,10 +224,13 @@ def print_scores(rows: list["ScoreRow"], what: str) -> None:
 def report_command(
     results: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME=FILE", help="reds=reds4.json clips-sr=mine.json ..."),
+        typer.Argument(
+            metavar="NAME=FILE",
+            help="Tables of evaluate, such as reds=reds4.json or clips-sr=mine.json.",
+        ),
     ] = None,
 ) -> None:
-    """Print the paper's tables with the numbers that were measured here, as Markdown."""
+    """Print the paper's tables with measured numbers beside the published ones, as Markdown."""
     from ..evaluation import CLIPS, RESULTS
     from ..evaluation import paper_tables as tables
 

@@ -14,38 +14,61 @@ if TYPE_CHECKING:
     from ..flow import Flow
 
 TEACHER = "flow-light-teacher"
-figures = typer.Typer(no_args_is_help=True, help="Draw what the networks do.")
+figures = typer.Typer(no_args_is_help=True, help="Draw figures of what the networks do.")
 Networks = Annotated[
     list[str] | None,
-    typer.Option("--weights", metavar="[LABEL=]WEIGHTS", help="Flow network: name or file; often."),
+    typer.Option(
+        "--weights",
+        metavar="[LABEL=]WEIGHTS",
+        help="Flow network, a bundled name or a file; may be given more than once.",
+    ),
 ]
-Reduced = Annotated[int, typer.Option(min=1, help="Reduce the frames for a student.")]
-Table = Annotated[Path | None, typer.Option(help="Write .json, .csv or .md.")]
+Reduced = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Reduce the frames so many times before flow is estimated; some students need 4.",
+    ),
+]
+Table = Annotated[Path | None, typer.Option(help="Write the table to a .json, .csv or .md file.")]
+Truth = Annotated[
+    Path | None, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")
+]
+Photos = Annotated[
+    Path | None,
+    typer.Option(help="Folder of photographs or videos to render clips from, in place of DATA."),
+]
+RenderedSize = Annotated[
+    tuple | None,
+    typer.Option(
+        parser=parse_dimensions, metavar="WxH", help="Size of rendered clips; 640x360 if not given."
+    ),
+]
+Seen = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the networks see: clean, bicubic, blur (rendered clips only), hevc-37 ...; "
+        "may be given more than once."
+    ),
+]
 
 
 def evaluate_flow_command(
-    root: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="Folder of .flo files and frames.")
-    ] = None,
+    root: Truth = None,
     weights: Networks = None,
     dis: Annotated[
-        bool, typer.Option("--dis", help="Also OpenCV's DIS, without learning.")
+        bool, typer.Option("--dis", help="Also score DIS of OpenCV, a classical method.")
     ] = False,
-    photos: Annotated[
-        Path | None, typer.Option(help="Instead of DATA: folder to render clips from.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
-    clips: Annotated[int, typer.Option(min=1, help="How many are rendered.")] = 8,
-    frames: Annotated[int, typer.Option(min=2, help="Of each rendered clip.")] = 4,
-    size: Annotated[
-        tuple | None,
-        typer.Option(parser=parse_dimensions, metavar="WxH", help="640x360 if not given."),
-    ] = None,
-    speed: Annotated[float, typer.Option(min=0, help="Fastest, pixels a frame.")] = 24.0,
-    degradation: Annotated[
-        list[str] | None,
-        typer.Option(help="clean, bicubic, blur (rendered), hevc-37, ...: what they see; often."),
-    ] = None,
+    photos: Photos = None,
+    seed: Annotated[int, typer.Option(help="Number that picks which clips are rendered.")] = 0,
+    clips: Annotated[int, typer.Option(min=1, help="How many clips are rendered.")] = 8,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each rendered clip.")] = 4,
+    size: RenderedSize = None,
+    speed: Annotated[
+        float,
+        typer.Option(min=0, help="Fastest camera motion of rendered clips, in pixels a frame."),
+    ] = 24.0,
+    degradation: Seen = None,
     reduced: Reduced = 1,
     table: Table = None,
     device: Device = "auto",
@@ -104,12 +127,14 @@ def on(net: "Flow", place: "torch.device") -> "Flow":
 def flow_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Video in colours, or folder of .flo files.")
+        Path,
+        typer.Argument(metavar="OUT", help="Video file for colours, or new folder for .flo files."),
     ],
-    weights: Annotated[str, typer.Option(help="Flow network: name or file.")] = TEACHER,
+    weights: Annotated[str, typer.Option(help="Flow network: a bundled name or a file.")] = TEACHER,
     reduced: Reduced = 1,
     longest: Annotated[
-        float | None, typer.Option(min=0.1, help="Pixels a frame that have the full colour.")
+        float | None,
+        typer.Option(min=0.1, help="Motion that gets the full colour, in pixels a frame."),
     ] = None,
     fps: Rate = None,
     start: Start = None,
@@ -117,7 +142,7 @@ def flow_command(
     overwrite: Overwrite = False,
     device: Device = "auto",
 ) -> None:
-    """Show the motion of any video: its direction as hue, white where it rests."""
+    """Show the motion in a video as colours: its direction as hue, white where nothing moves."""
     from ..flow import flow_video
 
     (net,) = flow_networks([weights], device).values()
@@ -132,7 +157,7 @@ def import_flow_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="ARFlow's pwclite_ar.tar.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Weights file, .safetensors.")],
 ) -> None:
-    """Convert ARFlow's published weights of two frames; no code in the file is run."""
+    """Convert ARFlow's published two-frame weights; code inside the file is not run."""
     from ..flow import import_flow as convert
 
     typer.echo(convert(source, target))
@@ -141,19 +166,21 @@ def import_flow_command(
 @figures.command("flow")
 def flow_picture(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Clean video or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="PNG.")],
-    student: Annotated[str, typer.Option(help="The distilled student.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="PNG file.")],
+    student: Annotated[str, typer.Option(help="Weights of the student trained with distillation.")],
     undistilled: Annotated[
-        str | None, typer.Option(help="A student trained without distillation.")
+        str | None, typer.Option(help="Weights of a student trained without distillation.")
     ] = None,
-    teacher: Annotated[str, typer.Option(help="The teacher.")] = TEACHER,
-    degradation: Annotated[str, typer.Option(help="bicubic, blur-7, hevc-37 ...")] = "bicubic",
-    frame: Annotated[int, typer.Option(min=0, help="Which one, from 0.")] = 8,
+    teacher: Annotated[str, typer.Option(help="Weights of the teacher.")] = TEACHER,
+    degradation: Annotated[
+        str, typer.Option(help="Damage: bicubic, blur-7, hevc-37 ...")
+    ] = "bicubic",
+    frame: Annotated[int, typer.Option(min=0, help="Which frame is drawn, counted from 0.")] = 8,
     reduced: Reduced = 1,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Fig. 1: flow of a damaged frame by teacher and students, and frames aligned by it."""
+    """Draw the paper's Fig. 1: the flow of a damaged frame, and frames aligned by it."""
     from ..flow import flow_figure
 
     names = [f"teacher={teacher}", f"student={student}"]

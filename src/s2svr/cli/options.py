@@ -43,49 +43,108 @@ def parse_share(text: str) -> tuple[int, int]:
 Task = Annotated[
     str | None,
     typer.Option(
-        help="sr (x4, of clean video), upscale (x4, of compressed or noisy video), deblur or "
-        "compression; sr or upscale if not given."
+        help="sr (enlarge clean video 4 times), upscale (enlarge compressed or noisy video "
+        "4 times), deblur or compression. If not given, restore picks sr or upscale by how the "
+        "input is coded; other commands take sr."
     ),
 ]
-Weights = Annotated[str | None, typer.Option(help="Bundled name or file, not the task's own.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Precision = Annotated[str, typer.Option(help="auto, fp32, fp16 or bf16.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of the model.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Bundled weights by name, or a weights file, in place of the task's own."),
+]
+Device = Annotated[
+    str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.")
+]
+Precision = Annotated[
+    str,
+    typer.Option(help="Number format: auto (fp32), fp32, fp16 or bf16; the last two need a GPU."),
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads that the network uses.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Codec = Annotated[str | None, typer.Option(help="Encoder of the output.")]
-Crf = Annotated[int | None, typer.Option("--crf", help="Encoder's: lower is better.")]
-Bits = Annotated[int | None, typer.Option(help="8 or 10, not as the input.")]
-Scale = Annotated[int | None, typer.Option(help="Output 2 or 3 times the input, not 4.")]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        help="Codec of the output, such as h264, hevc, av1, vp9, prores or ffv1; chosen by the "
+        "output's name and bit depth if not given."
+    ),
+]
+Crf = Annotated[
+    int | None,
+    typer.Option("--crf", help="Quality of the codec: lower is better and makes a larger file."),
+]
+Bits = Annotated[
+    int | None,
+    typer.Option(help="Bits per sample of the output, 8 or 10; as the input if not given."),
+]
+Scale = Annotated[
+    int | None,
+    typer.Option(help="Enlarge only so many times, such as 2 or 3: restored at 4, then reduced."),
+]
 Size = Annotated[
-    tuple | None, typer.Option(parser=parse_dimensions, metavar="WxH", help="Instead of --scale.")
+    tuple | None,
+    typer.Option(
+        parser=parse_dimensions, metavar="WxH", help="Output size in pixels, in place of --scale."
+    ),
 ]
 Rate = Annotated[
     Fraction | None,
-    typer.Option("--fps", parser=parse_rate, metavar="N", help="Rate of an image folder."),
+    typer.Option(
+        "--fps", parser=parse_rate, metavar="N", help="Frames per second of an image folder."
+    ),
 ]
 Start = Annotated[
-    Fraction | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Skip what is before.")
+    Fraction | None,
+    typer.Option(
+        parser=parse_seconds,
+        metavar="TIME",
+        help="Begin here: seconds, or [hours:]minutes:seconds.",
+    ),
 ]
 End = Annotated[
-    Fraction | None, typer.Option(parser=parse_seconds, metavar="TIME", help="Skip what is after.")
+    Fraction | None,
+    typer.Option(
+        parser=parse_seconds, metavar="TIME", help="End here: seconds, or [hours:]minutes:seconds."
+    ),
 ]
-Window = Annotated[int, typer.Option(min=1, help="Most frames at once.")]
-Tile = Annotated[int | None, typer.Option(help="Longest side restored at once, in pixels.")]
-SceneCuts = Annotated[bool, typer.Option(help="Start afresh at scene cuts.")]
+Window = Annotated[
+    int, typer.Option(min=1, help="Most frames held at once; fewer need less memory.")
+]
+Tile = Annotated[
+    int | None,
+    typer.Option(help="Restore large frames in parts with no side longer than this, in pixels."),
+]
+SceneCuts = Annotated[
+    bool, typer.Option(help="Forget earlier frames at scene cuts, or treat the video as one shot.")
+]
 Restart = Annotated[
-    bool, typer.Option("--restart", help="Begin anew where an earlier try was cut off.")
+    bool, typer.Option("--restart", help="Discard an unfinished restoration and begin anew.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 PlanOnly = Annotated[
-    bool | None, typer.Option("--plan/--no-plan", help="Only say what it takes; do not ask.")
+    bool | None,
+    typer.Option(
+        "--plan/--no-plan", help="Only print what the restoration will take; or skip planning."
+    ),
 ]
 PreviewSeconds = Annotated[
     Fraction | None,
-    typer.Option("--preview", parser=parse_seconds, metavar="SECONDS", help="So much, beside IN."),
+    typer.Option(
+        "--preview",
+        parser=parse_seconds,
+        metavar="SECONDS",
+        help="Restore only this many seconds, written beside the input's picture.",
+    ),
 ]
 CheckOnly = Annotated[
-    bool, typer.Option("--check", help="Change nothing, and prove that nothing is lost on the way.")
+    bool,
+    typer.Option(
+        "--check", help="Prove what is kept of the file, with a network that changes nothing."
+    ),
 ]
 Deinterlace = Annotated[
-    str, typer.Option("--deinterlace", help="auto, off or refuse: of interlaced video.")
+    str,
+    typer.Option(
+        "--deinterlace",
+        help="Interlaced video: auto (deinterlace it), off (leave it) or refuse (end in an error).",
+    ),
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..restoration import Progress
 
 LINE_EVERY = 10.0  # seconds between lines of progress where there is no terminal
+
 RECENT = 300.0  # seconds after which it does not matter how fast frames came
 
 

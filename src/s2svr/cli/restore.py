@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def restore_command(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder of PNGs.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
     task: Task = None,
     weights: Weights = None,
     device: Device = "auto",
@@ -92,7 +92,7 @@ def restore_command(
 
 
 def network(weights: str | None, task: str | None) -> "nn.Module":
-    """The weights asked for, or else those of the task."""
+    """The network of the given weights, or else of the task."""
     from ..checkpoint import TASKS, load
 
     if task is not None and task not in TASKS:
@@ -101,7 +101,7 @@ def network(weights: str | None, task: str | None) -> "nn.Module":
 
 
 def usual_task(source: Path) -> str:
-    """What is done to a video of which nothing else was said: upscaled, as its coding asks for."""
+    """The task where none is given: ``upscale`` for a source of a lossy codec, else ``sr``."""
     from ..media import open_reader
 
     with open_reader(source) as reader:

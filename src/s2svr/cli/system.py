@@ -11,10 +11,12 @@ from .restore import network
 
 
 def models_command(
-    weights: Annotated[list[Path] | None, typer.Argument(help="Weights files besides.")] = None,
+    weights: Annotated[
+        list[Path] | None, typer.Argument(help="Weights files to list as well.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the bundled weights, and those given, with what is known of them."""
+    """List the bundled weights and given files: size, training and measured gain of each."""
     from ..checkpoint import bundled, describe_weights
 
     names: list[str | Path] = [*bundled(), *(weights or [])]
@@ -30,7 +32,7 @@ def models_command(
 def info_command(
     device: Device = "auto", precision: Precision = "auto", as_json: Json = False
 ) -> None:
-    """Say what restoring would run on."""
+    """Show the device, precision and versions that a restoration would use."""
     from ..devices import describe_machine
 
     facts = describe_machine(device, precision)
@@ -46,19 +48,23 @@ def benchmark_command(
     sizes: Annotated[
         list[tuple] | None,
         typer.Option(
-            "--size", parser=parse_dimensions, metavar="WxH", help="Of made-up frames; often."
+            "--size",
+            parser=parse_dimensions,
+            metavar="WxH",
+            help="Size of the made-up frames; may be given more than once.",
         ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Of each size.")] = 16,
+    frames: Annotated[int, typer.Option(min=1, help="Frames timed at each size.")] = 16,
     clips: Annotated[
-        list[Path] | None, typer.Option("--clip", help="Video to time from file to file.")
+        list[Path] | None,
+        typer.Option("--clip", help="Video timed from file to file; may be given more than once."),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure frames a second of the model alone, by size, and from file to file."""
+    """Measure frames per second: of the network alone at each size, and from file to file."""
     from ..devices import choose_device, choose_precision
     from ..evaluation import measure_speed as measure
 

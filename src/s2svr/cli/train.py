@@ -11,7 +11,7 @@ from .options import Device, parse_dimensions, parse_rate
 from .output import say
 
 train = typer.Typer(no_args_is_help=True, help="Train networks.")
-data = typer.Typer(no_args_is_help=True, help="Look through data sets.")
+data = typer.Typer(no_args_is_help=True, help="Examine data sets.")
 
 
 class Stage(StrEnum):
@@ -21,15 +21,24 @@ class Stage(StrEnum):
     STUDENT = "student"
 
 
-Recipe = Annotated[Path, typer.Argument(help="A file as those in recipes/.")]
-Clips = Annotated[Path, typer.Option("--data", help="Folder of the training clips.")]
-Out = Annotated[Path, typer.Option(help="Folder of the run; one found there goes on.")]
-Init = Annotated[str | None, typer.Option(help="Weights to start from.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="a.b=VALUE", help="Change an entry.")
+Recipe = Annotated[
+    Path, typer.Argument(help="Recipe file; the folder recipes/ has one for each training.")
 ]
-Processes = Annotated[int, typer.Option(min=1, help="Devices, one process each.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder of decoded clips, shared by runs.")]
+Clips = Annotated[Path, typer.Option("--data", help="Folder of the training clips.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it goes on.")]
+Init = Annotated[str | None, typer.Option(help="Weights to start from: a bundled name or a file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="a.b=VALUE",
+        help="Change an entry of the recipe; may be given more than once.",
+    ),
+]
+Processes = Annotated[int, typer.Option(min=1, help="Number of devices, with one process each.")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder of decoded clips, which several runs can share.")
+]
 
 
 @train.command("flow")
@@ -37,10 +46,12 @@ def train_flow_command(
     recipe: Recipe,
     clips: Clips,
     out: Out,
-    stage: Annotated[Stage, typer.Option(help="Step of the training.")],
-    teacher: Annotated[str | None, typer.Option(help="The teacher's weights.")] = None,
+    stage: Annotated[Stage, typer.Option(help="Which of the two networks is trained.")],
+    teacher: Annotated[
+        str | None, typer.Option(help="Weights of the teacher that a student imitates.")
+    ] = None,
     degradation: Annotated[
-        str | None, typer.Option(help="What a student sees, if not as in the recipe.")
+        str | None, typer.Option(help="Damage that the student sees, in place of the recipe's.")
     ] = None,
     init: Init = None,
     overrides: Overrides = None,
@@ -68,14 +79,14 @@ def train_restoration_command(
     clips: Clips,
     out: Out,
     val: Annotated[Path | None, typer.Option(help="Folder of clips to validate on.")] = None,
-    flow: Annotated[str | None, typer.Option(help="The flow student's weights.")] = None,
+    flow: Annotated[str | None, typer.Option(help="Weights of the flow student.")] = None,
     init: Init = None,
     overrides: Overrides = None,
     device: Device = "auto",
     processes: Processes = 1,
     cache: Cache = None,
 ) -> None:
-    """Train the whole network."""
+    """Train a whole restoration network."""
     from ..train import RestorationRecipe, train_restoration
 
     path = train_restoration(
@@ -94,7 +105,7 @@ def train_exposure_command(
     overrides: Overrides = None,
     cache: Cache = None,
 ) -> None:
-    """Train what deblurring tells of the exposure, in minutes."""
+    """Train the part of a deblurring network that estimates the exposure; it takes minutes."""
     from ..train import ExposureRecipe, train_exposure
 
     path = train_exposure(
@@ -112,7 +123,7 @@ def train_quality_command(
     init: Init = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train what compression tells of a frame's quality, in minutes."""
+    """Train the part of a compression network that estimates a frame's quality, in minutes."""
     from ..train import QualityRecipe, train_quality
 
     path = train_quality(
@@ -134,10 +145,10 @@ def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
 
 @data.command("check")
 def check_command(
-    name: Annotated[str, typer.Argument(help="Data set.")],
+    name: Annotated[str, typer.Argument(help="Name of the data set.")],
     root: Annotated[Path, typer.Argument(help="Its folder.")],
 ) -> None:
-    """Say what is missing of a data set."""
+    """Check a data set and name every clip that is missing or broken."""
     from ..data import check_dataset as look
 
     faults = look(name, root)
@@ -147,29 +158,50 @@ def check_command(
 
 
 def render_command(
-    out: Annotated[Path, typer.Argument(help="New folder.")],
+    out: Annotated[Path, typer.Argument(help="New folder for the clip.")],
     photos: Annotated[
         Path | None,
-        typer.Option(help="Folder of photographs or videos; scikit-image's if not given."),
+        typer.Option(help="Folder of photographs or videos; those of scikit-image if not given."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which of the endless clips.")] = 0,
+    seed: Annotated[int, typer.Option(help="Number that picks which clip is rendered.")] = 0,
     size: Annotated[
         tuple | None,
-        typer.Option(parser=parse_dimensions, metavar="WxH", help="320x180 if not given."),
+        typer.Option(
+            parser=parse_dimensions, metavar="WxH", help="Size of the frames; 320x180 if not given."
+        ),
     ] = None,
-    frames: Annotated[int, typer.Option(min=1)] = 40,
-    fps: Annotated[Fraction, typer.Option(parser=parse_rate, metavar="N")] = Fraction(25),
-    speed: Annotated[float, typer.Option(min=0, help="Camera's fastest, pixels a frame.")] = 8.0,
-    objects: Annotated[int, typer.Option(min=0, help="Most cut-outs.")] = 5,
+    frames: Annotated[int, typer.Option(min=1, help="Number of frames.")] = 40,
+    fps: Annotated[
+        Fraction, typer.Option(parser=parse_rate, metavar="N", help="Frames per second.")
+    ] = Fraction(25),
+    speed: Annotated[
+        float, typer.Option(min=0, help="Fastest camera motion, in pixels a frame.")
+    ] = 8.0,
+    objects: Annotated[
+        int, typer.Option(min=0, help="Most objects that move before the background.")
+    ] = 5,
     text: Annotated[int, typer.Option(min=0, help="Most lines of moving text.")] = 0,
-    flicker: Annotated[float, typer.Option(min=0, max=1, help="Change of brightness.")] = 0.0,
-    noise: Annotated[float, typer.Option(min=0, help="The sensor's, at most; white is 1.")] = 0.0,
+    flicker: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Change of brightness from frame to frame, as a share of it."
+        ),
+    ] = 0.0,
+    noise: Annotated[
+        float,
+        typer.Option(min=0, help="Most sensor noise, as a standard deviation where white is 1."),
+    ] = 0.0,
     exposure: Annotated[
-        int, typer.Option(min=1, help="Sub-frames averaged in linear light, an odd number.")
+        int,
+        typer.Option(
+            min=1, help="Sub-frames averaged into each frame, an odd number: motion blur."
+        ),
     ] = 1,
-    shutter: Annotated[float, typer.Option(min=0, help="Frames that they cover.")] = 0.5,
+    shutter: Annotated[
+        float, typer.Option(min=0, help="Part of a frame's time that the sub-frames cover.")
+    ] = 0.5,
 ) -> None:
-    """Render a clip of moving photographs with its exact flow and occlusions."""
+    """Render a clip of moving photographs together with its exact flow and occlusions."""
     from ..render import Look, render_video
 
     width, height = size or (320, 180)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Bias of a fresh unit's update gate: it starts nearly without a memory, as a network for single
-# frames does. From an even start it learned slower (docs/method.md).
+# frames does. From an even start it learned slower (lab/2026-11-25-sr-light-design.md).
 FRESH = 2.0
 
 
@@ -60,7 +60,8 @@ class ResConvGRU(nn.Module):
     ``inputs`` counts the channels that the unit sees; the residual path is their first ``channels``
     (the decoder's first layer sees y_{i-1}'s features beside c_i, Eq. 4).
 
-    A ``slim`` layer leaves the paper in three ways, which pay in small networks (docs/method.md):
+    A ``slim`` layer leaves the paper in three ways, which pay in small networks
+    (lab/2026-11-26-sr-light-study.md):
     its gates are 1x1 convolutions, what it remembers is F_g's output in place of the sum z^l_t, and
     how much of that it keeps is learned from zero. A network for single frames uses the update gate
     to weaken features; without that factor, old ones would come up in their place among many.

@@ -28,7 +28,7 @@ class Quality(nn.Module):
     """A frame's PSNR, told without its truth, and what shares of neighbours are multiplied by.
 
     A coarsely coded frame is better mixed with more of its neighbours, a finely coded one with less
-    (measured: docs/method.md); the whole frame shows which it is, a few pixels do not.
+    (lab/2026-11-26-quality-factor.md); the whole frame shows which it is, a few pixels do not.
     """
 
     mean: Tensor

@@ -14,7 +14,7 @@ from .windows import scale_of
 
 PROBE = 64  # side of the frames that are counted, pixels
 FLOATS = 4  # bytes
-# docs/long-videos.md has what was measured of the first two; the third is an assumption.
+# The first two were measured (lab/2026-11-23-memory-counted.md); the third is an assumption.
 MARGIN = 1.3  # times what is counted: what allocators keep
 PROCESS = 500 * 2**20  # bytes of the process and its libraries
 CODED = 3 * 48  # bytes a pixel of the output that the queues and the encoder hold

@@ -22,7 +22,7 @@ from .windows import Say, Window, scale_of
 
 # Frames after which what tiles remember is joined. What is wrong at their edges goes on with the
 # motion, so it has to be put right before it has crossed the overlap. After every frame any motion
-# within the overlap is exact (measured: docs/long-videos.md); the price is that frames ahead are
+# within the overlap is exact (lab/2026-11-23-tiles.md); the price is that frames ahead are
 # encoded once for each frame that sees them.
 JOINED = 1
 

@@ -1,9 +1,10 @@
 """Parts of a frame that are restored one after the other where memory is short.
 
 Parts overlap. What they restore is blended over a narrow band, and what they remember is joined
-after every window, so that no part lives on what it saw alone. Every tensor of a memory is a map
-(B, C, h, w), on the grid of its frame, an n times finer one, or a 2, 4, 8 or 16 times coarser one
-(rounded up); so it can be cut and joined without knowing what it means. The same holds for flows.
+after every frame (``runner.JOINED``), so that no part lives on what it saw alone. Every tensor of a
+memory is a map (B, C, h, w), on the grid of its frame, an n times finer one, or a 2, 4, 8 or 16
+times coarser one (rounded up); so it can be cut and joined without knowing what it means. The same
+holds for flows.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from torch import Tensor
 
 ALIGN = 16  # edges of parts lie on multiples of the coarsest grid of a memory
 # Pixels that a part reaches beyond the middle between it and the next: beyond the reach of the
-# convolutions and of the motion from one frame to the next (measured: docs/long-videos.md).
+# convolutions and of the motion from one frame to the next (lab/2026-11-23-tiles.md).
 OVERLAP = 48
 BAND = 16  # width in pixels, around the middle, in which the results of two parts are mixed
 SMALLEST = 4 * OVERLAP  # a shorter side is not split

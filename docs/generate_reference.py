@@ -1,0 +1,315 @@
+"""Write the parts of docs/reference/ that the program itself knows.
+
+    python docs/generate_reference.py
+
+Between a line ``<!-- generated: NAME -->`` and the next ``<!-- end -->`` of a page, everything is
+replaced: commands and options from the command line, signatures and docstrings from the package,
+entries from the recipes' types. Run it after a change of one of these; tests/test_docs.py checks
+that it was run.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+import tomllib
+import typing
+from collections.abc import Iterator
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+import s2svr
+from s2svr.cli.app import app
+from s2svr.train.recipes import KINDS
+
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
+RECIPES = DOCS.parent / "recipes"
+PROGRAM = "s2svr"
+METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH", Fraction: "N", tuple: "TEXT"}
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[Path, str]:
+    """Every page of the reference with its generated parts as they have to be."""
+    parts = {
+        "commands": commands(),
+        "python": python(),
+        "entries": entries(),
+        "recipes": recipes(),
+    }
+    found: dict[Path, str] = {}
+    for path in sorted(REFERENCE.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        for name, part in parts.items():
+            start, end = f"<!-- generated: {name} -->\n", "<!-- end -->"
+            before, mark, rest = text.partition(start)
+            if mark:
+                _, _, after = rest.partition(end)
+                text = f"{before}{start}\n{part.strip()}\n\n{end}{after}"
+                found[path] = text
+    return found
+
+
+# Commands
+
+
+def commands() -> str:
+    """A section for each command: what it does, how it is called, its arguments and options."""
+    root = typer.main.get_command(app)
+    options = [parameter for parameter in root.params if parameter.opts[0] != "--help"]
+    lines = [*option_table(root, options)]
+    for words, command in leaves(root, []):
+        name = " ".join([PROGRAM, *words])
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        options = [p for p in command.params if p.param_type_name == "option"]
+        usage = " ".join([name, *(["[OPTIONS]"] if options else []), *map(usage_of, arguments)])
+        lines += ["", f"## {name}", "", plain(command.help), "", "```", usage, "```"]
+        if arguments:
+            rows = [(code(p.metavar or p.name.upper()), p.help or "") for p in arguments]
+            lines += ["", *table(("argument", "what it is"), rows)]
+        if options:
+            lines += ["", *option_table(command, options)]
+    return "\n".join(lines)
+
+
+def leaves(group: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
+    """The commands below a group, in the order in which help lists them."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, [*words, name])
+        else:
+            yield [*words, name], command
+
+
+def usage_of(argument: Any) -> str:
+    """An argument as a usage line has it."""
+    name = argument.metavar or argument.name.upper()
+    several = "..." if argument.nargs == -1 else ""
+    return f"{name}{several}" if argument.required else f"[{name}{several}]"
+
+
+def option_table(command: Any, options: list[Any]) -> list[str]:
+    """Options with their defaults and meanings."""
+    hints = typing.get_type_hints(inspect.unwrap(command.callback), include_extras=False)
+    rows = []
+    for option in options:
+        names = " / ".join([*option.opts, *option.secondary_opts])
+        value = "" if option.is_flag else f" {option.metavar or metavar(hints[option.name])}"
+        text = option.help or ""
+        if choices := members(hints[option.name]):
+            text += f" One of {', '.join(map(code, choices))}."
+        rows.append((code(names + value), default_of(option), text))
+    return table(("option", "default", "what it does"), rows)
+
+
+def default_of(option: Any) -> str:
+    """The value of an option that is not given, where it has one."""
+    if option.required:
+        return "required"
+    value = option.default
+    if option.is_flag:
+        return code(option.opts[0]) if value and option.secondary_opts else ""
+    return "" if value is None or value == "" else code(str(value))
+
+
+def members(hint: Any) -> list[str]:
+    """The values of an enumeration."""
+    kind = bare(hint)
+    return [member.value for member in kind] if issubclass(kind, Enum) else []
+
+
+def metavar(hint: Any) -> str:
+    """What stands for a value of this type."""
+    kind = bare(hint)
+    return "NAME" if issubclass(kind, Enum) else METAVARS[kind]
+
+
+def bare(hint: Any) -> type:
+    """``list[int] | None`` -> int."""
+    while not isinstance(hint, type) or typing.get_origin(hint):
+        found = [part for part in typing.get_args(hint) if part not in (NoneType, Ellipsis)]
+        if not found:
+            return tuple
+        hint = found[0]
+    return hint
+
+
+# Python
+
+
+def python() -> str:
+    """A section for each public name: its signature and its docstring."""
+    lines = []
+    for name in sorted(s2svr.__all__, key=lambda name: (not name[0].islower(), name.lower())):
+        thing = getattr(s2svr, name)
+        node = ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
+        lines += ["", f"## {name}", ""]
+        text = docstring(thing)
+        if isinstance(node, ast.ClassDef):
+            lines += [*class_code(thing, node), "", text]
+            if forward := vars(thing).get("forward"):
+                tree = ast.parse(textwrap.dedent(inspect.getsource(forward))).body[0]
+                lines += ["", "```python", *signature(tree, "model", drop=1), "```", ""]
+                lines += [docstring(forward)]
+        else:
+            lines += ["```python", *signature(node, name), "```", "", text]
+    return "\n".join(lines)
+
+
+def class_code(thing: type, node: ast.ClassDef) -> list[str]:
+    """How a class is called, or what a value of it holds."""
+    source = textwrap.dedent(inspect.getsource(thing)).splitlines()
+    fields = [item for item in node.body if isinstance(item, ast.AnnAssign)]
+    if fields:
+        rows = source[fields[0].lineno - 1 : fields[-1].end_lineno]
+        return ["```python", f"class {thing.__name__}:", *rows, "```"]
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return ["```python", *signature(item, thing.__name__, drop=1, returns=False), "```"]
+    bases = ", ".join(ast.unparse(base) for base in node.bases)
+    return ["```python", f"class {thing.__name__}({bases})", "```"]
+
+
+def signature(node: Any, name: str, *, drop: int = 0, returns: bool = True) -> list[str]:
+    """A function's head, an argument a line where it is long; without its first ``drop``."""
+    given = node.args
+    positional = [*given.posonlyargs, *given.args]
+    none = [None] * (len(positional) - len(given.defaults))
+    pairs = list(zip(positional, [*none, *given.defaults], strict=True))[drop:]
+    parts = [argument(*pair) for pair in pairs]
+    if given.kwonlyargs:
+        named = zip(given.kwonlyargs, given.kw_defaults, strict=True)
+        parts += ["*", *(argument(*pair) for pair in named)]
+    result = f" -> {ast.unparse(node.returns)}" if returns and node.returns else ""
+    line = f"{name}({', '.join(parts)}){result}"
+    if len(line) <= 88:
+        return [line]
+    return [f"{name}(", *(f"    {part}," for part in parts), f"){result}"]
+
+
+def argument(node: ast.arg, default: ast.expr | None) -> str:
+    """``window: int = 16``."""
+    text = node.arg + (f": {ast.unparse(node.annotation)}" if node.annotation else "")
+    return text if default is None else f"{text} = {ast.unparse(default)}"
+
+
+def docstring(thing: Any) -> str:
+    """The docstring as Markdown."""
+    return plain(inspect.getdoc(thing) or "")
+
+
+# Recipes
+
+
+def entries() -> str:
+    """A table for each section of each kind of recipe."""
+    meanings = tomllib.loads((DOCS / "recipe_entries.toml").read_text(encoding="utf-8"))
+    used: dict[str, set[str]] = {}
+    sections: dict[type[BaseModel], list[str]] = {}
+    names: dict[type[BaseModel], str] = {}
+    for kind, recipe in KINDS.items():
+        for name, field in recipe.model_fields.items():
+            if (part := bare(field.annotation)) and issubclass(part, BaseModel):
+                sections.setdefault(part, []).append(kind)
+                names[part] = name
+    top = {
+        name: field
+        for recipe in reversed(KINDS.values())
+        for name, field in recipe.model_fields.items()
+        if not issubclass(bare(field.annotation), BaseModel)
+    }
+    lines = ["### Top level", "", *entry_table("Recipe", top, meanings, used)]
+    for part, kinds in sections.items():
+        where = "" if len(kinds) == len(KINDS) else f" ({', '.join(kinds)})"
+        lines += ["", f"### [{names[part]}]{where}", ""]
+        lines += entry_table(part.__name__, part.model_fields, meanings, used)
+    for section, texts in meanings.items():
+        if extra := texts.keys() - used.get(section, set()):
+            raise ValueError(f"recipe_entries.toml: {section} has no entry {', '.join(extra)}")
+    return "\n".join(lines)
+
+
+def entry_table(
+    section: str,
+    fields: dict[str, FieldInfo],
+    meanings: dict[str, dict[str, str]],
+    used: dict[str, set[str]],
+) -> list[str]:
+    """Entries with their defaults and meanings; ValueError where one has no meaning."""
+    rows = []
+    for name, field in fields.items():
+        text = meanings.get(section, {}).get(name)
+        if text is None:
+            raise ValueError(f"expected the meaning of {section}.{name} in recipe_entries.toml")
+        used.setdefault(section, set()).add(name)
+        default = "required" if field.is_required() else code(toml(field.default))
+        rows.append((code(name), default, text))
+    return table(("entry", "default", "what it does"), rows)
+
+
+def toml(value: Any) -> str:
+    """A value as a recipe has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def recipes() -> str:
+    """The recipes that are there."""
+    rows = []
+    for path in sorted(RECIPES.glob("*.toml")):
+        recipe = tomllib.loads(path.read_text(encoding="utf-8"))
+        data, optim = recipe["data"], recipe["optim"]
+        damage = data.get("degradation", "bicubic")
+        clips = data.get("dataset", "folder")
+        rows.append(
+            (
+                code(path.stem),
+                recipe["kind"],
+                code(recipe["model"]["preset"]),
+                "any clips" if clips == "folder" else code(clips),
+                code(damage) if clips in ("folder", "vimeo90k") else "as published",
+                str(data["frames"]),
+                f"{optim['steps']:,}",
+            )
+        )
+    head = ("recipe", "kind", "network", "clips", "low quality", "frames a clip", "steps")
+    return "\n".join(table(head, rows))
+
+
+# Markdown
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A table, a line a row."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines]
+
+
+def code(text: str) -> str:
+    return f"`{text}`"
+
+
+def plain(text: str) -> str:
+    """A docstring's text: ``name`` in Markdown's code font."""
+    return re.sub(r"``([^`]+)``", r"`\1`", inspect.cleandoc(text))
+
+
+if __name__ == "__main__":
+    main()
