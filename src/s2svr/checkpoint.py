@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .files import whole
 from .models import MODELS
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -66,15 +66,9 @@ def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> Non
         "config": json.dumps(asdict(model.config)),  # type: ignore[call-overload]
         "card": json.dumps(asdict(card)),
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, str(beside), metadata)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(path) as place:
+        save_file(tensors, str(place), metadata)
+        place.chmod(0o644)  # safetensors lets its owner alone read it
 
 
 def load(

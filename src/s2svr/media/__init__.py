@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..color import to_rgb
+from .carrying import carried
 from .container import chroma_siting, codec_name, demuxed, is_cover, open_container, video_stream
 from .display import Display, display_of
 from .errors import MediaError
@@ -42,6 +43,7 @@ __all__ = [
     "Reader",
     "Track",
     "bits_of",
+    "carried",
     "chroma_siting",
     "codec_name",
     "demuxed",

@@ -12,7 +12,9 @@ DEINTERLACE = ("auto", "off", "refuse")
 LEAST = (3, 4)  # pixels, width and height, that the filter takes
 
 
-def whole(pictures: Iterator[av.VideoFrame], found: Callable[[], bool]) -> Iterator[av.VideoFrame]:
+def whole_pictures(
+    pictures: Iterator[av.VideoFrame], found: Callable[[], bool]
+) -> Iterator[av.VideoFrame]:
     """As many pictures at the same times, those that are interlaced deinterlaced by ``bwdif``.
 
     ``found`` is called at the first interlaced one, and says whether to go on so. From there on

@@ -19,7 +19,7 @@ from .container import (
     tracks,
     video_stream,
 )
-from .deinterlace import DEINTERLACE, whole
+from .deinterlace import DEINTERLACE, whole_pictures
 from .display import display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
@@ -215,7 +215,7 @@ class VideoReader:
     def wanted(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Pictures between ``start`` and ``end``, with their times."""
         time = self.origin - 1 / self.rate
-        for picture in whole(self.from_keyframe(), self.found_fields):
+        for picture in whole_pictures(self.from_keyframe(), self.found_fields):
             time = time + 1 / self.rate if picture.pts is None else picture.pts * self.base
             if self.end is not None and time >= self.end:
                 return

@@ -5,14 +5,14 @@ lossless codec; then both files are compared: every frame, time stamp, stream an
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..color import to_rgb
 from ..media import Frame, MediaError, open_reader
@@ -32,18 +32,20 @@ SPOKEN = {
 }
 
 
-class Identity(nn.Module):
-    """The restoration model that changes nothing."""
+class Identity:
+    """The backend that changes nothing."""
 
     scale, lookahead = 1, 0
+    device, precision = torch.device("cpu"), "float32"
+    memory_types: Sequence[type] = ()
+    identity = "nothing is changed"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(()))
+    def run(self, frames: Tensor, memory: None, ahead: int, flows: None = None) -> tuple:
+        """Frames (1, T + ahead, 3, H, W) -> the first T of them, and no memory."""
+        return frames[0, : frames.shape[1] - ahead], None
 
-    def forward(self, x: Tensor, state: None = None, lookahead: int = 0) -> tuple[Tensor, None]:
-        """Frames (B, T + lookahead, 3, H, W) -> the first T of them."""
-        return x[:, : x.shape[1] - lookahead], None
+    def flows(self, frames: Tensor, memory: None, ahead: int) -> None:
+        """There is no motion to know of."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,8 @@ def check_video(
             raise MediaError(f"expected a video file to check, {source} holds pictures only")
         codec = codec or lossless_codec(target.suffix, reader.info)
     summary = restore_video(
-        Identity(), source, target, codec=codec, overwrite=overwrite, progress=progress, say=say,
-        device="cpu",
-    )  # fmt: skip
+        Identity(), source, target, codec=codec, overwrite=overwrite, progress=progress, say=say
+    )
     check = Check(source, target, codec, summary.frames, True, math.inf, math.inf)
     check.warnings = summary.warnings + summary.damage
     compare_pictures(check)

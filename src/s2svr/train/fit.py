@@ -1,7 +1,6 @@
 """The training loop of whole networks: teacher, student and restoration differ in the loss."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -16,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
+from ..files import whole
 from .muon import Muon
 from .recipes import Optim
 from .step import Batch, Captured, Update
@@ -228,21 +228,15 @@ def exporter(path: Path, about: Card) -> Callable[[nn.Module, int, dict[str, flo
 def save_checkpoint(
     path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
 ) -> None:
-    """Everything a resumed run needs, written beside the target and renamed."""
-    beside = path.with_suffix(".tmp")
-    with beside.open("wb") as file:
-        torch.save(
-            {
-                "step": step,
-                "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            },
-            file,
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    """Write everything that a resumed run needs."""
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    with whole(path) as place:
+        torch.save(state, place)
 
 
 def load_checkpoint(
