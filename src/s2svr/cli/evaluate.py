@@ -209,7 +209,7 @@ def live(protocol: str) -> Iterator[Callable[[list["ScoreRow"]], None]]:
 
 
 def print_scores(rows: list["ScoreRow"], what: str) -> None:
-    """What the numbers are of, and a table for each protocol, to the standard output."""
+    """Print what the numbers are of, and a table for each protocol."""
     from ..evaluation import PROTOCOLS, cell_text, side_by_side
 
     typer.echo(what)

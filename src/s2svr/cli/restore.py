@@ -173,7 +173,7 @@ def usual_task(source: Path) -> str:
 
 @contextmanager
 def stopping(tell: "Say") -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; pressed again, it ends the block at once."""
+    """A function that says whether Ctrl-C was pressed; pressed again, it ends the block at once."""
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:

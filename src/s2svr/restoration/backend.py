@@ -1,4 +1,4 @@
-"""What runs a restoration network: the contract, and PyTorch as its first implementation."""
+"""Backends run restoration networks: the contract, and PyTorch as its first implementation."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -91,7 +91,7 @@ class TorchBackend:
 
 
 def scale_of(model: object) -> int:
-    """How many times larger a restoration model makes a frame; ValueError for other networks."""
+    """The factor by which a restoration model enlarges; ValueError for other networks."""
     scale = getattr(model, "scale", None)
     if not isinstance(scale, int):
         raise ValueError(f"expected a restoration model, got a {type(model).__name__}")

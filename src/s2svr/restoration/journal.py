@@ -1,4 +1,4 @@
-"""How far a restoration is, on the disk: what was written cannot be lost, and need not be repeated.
+"""The journal of a restoration: what is done is on the disk, is not lost and not done again.
 
 The work folder beside the target holds ``journal.json``, all that the result depends on, and
 ``checkpoint``, the memory after the last frame that is surely written.
@@ -29,7 +29,7 @@ CHECKPOINT = "checkpoint"  # the file's name
 
 
 class Checkpoint(NamedTuple):
-    """What a runner knows after a window."""
+    """The state of a runner after a window."""
 
     window: int  # frames, after what memory there was has been found out
     boxes: list[Box]
@@ -50,7 +50,7 @@ class Checkpoint(NamedTuple):
 
 
 def can_go_on(target: Path) -> bool:
-    """Whether an earlier restoration into ``target`` has left something to go on from."""
+    """True if an earlier restoration into ``target`` has left something to go on from."""
     return (lasting_folder(target) / CHECKPOINT).exists()
 
 

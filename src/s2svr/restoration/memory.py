@@ -1,4 +1,4 @@
-"""How much memory a model needs, counted on frames so small that counting costs nothing."""
+"""The memory that a network needs, counted on frames so small that counting costs nothing."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -46,7 +46,7 @@ def segment_frames(size: tuple[int, int]) -> int:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a restoration did; sizes are (width, height) in pixels, as coded."""
+    """The report of a restoration; sizes are (width, height) in pixels, as coded."""
 
     source: Path
     target: Path

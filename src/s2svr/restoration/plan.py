@@ -1,4 +1,4 @@
-"""What a restoration will take, found out before it starts.
+"""A plan: the time, memory and disk that a restoration will take, found out before it starts.
 
 Memory is counted on small frames (``memory``). Time and the size of the output come from
 restoring a few frames of the middle of the video, all the way to a file.
@@ -41,7 +41,7 @@ SIDES = (2048, 1536, 1024, 768, 512, 384, 256, SMALLEST)  # of tiles, pixels
 
 
 class Measured(NamedTuple):
-    """What a few frames took."""
+    """Time and bytes that a few frames took."""
 
     frame_seconds: float  # for one more frame
     first_seconds: float  # for the first, with all that happens once

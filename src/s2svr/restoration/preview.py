@@ -77,7 +77,7 @@ def piece_of(job: Job, seconds: Fraction) -> Excerpt:
 
 
 def middle(job: Job, seconds: Fraction) -> Fraction:
-    """Where ``seconds`` of the middle of a job's excerpt begin, in seconds."""
+    """The time, in seconds, at which ``seconds`` of the middle of a job's excerpt begin."""
     with job.excerpt.open(job.source) as reader:
         duration = reader.info.duration or Fraction(0)
     return max(Fraction(0), min(WHERE * duration, duration - seconds))

@@ -151,5 +151,5 @@ class Runner:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a GPU's, a library's or the CPU's allocator has refused."""
+    """True for an error by which a GPU's, a library's or the CPU's allocator refuses."""
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in REFUSED)

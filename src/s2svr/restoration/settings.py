@@ -1,4 +1,4 @@
-"""What a restoration is asked for, as values that can be handed on, compared and stored."""
+"""Settings of a restoration, as values that can be handed on, compared and stored."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,7 +11,7 @@ from ..media import Reader, open_reader
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Which frames of a source are taken, and how they are read."""
+    """The frames of a source that are taken, and how they are read."""
 
     start: Fraction | None = None  # seconds
     end: Fraction | None = None
@@ -27,7 +27,7 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the result is written; None leaves the choice to the writer."""
+    """The form that the result is written in; None leaves the choice to the writer."""
 
     codec: str | None = None
     crf: int | None = None  # of the encoder: lower is better
@@ -38,7 +38,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Compute:
-    """Where, how precisely and in what pieces the network runs."""
+    """The place, precision and pieces in which the network runs."""
 
     device: torch.device | str | None = None  # None: where the network is
     dtype: torch.dtype = torch.float32
