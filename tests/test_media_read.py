@@ -22,7 +22,7 @@ from s2svr.media.container import is_cut_off
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame
 from s2svr.media.planes import from_picture, planar_name, reordered, to_picture
-from s2svr.writing import open_writer
+from s2svr.writing import OutputFormat, open_writer
 
 STEADY = [3003 * i for i in range(24)]
 
@@ -91,7 +91,7 @@ def test_alpha_that_the_decoder_does_not_see_is_left_out_aloud(tmp_path: Path):
     with open_reader(path) as reader:
         frames = list(reader)
         assert reader.warnings == ["the alpha channel is left out"]
-        with open_writer(tmp_path / "b.webm", reader=reader, width=64, height=48) as writer:
+        with open_writer(tmp_path / "b.webm", reader=reader, output=OutputFormat(64, 48)) as writer:
             for frame in frames:
                 writer.write(frame)
     with av.open(str(tmp_path / "b.webm")) as output:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..color import from_rgb, to_rgb
 from ..media import Frame, open_reader
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .table import shrinks, stream
 
 
@@ -46,10 +46,11 @@ def degrade_video(
         width, height = reader.info.width // shrink, reader.info.height // shrink
         if min(width, height) < 1:
             raise ValueError(f"expected frames of at least 4x4 pixels, {source} has smaller ones")
+        codec, crf = ("ffv1", None) if matroska else ("h264", 0)
+        output = OutputFormat(width, height, 8, codec, crf)
         with open_writer(
-            Path(target), reader=reader, width=width, height=height, bits=8, overwrite=overwrite,
-            codec="ffv1" if matroska else "h264", crf=None if matroska else 0,
-        ) as writer:  # fmt: skip
+            Path(target), reader=reader, output=output, policy=WorkPolicy(overwrite)
+        ) as writer:
             for picture in damaged(rgb()):
                 planes = from_rgb(picture, writer.color, writer.chroma)
                 writer.write(replace(waiting.popleft(), planes=planes, color=writer.color))

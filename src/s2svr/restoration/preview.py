@@ -13,7 +13,7 @@ from ..color import from_rgb, to_rgb
 from ..devices import total_memory
 from ..media import Frame, MediaError, Reader, open_reader
 from ..ops import resize_to
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .cuts import find_cuts
 from .frames import restore
 from .memory import count_footprint
@@ -103,10 +103,10 @@ def write_preview(
     # The writer keeps the shape of the source, which is that of one half.
     aspect = reader.info.aspect * (Fraction(1, 2) if turned else 2)
     reader.info = replace(reader.info, aspect=aspect)
+    wide, high = width * (1 if turned else 2), height * (2 if turned else 1)
     with open_writer(
-        target, reader=reader, width=width * (1 if turned else 2),
-        height=height * (2 if turned else 1), bits=bits, codec=codec, crf=crf,
-        overwrite=overwrite, comment="left: input, right: restored with s2svr",
+        target, reader=reader, output=OutputFormat(wide, high, bits, codec, crf),
+        policy=WorkPolicy(overwrite), comment="left: input, right: restored with s2svr",
     ) as writer:  # fmt: skip
         for result in restored:
             frame, before = held.popleft()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..media import MediaInfo, open_reader
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .cuts import find_cuts
 from .frames import make_runner, single_shot
 from .journal import conditions_of, fraction_text
@@ -75,8 +75,8 @@ def restore_video(
             "deinterlacing": deinterlace, "scene cuts": scene_cuts, "segments of": segment,
         }  # fmt: skip
         with job.noted(), open_writer(
-            target, reader=reader, width=sides[0], height=sides[1], bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, lasting=True, restart=restart, comment=COMMENT,
+            target, reader=reader, output=OutputFormat(*sides, bits, codec, crf),
+            policy=WorkPolicy(overwrite, lasting=True, restart=restart), comment=COMMENT,
         ) as writer:  # fmt: skip
             job.run(runner, find_cuts if scene_cuts else single_shot, writer, facts, segment, stop)
     return job.summary(source, target, writer.warnings)

@@ -21,6 +21,7 @@ from ..media import (
     subsampling,
 )
 from .matroska import display_size
+from .protocol import OutputFormat
 
 
 class Kind(NamedTuple):
@@ -81,26 +82,24 @@ class Coding:
     display: Display = field(default_factory=Display)
 
 
-def choose_coding(
-    info: MediaInfo,
-    display: Display,
-    suffix: str,
-    *,
-    width: int,
-    height: int,
-    bits: int | None = None,
-    codec: str | None = None,
-    crf: int | None = None,
-) -> Coding:
-    """Choose how to write a video like ``info`` with frames of width x height; may refuse."""
-    container = CONTAINERS[suffix.lower()]
+def choose_coding(info: MediaInfo, display: Display, suffix: str, output: OutputFormat) -> Coding:
+    """Choose how to write a video like ``info`` as ``output`` asks; MediaError where none fits."""
+    container, width, height, crf = (
+        CONTAINERS[suffix.lower()],
+        output.width,
+        output.height,
+        output.crf,
+    )
+    codec = output.codec
     if codec is None:
-        codec = default_codec(container, bits or info.color.bits, width, height)
+        codec = default_codec(container, output.bits or info.color.bits, width, height)
     refuse_coding(codec, crf, suffix, width, height)
     quality = CODECS[codec].quality
     if crf is None and quality and (width, height) == (info.width, info.height):
         crf = quality[1] - FINER
-    bits = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
+    bits = output.bits or (
+        info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10
+    )
     kind, depth, form = pick_format(codec, info, bits, (width, height))
     color = output_color(info.color, kind, depth, width, height)
     if codec == "prores":  # has no word for another range

@@ -13,7 +13,7 @@ from ..color import ColorInfo
 from ..files import sync
 from ..media import Frame, Reader, reordered, to_picture, upright
 from .protocol import Position
-from .workfolder import WorkFolder
+from .workfolder import FRESH, WorkFolder, WorkPolicy
 
 
 class ImageWriter:
@@ -29,9 +29,7 @@ class ImageWriter:
         *,
         reader: Reader,
         bits: int | None = None,
-        overwrite: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
+        policy: WorkPolicy = FRESH,
     ) -> None:
         self.path = path
         self.warnings: list[str] = []
@@ -47,9 +45,7 @@ class ImageWriter:
         if reader.info.aspect != 1:
             self.warnings.append(f"the pixel aspect {reader.info.aspect} is not written in images")
         self.turn = reader.display.orientation
-        self.beside = WorkFolder(
-            path, overwrite=overwrite, images=True, lasting=lasting, restart=restart
-        )
+        self.beside = WorkFolder(path, policy, images=True)
         self.count = self.synced = 0  # images, and those that are surely on the disk
 
     def write(self, frame: Frame) -> None:

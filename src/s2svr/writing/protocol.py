@@ -1,5 +1,6 @@
-"""The contract of writers."""
+"""The contract of writers, and what they are asked for."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
@@ -9,6 +10,17 @@ from ..media import Frame
 
 if TYPE_CHECKING:
     from .workfolder import WorkFolder
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """Size and coding of an output; what is None follows the source or is our choice."""
+
+    width: int  # pixels
+    height: int
+    bits: int | None = None  # of each code
+    codec: str | None = None  # a key of CODECS; folders of images have none
+    crf: int | None = None  # quality of the codec, lower is better
 
 
 class Position(NamedTuple):

@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -14,23 +15,28 @@ from ..files import sync, sync_folder
 from ..media import MediaError
 
 
+@dataclass(frozen=True)
+class WorkPolicy:
+    """Rules for what is found at the target and in its work folder."""
+
+    overwrite: bool = False  # replace the target if it exists
+    lasting: bool = False  # the work folder can outlive the writer, for a later try to go on
+    restart: bool = False  # remove what an earlier try has left in the work folder
+
+
+FRESH = WorkPolicy()
+
+
 class WorkFolder:
     """A hidden work folder beside ``path``, in which the product is made and then renamed.
 
-    Where ``lasting``, the folder has the same name every time and is for one process at a time; it
-    stays when ``keep_work`` is set, for another try to find it, which ``restart`` forbids.
+    A lasting folder has the same name every time and is for one process at a time; it stays where
+    ``keep_work`` is set. Raises MediaError.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        overwrite: bool,
-        images: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
-    ) -> None:
-        self.path, self.overwrite, self.images = path, overwrite, images
+    def __init__(self, path: Path, policy: WorkPolicy, *, images: bool = False) -> None:
+        self.path, self.overwrite, self.images = path, policy.overwrite, images
+        lasting = policy.lasting
         self.check()
         self.folder = lasting_folder(path)
         if not lasting:
@@ -42,7 +48,7 @@ class WorkFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=lasting)
             self.acquire()
-            if restart:
+            if policy.restart:
                 self.clear()
             elif images:
                 self.product.mkdir(exist_ok=lasting)

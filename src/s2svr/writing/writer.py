@@ -10,9 +10,9 @@ from .encoder import Stamps, VideoEncoder
 from .mux import mux, show_aspect, takes_all
 from .omissions import find_omissions
 from .packets import spooled
-from .protocol import Position
+from .protocol import OutputFormat, Position
 from .tracks import Companions
-from .workfolder import WorkFolder
+from .workfolder import FRESH, WorkFolder, WorkPolicy
 
 
 class VideoWriter:
@@ -27,28 +27,19 @@ class VideoWriter:
         path: Path,
         *,
         reader: Reader,
-        width: int,
-        height: int,
-        bits: int | None = None,
-        codec: str | None = None,
-        crf: int | None = None,
-        overwrite: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
-        comment: str | None = None,
+        output: OutputFormat,
+        policy: WorkPolicy = FRESH,
+        comment: str = "",
     ) -> None:
-        self.path, self.reader, self.comment = path, reader, comment or ""
-        self.coding = choose_coding(
-            reader.info, reader.display, path.suffix, width=width, height=height,
-            bits=bits, codec=codec, crf=crf,
-        )  # fmt: skip
+        self.path, self.reader, self.comment = path, reader, comment
+        self.coding = choose_coding(reader.info, reader.display, path.suffix, output)
         self.warnings = losses(self.coding, reader.info)
         self.color, self.chroma = self.coding.color, self.coding.chroma
         self.stamps = Stamps(self.coding, reader.shift)
         self.segments = 0  # that are begun
         self.companions: Companions | None = None
         self.encoder: VideoEncoder | None = None
-        self.beside = WorkFolder(path, overwrite=overwrite, lasting=lasting, restart=restart)
+        self.beside = WorkFolder(path, policy)
         try:
             self.begin_segment()
             if reader.info.kind == "video":
