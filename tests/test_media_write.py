@@ -18,7 +18,7 @@ from s2svr.media.frame import Frame, Reader
 from s2svr.writing import OutputFormat, WorkPolicy, open_writer
 from s2svr.writing import writer as writer_module
 from s2svr.writing.codecs import choose_coding
-from s2svr.writing.packets import Spool
+from s2svr.writing.packets import PacketFile
 from s2svr.writing.protocol import Writer
 
 STEADY = [3003 * i for i in range(24)]
@@ -621,7 +621,7 @@ def test_nothing_is_left_where_something_fails(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place, name in ((Spool, "append"), (writer_module, "spooled")):
+    for place, name in ((PacketFile, "append"), (writer_module, "read_packet_files")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, full)
             with pytest.raises(MediaError, match=r"b.mp4 cannot be written: the disk is full"):

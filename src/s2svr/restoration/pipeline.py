@@ -189,7 +189,7 @@ class Pipeline:
 
         ``facts`` are those of the journal. Raises Stopped after a segment if ``stop`` says so.
         """
-        self.journal = journal = Journal(writer.beside, facts)
+        self.journal = journal = Journal(writer.work, facts)
         self.device, size, stopped = runner.device, runner.window, False
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)

@@ -1,4 +1,4 @@
-"""Writing of videos and folders of images, with all that belongs to their source."""
+"""Writing of videos and folders of images, with the sound, tracks and tags of their source."""
 
 from pathlib import Path
 

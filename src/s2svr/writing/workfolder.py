@@ -1,4 +1,4 @@
-"""Writing beside the target: the final name appears only when everything is written."""
+"""A folder beside the target to work in: the final name appears when all is written."""
 
 import errno
 import secrets
@@ -54,7 +54,7 @@ class WorkFolder:
                 self.product.mkdir(exist_ok=lasting)
 
     def acquire(self) -> None:
-        """Keep other processes out of a lasting folder; the system lets go when this one ends."""
+        """Lock a lasting folder against other processes; the lock ends with this process."""
         try:
             if self.lock:
                 self.lock.acquire(timeout=0)
@@ -62,7 +62,7 @@ class WorkFolder:
             raise MediaError(f"{self.path} is being written by another process") from None
 
     def clear(self) -> None:
-        """Remove what another try has left."""
+        """Remove what an earlier try has left."""
         for item in self.folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)
@@ -72,7 +72,7 @@ class WorkFolder:
             self.product.mkdir()
 
     def check(self) -> None:
-        """Refuse a target that is there already, unless it may be overwritten."""
+        """Raise MediaError where the target exists and may not be overwritten."""
         path = self.path
         if not path.exists():
             return
@@ -86,7 +86,7 @@ class WorkFolder:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the system or FFmpeg says about writing into one sentence."""
+        """Turn errors of the system and of FFmpeg within the block into MediaError."""
         try:
             yield
         except (OSError, av.error.FFmpegError) as error:
@@ -98,8 +98,8 @@ class WorkFolder:
                 reason = error.strerror or str(error)
             raise MediaError(f"{self.path} cannot be written: {reason}") from error
 
-    def keep(self) -> None:
-        """Wait until the product is on the disk, and give it its name."""
+    def publish(self) -> None:
+        """Wait until the product is on the disk, then move it to the target."""
         with self.errors():
             sync(self.product.iterdir() if self.images else [self.product])
             self.check()
@@ -110,7 +110,7 @@ class WorkFolder:
         self.keep_work = False
 
     def discard(self) -> None:
-        """Let go of the work folder, and remove it unless it is to stay."""
+        """Unlock the work folder, and remove it unless ``keep_work`` is set."""
         if self.lock:
             self.lock.release()
         if not self.keep_work:
@@ -118,5 +118,5 @@ class WorkFolder:
 
 
 def lasting_folder(path: Path) -> Path:
-    """The work folder that has the same name every time."""
+    """Path of the work folder that has the same name every time."""
     return path.with_name(f".{path.name}-s2svr")
