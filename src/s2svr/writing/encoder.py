@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 
 from ..color import ColorInfo
-from ..media import Frame, MediaError, reordered, to_picture
+from ..media import Frame, MediaError, convert_format, to_picture
 from .codecs import CODECS, Coding, configure_encoder
 from .packets import PacketFile
 
@@ -58,7 +58,7 @@ class VideoEncoder:
             )
         picture = to_picture(frame.planes, c.planar_format)
         if c.pixel_format != c.planar_format:
-            picture = reordered(picture, c.pixel_format)
+            picture = convert_format(picture, c.pixel_format)
         tag_color(picture, c.color)
         picture.pts, picture.time_base = self.stamps.next(frame), c.time_base
         picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))

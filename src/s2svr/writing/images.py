@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..color import ColorInfo
 from ..files import sync
-from ..media import Frame, Reader, reordered, to_picture, upright
+from ..media import Frame, Reader, convert_format, to_picture, upright
 from .protocol import Position
 from .workfolder import FRESH, WorkFolder, WorkPolicy
 
@@ -96,7 +96,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
     codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
     codec.time_base = Fraction(1, 25)
     codec.color_range = 2
-    packets = codec.encode(reordered(picture, form)) + codec.encode(None)
+    packets = codec.encode(convert_format(picture, form)) + codec.encode(None)
     path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
 
