@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from s2svr.damage.table import degradation
 from s2svr.data.clip import as_float
-from s2svr.data.clips import ClipPairs, store_clips
+from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder_clips
+from s2svr.data.store import store_clips
 from s2svr.losses import mostly_luma, negative_psnr
 from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import STEP, FrameInput, Output, last_convolution

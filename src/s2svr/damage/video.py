@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..color import from_rgb, to_rgb
 from ..media import carried, open_reader
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .table import shrinks, stream
 
 
@@ -39,10 +39,9 @@ def degrade_video(
         width, height = reader.info.width // shrink, reader.info.height // shrink
         if min(width, height) < 1:
             raise ValueError(f"expected frames of at least 4x4 pixels, {source} has smaller ones")
-        with open_writer(
-            Path(target), reader=reader, width=width, height=height, bits=8, overwrite=overwrite,
-            codec="ffv1" if matroska else "h264", crf=None if matroska else 0,
-        ) as writer:  # fmt: skip
+        codec, crf = ("ffv1", None) if matroska else ("h264", 0)
+        output, policy = OutputFormat(width, height, 8, codec, crf), WorkPolicy(overwrite)
+        with open_writer(Path(target), reader=reader, output=output, policy=policy) as writer:
             for frame, picture in carried(decoded, damaged):
                 planes = from_rgb(picture, writer.color, writer.chroma)
                 writer.write(replace(frame, planes=planes, color=writer.color))

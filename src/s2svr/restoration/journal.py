@@ -62,17 +62,17 @@ class Journal:
     """
 
     def __init__(
-        self, beside: WorkFolder, conditions: Conditions, memory_types: Sequence[type]
+        self, work: WorkFolder, conditions: Conditions, memory_types: Sequence[type]
     ) -> None:
-        self.beside, folder = beside, beside.folder
+        self.work, folder = work, work.folder
         self.memory_types = memory_types
         self.file, self.state = folder / "journal.json", folder / CHECKPOINT
         self.position = Position(0, 0, None, 0)
         self.checkpoint: Checkpoint | None = None
-        beside.keep_work = self.state.exists()
-        if not beside.keep_work:
-            with beside.errors():
-                beside.clear()  # images of a try that was cut off early, with other settings
+        work.keep_work = self.state.exists()
+        if not work.keep_work:
+            with work.errors():
+                work.clear()  # images of a try that was cut off early, with other settings
                 write_whole(self.file, json.dumps(conditions, indent=1).encode())
             return
         try:
@@ -103,9 +103,9 @@ class Journal:
         buffer = io.BytesIO()
         window, boxes, *rest = checkpoint
         torch.save([tuple(position), window, [tuple(box) for box in boxes], *rest], buffer)
-        with self.beside.errors():
+        with self.work.errors():
             write_whole(self.state, buffer.getvalue())
-        self.beside.keep_work = True
+        self.work.keep_work = True
         self.position, self.checkpoint = position, checkpoint
 
 

@@ -12,7 +12,7 @@ from ..color import from_rgb, to_rgb
 from ..devices import total_memory
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .frames import restore
@@ -107,12 +107,14 @@ def write_preview(
     aspect = reader.info.aspect * (Fraction(1, 2) if turned else 2)
     reader.info = replace(reader.info, aspect=aspect)
     encoding = job.encoding
+    sides = (width, 2 * height) if turned else (2 * width, height)
     with open_writer(
-        job.target, reader=reader, width=width * (1 if turned else 2),
-        height=height * (2 if turned else 1), bits=encoding.bits, codec=encoding.codec,
-        crf=encoding.crf, overwrite=job.overwrite,
+        job.target,
+        reader=reader,
+        output=OutputFormat(*sides, encoding.bits, encoding.codec, encoding.crf),
+        policy=WorkPolicy(job.overwrite),
         comment="left: input, right: restored with s2svr",
-    ) as writer:  # fmt: skip
+    ) as writer:
         for (frame, before), result in pictures:
             both = halves(before, result, (height, width), rotation)
             planes = tuple(p.to("cpu") for p in from_rgb(both, writer.color, writer.chroma))
