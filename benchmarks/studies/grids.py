@@ -1,6 +1,7 @@
 """On which grid a small network learns compressed video fast: plain networks on single frames.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/grids.py CLIPS VAL OUT [--steps 750] [--cache DIR]
+    OMP_NUM_THREADS=1 nice python benchmarks/studies/grids.py CLIPS VAL OUT [--steps 750] \
+        [--cache DIR]
 
 Residual networks of about the same operations a pixel, by the recipe ``compression-light-start``
 and with one of its choices changed; prints the gain in PSNR of Y over x265 at QP 37 (not rounded).
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 
 from s2svr.damage.table import degradation
 from s2svr.data.clip import as_float
-from s2svr.data.clips import ClipPairs, store_clips
+from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder_clips
+from s2svr.data.store import store_clips
 from s2svr.losses import mostly_luma, negative_psnr
 from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import STEP, FrameInput, Output, last_convolution
@@ -28,7 +30,7 @@ from s2svr.train.launch import prepared, start_processes
 from s2svr.train.recipes import RestorationRecipe, load_recipe
 from s2svr.train.step import Batch
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-start.toml"
+RECIPE = Path(__file__).parents[2] / "recipes" / "compression-light-start.toml"
 DAMAGE, FRAMES = "hevc-37", range(3, 21, 6)
 
 
