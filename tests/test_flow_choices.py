@@ -1,4 +1,4 @@
-"""The study of benchmarks/flow_choices.py: its losses, and two steps of three choices."""
+"""The study of benchmarks/studies/flow_choices.py: its losses, and two steps of three choices."""
 
 from fractions import Fraction
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The study of benchmarks/flow_study.py, two steps of each training."""
+"""The study of benchmarks/studies/flow_study.py, two steps of each training."""
 
 from fractions import Fraction
 from pathlib import Path

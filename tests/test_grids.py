@@ -1,4 +1,4 @@
-"""The study of benchmarks/grids.py: one step of one of its networks."""
+"""The study of benchmarks/studies/grids.py: one step of one of its networks."""
 
 import sys
 from fractions import Fraction

@@ -12,7 +12,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("needs fork, inotify and limits of memory", allow_module_level=True)
 
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks" / "robustness"))
 
 from apart import Box, Ended, start_context, tiny_weights
 from fuzz import try_seeds

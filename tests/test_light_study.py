@@ -1,4 +1,4 @@
-"""The study of benchmarks/light_study.py and its BasicVSR."""
+"""The study of benchmarks/studies/light_study.py and its BasicVSR."""
 
 from fractions import Fraction
 from pathlib import Path

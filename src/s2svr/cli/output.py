@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from ..restoration import Plan, Preview, Summary
 
+# Errors whose sentence is for people; ModuleNotFoundError where an extra is not installed.
+REFUSALS = (ValueError, OSError, MemoryError, ModuleNotFoundError)
 STAGES = {"decode": "decoding", "restore": "restoring", "encode": "encoding"}
 
 
@@ -33,7 +35,7 @@ class Commands(TyperGroup):
             raise typer.Exit(130) from None
         except BrokenPipeError:  # ``s2svr ... | head``
             raise
-        except (ValueError, OSError, MemoryError, media_error(), full_device()) as error:
+        except (*REFUSALS, media_error(), full_device()) as error:
             if ctx.params.get("debug"):
                 raise
             say("\n".join([f"error: {sentence(error)}", *notes(error)]))

@@ -60,12 +60,12 @@ def train_flow_command(
     cache: Cache = None,
 ) -> None:
     """Train a flow network without labels: a teacher, then a student that imitates it."""
+    from ..train import FlowRecipe, train_flow
+
     if (stage is Stage.STUDENT) != (teacher is not None):
         raise ValueError("expected --teacher with --stage student, and with no other")
     if degradation is not None:
         overrides = [*(overrides or []), f"data.degradation={degradation}"]
-    from ..train import FlowRecipe, train_flow
-
     path = train_flow(
         recipe_of(recipe, overrides, FlowRecipe), data=clips, out=out, teacher=teacher, init=init,
         device=device, processes=processes, cache=cache, name=recipe.name, say=say,

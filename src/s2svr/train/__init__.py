@@ -1,4 +1,15 @@
-"""Trainings of the flow networks and of the restoration networks."""
+"""Trainings of the flow networks and of the restoration networks.
+
+They need the extra ``train``; without it, importing this room raises ModuleNotFoundError.
+"""
+
+try:
+    import lightning_fabric  # noqa: F401
+    import tensorboard  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "trainings need lightning-fabric and tensorboard: pip install 's2svr[train]' brings them"
+    ) from error
 
 from .exposure import train_exposure
 from .flow import train_flow

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from ..damage import cache_name, degradation
 from ..data import DATASETS, Clip, Data, Stored, is_stored, store_clips

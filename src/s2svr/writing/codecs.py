@@ -58,7 +58,7 @@ HDR_ENCODERS = ("libx264", "libx265", "libsvtav1")  # which take HDR10 side data
 NOT_YCBCR = {"rgb": "RGB", "gray": "grey"}
 LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
 # Less crf where frames keep their size: what deblurring and the removal of compression change is
-# fainter than the noise of the usual crf (benchmarks/output_quality.py).
+# fainter than the noise of the usual crf (benchmarks/product/output_quality.py).
 FINER = 8
 BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
 

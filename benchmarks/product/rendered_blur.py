@@ -1,6 +1,6 @@
 """Rendered clips with blur beside the sharp ones, for evaluation.
 
-    python benchmarks/rendered_blur.py PHOTOS OUT [--clips 6] [--frames 24] [--size 640x360]
+    python benchmarks/product/rendered_blur.py PHOTOS OUT [--clips 6] [--frames 24] [--size 640x360]
 
 PHOTOS is a folder of images or videos that no training has seen. Every clip is drawn with 9 to 15
 sub-frames, averaged in linear light, and the middle one is the truth. Then:

@@ -1,6 +1,6 @@
 """What a recipe's training would cost: operations of one step, counted, and their speed, measured.
 
-    python benchmarks/cost.py recipes/reds-restoration.toml ... [--measure 3]
+    python benchmarks/studies/cost.py recipes/reds-restoration.toml ... [--measure 3]
 
 Operations are counted by running a step without memory or values (torch's meta device); those of
 convolutions and matrix products are nearly all there are. ``--measure`` runs so many real steps at

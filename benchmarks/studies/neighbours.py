@@ -1,6 +1,6 @@
 """How much of a damage the frames around can undo, by a fixed share of each.
 
-    python benchmarks/neighbours.py VAL [--degradation hevc-37 ...] [--reach 1 2 3 4] \
+    python benchmarks/studies/neighbours.py VAL [--degradation hevc-37 ...] [--reach 1 2 3 4] \
         [--aligned 1 2 3] [--flow flow-light-student-compression] [--weights deblur-light] \
         [--frames 14]
 

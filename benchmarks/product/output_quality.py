@@ -1,6 +1,7 @@
 """How much of a restoration's gain the output's own coding keeps, and what that costs in bytes.
 
-    python benchmarks/output_quality.py CLIPS --weights NAME --damage hevc-37 [--crf 18 14 10]
+    python benchmarks/product/output_quality.py CLIPS --weights NAME --damage hevc-37 \
+        [--crf 18 14 10]
 
 Every clip is damaged, restored into .mp4 at each crf, and read again; ``lossless`` is what the
 network made. Prints means over the clips: PSNR of Y in dB, the gain over the damaged clip, and the

@@ -1,9 +1,11 @@
 """Measure trained weights and put them into the package, as float16 with their card.
 
-    python benchmarks/bundle.py runs/sr/model.safetensors sr-light --clips VAL --data "..."
+    python benchmarks/product/bundle.py runs/sr/model.safetensors sr-light --clips VAL --data "..."
 
-A restoration model is scored on CLIPS, damaged as its recipe says; a flow network on pairs rendered
-from CLIPS, clean or damaged, and reduced for a student of the small grid (``--reduced 4``).
+A restoration network is scored on the first frames of each of CLIPS, damaged by ``--damage``:
+``bicubic`` if not given, whatever its recipe says; ``--dataset pairs`` takes CLIPS that are damaged
+already. A flow network is scored on pairs rendered from CLIPS, clean (``--damage clean``) or
+damaged, and reduced for a student of the small grid (``--reduced 4``).
 """
 
 import argparse
@@ -44,8 +46,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--dataset", default="folder", help="layout of the clips: folder or pairs")
     parser.add_argument("--protocol", default="rgb", help="rgb or y")
-    parser.add_argument("--damage", default="bicubic", help="a name of degrade.degradation")
-    parser.add_argument("--reduced", type=int, default=1, help="what a flow network sees is")
+    parser.add_argument("--damage", default="bicubic", help="as docs/reference/damage.md names it")
+    parser.add_argument(
+        "--reduced", type=int, default=1, help="4 for a flow student of the small grid"
+    )
     parser.add_argument("--data", default="", help="what it was trained on, in words")
     parser.add_argument("--notes", default="")
     parser.add_argument("--into", type=Path, default=WEIGHTS)

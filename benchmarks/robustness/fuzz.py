@@ -1,6 +1,7 @@
 """Restores files with random damage, and counts how that ends.
 
-    python benchmarks/fuzz.py [--count 2000] [--first 0] [--limit SECONDS] [--keep FOLDER]
+    python benchmarks/robustness/fuzz.py [--count 2000] [--first 0] [--limit SECONDS] \
+        [--keep FOLDER]
 
 Every number is a seed: it chooses a file of FILES and a damage of DAMAGE. The file is restored by
 ``s2svr restore`` inside a worker process that goes on to the next one; a worker that crashes or

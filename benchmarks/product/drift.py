@@ -1,6 +1,7 @@
 """Whether a network's gain lasts: clips played to and fro, restored as one long video.
 
-    python benchmarks/drift.py CLIPS --weights NAME [--damage blur-3] [--frames 240] [--side 320]
+    python benchmarks/product/drift.py CLIPS --weights NAME [--damage blur-3] [--frames 240] \
+        [--side 320]
 
 Prints the gain in dB (RGB, rounded) over the damaged clip, or over its bicubic enlargement, as a
 mean over every 30 frames; and how far it is ahead of the same network restarted every 30 frames,

@@ -1,6 +1,6 @@
 """What motion compensation is worth: a network against its twin trained without flow.
 
-    python benchmarks/motion.py OURS.safetensors TWIN.safetensors CLIPS [--frames 24]
+    python benchmarks/studies/motion.py OURS.safetensors TWIN.safetensors CLIPS [--frames 24]
 
 Both are trained by the same recipe, steps and seed (``--set model.motion=false`` makes the twin).
 Prints PSNR (RGB, rounded) of both on every clip, how fast the clip moves, and the mean attention

@@ -1,6 +1,6 @@
 """What a restoration says that it will take, against what it takes.
 
-    python benchmarks/forecast.py CLIP [--frames 500] [--size 320x180] [--weights sr-light]
+    python benchmarks/product/forecast.py CLIP [--frames 500] [--size 320x180] [--weights sr-light]
 
 CLIP, played to and fro and reduced, is restored by a process of its own as a user would. Prints its
 plan beside the truth, and the time left that it shows every ten seconds beside what was left.

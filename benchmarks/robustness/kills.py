@@ -1,6 +1,6 @@
 """Restorations killed at random moments, and whether the resumed file is that of an unbroken one.
 
-    python benchmarks/kills.py CLIP [--kills 20] [--frames 600] [--size 80x45] [--seed 0]
+    python benchmarks/robustness/kills.py CLIP [--kills 20] [--frames 600] [--size 80x45] [--seed 0]
 
 CLIP, played to and fro and reduced, becomes a video with sound. It is restored once without and
 ``--kills`` times with a SIGKILL, as mp4 and mkv in turn. A line for each says when it was killed,

@@ -1,6 +1,6 @@
 """Ours beside a BasicVSR of its size, clip by clip: PSNR, SSIM and flicker.
 
-    python benchmarks/peer_table.py VAL OUT/basicvsr-0/frames-15 \
+    python benchmarks/studies/peer_table.py VAL OUT/basicvsr-0/frames-15 \
         [--weights sr-light] [--frames N] [--flow flow-light-teacher]
 
 The rows of ``s2svr evaluate VAL`` (x4, all frames of each clip) with the BasicVSR that a phase of

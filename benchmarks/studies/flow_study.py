@@ -1,6 +1,6 @@
 """What a flow is worth (the paper's Table 4): one restoration network trained with each of five.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/flow_study.py CLIPS VAL OUT --start WEIGHTS \
+    OMP_NUM_THREADS=1 nice python benchmarks/studies/flow_study.py CLIPS VAL OUT --start WEIGHTS \
         [--set optim.steps=700] [--flow-set optim.steps=700] [--teacher WEIGHTS] [--frames 16]
 
 Three flow networks go on from the teacher's weights, at equal steps, on frames reduced by 4: one
@@ -41,7 +41,7 @@ from s2svr.train.network import build
 from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.restoration import groups, restoration_loss
 
-RECIPES = Path(__file__).parent.parent / "recipes"
+RECIPES = Path(__file__).parents[2] / "recipes"
 NONE, TRUE, PLAIN, DISTILLED = "none", "supervised", "unsupervised", "unsupervised, distilled"
 Say = Callable[[str], None]
 

@@ -1,6 +1,7 @@
 """What a longer video is worth (the paper's Table 5): segments of one length, each on its own.
 
-    python benchmarks/long_sequences.py VAL [--weights sr-light] [--peer OUT/basicvsr-0/frames-15]
+    python benchmarks/studies/long_sequences.py VAL [--weights sr-light] \
+        [--peer OUT/basicvsr-0/frames-15]
 
 PSNR (RGB, rounded, dB; mean of the clip means) of all frames of VAL, reduced by 4 and restored in
 segments of 5, 15 and 30 frames and as a whole: by our network, by the BasicVSR of ``basicvsr.py``,

@@ -1,6 +1,7 @@
 """Peak memory of a long video against that of a short one.
 
-    python benchmarks/memory.py CLIP [--frames 500 --frames 10000] [--size 32x24] [--weights NAME]
+    python benchmarks/product/memory.py CLIP [--frames 500 --frames 10000] [--size 32x24] \
+        [--weights NAME]
 
 CLIP, played to and fro and reduced, becomes videos of so many frames, each restored by a process
 of its own. Prints the peak memory of each, and its ratio to the first.

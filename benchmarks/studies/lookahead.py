@@ -1,6 +1,6 @@
 """What the future is worth to a model that also goes backward in time: windows and the whole clip.
 
-    python benchmarks/lookahead.py CLIPS [--steps 100] [--seed 0]
+    python benchmarks/studies/lookahead.py CLIPS [--steps 100] [--seed 0]
 
 There are no trained weights of that kind. So sr-light gets a first layer in both directions, whose
 new half begins small and is trained for --steps on CLIPS, with all else; then parts of them are

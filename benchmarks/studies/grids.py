@@ -1,6 +1,7 @@
 """On which grid a small network learns compressed video fast: plain networks on single frames.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/grids.py CLIPS VAL OUT [--steps 750] [--cache DIR]
+    OMP_NUM_THREADS=1 nice python benchmarks/studies/grids.py CLIPS VAL OUT [--steps 750] \
+        [--cache DIR]
 
 Residual networks of about the same operations a pixel, by the recipe ``compression-light-start``
 and with one of its choices changed; prints the gain in PSNR of Y over x265 at QP 37 (not rounded).
@@ -29,7 +30,7 @@ from s2svr.train.launch import prepared, start_processes
 from s2svr.train.recipes import RestorationRecipe, load_recipe
 from s2svr.train.step import Batch
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-start.toml"
+RECIPE = Path(__file__).parents[2] / "recipes" / "compression-light-start.toml"
 DAMAGE, FRAMES = "hevc-37", range(3, 21, 6)
 
 

@@ -1,6 +1,6 @@
 """What motion compensation does to the features (the paper's Fig. 7).
 
-    python benchmarks/saliency.py OURS TWIN CLIP OUT.png [--frame 12] [--crop X,Y,W,H]
+    python benchmarks/studies/saliency.py OURS TWIN CLIP OUT.png [--frame 12] [--crop X,Y,W,H]
 
 OURS and TWIN are trained by the same recipe, steps and seed, TWIN without motion compensation
 (``--set model.motion=false``). Drawn for one frame: the truth, and for each network the mean size

@@ -1,6 +1,7 @@
 """How fast moving photographs are rendered, beside what a training step of the teacher takes.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/render_speed.py PHOTOS [--device cuda] [--batch 8]
+    OMP_NUM_THREADS=1 nice python benchmarks/studies/render_speed.py PHOTOS [--device cuda] \
+        [--batch 8]
 
 On the CPU clips are drawn one by one, as a loader's process draws them, and the process's own time
 is counted; on an accelerator in batches, by the clock. A step of ``flow-light-teacher`` takes two

@@ -1,6 +1,6 @@
 """What becomes of sound, subtitles, times and tags between any two containers.
 
-    python benchmarks/streams.py
+    python benchmarks/product/streams.py
 
 Makes a file of each kind with two sound tracks, what subtitles it can hold, chapters, metadata, an
 attachment where that is possible, frames at variable distances and a late begin; sends each through
@@ -8,6 +8,7 @@ attachment where that is possible, frames at variable distances and a late begin
 Ends with 1 where something does not hold, or where within one kind any stream is not the same.
 """
 
+import argparse
 import re
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from s2svr.restoration.verify import Check, check_video
 
-sys.path.append(str(Path(__file__).parent.parent / "tests"))
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
 from media_clips import VARIABLE, make_video, payloads
 
 LATE = 4711  # ticks of 1/90000 s
@@ -84,6 +85,7 @@ def cell(check: Check) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     reasons: dict[str, Counter[str]] = {}
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as name:

@@ -1,6 +1,6 @@
 """The README's picture: a part of the example clip, enlarged bicubically and restored.
 
-python benchmarks/before_after.py docs/before_after.png
+python benchmarks/product/before_after.py docs/before_after.png
 """
 
 import argparse
@@ -13,7 +13,7 @@ import s2svr
 from s2svr.ops import resize_bicubic
 from s2svr.writing.images import write_png
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "table.mp4"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "table.mp4"
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """What the paper leaves open of unsupervised flow, decided by measurement: one entry at a time.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/flow_choices.py CLIPS VAL OUT \
+    OMP_NUM_THREADS=1 nice python benchmarks/studies/flow_choices.py CLIPS VAL OUT \
         [--steps 300] [--crop 40] [--pairs SINTEL] [--cache DIR] [--only NAME ...]
 
 Trains the ``flow-light-teacher`` recipe for so many steps with L1 as its only photometric loss,
@@ -28,7 +28,7 @@ from s2svr.render.photos import photographs
 from s2svr.train import flow
 from s2svr.train.recipes import FlowRecipe, load_recipe
 
-RECIPE = Path(__file__).parent.parent / "recipes" / "flow-light-teacher.toml"
+RECIPE = Path(__file__).parents[2] / "recipes" / "flow-light-teacher.toml"
 PLAIN = "L1 alone"
 L1 = ["loss.photometric=10", "loss.structural=0", "loss.smooth=2"]
 SMOOTHER = "loss.smooth=10"  # beside SSIM and census, which are several times as large as L1

@@ -1,6 +1,7 @@
 """Restores files that are broken, odd or malicious, and prints what became of each as a table.
 
-    python benchmarks/hostile.py [--only WORD] [--fork] [--limit SECONDS] [--weights NAME]
+    python benchmarks/robustness/hostile.py [--only WORD] [--fork] [--limit SECONDS] \
+        [--weights NAME]
 
 Every file is restored by ``s2svr restore`` in a process of its own with a time limit. It ends
 with 1 where one of them gave a traceback, a crash or a hang, left files behind or outside the

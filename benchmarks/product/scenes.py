@@ -1,6 +1,6 @@
 """How well cuts are found: joined clips, and what only looks like a cut.
 
-    python benchmarks/scenes.py CLIPS_FOLDER [--seed 0] [--weights sr-light]
+    python benchmarks/product/scenes.py CLIPS_FOLDER [--seed 0] [--weights sr-light]
 
 Every clip has to be one shot. Clips whose names differ after the first "_" are of different scenes.
 Prints how many true cuts were found, and how many were seen where there is none. With --weights,

@@ -1,6 +1,6 @@
 """How far restoring in tiles is from restoring whole frames.
 
-    python benchmarks/tiles.py CLIPS... [--weights sr-light] [--frames 100] [--tile 192]
+    python benchmarks/product/tiles.py CLIPS... [--weights sr-light] [--frames 100] [--tile 192]
 
 Each clip is reduced by --reduce and played to and fro until there are enough frames. With --pan
 PIXELS a window of 320 pixels moves so fast over the first frames of all clips side by side instead.

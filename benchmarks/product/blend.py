@@ -1,6 +1,6 @@
 """Mean of two networks' weights, the second one's counted SHARE: what fine-tuning gained and lost.
 
-    python benchmarks/blend.py A B SHARE OUT
+    python benchmarks/product/blend.py A B SHARE OUT
 
 B was trained on from A; between both, a network often keeps most of what each is better at
 (https://arxiv.org/abs/2109.01903).

@@ -1,6 +1,6 @@
 """What the ``sr-light`` network is made of, decided by measurement, and a BasicVSR of its size.
 
-    OMP_NUM_THREADS=1 nice python benchmarks/light_study.py CLIPS VAL OUT \
+    OMP_NUM_THREADS=1 nice python benchmarks/studies/light_study.py CLIPS VAL OUT \
         [--steps 600 500 0] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
 Trains each variant as ``sr-light`` is, on single frames, on clips and on longer clips (recipes
@@ -38,7 +38,7 @@ from s2svr.train.recipes import FlowLoss, RestorationRecipe, load_recipe
 from s2svr.train.restoration import groups, restoration_loss
 from s2svr.train.step import Batch
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PHASES = ("sr-light-start", "sr-light", "sr-light-long")
 STUDENT = "flow-light-student-sr"
 FLOW_RATE = "optim.flow_rate=2.5e-4"  # the paper's quarter of the rate

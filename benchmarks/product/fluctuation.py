@@ -2,15 +2,15 @@
 
     s2svr evaluate VAL --task compression --degradation kvazaar-37 --frames 24 --protocol y \
         --segment 1 --out SCORES
-    python benchmarks/fluctuation.py SCORES
+    python benchmarks/product/fluctuation.py SCORES
 
 For each clip and method, of PSNR-Y in dB: the mean step from one frame to the next, and the
 standard deviation within four frames in a row, the period of low-delay codecs. What the clip shows
 counts less in them than in the deviation over all frames, which ``evaluate`` itself prints.
 """
 
+import argparse
 import json
-import sys
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -25,8 +25,11 @@ def fluctuation(psnr: list[float]) -> tuple[float, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scores", type=Path)
+    chosen = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {}
-    for path in sorted(Path(sys.argv[1]).glob("*.json")):
+    for path in sorted(chosen.scores.glob("*.json")):
         for method, scores in json.loads(path.read_text())["frames"].items():
             values = fluctuation(scores["psnr"]["y"])
             found.setdefault(method, []).append(values)
