@@ -63,6 +63,13 @@ def test_round_trip_is_exact(tiny: S2SVR, saved: Path) -> None:
     assert known["gain_db"] == CARD.gain_db
 
 
+def test_a_path_may_be_text(tiny: S2SVR, tmp_path: Path) -> None:
+    save(str(tmp_path / "text"), tiny, CARD)
+    assert read_card(str(tmp_path / "text")) == CARD
+    for name, tensor in load(str(tmp_path / "text")).state_dict().items():
+        assert torch.equal(tensor, tiny.state_dict()[name])
+
+
 def test_half_is_stored_rounded_and_loaded_as_float32(tiny: S2SVR, tmp_path: Path) -> None:
     save(tmp_path / "half", tiny, CARD, half=True)
     save(tmp_path / "full", tiny, CARD)

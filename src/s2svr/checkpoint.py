@@ -48,12 +48,13 @@ class Card:
     notes: str = ""
 
 
-def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
+def save(path: str | Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
     """Write the model's weights, configuration and card; ``half`` stores the weights as float16.
 
     The file is written beside the target, synced and renamed; a failure leaves nothing behind.
     Raises CheckpointError for a network that MODELS does not know.
     """
+    path = Path(path)
     name = next((name for name, (network, _) in MODELS.items() if type(model) is network), None)
     if name is None:
         raise CheckpointError(f"expected one of {', '.join(MODELS)}, got a {type(model).__name__}")
