@@ -4,7 +4,7 @@
 
 Between a line ``<!-- generated: NAME -->`` and the next ``<!-- end -->`` of a page, everything is
 replaced: commands and options from the command line, signatures and docstrings from the package,
-entries from the recipes' types, damages from their table. Run it after a change of one
+entries from the recipes' types, tasks and damages from their tables. Run it after a change of one
 of these; tests/test_docs.py checks that it was run.
 """
 
@@ -28,6 +28,7 @@ from pydantic.fields import FieldInfo
 import s2svr
 from s2svr.cli.app import app
 from s2svr.damage.table import DAMAGES, Strength
+from s2svr.tasks import TASKS
 from s2svr.train.recipes import KINDS
 
 DOCS = Path(__file__).parent
@@ -51,6 +52,7 @@ def pages() -> dict[Path, str]:
         "recipes": recipes(),
         "damage at one strength": one_strength(),
         "damage at random": at_random(),
+        "damage by task": by_task(),
     }
     found: dict[Path, str] = {}
     for path in sorted(REFERENCE.glob("*.md")):
@@ -322,6 +324,12 @@ def at_random() -> str:
         if damage.clip and not damage.stream
     ]
     return "\n".join(table(("name", "what it does"), rows))
+
+
+def by_task() -> str:
+    """The weights that each task takes, and the damage that evaluate makes for it."""
+    rows = [(code(name), code(task.weights), code(task.damage)) for name, task in TASKS.items()]
+    return "\n".join(table(("task", "weights", "damage"), rows))
 
 
 # Markdown

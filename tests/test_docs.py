@@ -15,6 +15,7 @@ import typer
 from s2svr.cli.app import app
 from s2svr.damage.table import DAMAGES, stream
 from s2svr.data import BENCHMARKS, DATASETS
+from s2svr.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -131,6 +132,13 @@ def test_every_damage_and_data_set_has_its_row() -> None:
         assert f"\n| `{name}` |" in sets, name
     for name in BENCHMARKS:
         assert f"`{name}`" in sets, name
+
+
+def test_every_task_has_its_row_and_its_card() -> None:
+    page = read(DOCS / "guide" / "which-task.md")
+    for name, task in TASKS.items():
+        card = re.escape(f"[{task.weights}](../models/{task.weights}.md)")
+        assert re.search(rf"\n\| .* \| `{name}` \| .* \| {card} \|\n", page), name
 
 
 def test_options_of_degrade_say_what_the_table_of_damages_says(generator: ModuleType) -> None:

@@ -15,15 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .models import MODELS
+from .tasks import TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
-# What a task's name means where a weights name is asked for.
-TASKS = {
-    "sr": "sr-light",
-    "upscale": "sr-real",
-    "deblur": "deblur-light",
-    "compression": "compression-light",
-}
 
 
 class CheckpointError(ValueError):
@@ -133,16 +127,17 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The file that a task, a bundled name or a path means."""
-    names = bundled()
-    name = TASKS.get(str(name_or_path), str(name_or_path))
+    """The weights file of a task, of a bundled name, or at a path."""
+    names, name = bundled(), str(name_or_path)
+    if name in TASKS:
+        name = TASKS[name].weights
     if name in names:
         return names[name]
     path = Path(name_or_path)
     if not path.is_file():
         raise CheckpointError(
             f"expected weights by name ({', '.join(names) or 'none are bundled'}) or a file, "
-            f"got {str(name_or_path)!r}, which is neither"
+            f"got {str(name_or_path)!r}, which is neither, nor a task ({', '.join(TASKS)})"
         )
     return path
 
