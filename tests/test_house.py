@@ -22,6 +22,7 @@ LEVELS = {
     "color": 0,
     "files": 0,
     "devices": 0,
+    "tasks": 0,
     "losses": 1,
     "metrics": 1,
     "models": 1,

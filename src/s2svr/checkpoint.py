@@ -15,15 +15,9 @@ from torch import Tensor, nn
 
 from .files import whole
 from .models import MODELS
+from .tasks import TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
-# What a task's name means where a weights name is asked for.
-TASKS = {
-    "sr": "sr-light",
-    "upscale": "sr-real",
-    "deblur": "deblur-light",
-    "compression": "compression-light",
-}
 
 
 class CheckpointError(ValueError):
@@ -48,12 +42,13 @@ class Card:
     notes: str = ""
 
 
-def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
+def save(path: str | Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
     """Write the model's weights, configuration and card; ``half`` stores the weights as float16.
 
     The file is written beside the target, synced and renamed; a failure leaves nothing behind.
     Raises CheckpointError for a network that MODELS does not know.
     """
+    path = Path(path)
     name = next((name for name, (network, _) in MODELS.items() if type(model) is network), None)
     if name is None:
         raise CheckpointError(f"expected one of {', '.join(MODELS)}, got a {type(model).__name__}")
@@ -126,16 +121,17 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The file that a task, a bundled name or a path means."""
-    names = bundled()
-    name = TASKS.get(str(name_or_path), str(name_or_path))
+    """The weights file of a task, of a bundled name, or at a path."""
+    names, name = bundled(), str(name_or_path)
+    if name in TASKS:
+        name = TASKS[name].weights
     if name in names:
         return names[name]
     path = Path(name_or_path)
     if not path.is_file():
         raise CheckpointError(
             f"expected weights by name ({', '.join(names) or 'none are bundled'}) or a file, "
-            f"got {str(name_or_path)!r}, which is neither"
+            f"got {str(name_or_path)!r}, which is neither, nor a task ({', '.join(TASKS)})"
         )
     return path
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tasks import LOSSY_TASK, USUAL_TASK, task_named
 from .options import (
     Bits,
     CheckOnly,
@@ -156,19 +157,18 @@ def run(model: "nn.Module", job: "Job", *, as_json: bool) -> None:
 
 def network(weights: str | None, task: str | None) -> "nn.Module":
     """The network of the given weights, or else of the task."""
-    from ..checkpoint import TASKS, load
+    from ..checkpoint import load
 
-    if task is not None and task not in TASKS:
-        raise ValueError(f"expected the task {', '.join(TASKS)}, got {task!r}")
-    return load(weights or task or "sr", task=task)
+    usual = task_named(task or USUAL_TASK).weights
+    return load(weights or usual, task=task)
 
 
 def usual_task(source: Path) -> str:
-    """The task where none is given: ``upscale`` for a source of a lossy codec, else ``sr``."""
+    """The task where none is given, by whether the source's codec is lossy."""
     from ..media import open_reader
 
     with open_reader(source) as reader:
-        return "upscale" if reader.info.lossy else "sr"
+        return LOSSY_TASK if reader.info.lossy else USUAL_TASK
 
 
 @contextmanager

@@ -94,11 +94,8 @@ def named_dataset(name: str, split: str = "") -> tuple[str, str]:
     return name, split or ("test" if "test" in SPLITS[name] else "")
 
 
-def about(name: str, split: str, degradation: str) -> str:
-    """What an evaluation's numbers are of: a sentence that goes with them."""
-    made = f"{degradation}, made here"
-    if degradation.startswith("hevc"):
-        made += " by x265, which is not HM"
+def about(name: str, split: str, made: str) -> str:
+    """The words that stand beside scores of a data set; ``made``: its low quality, if made here."""
     which = f"{name} {split}".strip()
     low = LOW_QUALITY.get(which) or LOW_QUALITY.get(name, made)
     note = "; every listed septuplet, black ones too" if name == "vimeo90k" else ""

@@ -17,7 +17,7 @@ class Data(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    degradation: str = "bicubic"  # a name of degrade.DEGRADATIONS
+    degradation: str = "bicubic"  # a name of damage.degradation
     dataset: str = "folder"  # a name of data.DATASETS
     split: str = "train"
     without: tuple[str, ...] = ()  # sources (see source_of) that are left out

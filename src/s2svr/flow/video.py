@@ -32,7 +32,7 @@ def flow_video(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """Write the flow from each frame to the next one; returns how many flows that makes.
+    """Write the flow from each frame to the next one; returns the number of flows.
 
     A target with a video's suffix becomes a colour video in which motion of ``longest`` pixels a
     frame has the full colour (FULL_COLOR of the longer side if not given), with the source's times
