@@ -11,6 +11,7 @@ from s2svr.data.clips import ClipPairs, Data
 from s2svr.data.folder import folder_clips
 from s2svr.data.store import Stored
 from s2svr.ops import warp
+from s2svr.train.clip_flow import FlowCrops
 
 DATA = Data(frames=3, crop=8, context=(12, 16), skip=2, batch=2)
 
@@ -20,16 +21,16 @@ def moving(length: int = 9, height: int = 16, width: int = 20, speed: int = 2) -
     rng = np.random.default_rng(0)
     wide = rng.integers(0, 256, (3, height, width + speed * length), dtype=np.uint8)
     lq = np.stack([wide[..., speed * (length - t) :][..., :width] for t in range(length)])
-    return Stored("moving", lq, lq.repeat(4, -2).repeat(4, -1), Path("moving.npy"))
+    return Stored("moving", lq, lq.repeat(4, -2).repeat(4, -1), "moving")
 
 
-def moving_flow(length: int = 9, height: int = 16, width: int = 20, speed: int = 2) -> np.ndarray:
-    """Its true flow for steps of 1 and 2 frames: (2, 2, T, 2, h, w)."""
+def moving_flow(length: int = 9, height: int = 16, width: int = 20, speed: int = 2) -> dict:
+    """Its true flow for steps of 1 and 2 frames, (2, 2, T, 2, h, w), by its key."""
     flow = np.zeros((2, 2, length, 2, height, width), np.float16)
     for step in (1, 2):
         flow[step - 1, 0, step:, 0] = -speed * step  # to the earlier frame: left
         flow[step - 1, 1, :-step, 0] = speed * step
-    return flow
+    return {"moving": flow}
 
 
 def test_crops_of_both_qualities_show_the_same_place():
@@ -43,7 +44,7 @@ def test_crops_of_both_qualities_show_the_same_place():
 
 def test_stored_flow_follows_flips_and_time():
     still = ClipPairs([moving()], DATA, seed=3)
-    pairs = ClipPairs([moving()._replace(flow=moving_flow())], DATA, seed=3)
+    pairs = FlowCrops([moving()], moving_flow(), DATA, seed=3)
     seen = set()
     for index in range(40):
         item, context = pairs[index], still[index]
@@ -61,8 +62,8 @@ def test_stored_flow_follows_flips_and_time():
 
 def test_stored_flow_follows_transposition():
     data = DATA.model_copy(update={"transpose": True})
-    plain = ClipPairs([moving()._replace(flow=moving_flow())], DATA, seed=3)
-    pairs = ClipPairs([moving()._replace(flow=moving_flow())], data, seed=3)
+    plain = FlowCrops([moving()], moving_flow(), DATA, seed=3)
+    pairs = FlowCrops([moving()], moving_flow(), data, seed=3)
     turned = 0
     for index in range(20):
         item, other = pairs[index], plain[index]
@@ -131,8 +132,8 @@ def test_a_short_sequence_is_played_to_and_fro():
     assert {tuple(pairs.draw(i).frames) for i in range(20)} == {(0, 1, 0)}
 
 
-def test_places_fall_on_the_grid_of_the_states():
-    pairs = ClipPairs([moving()], DATA, down=4)
+def test_places_are_multiples_of_what_is_asked_for():
+    pairs = ClipPairs([moving()], DATA, align=4)
     draws = [pairs.draw(i) for i in range(50)]
     assert all((d.top % 4, d.left % 4, d.crop_top % 4, d.crop_left % 4) == (0,) * 4 for d in draws)
     assert len({(d.crop_top, d.crop_left) for d in draws}) > 2

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .clip import Clip, Degradation, Pair, as_float, to_bytes
-from .clips import ClipPairs, Data, Draw, flow_lines
+from .clips import ClipPairs, Data, Draw
 from .damaged import damaged_clip
 from .folder import IMAGES, VIDEOS, folder_clips
 from .gopro import gopro
 from .mfqev2 import mfqev2
 from .pairs import paired, pairs
 from .reds import reds
-from .store import MOVING, Stored, is_stored, store_clips
+from .store import MOVING, Stored, is_stored, kept_arrays, kept_clip, key_of, store_clips
 from .tree import DatasetError
 from .vid4 import vid4
 from .vimeo90k import vimeo90k
@@ -35,9 +35,11 @@ __all__ = [
     "as_float",
     "check_dataset",
     "damaged_clip",
-    "flow_lines",
     "folder_clips",
     "is_stored",
+    "kept_arrays",
+    "kept_clip",
+    "key_of",
     "named_dataset",
     "paired",
     "store_clips",

@@ -1,7 +1,8 @@
-"""Trainings of the flow networks and of the restoration networks."""
+"""Recipes, and the trainings of flow networks, restoration networks and their parts."""
 
 from .exposure import train_exposure
 from .flow import train_flow
+from .launch import Run
 from .quality import train_quality
 from .recipes import ExposureRecipe, FlowRecipe, QualityRecipe, RestorationRecipe, load_recipe
 from .restoration import train_restoration
@@ -11,6 +12,7 @@ __all__ = [
     "FlowRecipe",
     "QualityRecipe",
     "RestorationRecipe",
+    "Run",
     "load_recipe",
     "train_exposure",
     "train_flow",
