@@ -169,6 +169,26 @@ def test_store_decodes_and_degrades_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list((tmp_path / "store").glob("*.tmp"))
 
 
+def test_a_key_and_with_it_the_damage_stay_what_they_were():
+    assert stores.key_of("a.mp4", "None", "hevc-37", 7) == "0e445dbad09b9c3d"
+
+
+def test_arrays_are_made_again_if_one_of_them_is_missing(tmp_path: Path):
+    calls = []
+
+    def make() -> list[np.ndarray]:
+        calls.append(1)
+        return [np.arange(3), np.ones(2)]
+
+    for lost in ("", "key-b.npy", "key-a.npy"):
+        (tmp_path / (lost or "none")).unlink(missing_ok=True)
+        first, second = stores.kept_arrays(tmp_path, "key", ["a", "b"], make)
+        assert first.tolist() == [0, 1, 2]
+        assert second.tolist() == [1, 1]
+        stores.kept_arrays(tmp_path, "key", ["a", "b"], make)
+    assert len(calls) == 3
+
+
 def test_folder_finds_videos_and_image_folders(tmp_path: Path):
     for name in ("a/001_cat.mp4", "b/0.png", "b/1.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -231,6 +231,12 @@ def test_a_start_from_a_network_of_another_size_is_refused(tmp_path: Path):
         build(recipe, None, path)
 
 
+def test_a_restoration_does_not_start_from_a_flow_network():
+    recipe = load_recipe(RECIPES / "deblur-light.toml")
+    with pytest.raises(ValueError, match="expected a restoration network .* got a PWCLite"):
+        build(recipe, None, "flow-light-teacher")
+
+
 def test_a_frame_alone_is_restored_as_in_a_clip_without_a_memory():
     recipe = load_recipe(RECIPES / "deblur-light-start.toml")
     model, alone = build(recipe, None, None), restoration_loss(recipe.loss, 0)

@@ -1,4 +1,4 @@
-"""Data sets: each is one function (root, split) -> list of clips; and what is made of them."""
+"""Data sets, each one function (root, split) -> list of clips, and crops of stored clips."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +81,7 @@ BENCHMARKS = {"reds4": ("reds", "test"), "vimeo90k-t": ("vimeo90k", "test")}
 
 
 def named_dataset(name: str, split: str = "") -> tuple[str, str]:
-    """A data set by its or a benchmark's name, and its split, ``test`` where none is named.
+    """The data set of a name, its own or a benchmark's, and the split, ``test`` if none is given.
 
     Raises ValueError for other names; a wrong split is the data set's to refuse.
     """
@@ -97,7 +97,7 @@ def named_dataset(name: str, split: str = "") -> tuple[str, str]:
 
 
 def about(name: str, split: str, degradation: str) -> str:
-    """What an evaluation's numbers are of: a sentence that goes with them."""
+    """A sentence that names data and damage, to stand with an evaluation's numbers."""
     made = f"{degradation}, made here"
     if degradation.startswith("hevc"):
         made += " by x265, which is not HM"
@@ -108,9 +108,9 @@ def about(name: str, split: str, degradation: str) -> str:
 
 
 def check_dataset(name: str, root: Path) -> list[str]:
-    """What is missing of a data set below ``root``: a sentence a fault, none where it is whole.
+    """One sentence for each fault of a data set below ``root``; an empty list if it is whole.
 
-    The last says where it is published.
+    The last sentence says where the data set is published.
     """
     dataset, split = named_dataset(name)
     faults, published = [], ""

@@ -13,25 +13,25 @@ from .store import MOVING, Stored
 
 
 class Data(BaseModel):
-    """Which clips are drawn; lengths in frames, sizes in low-quality pixels."""
+    """A choice of clips and crops; lengths in frames, sizes in low-quality pixels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    degradation: str = "bicubic"  # a name of degrade.DEGRADATIONS
+    degradation: str = "bicubic"  # a name of damage.table
     dataset: str = "folder"  # a name of data.DATASETS
     split: str = "train"
     without: tuple[str, ...] = ()  # sources (see source_of) that are left out
     frames: int = Field(7, ge=1)
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
     crop: int = Field(64, ge=8)  # square that is restored
-    context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
+    context: tuple[int, int] = (88, 160)  # height, width of the part around the crop
     skip: int = Field(1, ge=1)  # largest step between frames
     reverse: bool = True  # time reversal
     transpose: bool = False  # rows for columns, where a crop or a square context allows it
     jitter: float = Field(0.0, ge=0, lt=1)  # change of each colour's strength, up to this share
     rendered: float = Field(0.0, ge=0, le=1)  # share of moving photographs
     moving: int = Field(100, ge=1)  # how many of them are rendered, for restoration
-    reduce: int = Field(1, ge=1)  # flow: pairs are reduced so, to the grid of a preset's states
+    reduce: int = Field(1, ge=1)  # flow trainings: low-quality frames are so many times smaller
     speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
     clean: float = Field(0.0, ge=0, le=1)  # share of undamaged clips, where both are of one size
     batch: int = Field(4, ge=1)  # clips a step, over all processes
@@ -39,7 +39,7 @@ class Data(BaseModel):
 
 @dataclass(frozen=True)
 class Draw:
-    """Where a training clip is cut from its sequence; positions in low-quality pixels."""
+    """A training clip's place in a stored clip; positions in low-quality pixels."""
 
     sequence: int
     frames: tuple[int, ...]
@@ -147,7 +147,7 @@ class ClipPairs(Dataset):
 
 
 def bounced(t: int, length: int) -> int:
-    """The frame at time t of a clip that is played to and fro."""
+    """The index of the frame at time t of a clip that is played to and fro."""
     t %= max(2 * length - 2, 1)
     return min(t, 2 * length - 2 - t) if length > 1 else 0
 

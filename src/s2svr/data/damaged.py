@@ -29,7 +29,7 @@ def damaged_clip(
     name: str = "",
     cache: Path | None = None,
 ) -> Codes:
-    """The first ``frames`` that are left when the damage is done, or all; the same for one seed.
+    """A clip's low- and high-quality frames, at most ``frames`` of them; the same for one seed.
 
     ``cache`` is a folder that keeps them, by ``name``, which says all about ``degrade``.
     """
@@ -44,9 +44,9 @@ def damaged_clip(
 
 
 def read_damaged(source: Path, degrade: Degradation, seed: int, frames: int | None) -> Codes:
-    """``damaged_clip`` from the source itself.
+    """``damaged_clip``, read from the source.
 
-    Where damage takes several frames for one, more are read until there are enough.
+    Where the damage makes one frame of several, more are read until there are enough.
     """
     wanted = None if frames is None else max(frames, LEAST)
     while True:

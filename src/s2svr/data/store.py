@@ -1,4 +1,4 @@
-"""Arrays kept on disk under a key and made once; and training clips kept so."""
+"""Clips decoded and damaged once, and any arrays that are kept on disk under a key."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ QUALITIES = ("lq", "hq")
 
 
 def key_of(*facts: object) -> str:
-    """16 hexadecimal digits made of all that decides the contents of arrays.
+    """A key, 16 hexadecimal digits, for arrays whose contents follow from these facts.
 
     Facts are what JSON can hold: texts, numbers, None, lists and dicts of these.
     """
@@ -28,9 +28,9 @@ def key_of(*facts: object) -> str:
 def kept_arrays(
     folder: Path, key: str, names: Iterable[str], make: Callable[[], Iterable[np.ndarray]]
 ) -> list[np.ndarray]:
-    """One array for each name, read from ``folder``; made by ``make`` where one is missing.
+    """Arrays of these names, read from ``folder``; if one is missing, ``make`` makes all of them.
 
-    They lie in files ``KEY-NAME.npy`` and are mapped into memory, not loaded.
+    Each lies in a file ``KEY-NAME.npy`` and is mapped into memory, not loaded.
     """
     paths = array_paths(folder, key, names)
     if not all(path.exists() for path in paths):
@@ -57,13 +57,13 @@ class Stored(NamedTuple):
 def kept_clip(
     folder: Path, key: str, source: str, make: Callable[[], Iterable[np.ndarray]]
 ) -> Stored:
-    """A clip whose low and high quality ``make`` makes, if they are not in ``folder`` yet."""
+    """A clip from ``folder``; ``make`` makes its low and high quality if they are not there."""
     lq, hq = kept_arrays(folder, key, QUALITIES, make)
     return Stored(source, lq, hq, key)
 
 
 def store_clips(clips: list[Clip], degrade: Degradation, name: str, folder: Path) -> list[Stored]:
-    """Every clip decoded and damaged, kept in ``folder``; ``name`` says all about ``degrade``.
+    """Clips decoded and damaged, kept in ``folder``; ``name`` says all about ``degrade``.
 
     Reading a clip from an mp4 for every training sample would cost as much as the training step.
     """

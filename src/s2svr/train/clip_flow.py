@@ -18,7 +18,7 @@ ClipFlows = dict[str, np.ndarray]  # by the clip's key, as ``clip_flow`` makes t
 
 
 def with_stored_flow(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
-    """Crops and the flow that was estimated on their whole frames beforehand, if there is any."""
+    """Crops, and the flow in the batch that was estimated beforehand, if there is any."""
     x = batch["lq"]
     if "before" not in batch:
         none: list[list[Tensor | None]] = [[None] * x.shape[1]] * model.config.reach
@@ -32,7 +32,7 @@ def with_stored_flow(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
 
 
 def with_estimated_flow(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
-    """Crops, and what the context around them tells: flow and the mixer's shares."""
+    """Crops, and the flow and the mixer's shares, estimated on the context around them."""
     with torch.set_grad_enabled(train_flow and trains(model)):
         flows = context_flows(model, batch["lq"])
         context = list(batch["lq"].unbind(1))
@@ -51,12 +51,12 @@ def with_estimated_flow(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[T
 
 
 def trains(model: S2SVR) -> bool:
-    """Whether the flow network is among what is optimised."""
+    """True if the flow network has weights that are optimised."""
     return model.flow is not None and next(model.flow.parameters()).requires_grad
 
 
 def context_flows(model: S2SVR, x: Tensor) -> Flows:
-    """Flows of whole clips (B, T, 3, H, W) as estimated, all pairs of one distance in a batch."""
+    """Flows of whole clips (B, T, 3, H, W), estimated for all pairs of one distance at once."""
     batch, count = x.shape[:2]
     lines: tuple[list[list[Tensor | None]], list[list[Tensor | None]]] = ([], [])
     if model.flow is not None:
@@ -76,7 +76,7 @@ def context_flows(model: S2SVR, x: Tensor) -> Flows:
 
 
 def crop(x: Tensor, place: Tensor, size: int) -> Tensor:
-    """Cut (B, ..., size, size) at each sample's own place (B, 2)."""
+    """Squares (B, ..., size, size) of each sample at its own place (B, 2): top, left."""
     rows = [
         sample[..., top : top + size, left : left + size]
         for sample, (top, left) in zip(x, place.tolist(), strict=True)

@@ -48,7 +48,7 @@ class Windows(NamedTuple):
 
 
 def clip_windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows:
-    """All windows of a clip and its truth (T, 3, H, W)."""
+    """All windows of a clip, from its frames and their truth (T, 3, H, W)."""
     count = len(lq)
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
     grey = lq.mean(1)
@@ -67,13 +67,13 @@ def clip_windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Wi
 
 
 def error_left(shares: Tensor, of: Windows) -> Tensor:
-    """Mean square error of the frames mixed with shares (N, 2n)."""
+    """Mean square error (N,) of the windows' frames when mixed with shares (N, 2n)."""
     squares = (shares[:, None] @ of.square @ shares[..., None])[:, 0, 0]
     return (of.error - 2 * (shares * of.cross).sum(1) + squares).clamp_min(0)
 
 
 def damaged_crops(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Crops of a clip with each of the damages it is trained on, and of its truth."""
+    """Crops of a clip, as kind of damage (a name of ``Shares``), damaged frames, true frames."""
     yield "rendered" if clip.source == MOVING else "stored", *cropped(clip, rng)
     if clip.source == MOVING:
         return
@@ -91,7 +91,7 @@ def damaged_crops(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str,
 
 
 def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A crop of the damaged clip and of its truth."""
+    """A crop at a random place of the damaged clip, and the same of its truth."""
     height, width = clip.hq.shape[-2:]
     side = min(int(rng.choice(SIDES)), height, width)
     top, begin = rng.integers(height - side + 1), rng.integers(width - side + 1)
@@ -102,7 +102,7 @@ def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 def gathered(
     clips: list[Stored], reach: int, shares: dict[str, float], seed: int
 ) -> tuple[Windows, Tensor]:
-    """The windows of all clips, and how often each is drawn, by the share of its kind."""
+    """The windows of all clips, and a weight (N,) by which each is drawn: the share of its kind."""
     rng = np.random.default_rng(seed)
     parts, kinds = [], []
     for clip in clips:
@@ -143,7 +143,7 @@ def learn_exposure(
 def train_exposure(
     recipe: ExposureRecipe, run: Run, *, data: Path, init: Path | str | None = None
 ) -> Path:
-    """Train the part of a deblurring network that estimates the exposure; the weights' path.
+    """Train the part that estimates the exposure; returns the weights' path.
 
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
     otherwise); all its other weights stay as they are. It takes minutes on one CPU thread, and

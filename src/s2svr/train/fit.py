@@ -1,4 +1,4 @@
-"""The training loop of whole networks: teacher, student and restoration differ in the loss."""
+"""The training loop of whole networks, which differ in their loss alone."""
 
 import math
 import os
@@ -133,7 +133,7 @@ def fit(
 
 
 def check_loss(loss: Tensor, step: int, checkpoint: Path) -> None:
-    """Raise FloatingPointError where the loss is no number that a training can go on from."""
+    """Raise FloatingPointError if the loss is not finite."""
     if not loss.isfinite():
         raise FloatingPointError(
             f"the loss is not finite at step {step}; {checkpoint} holds the weights of "
@@ -142,7 +142,7 @@ def check_loss(loss: Tensor, step: int, checkpoint: Path) -> None:
 
 
 def place(model: nn.Module, device: torch.device, captured: bool) -> None:
-    """Move the model to its device, laid out as the steps want it."""
+    """Move the model to its device, with the memory layout that captured steps are fast with."""
     model.to(device)
     if captured:  # as units for half-precision matrices read; and shapes never change
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -189,7 +189,7 @@ def average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
 
 
 class Clock:
-    """Steps a second, time left, and when the next checkpoint is due."""
+    """Time since the run began, and since its last checkpoint."""
 
     def __init__(self, optim: Optim, step: int) -> None:
         self.optim, self.first = optim, step
@@ -210,7 +210,7 @@ class Clock:
 def report_step(
     log: SummaryWriter, say: Say, clock: Clock, step: int, values: dict[str, float]
 ) -> None:
-    """One line and one TensorBoard point for the terms of a step."""
+    """Say one line about a step, and log a TensorBoard point for each of its terms."""
     for name, value in values.items():
         log.add_scalar(f"train/{name}", value, step)
     speed = clock.speed(step)
@@ -222,7 +222,7 @@ def report_step(
 def save_checkpoint(
     path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
 ) -> None:
-    """Everything a resumed run needs, written beside the target and renamed."""
+    """Write all that a resumed run needs; the file is whole or as it was before."""
     beside = path.with_suffix(".tmp")
     with beside.open("wb") as file:
         torch.save(

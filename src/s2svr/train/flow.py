@@ -22,7 +22,7 @@ from .store import recipe_clips, store_damaged
 
 
 class FlowPairs(Dataset):
-    """Endless pairs of frames, some of them moving photographs whose true flow is not told.
+    """Endless pairs of frames, some of them rendered; their true flow is not used.
 
     Item i is {"hq": (2, 3, H, W), "lq": (2, 3, h, w)} and depends on the seed and i alone.
     """

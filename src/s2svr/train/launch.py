@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """Where and on what a training runs, and whom it tells; nothing here changes what is learned.
+    """The folders, devices and messages of a training: nothing that changes what is learned.
 
     ``out`` gets the checkpoint, the TensorBoard log and the weights. A run that is found there
     goes on. Runs that share ``cache`` decode the clips once.
@@ -25,7 +25,7 @@ class Run:
     processes: int = 1
     cache: Path | None = None  # folder of decoded clips; one inside ``out`` without
     name: str = ""  # of the recipe, for the weights' card
-    say: Say = lambda line: None
+    say: Say = lambda line: None  # gets a line every now and then
 
     @property
     def clips(self) -> Path:

@@ -1,4 +1,4 @@
-"""The network that a recipe trains, and what it starts from."""
+"""A recipe's network, and the weights that it starts from."""
 
 from dataclasses import replace
 from pathlib import Path

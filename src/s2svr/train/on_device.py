@@ -26,7 +26,7 @@ def resident(crops: ClipPairs | FlowCrops, batch: int) -> Callable[[Fabric, int]
 
 
 class Turn(NamedTuple):
-    """How each of B squares is turned, (B,) bool."""
+    """Turns of B squares, (B,) bool each."""
 
     down: Tensor  # flipped vertically
     right: Tensor  # flipped horizontally
@@ -34,7 +34,7 @@ class Turn(NamedTuple):
 
 
 class Flat:
-    """Clips (T, C, H, W) of several sizes, pixel after pixel in one tensor."""
+    """Clips (T, C, H, W) of several sizes, joined in one tensor, pixel after pixel."""
 
     def __init__(self, clips: list[np.ndarray], device: torch.device) -> None:
         self.sizes = np.array([clip.shape[-2:] for clip in clips])
@@ -87,7 +87,7 @@ class ResidentClips:
             self.down = crops.down
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The items of these indices, one below the other."""
+        """The items of these indices as a batch."""
         pairs, data, s = self.pairs, self.pairs.data, self.pairs.scale
         draws = [pairs.draw(index) for index in indices]
         clips = [d.sequence for d in draws]
@@ -115,7 +115,7 @@ class ResidentClips:
         return found
 
     def lines(self, d: Draw, neighbour: int) -> list[int]:
-        """The place in its clip's flow of each frame's one to its neighbour; -1: there is none."""
+        """The places of the draw's flow to that neighbour in its clip's flow; -1: there is none."""
         length, lines = len(self.pairs.clips[d.sequence].lq), flow_lines(d, neighbour)
         return [
             -1 if line is None else (2 * line[0] + line[1]) * length + t
@@ -124,7 +124,7 @@ class ResidentClips:
 
 
 def turned(flow: Tensor, turn: Turn) -> Tensor:
-    """Flow (B, T, 2, h, w) of pixels that were turned: a flip changes a component's sign."""
+    """Flow (B, T, 2, h, w) whose pixels were turned, with its vectors turned too."""
     x, y = flow.unbind(2)
     down, right, swapped = (flag[:, None, None, None] for flag in turn)
     x, y = torch.where(right, -x, x), torch.where(down, -y, y)
@@ -132,5 +132,5 @@ def turned(flow: Tensor, turn: Turn) -> Tensor:
 
 
 def sent(numbers: Sequence | np.ndarray, device: torch.device) -> Tensor:
-    """Whole numbers, on the device."""
+    """Whole numbers as a tensor on the device."""
     return torch.from_numpy(np.array(numbers, np.int64)).to(device, non_blocking=True)

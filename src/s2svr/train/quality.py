@@ -30,7 +30,7 @@ KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its 
 
 
 def examined(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> tuple[Tensor, Tensor]:
-    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should be of them (N,)."""
+    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should make of them (N,)."""
     damage, generator = degradation(recipe.data.degradation), Generator()
     generator.manual_seed(recipe.optim.seed)
     found, wanted = [], []
@@ -49,14 +49,14 @@ def examined(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> tuple[Te
 
 
 def reduced_clip(clip: Tensor, size: float) -> Tensor:
-    """Frames (T, 3, H, W) so many times smaller, if that leaves enough of them."""
+    """Frames (T, 3, H, W) so many times smaller; as they are if they would get too small."""
     if min(clip.shape[-2:]) < SMALLEST * size:
         return clip
     return quantised(resize_bicubic(clip, 1 / size))
 
 
 def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:
-    """Fit what is told to what is wanted."""
+    """Train a network on statistics of frames (N, COUNT) and what it should make of them (N,)."""
     quality.mean.copy_(found.mean(0))
     quality.spread.copy_(found.std(0) + FLOOR)
     nn.init.normal_(quality.tell[-1].weight, std=0.1)  # type: ignore[arg-type]

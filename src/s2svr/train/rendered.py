@@ -1,4 +1,4 @@
-"""Moving photographs as training clips: rendered from the frames of the clips that are there."""
+"""Training clips of moving photographs, rendered from frames of the other clips."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def moving_pair(
     size: tuple[int, int],
     device: torch.device | None = None,
 ) -> Pair:
-    """A rendered clip (frames, 3, *size) as the truth, with the damage of the real clips' recipe.
+    """A rendered clip (frames, 3, *size) and the same with the damage of the real clips' recipe.
 
     Blur is the mean of sub-frames in linear light, with the shutter open for half to all of the
     time between two frames.
@@ -54,7 +54,7 @@ def moving_pair(
 
 
 def photo(real: ClipPairs, rng: np.random.Generator) -> Tensor:
-    """A frame of a training clip, (3, H, W) in [0, 1]."""
+    """A random frame of a training clip, (3, H, W) in [0, 1]."""
     source = real.sources[rng.integers(len(real.sources))]
     clip = real.clips[int(rng.choice(source))].hq
     return as_float(clip[int(rng.integers(len(clip)))])

@@ -21,31 +21,31 @@ from .validation import validation
 
 
 def restore_clips(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
-    """All frames of clips (B, T, 3, h, w), restored (B, T, 3, sh, sw), and their places in time."""
+    """All frames of clips x (B, T, 3, h, w), restored, and their places in time."""
     return model.restore(x, flows, None, 0)[0], slice(None)
 
 
 def restore_frames(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
-    """One frame of each clip, another one at each step, of which the rest are neighbours."""
+    """One restored frame of each clip, in turn from step to step; the rest are its neighbours."""
     t = step % x.shape[1]
     past, x, flows = list(x[:, :t].unbind(1)), x[:, t:], cut_flows(flows, t, None)
     return model.restore(x, flows, State.of(past), x.shape[1] - 1)[0], slice(t, t + 1)
 
 
 def mix_frames(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
-    """As ``restore_frames``, but the frame is only mixed with its neighbours."""
+    """The frame of ``restore_frames``, only mixed with its neighbours, and its place in time."""
     t = step % x.shape[1]
     past, frames = list(x[:, :t].unbind(1)), list(x[:, t:].unbind(1))
     mixed, _ = model.mixed(frames, past, cut_flows(flows, t, None), 1)
     return torch.stack(mixed, 1), slice(t, t + 1)
 
 
-# By RestorationLoss.scored: what the loss compares with the truth.
+# Functions that make what is compared with the truth, by RestorationLoss.scored.
 SCORED = {"clips": restore_clips, "frames": restore_frames, "mixed": mix_frames}
 
 
 def restoration_loss(wanted: RestorationLoss, flow_from: int) -> Loss:
-    """Distance between restored and true crops; the flow is frozen before step ``flow_from``."""
+    """The distance of restored from true crops; the flow is frozen before step ``flow_from``."""
     distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
     restored = SCORED[wanted.scored]
 

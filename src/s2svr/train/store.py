@@ -1,4 +1,4 @@
-"""The clips of a training, made ready once and kept: damaged, rendered, and their flow."""
+"""Clips made ready for a training, once: damaged ones, rendered ones, and their flow."""
 
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat

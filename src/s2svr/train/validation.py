@@ -17,9 +17,9 @@ VALIDATION_FRAMES = 8
 def validation(
     held_out: list[Clip], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
-    """A function that measures a network on the first frames of each clip, and logs pictures.
+    """A function that restores the first frames of each clip, and logs scores and pictures.
 
-    It returns the mean PSNR (RGB, rounded, dB) and its gain over the network's base.
+    It returns mean PSNR (RGB, rounded, dB) and the gain over the network's base.
     """
     clips = store_damaged(held_out, damage, cache)
     names = [clip.name for clip in held_out]
