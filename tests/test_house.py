@@ -23,6 +23,7 @@ LEVELS = {
     "files": 0,
     "devices": 0,
     "tasks": 0,
+    "text": 0,
     "losses": 1,
     "metrics": 1,
     "models": 1,

@@ -36,7 +36,6 @@ from s2svr.restoration.plan import (
     PATIENCE,
     Measured,
     Plan,
-    amount,
     choose_window,
     disk_needed,
     existing,
@@ -44,6 +43,7 @@ from s2svr.restoration.plan import (
     measure,
 )
 from s2svr.restoration.preview import middle, preview_video
+from s2svr.text import amount
 
 GIB = 2**30
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class Task:
     """The choices that belong to one value of ``--task``."""
 
-    weights: str  # name of the bundled weights
+    weights: str  # name of the bundled weights, a network that is fast everywhere
     damage: str  # made by evaluate where clips have no low quality; a name of damage.degradation
     help: str  # what it does to a video, for --help
+    best: str = ""  # of a larger network, which restores more
 
 
 TASKS = {

@@ -63,6 +63,14 @@ Weights = Annotated[
     str | None,
     typer.Option(help="Bundled weights by name, or a weights file, in place of the task's own."),
 ]
+NetworkQuality = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        help="Network of the task: fast, best, or auto, which takes the best one on a GPU or where "
+        "it ends within 15 minutes; auto if not given.",
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or cuda:N.")
 ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
+from ..text import amount, duration_text
+
 if TYPE_CHECKING:
     from ..restoration import Plan, Preview, Summary
 
@@ -73,17 +75,8 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def duration_text(seconds: float) -> str:
-    """Hours, minutes and seconds, as far as there are any."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def plan_lines(plan: "Plan") -> list[str]:
     """Lines that say what a restoration is going to do and take."""
-    from ..restoration import amount
-
     (width, height), (wide, high) = plan.size_in, plan.size_out
     parts = f"tiles of {plan.tile} pixels" if plan.tile else "whole frames"
     there = f" of {amount(plan.memory_there)}" if plan.memory_there else ""
@@ -93,11 +86,17 @@ def plan_lines(plan: "Plan") -> list[str]:
     else:
         pace = "not measured"
     return [
+        *network_lines(plan.network, plan.why),
         f"plan: {width}x{height} -> {wide}x{high}, about {plan.frames or '?'} frames on "
         f"{plan.device}, windows of {plan.window} frames, {parts}",
         f"memory: about {amount(plan.memory)}{there}; disk: {disk}, {amount(plan.disk_free)} free; "
         f"time: {pace}",
     ]
+
+
+def network_lines(network: str, why: str) -> list[str]:
+    """A line that names the network, and why it was taken; none where it has no name."""
+    return [f"network: {network} ({why})"] if network else []
 
 
 def summary_lines(summary: "Summary") -> list[str]:
@@ -109,6 +108,7 @@ def summary_lines(summary: "Summary") -> list[str]:
         f"{summary.seconds:.1f} s, {summary.frames_per_second:.2f} frames/s, "
         f"peak memory {summary.peak_memory / 2**20:.0f} MiB",
         f"time: {', '.join(shares)}; shots: {summary.shots}",
+        *network_lines(summary.network, summary.why),
     ]
     if summary.corrupt:
         lines.append(f"damage: {summary.corrupt} frames were decoded with errors")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .output import duration_text, say
+from ..text import duration_text
+from .output import say
 
 if TYPE_CHECKING:
     from ..restoration import Progress

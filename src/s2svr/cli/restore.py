@@ -3,7 +3,9 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +22,7 @@ from .options import (
     Device,
     End,
     Json,
+    NetworkQuality,
     Overwrite,
     PlanOnly,
     Precision,
@@ -42,7 +45,7 @@ from .progress import progress
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..restoration import Job, Say
+    from ..restoration import Choice, Job, Say
 
 
 def restore_command(
@@ -51,6 +54,7 @@ def restore_command(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
     task: Task = None,
     weights: Weights = None,
+    quality: NetworkQuality = None,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: Threads = None,
@@ -86,17 +90,14 @@ def restore_command(
     place = choose_device(device)
     if weights is None and task is None:
         task = usual_task(source)
+    compute = Compute(place, choose_precision(precision, place), threads, window, tile)
     job = Job(
-        source,
-        target,
-        Excerpt(start, end, fps, deinterlace),
-        Encoding(codec, crf, bits, scale, size),
-        Compute(place, choose_precision(precision, place), threads, window, tile),
-        scene_cuts=scene_cuts,
-        overwrite=overwrite,
-        restart=restart,
-    )
-    model = network(weights, task)
+        source, target, Excerpt(start, end, fps, deinterlace),
+        Encoding(codec, crf, bits, scale, size), compute, scene_cuts, overwrite, restart,
+    )  # fmt: skip
+    choice = chosen_network(job, task, weights, quality, planned=plan is not False)
+    job = replace(job, network=choice.network, why=choice.why)
+    model = network(choice.network, task)
     if piece is not None:
         show_piece(model, job, piece, as_json=as_json)
         return
@@ -104,6 +105,26 @@ def restore_command(
         job = planned(model, job, only=bool(plan), as_json=as_json)
     if not plan:
         run(model, job, as_json=as_json)
+
+
+def chosen_network(
+    job: "Job", task: str | None, weights: str | None, quality: str | None, *, planned: bool
+) -> "Choice":
+    """The weights asked for, or else the network of the task; and why.
+
+    Raises ValueError for a quality beside weights, and unknown ones.
+    """
+    from ..restoration import Choice, check_quality, choose_network
+
+    asked = task_named(task or USUAL_TASK)
+    if quality is not None:
+        check_quality(quality)
+    if weights is None:
+        load = partial(network, task=task)
+        return choose_network(asked, quality or "auto", job, load, planned=planned)
+    if quality is not None:
+        raise ValueError("expected --weights or --quality, a choice of the task's own, got both")
+    return Choice(weights, "--weights")
 
 
 def planned(model: "nn.Module", job: "Job", *, only: bool, as_json: bool) -> "Job":

@@ -1,10 +1,11 @@
 """Restoration of frames and videos: windows, tiles, interruptions, plans, previews, proof."""
 
 from .backend import Backend, backend_of, scale_of
+from .choice import Choice, check_quality, choose_network
 from .cuts import find_cuts
 from .frames import restore
 from .pipeline import Progress, Summary, peak_memory
-from .plan import Plan, amount, settle
+from .plan import Plan, settle
 from .preview import Preview, preview_video
 from .settings import Compute, Encoding, Excerpt, Job
 from .verify import Check, check_video
@@ -14,6 +15,7 @@ from .windows import Say
 __all__ = [
     "Backend",
     "Check",
+    "Choice",
     "Compute",
     "Encoding",
     "Excerpt",
@@ -23,9 +25,10 @@ __all__ = [
     "Progress",
     "Say",
     "Summary",
-    "amount",
     "backend_of",
+    "check_quality",
     "check_video",
+    "choose_network",
     "find_cuts",
     "peak_memory",
     "preview_video",

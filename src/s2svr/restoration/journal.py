@@ -25,7 +25,8 @@ from .tiles import Box, each, to_device
 
 Conditions = dict[str, str | int | None]
 
-CHECKPOINT = "checkpoint"  # the file's name
+JOURNAL, CHECKPOINT = "journal.json", "checkpoint"  # names of files
+NAME = "network's name"
 
 
 class Checkpoint(NamedTuple):
@@ -54,6 +55,19 @@ def can_go_on(target: Path) -> bool:
     return (lasting_folder(target) / CHECKPOINT).exists()
 
 
+def begun_with(target: Path) -> str | None:
+    """The name of the network that an earlier restoration into ``target`` was begun with.
+
+    None where there is none to go on with, or its journal cannot be read.
+    """
+    if not can_go_on(target):
+        return None
+    try:
+        return json.loads((lasting_folder(target) / JOURNAL).read_text("utf-8")).get(NAME)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 class Journal:
     """The journal in a writer's work folder; a try begun under other conditions is refused.
 
@@ -66,7 +80,7 @@ class Journal:
     ) -> None:
         self.work, folder = work, work.folder
         self.memory_types = memory_types
-        self.file, self.state = folder / "journal.json", folder / CHECKPOINT
+        self.file, self.state = folder / JOURNAL, folder / CHECKPOINT
         self.position = Position(0, 0, None, 0)
         self.checkpoint: Checkpoint | None = None
         work.keep_work = self.state.exists()
@@ -117,6 +131,7 @@ def conditions_of(
     return {
         "input": file_fingerprint(reader.path),
         "network": backend.identity,
+        NAME: job.network,
         "size": f"{size[0]}x{size[1]}",
         "windows of": runner.window,
         "tiles of": runner.tile,

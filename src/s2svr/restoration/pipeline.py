@@ -62,6 +62,8 @@ class Summary:
     corrupt: int = 0  # frames that the decoder called damaged; they were restored all the same
     damage: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    network: str = ""  # its name, and why it was taken
+    why: str = ""
 
     @property
     def frames_per_second(self) -> float:
@@ -235,6 +237,8 @@ class Pipeline:
             corrupt=self.corrupt,
             damage=list(self.reader.damage),
             warnings=warnings,
+            network=job.network,
+            why=job.why,
         )
 
 

@@ -19,6 +19,7 @@ from torch import nn
 
 from ..devices import total_memory
 from ..media import MediaError, MediaInfo
+from ..text import amount
 from ..writing import CONTAINERS
 from .backend import Backend, backend_of
 from .journal import can_go_on
@@ -69,6 +70,8 @@ class Plan:
     disk_free: int
     frames_per_second: float | None = None
     seconds: float | None = None  # None: not measured, or the number of frames is unknown
+    network: str = ""  # its name, and why it was taken
+    why: str = ""
 
     def check(self) -> None:
         """MediaError when the disk has no room for the output."""
@@ -122,6 +125,8 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
         disk_free=shutil.disk_usage(existing(target)).free,
         frames_per_second=1 / measured.frame_seconds if measured else None,
         seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
+        network=job.network,
+        why=job.why,
     )
 
 
@@ -222,12 +227,3 @@ def bytes_of(path: Path) -> int:
     """Of a file, or of all files of a folder."""
     files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files)
-
-
-def amount(count: float) -> str:
-    """Bytes as people read them."""
-    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while count >= 1000 and len(units) > 1:
-        count, units = count / 1024, units[1:]
-    whole = units[0] == "bytes" or count >= 100
-    return f"{count:.{0 if whole else 1}f} {units[0]}"

@@ -49,7 +49,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class Job:
-    """One restoration: all of it but the network."""
+    """One restoration: all of it but the network itself."""
 
     source: Path
     target: Path
@@ -59,3 +59,5 @@ class Job:
     scene_cuts: bool = True  # memory starts afresh where a shot begins
     overwrite: bool = False  # a target that is there is replaced
     restart: bool = False  # what an earlier try has left is not gone on with
+    network: str = ""  # a name for the network, as people know it
+    why: str = ""  # it was taken

@@ -1,0 +1,68 @@
+"""The choice between the networks of a task: a fast one, and a larger one that restores more."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..tasks import Task
+from ..text import duration_text
+from .backend import Backend
+from .journal import begun_with
+from .plan import make_plan
+from .settings import Job
+from .video import restore_job
+
+QUALITIES = ("auto", "fast", "best")
+PATIENCE_BEST = 15 * 60  # seconds that a restoration by the best network may take
+
+
+class Choice(NamedTuple):
+    """A network's name, and why it was taken."""
+
+    network: str
+    why: str
+
+
+def check_quality(quality: str) -> None:
+    """Raise ValueError for what is none of QUALITIES."""
+    if quality not in QUALITIES:
+        raise ValueError(f"expected the quality {', '.join(QUALITIES)}, got {quality!r}")
+
+
+def choose_network(
+    task: Task,
+    quality: str,
+    job: Job,
+    load: Callable[[str], nn.Module | Backend],
+    *,
+    planned: bool = True,
+) -> Choice:
+    """The network that does a job, and the reason.
+
+    ``auto`` takes the best one on a GPU, or where a plan says that it ends within PATIENCE_BEST; it
+    is the fast one where nothing is ``planned`` or the time cannot be known. What an earlier try
+    was begun with stays. Raises ValueError for an unknown quality.
+    """
+    check_quality(quality)
+    if not task.best:
+        return Choice(task.weights, "the task has one network only")
+    if quality != "auto":
+        return Choice(task.best if quality == "best" else task.weights, f"--quality {quality}")
+    begun = None if job.restart else begun_with(job.target)
+    if begun in (task.weights, task.best):
+        return Choice(str(begun), "the restoration was begun with it")
+    if torch.device(job.compute.device or "cpu").type == "cuda":
+        return Choice(task.best, "a GPU is used")
+    if not planned:
+        return Choice(task.weights, "nothing is planned")
+    best = load(task.best)
+    seconds = make_plan(best, job, partial(restore_job, best), brief=False).seconds
+    if seconds is None:
+        return Choice(task.weights, "the time that the best one takes cannot be known")
+    text = duration_text(seconds)
+    if seconds <= PATIENCE_BEST:
+        return Choice(task.best, f"it takes about {text}")
+    return Choice(task.weights, f"{task.best} would take about {text}")

@@ -1,0 +1,17 @@
+"""Amounts and durations as people read them."""
+
+
+def amount(count: float) -> str:
+    """Bytes, such as ``1.5 GiB``."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while count >= 1000 and len(units) > 1:
+        count, units = count / 1024, units[1:]
+    whole = units[0] == "bytes" or count >= 100
+    return f"{count:.{0 if whole else 1}f} {units[0]}"
+
+
+def duration_text(seconds: float) -> str:
+    """Hours, minutes and seconds, as far as there are any, such as ``1:02:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
