@@ -26,7 +26,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a training; PSNR and gain in dB, a flow's end-point error in pixels."""
+    """Facts about a training; PSNR and gain in dB, a flow's end-point error in pixels."""
 
     task: str
     recipe: str = ""

@@ -1,4 +1,4 @@
-"""Motion blur: what a shutter does to moving things, as the mean of light over its opening."""
+"""Motion blur: the mean of the light that comes in while a shutter is open."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +18,11 @@ FlowNet = Callable[[Tensor, Tensor], Tensor]
 
 
 def blur_clip(clip: Tensor, frames: int, *, step: int = 1, gamma: float = GAMMA) -> Pair:
-    """Motion blur: means in linear light of ``frames`` (odd) consecutive ones, at every ``step``.
+    """Means in linear light of ``frames`` consecutive frames, an odd number, at every ``step``.
 
-    (T', 3, H, W) -> a pair of (T' - frames) // step + 1; the truth is the middle frame. With a step
-    of ``frames``, T' are the sub-frames of a high-rate source (Nah et al., 2017).
+    (T', 3, H, W) -> a pair of (T' - frames) // step + 1 frames; the truth is the middle frame of
+    each mean. With a step of ``frames``, the clip holds the sub-frames of a source at a high rate
+    (Nah et al., 2017). Raises ValueError for an even number, or more frames than there are.
     """
     if frames % 2 == 0 or not 1 <= frames <= len(clip):
         raise ValueError(f"expected an odd count of at most {len(clip)} frames, got {frames}")
@@ -32,20 +33,30 @@ def blur_clip(clip: Tensor, frames: int, *, step: int = 1, gamma: float = GAMMA)
 
 
 def motion_blur(clip: Tensor, generator: Generator) -> Pair:
-    """``blur`` over 5, 7, 9 or 11 frames, or as many as the clip allows, drawn at random."""
+    """``blur_clip`` over 5, 7, 9 or 11 frames: a number below the clip's length, drawn at random.
+
+    A clip of 5 frames or less stays as it is.
+    """
     choices = [n for n in (5, 7, 9, 11) if n < len(clip)] or [1]
     return blur_clip(clip, choices[int(torch.randint(len(choices), (), generator=generator))])
 
 
 def random_exposure(clip: Tensor, generator: Generator) -> Pair:
-    """``blur`` over 7 to 15 sub-frames of a high-rate clip, an odd number drawn at random."""
+    """``blur_clip`` that makes one frame of 7, 9, 11, 13 or 15, a number drawn at random.
+
+    The clip holds the sub-frames of a source at a high rate; one of less than 7 stays as it is.
+    """
     choices = [n for n in (7, 9, 11, 13, 15) if n <= len(clip)] or [1]
     frames = choices[int(torch.randint(len(choices), (), generator=generator))]
     return blur_clip(clip, frames, step=frames)
 
 
 def blur_stream(frames: Iterable[Tensor], count: int, gamma: float = GAMMA) -> Iterator[Tensor]:
-    """``blur`` of a stream; towards its ends fewer frames are averaged, so that none is lost."""
+    """Frames (3, H, W) averaged in linear light over ``count`` around each, an odd number.
+
+    Towards the ends of the stream fewer are averaged, so that no frame is lost. Raises ValueError
+    for an even count.
+    """
     if count % 2 == 0 or count < 1:
         raise ValueError(f"expected an odd count of frames, got {count}")
     half = count // 2
@@ -68,9 +79,10 @@ def blur_stream(frames: Iterable[Tensor], count: int, gamma: float = GAMMA) -> I
 
 
 def shutter(clip: Tensor, generator: Generator) -> Pair:
-    """``opened`` over 0.75 to 4 frames, by the bundled flow, for half of the clips; else ``blur``.
+    """A clip (T', 3, H, W) blurred in one of two ways, with equal chance, for trainings.
 
-    The two ways to blur a real clip, mixed as training wants them; (T', 3, H, W).
+    Either ``blur_by_shutter`` with the bundled flow, open for 0.75 to 4 frames, or ``motion_blur``,
+    which also takes all clips of less than 7 frames.
     """
     if len(clip) < 7 or torch.rand((), generator=generator) < 0.5:
         return motion_blur(clip, generator)
@@ -87,8 +99,9 @@ def bundled_flow() -> FlowNet:
 def blur_by_shutter(clip: Tensor, opening: float, flow: FlowNet) -> Pair:
     """Motion blur by a shutter that is open for ``opening`` frames around each frame.
 
-    Between frames, pictures are interpolated along the flow, estimated at half size. (T', 3, H, W)
-    -> a pair without the ends, which lack neighbours; the truth is the frame itself.
+    Between frames, pictures are interpolated along the flow, which is estimated at half size.
+    (T', 3, H, W) -> a pair without the frames at both ends, which lack neighbours; the truth is the
+    frame itself. Raises ValueError where the clip is too short or the opening too small.
     """
     half = round(opening * SUBFRAMES / 2)  # sub-frames on each side
     reach = -(-half // SUBFRAMES)  # in frames

@@ -68,14 +68,14 @@ def decode_packets(packets: Iterable[av.Packet], decoder: str) -> Iterator[Tenso
 
 
 def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
-    """HEVC by x265 at a fixed QP: a stand-in for HM's low delay, not HM itself."""
+    """Frames through x265 at a fixed QP: HEVC that stands in for HM's low delay, not HM itself."""
     return coded(
         (large(frame) for frame in frames), "libx265", "hevc", {"x265-params": X265.format(qp)}
     )
 
 
 def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
-    """``hevc`` with the QP of HM's low-delay P configuration: a better frame after every three.
+    """``hevc`` with the QPs of HM's low-delay P configuration: every fourth frame is better.
 
     As in MFQEv2 (https://arxiv.org/abs/1902.09707); HM's choice of references is not imitated.
     """
@@ -87,9 +87,9 @@ def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
 
 
 def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
-    """HEVC by kvazaar with low-delay groups of four pictures, the nearest to HM's at hand.
+    """Frames through kvazaar in low-delay groups of four: the HEVC nearest to HM's at hand.
 
-    Needs the FFmpeg of imageio-ffmpeg (the extra ``kvazaar``); RuntimeError where it is missing.
+    It needs the FFmpeg of imageio-ffmpeg (the extra ``kvazaar``); RuntimeError where it is missing.
     """
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
@@ -124,7 +124,7 @@ def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
 
 
 def large(frame: Tensor) -> Tensor:
-    """The frame, if x265 can take it."""
+    """The frame itself. Raises ValueError where it is too small for x265."""
     if min(frame.shape[-2:]) <= BLOCK:
         raise ValueError(
             f"expected frames of more than {BLOCK}x{BLOCK} pixels for HEVC, "
@@ -134,20 +134,20 @@ def large(frame: Tensor) -> Tensor:
 
 
 def h264(frames: Iterable[Tensor], crf: int) -> Iterator[Tensor]:
-    """H.264 by x264 at a constant rate factor, as web video is.
+    """Frames through x264 at a constant rate factor, as web video is.
 
-    In one thread, since the result depends on their number.
+    One thread encodes, since the result depends on their number.
     """
     options = {"crf": str(crf), "preset": "medium", "threads": "1"}
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
-        options["x264-params"] = "asm=AVX2"  # see media.coding: it reads beyond its memory
+        options["x264-params"] = "asm=AVX2"  # see writing.codecs: it reads beyond its memory
     return coded(frames, "libx264", "h264", options)
 
 
 def compress(
     clip: Tensor, codec: Callable[[Iterable[Tensor], int], Iterator[Tensor]], quality: int
 ) -> Pair:
-    """A clip (T, 3, H, W), cut to sides divisible by 4, through ``hevc`` or ``h264``."""
+    """A pair of a clip (T, 3, H, W), cut to sides divisible by 4, and what a codec makes of it."""
     hq = cut_to_multiple(clip, 4)
     return Pair(torch.stack(list(codec(hq, quality))).to(hq.device), hq)
 
@@ -163,9 +163,9 @@ def compress_h264(clip: Tensor, generator: Generator) -> Pair:
 
 
 def compress_coded(clip: Tensor, generator: Generator) -> Pair:
-    """What users meet: ``hevc`` for half of the clips, ``h264`` or ``ldp`` for a quarter each.
+    """``hevc`` for half of the clips, ``h264`` or ``ldp`` for a quarter each, drawn at random.
 
-    ``ldp`` at a QP of 20 to 38, to which it adds up to 5.
+    The QP of ``ldp`` is 20 to 38, to which it adds up to 5.
     """
     drawn = float(torch.rand((), generator=generator))
     if drawn < 0.5:

@@ -1,4 +1,4 @@
-"""Mixed damage, as video from phones and the web has: blur, resampling, noise and compression."""
+"""Blur, reduction, noise and compression in one, as video from phones and the web has them."""
 
 import math
 
@@ -43,7 +43,10 @@ def realistic_damage(clip: Tensor, generator: Generator) -> Pair:
 
 
 def random_compression(clip: Tensor, generator: Generator, *, softer: int = 0) -> Tensor:
-    """x264 at CRF 18 to 33, or x265 at QP 22 to 37 (1 of 4); the worst ``softer`` left out."""
+    """A clip through x264 at CRF 18 to 33 or, for 1 of 4, through x265 at QP 22 to 37.
+
+    The coarsest ``softer`` of these qualities are left out.
+    """
     codec, low, high = (hevc, 22, 37) if chance(0.25, generator) else (h264, 18, 33)
     quality = int(drawn(low, high + 1 - softer, generator))
     return torch.stack(list(codec(clip, quality)))

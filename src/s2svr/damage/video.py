@@ -24,7 +24,7 @@ def degrade_video(
 ) -> int:
     """Make a damaged test video from any video; returns the number of frames.
 
-    ``damage`` is a name of ``stream``. What the damage left is stored without further loss, 8 bits
+    ``damage`` is a name of ``stream``. The damaged frames are stored without further loss, 8 bits
     deep: FFV1 in .mkv, lossless H.264 elsewhere, or a folder of PNGs; sound, times and tags are
     kept. fps, start, end (seconds) and overwrite are those of the reader and writer. Raises
     MediaError for files that cannot be read or written, ValueError for impossible damage.
