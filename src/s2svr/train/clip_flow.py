@@ -1,14 +1,14 @@
 """Optical flow of training clips, estimated on whole frames and cut to crops."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..data import ClipPairs, Data, Draw, Stored, as_float, kept_arrays, key_of
+from ..files import network_fingerprint
 from ..models import S2SVR, Flows, chain_flows, flow_on_grid
 from .step import Batch
 
@@ -87,21 +87,13 @@ def crop(x: Tensor, place: Tensor, size: int) -> Tensor:
 def clip_flows(clips: list[Stored], model: S2SVR, skip: int, folder: Path) -> ClipFlows:
     """Every clip's flow by the frozen network, estimated once and kept in ``folder``."""
     assert model.flow is not None
-    facts = (weights_digest(model.flow), model.config.flow_down, skip)
+    facts = (network_fingerprint(model.flow), model.config.flow_down, skip)
 
     def kept(clip: Stored) -> np.ndarray:
         key = key_of(clip.key, *facts)
         return kept_arrays(folder, key, ["flow"], lambda: [clip_flow(clip, model, skip)])[0]
 
     return {clip.key: kept(clip) for clip in clips}
-
-
-def weights_digest(network: nn.Module) -> str:
-    """A text that differs for other weights."""
-    digest = hashlib.sha256()
-    for tensor in network.state_dict().values():
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @torch.no_grad()
