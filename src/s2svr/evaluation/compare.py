@@ -1,6 +1,5 @@
 """Two videos of one scene, frame by frame: how far apart they are."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import Tensor
 from ..color import to_rgb
 from ..flow import Flow
 from ..media import Reader, open_reader
-from ..metrics import psnr_rgb, psnr_y, ssim_rgb, warping_error
+from ..metrics import finite_or_none, psnr_rgb, psnr_y, ssim_rgb, warping_error
 from .run import motion
 
 
@@ -155,10 +154,6 @@ def damage_of(reader: Reader, corrupt: int) -> list[str]:
     """What did not decode of a video that was read to its end."""
     lines = [f"{corrupt} frames were decoded with errors"] if corrupt else []
     return [f"{reader.path}: {line}" for line in [*lines, *reader.damage]]
-
-
-def finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def mean(values: Iterable[float | None]) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..data import about
 from ..flow import FlowRow
+from ..metrics import finite_or_none
 from .protocols import PROTOCOLS
 from .scores import OURS, ScoreRow
 
@@ -128,7 +129,7 @@ def write_table(
 ) -> None:
     """Write .json, .csv or .md, by the path's suffix; ``origin`` (not in .csv) says what of."""
     check_place(path, *TABLE_KINDS)
-    lines = [{name: json_value(value) for name, value in asdict(row).items()} for row in rows]
+    lines = [finite_or_none(asdict(row)) for row in rows]
     what = origin.text() if origin else ""
     if path.suffix == ".json":
         names = dict.fromkeys(row.protocol for row in rows if isinstance(row, ScoreRow))
@@ -152,8 +153,3 @@ def check_place(path: Path, *suffixes: str) -> None:
         raise ValueError(f"expected a name with {' or '.join(suffixes)}, got {path.name}")
     if not path.parent.is_dir():
         raise ValueError(f"expected a folder for {path.name}, {path.parent} is none")
-
-
-def json_value(value: Any) -> Any:
-    """A value as JSON has it, which knows no infinite numbers."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
