@@ -34,7 +34,7 @@ class Gallery:
         return all(self.picture_path(clip, kind).exists() for kind in self.kinds)
 
     def add(self, score: float, strip: Tensor) -> None:
-        """Add the next frame of a clip, (3, H, W) with its neighbours in the picture."""
+        """Add the next frame of a clip, in a strip (3, H, W) with what it is compared with."""
         self.candidates.append((score, strip))
         if not self.centre:
             extremes = (min, max)
