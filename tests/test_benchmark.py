@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from media_clips import make_video
-from s2svr.evaluation.speed import benchmark_model, divided, flow_seconds, measure_speed
+from s2svr.evaluation.speed import benchmark_model, flow_seconds, measure_speed, stage_shares
 from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 
@@ -60,7 +60,7 @@ def test_flow_is_timed_by_every_call_and_only_inside(monkeypatch: pytest.MonkeyP
 
 
 def test_shares_divide_the_busy_time() -> None:
-    shares = divided({"decode": 1.0, "restore": 7.0, "encode": 2.0}, flow=3.0)
+    shares = stage_shares({"decode": 1.0, "restore": 7.0, "encode": 2.0}, flow=3.0)
     assert shares == {"decode": 0.1, "flow": 0.3, "body": 0.4, "encode": 0.2}
 
 

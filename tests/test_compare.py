@@ -12,8 +12,8 @@ import torch
 
 from media_clips import VARIABLE, cut_off, make_video
 from s2svr.damage.video import degrade_video
-from s2svr.evaluation.compare import Moment, Span, compare_videos, pair_moments
-from s2svr.evaluation.page import choose_frames, curve, summary, write_page
+from s2svr.evaluation.compare import Span, TimedFrame, compare_videos, pair_by_time
+from s2svr.evaluation.page import choose_frames, comparison_text, curve, write_page
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb, ssim_rgb
 from s2svr.writing.images import write_png
@@ -58,8 +58,8 @@ def test_scores_are_those_of_the_frames(tmp_path: Path):
     assert away.flicker is away.flicker_reference is None  # nothing is seen in two frames
 
 
-def moments(times: list[float]) -> list[Moment]:
-    return [Moment(Fraction(str(time)), torch.empty(0)) for time in times]
+def timed(times: list[float]) -> list[TimedFrame]:
+    return [TimedFrame(Fraction(str(time)), torch.empty(0)) for time in times]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def moments(times: list[float]) -> list[Moment]:
     ],
 )
 def test_frames_meet_by_their_times(first: list, second: list, want: list):
-    found = pair_moments(moments(first), moments(second), Fraction(1, 2))
+    found = pair_by_time(timed(first), timed(second), Fraction(1, 2))
     as_floats = [tuple(None if m is None else float(m.time) for m in pair) for pair in found]
     assert as_floats == want
 
@@ -98,7 +98,7 @@ def test_videos_meet_by_their_time_stamps(tmp_path: Path):
     found = compare_videos(whole, tmp_path / "b.mkv")
     lost = float(Fraction(VARIABLE[2], 90000))
     assert (found.frames, found.missing, found.extra) == (len(VARIABLE) - 1, [lost], [])
-    assert f"1 missing at {lost:.3f}" in summary(found)
+    assert f"1 missing at {lost:.3f}" in comparison_text(found)
     assert found.equal == found.frames
     assert found.psnr is None
     assert float(Fraction(VARIABLE[3], 90000)) == pytest.approx(found.scores[2].time, abs=1e-3)
@@ -132,7 +132,7 @@ def test_damage_is_told(tmp_path: Path):
     assert found.frames + len(found.missing) == 30
     assert f"{tmp_path / 'b.mkv'}: the file is cut off" in found.damage
     assert all(line.startswith(str(tmp_path / "b.mkv")) for line in found.damage)
-    assert "the file is cut off" in summary(found)
+    assert "the file is cut off" in comparison_text(found)
     assert compare_videos(whole, whole).damage == []
 
 

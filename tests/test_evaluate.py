@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from torch import nn
 from s2svr.color import ColorInfo, rgb_to_y
 from s2svr.damage.reduce import bicubic_down
 from s2svr.data.clip import Clip
-from s2svr.evaluation import methods
-from s2svr.evaluation import resume as kept
+from s2svr.evaluation import methods, resume
 from s2svr.evaluation import run as ev
 from s2svr.evaluation.protocols import BT601, PROTOCOLS, read_views, view
+from s2svr.evaluation.settings import Scoring, Storage
 from s2svr.evaluation.tables import means, side_by_side, write_table
 from s2svr.metrics import psnr_rgb, psnr_y, ssim_rgb, ssim_y
 from s2svr.models.config import S2SVRConfig
@@ -86,7 +87,7 @@ def test_rows_are_means_over_frames_and_their_mean_is_of_clips(sequences):
 
 
 def test_a_model_that_adds_nothing_gains_nothing(sequences):
-    rows = ev.evaluate(Base(), sequences, bicubic_down, frames=1)
+    rows = ev.evaluate(Base(), sequences, bicubic_down, Scoring(frames=1))
     assert all(row.gain == 0 for row in rows if row.method == "ours")
     assert any(row.gain != 0 for row in rows if row.method == "lanczos")
 
@@ -134,15 +135,15 @@ def test_sequences_with_both_qualities_are_read_not_damaged(sequences, tmp_path:
     (tmp_path / "lq").mkdir()
     write_png(tmp_path / "lq" / "0.png", torch.full((3, 8, 12), 0.5))
     given = [Clip("a", tmp_path / "a", tmp_path / "lq")]
-    rows = ev.evaluate(Base(), given, bicubic_down, frames=1)
+    rows = ev.evaluate(Base(), given, bicubic_down, Scoring(frames=1))
     grey = torch.full((3, 32, 48), 128 / 255)
     assert of(rows, "a", "rgb", "ours").psnr == pytest.approx(psnr_rgb(grey, clip(2)[0]))
     with pytest.raises(ValueError, match="as many frames of both qualities in a, low has fewer"):
         ev.evaluate(Base(), given, bicubic_down)
     with pytest.raises(ValueError, match=r"the truth's size in a, got \(3, 8, 12\) and \(3, 32"):
-        ev.evaluate(Base(scale=1), given, bicubic_down, frames=1)
+        ev.evaluate(Base(scale=1), given, bicubic_down, Scoring(frames=1))
     with pytest.raises(ValueError, match="expected a protocol .rgb, y, vimeo90k.*got 'x'"):
-        ev.evaluate(Base(), given, bicubic_down, protocols=["x"])
+        ev.evaluate(Base(), given, bicubic_down, Scoring(["x"]))
 
 
 def test_septuplets_are_scored_at_their_middle_also_mirrored(tmp_path: Path):
@@ -151,7 +152,7 @@ def test_septuplets_are_scored_at_their_middle_also_mirrored(tmp_path: Path):
     for t, frame in enumerate(truth):
         write_png(tmp_path / "s" / f"im{t + 1}.png", frame)
     model = Base(0.01)
-    rows = ev.evaluate(model, [Clip("s", tmp_path / "s")], bicubic_down, protocols=["vimeo90k"])
+    rows = ev.evaluate(model, [Clip("s", tmp_path / "s")], bicubic_down, Scoring(["vimeo90k"]))
     base = resize_bicubic(bicubic_down(truth).lq, 4)[3]
     plain, both = of(rows, "s", "vimeo90k", "ours"), of(rows, "s", "vimeo90k", "ours, mirrored")
     assert plain.frames == both.frames == 1
@@ -170,7 +171,7 @@ def test_raw_video_is_scored_on_its_coded_luma(tmp_path: Path):
     (tmp_path / "raw_24x16_2.yuv").write_bytes(raw.tobytes())
     (tmp_path / "coded_24x16_2.yuv").write_bytes(coded.tobytes())
     pair = Clip("v", tmp_path / "raw_24x16_2.yuv", tmp_path / "coded_24x16_2.yuv")
-    rows = ev.evaluate(Base(scale=1), [pair], bicubic_down, protocols=["mfqev2"])
+    rows = ev.evaluate(Base(scale=1), [pair], bicubic_down, Scoring(["mfqev2"]))
     y = [x[:, : 24 * 16] / 255.0 for x in (raw, coded)]
     want = [-10 * math.log10(np.mean((a - b) ** 2)) for a, b in zip(*y, strict=True)]
     assert of(rows, "v", "mfqev2", "input").psnr == pytest.approx(np.mean(want), abs=1e-5)
@@ -192,7 +193,7 @@ def test_luma_of_a_restored_frame_is_coded_as_the_input(tmp_path: Path):
 
 def test_other_methods_and_the_input_stand_beside_ours(sequences):
     grey = {"grey": lambda views: (view(torch.full((3, 32, 48), 0.5)) for _ in views)}
-    rows = ev.evaluate(Base(), sequences[:1], bicubic_down, protocols=["rgb"], others=grey)
+    rows = ev.evaluate(Base(), sequences[:1], bicubic_down, Scoring(["rgb"]), others=grey)
     assert [row.method for row in rows] == ["bicubic", "lanczos", "grey", "ours"]
     (line,) = side_by_side(rows, "rgb")
     assert line["grey"] == of(rows, "a", "rgb", "grey").psnr
@@ -208,7 +209,7 @@ def test_flicker_is_measured_along_the_truth(tmp_path: Path):
         write_png(tmp_path / "s" / f"{t}.png", picture(5))
     still = lambda a, b: torch.zeros(1, 2, *a.shape[-2:])  # noqa: E731
     rows = ev.evaluate(
-        Base(0.01), [Clip("s", tmp_path / "s")], bicubic_down, protocols=["rgb"], flow=still
+        Base(0.01), [Clip("s", tmp_path / "s")], bicubic_down, Scoring(["rgb"], flow=still)
     )
     assert of(rows, "s", "rgb", "bicubic").flicker == pytest.approx(0, abs=1e-6)
     assert of(rows, "s", "rgb", "ours").flicker == pytest.approx(0.01, abs=1e-4)
@@ -220,35 +221,35 @@ def test_flicker_is_measured_along_the_truth(tmp_path: Path):
 
 def test_flicker_is_of_what_is_seen_in_both_frames(sequences):
     away = lambda a, b: torch.full((1, 2, *a.shape[-2:]), 999.0)  # noqa: E731
-    rows = ev.evaluate(Base(), sequences[:1], bicubic_down, protocols=["rgb"], flow=away)
+    rows = ev.evaluate(Base(), sequences[:1], bicubic_down, Scoring(["rgb"], flow=away))
     assert {row.flicker for row in rows} == {None}
 
 
 def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
     whole = ev.evaluate(Base(0.02), sequences, bicubic_down)
     out, said = tmp_path / "out", []
-    options = {"out": out, "label": "bicubic"}
-    ev.evaluate(Base(0.02), sequences, bicubic_down, part=(1, 2), **options)
+    storage = Storage(scores=out, label="bicubic")
+    ev.evaluate(Base(0.02), sequences, bicubic_down, part=(1, 2), storage=storage)
     assert [path.name for path in out.iterdir()] == ["00001-b.json"]
     changed = out / "00001-b.json"
     changed.write_text(changed.read_text().replace('"frames": 3', '"frames": 30'))
-    rows = ev.evaluate(Base(0.02), sequences, bicubic_down, done=said.append, **options)
+    rows = ev.evaluate(Base(0.02), sequences, bicubic_down, done=said.append, storage=storage)
     assert [row.frames for row in rows if row.clip == "b"] == [30] * 6  # kept, not made again
     assert [row.psnr for row in rows] == [row.psnr for row in whole]
     assert said == [rows[:6], rows[6:]]
     frames = json.loads((out / "00000-a.json").read_text())["frames"]["ours"]["psnr"]["rgb"]
     assert np.mean(frames) == pytest.approx(of(whole, "a", "rgb", "ours").psnr)
     with pytest.raises(ValueError, match="label = 'hevc-37', .*00000-a.json was made with 'bicub"):
-        ev.evaluate(Base(0.02), sequences, bicubic_down, out=out, label="hevc-37")
+        ev.evaluate(Base(0.02), sequences, bicubic_down, storage=replace(storage, label="hevc-37"))
     moved = [Clip("a", sequences[1].hq)]  # another clip of that name
     with pytest.raises(ValueError, match="expected scores made with source = .*b', ''], .*a.json"):
-        ev.evaluate(Base(0.02), moved, bicubic_down, **options)
+        ev.evaluate(Base(0.02), moved, bicubic_down, storage=storage)
     with pytest.raises(ValueError, match="expected scores made with model"):
-        ev.evaluate(Base(0.03), sequences, bicubic_down, **options)
+        ev.evaluate(Base(0.03), sequences, bicubic_down, storage=storage)
 
 
 def test_pictures_of_the_worst_and_the_best_frame(sequences, tmp_path: Path):
-    ev.evaluate(Base(0.05), sequences, bicubic_down, pictures=tmp_path / "shown")
+    ev.evaluate(Base(0.05), sequences, bicubic_down, storage=Storage(pictures=tmp_path / "shown"))
     names = sorted(path.name for path in (tmp_path / "shown").iterdir())
     assert names == ["a-best.png", "a-worst.png", "b-best.png", "b-worst.png"]
     (best,) = read_views(tmp_path / "shown" / "b-best.png")
@@ -260,39 +261,41 @@ def test_pictures_of_the_worst_and_the_best_frame(sequences, tmp_path: Path):
 
 def test_of_a_centre_protocol_the_middle_frame_is_drawn(sequences, tmp_path: Path):
     shown = tmp_path / "shown"
-    names = ["vimeo90k"]
-    ev.evaluate(Base(0.05), sequences, bicubic_down, protocols=names, pictures=shown)
+    storage = Storage(pictures=shown)
+    ev.evaluate(Base(0.05), sequences, bicubic_down, Scoring(["vimeo90k"]), storage=storage)
     assert sorted(path.name for path in shown.iterdir()) == ["a-middle.png", "b-middle.png"]
     (middle,) = read_views(shown / "b-middle.png")
     assert torch.equal(middle.rgb[..., 96:], clip(3)[1])
 
 
 def test_pictures_wanted_later_are_drawn_though_scores_are_kept(sequences, tmp_path: Path):
-    out, shown = tmp_path / "out", tmp_path / "shown"
-    first = ev.evaluate(Base(0.05), sequences, bicubic_down, out=out)
-    assert ev.evaluate(Base(0.05), sequences, bicubic_down, out=out, pictures=shown) == first
+    scores, shown = Storage(scores=tmp_path / "out"), tmp_path / "shown"
+    both = replace(scores, pictures=shown)
+    first = ev.evaluate(Base(0.05), sequences, bicubic_down, storage=scores)
+    assert ev.evaluate(Base(0.05), sequences, bicubic_down, storage=both) == first
     assert len(list(shown.iterdir())) == 4
     (shown / "b-best.png").unlink()
     (shown / "a-best.png").write_text("as it was")
-    ev.evaluate(Base(0.05), sequences, bicubic_down, out=out, pictures=shown)
+    ev.evaluate(Base(0.05), sequences, bicubic_down, storage=both)
     assert (shown / "b-best.png").exists()
     assert (shown / "a-best.png").read_text() == "as it was"  # nothing is made twice
+    other = replace(scores, pictures=tmp_path / "other")
     with pytest.raises(ValueError, match="expected scores made with model"):
-        ev.evaluate(Base(0.01), sequences, bicubic_down, out=out, pictures=tmp_path / "other")
+        ev.evaluate(Base(0.01), sequences, bicubic_down, storage=other)
 
 
 def test_what_is_no_score_is_named(sequences, tmp_path: Path):
     (tmp_path / "00000-a.json").write_text("{")
     with pytest.raises(ValueError, match=r"the scores of a clip in .*00000-a.json.*remove it"):
-        ev.evaluate(Base(), sequences, bicubic_down, out=tmp_path)
+        ev.evaluate(Base(), sequences, bicubic_down, storage=Storage(scores=tmp_path))
 
 
 def test_scores_of_another_configuration_are_told_apart():
     """Weights alone do not say all that a network does."""
     a, b = Base(), Base()
-    assert kept.method_fingerprint(a) == kept.method_fingerprint(b)
+    assert resume.method_fingerprint(a) == resume.method_fingerprint(b)
     a.config, b.config = S2SVRConfig(), S2SVRConfig(bidirectional=True)
-    assert kept.method_fingerprint(a) != kept.method_fingerprint(b)
+    assert resume.method_fingerprint(a) != resume.method_fingerprint(b)
 
 
 def test_equal_frames_are_counted(tmp_path: Path):
@@ -309,9 +312,9 @@ def test_equal_frames_are_counted(tmp_path: Path):
 def test_tables_hold_the_rows(sequences, tmp_path: Path):
     rows = ev.evaluate(Base(), sequences, bicubic_down)
     write_table(tmp_path / "t.json", rows)
-    kept = json.loads((tmp_path / "t.json").read_text())
-    assert kept["protocols"]["y"] == PROTOCOLS["y"].text
-    assert [row["psnr"] for row in kept["rows"]] == [row.psnr for row in rows]
+    table = json.loads((tmp_path / "t.json").read_text())
+    assert table["protocols"]["y"] == PROTOCOLS["y"].text
+    assert [row["psnr"] for row in table["rows"]] == [row.psnr for row in rows]
     write_table(tmp_path / "t.csv", rows)
     lines = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     assert [float(line["psnr"]) for line in lines] == [row.psnr for row in rows]

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from s2svr.data.clip import Clip, Pair
 from s2svr.data.damaged import damaged_clip
 from s2svr.data.folder import folder_clips
 from s2svr.evaluation import run as ev
+from s2svr.evaluation.settings import Scoring, Storage
 from s2svr.evaluation.tables import means, side_by_side
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
@@ -102,25 +104,26 @@ def test_damage_is_kept_and_not_made_again(tmp_path: Path):
         return Pair(clip * noise, clip)
 
     sequences = [Clip("a", source), Clip("again", source)]
-    first = ev.evaluate(Later(), sequences, darker, cache=cache, label="darker")
+    storage = Storage(damaged=cache, label="darker")
+    first = ev.evaluate(Later(), sequences, darker, storage=storage)
     assert len(calls) == 2  # each of the sequences has noise of its own
     assert first[0].psnr != first[len(first) // 2].psnr
-    assert ev.evaluate(Later(), sequences, darker, cache=cache, label="darker") == first
+    assert ev.evaluate(Later(), sequences, darker, storage=storage) == first
     assert len(calls) == 2
     assert ev.evaluate(Later(), sequences, darker) == first  # as without the folder
-    ev.evaluate(Later(), sequences, darker, cache=cache, label="other")
+    ev.evaluate(Later(), sequences, darker, storage=replace(storage, label="other"))
     assert len(calls) == 6
 
 
 def test_other_networks_stand_beside_and_are_told_apart(tmp_path: Path):
-    sequences, out = [Clip("flat", flat(tmp_path / "flat", 2))], tmp_path / "out"
-    other = Later()
-    rows = ev.evaluate(Later(), sequences, same, others={"other": other}, out=out)
+    sequences, other = [Clip("flat", flat(tmp_path / "flat", 2))], Later()
+    storage = Storage(scores=tmp_path / "out")
+    rows = ev.evaluate(Later(), sequences, same, others={"other": other}, storage=storage)
     assert [row.method for row in rows[:3]] == ["input", "other", "ours"]
     assert rows[1].psnr == rows[2].psnr
     torch.nn.init.zeros_(other.light)
     with pytest.raises(ValueError, match="expected scores made with others = {'other': "):
-        ev.evaluate(Later(), sequences, same, others={"other": other}, out=out)
+        ev.evaluate(Later(), sequences, same, others={"other": other}, storage=storage)
 
 
 def test_networks_beside_are_named_apart(tmp_path: Path, weights: Path):
@@ -138,7 +141,7 @@ def test_networks_beside_are_named_apart(tmp_path: Path, weights: Path):
 
 def test_memory_begins_again_after_every_segment(tmp_path: Path):
     sequences = [Clip("flat", flat(tmp_path / "flat", 7))]
-    rows = ev.evaluate(Later(), sequences, same, protocols=["rgb"], segments=[1, 3])
+    rows = ev.evaluate(Later(), sequences, same, Scoring(["rgb"], segments=[1, 3]))
     want = {
         "ours": [1, 2, 3, 4, 5, 6, 7],
         "ours, T=1": [1] * 7,
@@ -154,7 +157,7 @@ def test_memory_begins_again_after_every_segment(tmp_path: Path):
 def test_gains_are_of_frames_that_differ_from_the_truth(tmp_path: Path):
     """The mean of what the frames gained; where the input is perfect there is none to tell."""
     sequences = [Clip("flat", flat(tmp_path / "flat", 3))]
-    perfect = ev.evaluate(Later(), sequences, same, protocols=["rgb"])
+    perfect = ev.evaluate(Later(), sequences, same, Scoring(["rgb"]))
     assert (perfect[0].equal, perfect[1].equal) == (3, 0)
     assert [math.isnan(row.gain) for row in perfect] == [True, True]
     assert math.isnan(means(perfect)[1].gain)
@@ -163,7 +166,7 @@ def test_gains_are_of_frames_that_differ_from_the_truth(tmp_path: Path):
         wrong = torch.tensor([0, 8, 4]).view(-1, 1, 1, 1) / 255
         return Pair(clip - wrong, clip)
 
-    rows = ev.evaluate(Later(), sequences, second_and_third, protocols=["rgb"])
+    rows = ev.evaluate(Later(), sequences, second_and_third, Scoring(["rgb"]))
     # The input is wrong by 0, 8 and 4 codes, ours by 1, 6 and 1.
     gains = [decibels(6) - decibels(8), decibels(1) - decibels(4)]
     assert rows[1].gain == pytest.approx(np.mean(gains), abs=1e-5)
@@ -237,7 +240,7 @@ from pathlib import Path
 from s2svr.checkpoint import load
 from s2svr.data import folder_clips
 from s2svr.damage import degradation
-from s2svr.evaluation import evaluate
+from s2svr.evaluation import Storage, evaluate
 clips, weights, out, part, most = sys.argv[1:]
 seen = []
 
@@ -247,8 +250,8 @@ def done(rows):
         os.kill(os.getpid(), signal.SIGKILL)
 
 evaluate(
-    load(weights), folder_clips(Path(clips)), degradation("blur-3"), out=Path(out), label="blur-3",
-    part=(int(part), 2), done=done,
+    load(weights), folder_clips(Path(clips)), degradation("blur-3"),
+    storage=Storage(Path(out), label="blur-3"), part=(int(part), 2), done=done,
 )
 """
 
@@ -269,7 +272,8 @@ def test_processes_share_the_clips_and_one_that_was_killed_goes_on(tmp_path: Pat
         return degradation("blur-3")(clip, generator)
 
     model = load(weights)
-    rows = ev.evaluate(model, sequences, counted, out=tmp_path / "out", label="blur-3")
+    storage = Storage(tmp_path / "out", label="blur-3")
+    rows = ev.evaluate(model, sequences, counted, storage=storage)
     assert calls == [8]  # the one that is left
     assert rows == ev.evaluate(model, sequences, degradation("blur-3"))
     assert [row.clip for row in rows[::4]] == ["0", "1", "2", "3", "4"]

@@ -17,9 +17,10 @@ from s2svr.cli.app import app
 from s2svr.damage.reduce import bicubic_down
 from s2svr.data import DATASETS, about
 from s2svr.evaluation.paper import paper_tables
-from s2svr.evaluation.protocols import PROTOCOLS, USUAL
+from s2svr.evaluation.protocols import DATASET_PROTOCOLS, PROTOCOLS
 from s2svr.evaluation.run import evaluate
 from s2svr.evaluation.scores import ScoreRow
+from s2svr.evaluation.settings import Scoring
 from s2svr.evaluation.tables import Origin, means
 from s2svr.models.config import S2SVRConfig
 from s2svr.models.s2svr import S2SVR
@@ -67,7 +68,7 @@ def module(name: str):
 def scores(name: str, root: Path, model: nn.Module, split: str = "test") -> list[ScoreRow]:
     """The data set's own protocol, with the mean of the clips."""
     sequences = DATASETS[name](root, split)
-    rows = evaluate(model, sequences, bicubic_down, protocols=USUAL[name])
+    rows = evaluate(model, sequences, bicubic_down, Scoring(DATASET_PROTOCOLS[name]))
     return rows + means(rows)
 
 

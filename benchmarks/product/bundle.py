@@ -18,6 +18,7 @@ from s2svr.damage.table import degradation
 from s2svr.data import DATASETS
 from s2svr.evaluation.run import evaluate
 from s2svr.evaluation.scores import OURS
+from s2svr.evaluation.settings import Scoring
 from s2svr.evaluation.tables import markdown, means
 from s2svr.flow.cases import rendered_cases
 from s2svr.flow.score import MEAN, ZERO, evaluate_flow
@@ -65,8 +66,8 @@ def main() -> None:
         save(target, model, card, half=True)
         sequences = DATASETS[chosen.dataset](chosen.clips, "")
         rows = evaluate(
-            load(target), sequences, degradation(chosen.damage), frames=chosen.frames,
-            protocols=[chosen.protocol],
+            load(target), sequences, degradation(chosen.damage),
+            Scoring([chosen.protocol], chosen.frames),
         )  # fmt: skip
         mean = next(row for row in means(rows) if row.method == OURS)
         damage = chosen.damage if chosen.dataset == "folder" else "damaged as they are"

@@ -21,6 +21,7 @@ from s2svr.data.folder import folder_clips
 from s2svr.evaluation.methods import Method
 from s2svr.evaluation.protocols import View, view
 from s2svr.evaluation.run import evaluate
+from s2svr.evaluation.settings import Scoring
 from s2svr.evaluation.tables import markdown
 
 
@@ -45,7 +46,8 @@ def main() -> None:
     chosen = parser.parse_args()
     rows = evaluate(
         load(chosen.weights), folder_clips(chosen.val), degradation("bicubic"),
-        frames=chosen.frames, others={"BasicVSR": whole(peer(chosen.peer))}, flow=load(chosen.flow),
+        Scoring(frames=chosen.frames, flow=load(chosen.flow)),
+        others={"BasicVSR": whole(peer(chosen.peer))},
     )  # fmt: skip
     print(markdown(rows))  # noqa: T201
 

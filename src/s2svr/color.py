@@ -1,4 +1,4 @@
-"""Decoded planes <-> RGB, and RGB -> luma.
+"""Conversion of decoded planes to RGB and back, and of RGB to luma.
 
 Codes are integers as a decoder yields them (Y, Cb, Cr with subsampled chroma, or R, G, B, or grey);
 RGB is float32 in [0, 1]. Formulas: ITU-T H.273, equations 11-20 and 32-37.
@@ -31,7 +31,7 @@ HALVE = {
 
 @dataclass(frozen=True)
 class ColorInfo:
-    """What the codes of a frame mean. Numbers are those of ITU-T H.273; 2 = not specified."""
+    """Meaning of a frame's codes. Numbers are those of ITU-T H.273; 2 = not specified."""
 
     matrix: str  # a key of WEIGHTS, "rgb" or "gray"
     full_range: bool = False
@@ -66,13 +66,13 @@ class ColorInfo:
 
     @property
     def shifts(self) -> tuple[float, float]:
-        """Where chroma lies within its 2 luma pixels: (right, down), each 0, 0.5 or 1."""
+        """Position of chroma within its 2 luma pixels: (right, down), each 0, 0.5 or 1."""
         down = 0.0 if "top" in self.siting else 1.0 if "bottom" in self.siting else 0.5
         return 0.0 if "left" in self.siting else 0.5, down
 
 
 def to_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
-    """Planes (h, w) of codes -> RGB (3, H, W) float32 in [0, 1], on the planes' device.
+    """Convert planes (h, w) of codes to RGB (3, H, W) float32 in [0, 1], on the planes' device.
 
     Chroma is interpolated linearly from where it is sited; its subsampling is read from the sizes.
     """
@@ -80,11 +80,11 @@ def to_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
 
 
 def to_open_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
-    """As ``to_rgb``, and not cut to [0, 1]: ``from_rgb`` gives back every code.
+    """Convert as ``to_rgb``, without clamping to [0, 1]: ``from_rgb`` gives back every code.
 
     Codes of video reach further than its RGB: whites above 235, blacks below 16, and colours that
-    no display shows, which interpolated chroma and coarse coding make at edges. Cut off, they
-    would take luma with them: clips of 4:2:0 lose all above 48 dB of it.
+    no display shows, which interpolated chroma and coarse coding make at edges. Clamping them
+    changes luma too: no clip of 4:2:0 would keep more than 48 dB of it.
     """
     black, neutral = color.offset
     span, chroma_span = color.span
@@ -107,15 +107,16 @@ def to_open_rgb(planes: tuple[Tensor, ...], color: ColorInfo) -> Tensor:
 
 
 def bounded(rgb: Tensor, source: Tensor) -> Tensor:
-    """RGB cut to [0, 1], or as far beyond as the picture ``source`` reaches that it is made of."""
+    """Clamp RGB to [0, 1], or to the wider range of ``source``, the picture it is made of."""
     low, high = source.aminmax()
     return rgb.clamp(low.clamp(max=0).to(rgb), high.clamp(min=1).to(rgb))
 
 
 def from_rgb(rgb: Tensor, color: ColorInfo, chroma: tuple[int, int]) -> tuple[Tensor, ...]:
-    """RGB (3, H, W), [0, 1] is black to white -> rounded planes: uint8, or uint16 above 8 bits.
+    """Convert RGB (3, H, W) to rounded planes: uint8, or uint16 above 8 bits.
 
-    ``chroma`` is the subsampling (horizontal, vertical), 1 or 2 each; odd sizes round up.
+    Black is 0 and white 1; values beyond are kept where codes exist for them. ``chroma`` is the
+    subsampling (horizontal, vertical), 1 or 2 each; odd sizes round up.
     """
     black, neutral = color.offset
     span, chroma_span = color.span
@@ -139,7 +140,7 @@ def to_codes(values: Tensor, bits: int) -> Tensor:
 
 
 def upsample(plane: Tensor, size: tuple[int, int], shifts: tuple[float, float]) -> Tensor:
-    """A chroma plane (h, w) -> (H, W), linearly; edges are repeated."""
+    """Enlarge a chroma plane (h, w) to (H, W), linearly; edges are repeated."""
     for dim, shift in ((0, shifts[1]), (1, shifts[0])):
         small, large = plane.shape[dim], size[dim]
         factor = 1 << (-(-large // small) - 1).bit_length()
@@ -156,7 +157,7 @@ def upsample(plane: Tensor, size: tuple[int, int], shifts: tuple[float, float]) 
 
 
 def downsample(plane: Tensor, chroma: tuple[int, int], shifts: tuple[float, float]) -> Tensor:
-    """A full-size plane (H, W) -> its subsampled chroma plane; edges are repeated."""
+    """Reduce a full-size plane (H, W) to a subsampled chroma plane; edges are repeated."""
     for dim, factor, shift in ((1, chroma[0], shifts[0]), (0, chroma[1], shifts[1])):
         if factor == 2:
             taps, first = HALVE[shift]
@@ -172,11 +173,11 @@ def downsample(plane: Tensor, chroma: tuple[int, int], shifts: tuple[float, floa
 
 
 def rgb_to_y(rgb: Tensor) -> Tensor:
-    """RGB (..., 3, H, W) in [0, 1] -> BT.601 studio luma (..., 1, H, W), 16/255 to 235/255."""
+    """BT.601 studio luma (..., 1, H, W), 16/255 to 235/255, of RGB (..., 3, H, W) in [0, 1]."""
     red, green, blue = rgb.unbind(-3)
     return ((65.481 * red + 128.553 * green + 24.966 * blue + 16) / 255).unsqueeze(-3)
 
 
 def guess_matrix(width: int, height: int) -> str:
-    """The matrix of an untagged video: what broadcasts of that size (pixels) use."""
+    """Guess the matrix of an untagged video: the one that broadcasts of that size (pixels) use."""
     return "bt709" if height >= 720 or width >= 1280 else "bt601"

@@ -13,21 +13,21 @@ from .ops import warp
 
 
 def charbonnier(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
-    """Mean of sqrt((a - b)^2 + eps), a smooth l1."""
+    """Mean of sqrt((a - b)^2 + eps), a smooth l1, over all elements of two equal shapes."""
     return ((a - b).square() + eps).sqrt().mean()
 
 
 def negative_psnr(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
     """Minus the mean PSNR of frames (..., C, H, W) in [0, 1], in hundreds of dB.
 
-    Charbonnier cares for the worst frames; here a clean frame's relative gain counts as much as a
-    ruined one's. As NAFNet's training does (https://arxiv.org/abs/2204.04676).
+    Charbonnier weighs the worst frames most; here the relative gain of a clean frame counts as much
+    as that of a bad one. As NAFNet's training does (https://arxiv.org/abs/2204.04676).
     """
     return ((a - b).square().mean((-3, -2, -1)) + eps).log10().mean() / 10
 
 
 def mostly_luma(rgb: Tensor) -> Tensor:
-    """RGB (..., 3, H, W) -> Y, and a fifth of Cb and Cr (BT.601), for what is scored on Y."""
+    """Y and a fifth of Cb and Cr (BT.601) of RGB (..., 3, H, W), to train for scores on Y."""
     y = 0.299 * rgb[..., 0, :, :] + 0.587 * rgb[..., 1, :, :] + 0.114 * rgb[..., 2, :, :]
     cb, cr = (rgb[..., 2, :, :] - y) / 1.772, (rgb[..., 0, :, :] - y) / 1.402
     return torch.stack((y, 0.2 * cb, 0.2 * cr), -3)
@@ -42,7 +42,10 @@ def photometric(a: Tensor, b: Tensor, flow: Tensor, visible: Tensor | None) -> T
 
 
 def structural(a: Tensor, b: Tensor, flow: Tensor, visible: Tensor | None) -> Tensor:
-    """Half of 1 - SSIM over 3x3 windows between a and the warped b, the term ARFlow adds."""
+    """Half of 1 - SSIM over 3x3 windows between a and the warped b, a term that ARFlow adds.
+
+    Shapes as in ``photometric``.
+    """
     w = warp(b, flow)
     mean_a, mean_w = F.avg_pool2d(a, 3, 1, 1), F.avg_pool2d(w, 3, 1, 1)
     var_a = F.avg_pool2d(a * a, 3, 1, 1) - mean_a * mean_a
@@ -79,5 +82,5 @@ def distillation(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of (B, 1, H, W) where ``mask`` is 1; all pixels without one."""
+    """Mean of (B, 1, H, W) over the pixels where ``mask`` is 1; over all if it is None."""
     return x.mean() if mask is None else (x * mask).sum() / mask.sum().clamp(min=1)

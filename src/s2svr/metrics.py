@@ -1,11 +1,12 @@
 """PSNR, SSIM and flow errors, in the exact variants of the published benchmarks.
 
-A variant is named by the protocol that uses it; none may stand in for another.
+Each variant is named by the protocol that uses it; their numbers cannot be compared.
 """
 
 import math
 from collections.abc import Callable
 from statistics import fmean
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from .ops import warp
 
 
 def rounded(x: Tensor) -> Tensor:
-    """[0, 1] -> clamped and rounded 8-bit codes, float64."""
+    """Clamped and rounded 8-bit codes, as float64, of values in [0, 1]."""
     return (x.clamp(0, 1) * 255).round().double()
 
 
@@ -29,22 +30,22 @@ def psnr(a: Tensor, b: Tensor, *, peak: float = 255.0) -> float:
 
 
 def psnr_rgb(a: Tensor, b: Tensor) -> float:
-    """mmedit's: rounded 8-bit RGB (3, H, W), the channels jointly, no border crop."""
+    """PSNR (dB) as in mmedit: rounded 8-bit RGB (3, H, W), the channels jointly, no border crop."""
     return psnr(rounded(a), rounded(b))
 
 
 def psnr_float(a: Tensor, b: Tensor) -> float:
-    """MFQEv2's: values in [0, 1] (a Y plane there), neither clamped nor rounded."""
+    """PSNR (dB) as in MFQEv2: values in [0, 1] (a Y plane there), neither clamped nor rounded."""
     return psnr(a, b, peak=1.0)
 
 
 def luma(x: Tensor) -> Tensor:
-    """mmedit's Y of an RGB frame (3, H, W) in [0, 1]: BT.601, 16-235, of rounded RGB; float64."""
+    """Y as in mmedit of RGB (3, H, W) in [0, 1]: BT.601, 16-235, of rounded RGB; float64."""
     return rgb_to_y(rounded(x) / 255) * 255
 
 
 def psnr_y(a: Tensor, b: Tensor) -> float:
-    """mmedit's Y variant: from rounded RGB, Y itself not rounded again."""
+    """PSNR (dB) of Y as in mmedit: from rounded RGB, Y itself not rounded again."""
     return psnr(luma(a), luma(b))
 
 
@@ -57,41 +58,41 @@ def chroma(x: Tensor) -> Tensor:
 
 
 def psnr_chroma(a: Tensor, b: Tensor) -> float:
-    """Cb and Cr jointly, not rounded again."""
+    """PSNR (dB) of Cb and Cr jointly, from rounded RGB, not rounded again."""
     return psnr(chroma(a), chroma(b))
 
 
 def ssim_chroma(a: Tensor, b: Tensor) -> float:
-    """``ssim`` of Cb and Cr, the mean of both."""
+    """SSIM of Cb and Cr, the mean of both."""
     return ssim(chroma(a), chroma(b))
 
 
 def ssim_rgb(a: Tensor, b: Tensor) -> float:
-    """mmedit's: rounded 8-bit codes, 11x11 Gaussian, per channel, then the mean."""
+    """SSIM as in mmedit: rounded 8-bit RGB, 11x11 Gaussian, by channel, then the mean."""
     return ssim(rounded(a), rounded(b))
 
 
 def ssim_y(a: Tensor, b: Tensor) -> float:
-    """The same on Y."""
+    """SSIM of Y as in mmedit, otherwise as ``ssim_rgb``."""
     return ssim(luma(a), luma(b))
 
 
 def ssim(a: Tensor, b: Tensor, *, peak: float = 255.0) -> float:
     """SSIM with an 11x11 Gaussian window of sigma 1.5, valid region, of (C, H, W), float64.
 
-    Wang et al., 2004. Needs frames of at least 11x11.
+    Wang et al., 2004. Raises ValueError for frames of less than 11x11.
     """
     return ssim_windowed(a, b, gaussian_line(11, 1.5), peak)
 
 
 def ssim_uniform(a: Tensor, b: Tensor, *, peak: float = 1.0) -> float:
-    """MFQEv2's: 7x7 uniform window and sample covariance (scikit-image's default), (C, H, W)."""
+    """SSIM as in MFQEv2: 7x7 uniform window, sample covariance (as scikit-image), (C, H, W)."""
     line = torch.full((7,), 1 / 7, dtype=torch.float64)
     return ssim_windowed(a, b, line, peak, covariance=49 / 48)
 
 
 def ssim_volume(a: Tensor, b: Tensor) -> float:
-    """SSIM of some deblurring papers: the Gaussian crosses the colour channels too.
+    """SSIM as in some deblurring papers: the Gaussian extends over the colour channels too.
 
     Rounded 8-bit RGB (3, H, W) as a volume, 11x11x11 Gaussian of sigma 1.5, edges repeated on all
     three axes, mean over the whole frame. Not comparable with ``ssim_rgb``.
@@ -120,7 +121,7 @@ def ssim_windowed(
     def mean(v: Tensor) -> Tensor:
         return windowed(v, line, 2)
 
-    # Channel by channel, so that what is worked on fits into a processor's cache.
+    # Channel by channel, so that the arrays fit into a processor's cache.
     pairs = zip(a.double(), b.double(), strict=True)
     return fmean(similarity(x, y, mean, peak, covariance) for x, y in pairs)
 
@@ -171,6 +172,18 @@ def mean_finite(values: list[float]) -> tuple[float, int]:
     return mean, len(values) - len(finite)
 
 
+def finite_or_none(value: Any) -> Any:
+    """The value with None for each number that is infinite or NaN, which JSON cannot hold.
+
+    Dicts, lists and tuples are searched; a tuple comes back as a list.
+    """
+    if isinstance(value, dict):
+        return {name: finite_or_none(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_or_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def end_point_error(flow: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
     """Mean distance in pixels of flow (B, 2, H, W) from the truth, where ``mask`` (B, 1, H, W).
 
@@ -181,7 +194,7 @@ def end_point_error(flow: Tensor, truth: Tensor, mask: Tensor | None = None) -> 
 
 
 def speed_masks(truth: Tensor) -> dict[str, Tensor]:
-    """Where the true motion is slow, middling and fast (pixels a frame): masks (B, 1, H, W)."""
+    """Masks (B, 1, H, W) of slow, medium and fast true motion, in pixels a frame."""
     speed = truth.norm(dim=1, keepdim=True)
     return {"0-2": speed < 2, "2-10": (speed >= 2) & (speed < 10), "10+": speed >= 10}
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Reach of the bicubic kernel at a reduction by 4, in input pixels; MATLAB mirrors at the border.
+# Input pixels that the bicubic kernel reaches at a reduction by 4; MATLAB mirrors at the border.
 BICUBIC_PAD = 16
 
 
@@ -22,15 +22,15 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     """
     height, width = flow.shape[-2:]
     wide = image.dtype if image.dtype == torch.float64 else torch.float32
-    x, y = targets(flow.type(wide))
+    x, y = flow_targets(flow.type(wide))
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
     return F.grid_sample(
         image.type(wide), grid, mode="bilinear", padding_mode="border", align_corners=False
     ).type_as(image)
 
 
-def targets(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each pixel's flow (B, 2, H, W) leads: column and row, (B, H, W) each, in pixels."""
+def flow_targets(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Column and row that each pixel's flow (B, 2, H, W) leads to: (B, H, W) each, in pixels."""
     height, width = flow.shape[-2:]
     x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
     y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
@@ -51,13 +51,13 @@ def resize_flow(flow: Tensor, size: tuple[int, int], *, corners: bool = False) -
 
 
 def enlarge_flow(flow: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
-    """Flow of a frame that was padded and reduced by ``factor``, for the frame's ``size``."""
-    whole = resize_flow(flow, (factor * flow.shape[-2], factor * flow.shape[-1]))
-    return whole[..., : size[0], : size[1]]
+    """Enlarge the flow of a frame that was padded and reduced by ``factor`` to ``size`` (h, w)."""
+    enlarged = resize_flow(flow, (factor * flow.shape[-2], factor * flow.shape[-1]))
+    return enlarged[..., : size[0], : size[1]]
 
 
 def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
-    """Cost volume: mean over channels of ``a`` times ``b`` shifted by up to ``radius`` pixels.
+    """Cost volume: mean over channels of ``a`` times ``b``, shifted by up to ``radius`` pixels.
 
     a, b (B, C, H, W); returns (B, (2 radius + 1)^2, H, W), shifts in row-major order (down, right),
     zero outside the frame. PWC-Net, https://arxiv.org/abs/1709.02371.
@@ -73,7 +73,7 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
 
 
 def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
-    """Visibility O of Eq. 11 by the bidirectional check, without gradient.
+    """Visibility O of Eq. 11 by a check of both directions, without gradient.
 
     forward F12 and backward F21 (B, 2, H, W); returns (B, 1, H, W), 1 where the pixel of frame 1
     is seen in frame 2, 0 where |F12 + warp(F21)|^2 exceeds 0.01 (|F12|^2 + |warp(F21)|^2) + 0.5
@@ -83,13 +83,13 @@ def occlusion(forward: Tensor, backward: Tensor) -> Tensor:
     back = warp(backward, forward)
     gap = (forward + back).square().sum(1, keepdim=True)
     scale = forward.square().sum(1, keepdim=True) + back.square().sum(1, keepdim=True)
-    return ((gap < 0.01 * scale + 0.5) & inside(forward)).type_as(forward)
+    return ((gap < 0.01 * scale + 0.5) & targets_inside(forward)).type_as(forward)
 
 
-def inside(flow: Tensor) -> Tensor:
-    """Whether each pixel's target lies inside the frame: (B, 2, H, W) -> (B, 1, H, W) bool."""
+def targets_inside(flow: Tensor) -> Tensor:
+    """Mask of the pixels whose target lies inside the frame: (B, 2, H, W) -> (B, 1, H, W) bool."""
     height, width = flow.shape[-2:]
-    x, y = targets(flow)
+    x, y = flow_targets(flow)
     return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))[:, None]
 
 
@@ -116,18 +116,18 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
 
 def cut_to_multiple(clip: Tensor, multiple: int) -> Tensor:
-    """The upper left part whose sides divide by ``multiple``."""
+    """Cut (..., H, W) to its upper left part whose sides divide by ``multiple``."""
     height, width = (side - side % multiple for side in clip.shape[-2:])
     return clip[..., :height, :width]
 
 
 def quantised(clip: Tensor) -> Tensor:
-    """Rounded to the 256 levels that a file would hold."""
+    """Clamp to [0, 1] and round to the 256 levels that a file holds."""
     return (clip.clamp(0, 1) * 255).round() / 255
 
 
 def resize_bicubic(x: Tensor, factor: float) -> Tensor:
-    """MATLAB's ``imresize(x, factor, 'bicubic')`` of a float (..., C, H, W), antialiased.
+    """Resize as MATLAB's ``imresize(x, factor, 'bicubic')``: float (..., C, H, W), antialiased.
 
     Exact at the factors 1/4, 1/2, 2 and 4; output sides are rounded up, as MATLAB does.
     """
@@ -149,7 +149,7 @@ def resize_bicubic(x: Tensor, factor: float) -> Tensor:
 
 
 def resize_to(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """MATLAB's ``imresize(x, size, 'bicubic')`` of a float (..., C, H, W), antialiased.
+    """Resize as MATLAB's ``imresize(x, size, 'bicubic')``: float (..., C, H, W), antialiased.
 
     Each side is mirrored by a number of pixels that the ratio turns into whole ones, so that the
     phase stays; where both sides share no divisor that is the whole side.

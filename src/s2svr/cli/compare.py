@@ -39,7 +39,7 @@ def compare_command(
 ) -> None:
     """Compare two videos of the same size, frame by frame: PSNR, SSIM and flicker."""
     from ..checkpoint import load
-    from ..evaluation import Span, check_place, summary, write_curve, write_page
+    from ..evaluation import Span, check_place, comparison_text, write_curve, write_page
     from ..evaluation import compare_videos as measure
 
     if html:
@@ -59,7 +59,7 @@ def compare_command(
     if as_json:
         print_json(found)
     else:
-        typer.echo(summary(found))
+        typer.echo(comparison_text(found))
     if found.missing or found.extra:
         say(
             f"warning: {len(found.missing)} frames of {reference} have no partner in {output}, "

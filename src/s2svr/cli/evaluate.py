@@ -113,14 +113,13 @@ def evaluate_command(
     as_json: Json = False,
 ) -> None:
     """Restore damaged clips and compare them with the originals: PSNR, SSIM and gain."""
+    from .. import evaluation
     from ..checkpoint import load, read_card
     from ..damage import degradation as damage
     from ..devices import choose_device
-    from ..evaluation import TABLE_KINDS, USUAL, Origin, check_place, means, write_table
-    from ..evaluation import evaluate as measure
 
     for path in table or []:
-        check_place(path, *TABLE_KINDS)
+        evaluation.check_place(path, *evaluation.TABLE_KINDS)
     place = choose_device(device)
     dataset, split, sequences = chosen_clips(clips, root, lq, dataset, split)
     share = part or (0, 1)
@@ -130,18 +129,19 @@ def evaluate_command(
     name = weights or usual.weights
     model = load(name, task=task, device=place)
     degradation = degradation or TASKS.get(read_card(name).task, usual).damage
-    scored = protocols or list(USUAL[dataset])
+    scored = protocols or list(evaluation.DATASET_PROTOCOLS[dataset])
+    network = load(flow, task="flow") if flow else None
     with live(scored[0]) as done:
-        rows = measure(
-            model, sequences, damage(degradation), protocols=scored, frames=frames,
-            segments=segments or (), others=compared_networks(beside or [], place),
-            flow=load(flow, task="flow") if flow else None, pictures=pictures, out=out,
-            cache=cache, label=degradation, part=share, done=done,
+        rows = evaluation.evaluate(
+            model, sequences, damage(degradation),
+            evaluation.Scoring(scored, frames, segments or (), network),
+            others=compared_networks(beside or [], place),
+            storage=evaluation.Storage(out, pictures, cache, degradation), part=share, done=done,
         )  # fmt: skip
-    rows += means(rows)
-    origin = Origin(dataset, split, degradation, frames, share, name)
+    rows += evaluation.means(rows)
+    origin = evaluation.Origin(dataset, split, degradation, frames, share, name)
     for path in table or []:
-        write_table(path, rows, origin)
+        evaluation.write_table(path, rows, origin)
     if as_json:
         print_json(rows)
     else:

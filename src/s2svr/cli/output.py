@@ -1,7 +1,6 @@
 """Output of the command line: errors, tables, JSON and reports for people."""
 
 import json
-import math
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -124,16 +123,9 @@ def preview_lines(shown: "Preview") -> list[str]:
 
 def print_json(value: Any) -> None:
     """A dataclass, or a list of such or of dicts, as JSON to the standard output."""
-    typer.echo(json.dumps(finite(plain(value)), indent=1, default=str))
+    from ..metrics import finite_or_none
 
-
-def finite(value: Any) -> Any:
-    """A value as JSON has it, which knows no infinite numbers: null in their place."""
-    if isinstance(value, dict):
-        return {name: finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    typer.echo(json.dumps(finite_or_none(plain(value)), indent=1, default=str))
 
 
 def plain(value: Any) -> Any:

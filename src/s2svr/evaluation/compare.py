@@ -1,6 +1,5 @@
-"""Two videos of one scene, frame by frame: how far apart they are."""
+"""Comparison of two videos of one scene, frame by frame."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,24 +14,24 @@ from torch import Tensor
 from ..color import to_rgb
 from ..flow import Flow
 from ..media import Reader, open_reader
-from ..metrics import psnr_rgb, psnr_y, ssim_rgb, warping_error
-from .run import motion
+from ..metrics import finite_or_none, psnr_rgb, psnr_y, ssim_rgb, warping_error
+from .run import visible_motion
 
 
-class Moment(NamedTuple):
-    """A frame and when it is shown."""
+class TimedFrame(NamedTuple):
+    """A frame and the time at which it is shown."""
 
     time: Fraction  # seconds; the frame's number where one of the videos has no times
     rgb: Tensor  # (3, H, W) in [0, 1]
     corrupt: bool = False  # the decoder met damage in this frame
 
 
-Pairing = tuple[Moment | None, Moment | None]  # None where one of the videos shows nothing
+Pairing = tuple[TimedFrame | None, TimedFrame | None]  # None where one video shows nothing
 
 
 @dataclass(frozen=True)
 class Span:
-    """What of two videos is compared, in seconds of the reference."""
+    """Part of two videos that is compared, in seconds of the reference."""
 
     start: Fraction | None = None
     end: Fraction | None = None
@@ -84,31 +83,34 @@ def compare_videos(
 ) -> Comparison:
     """Compare the frames that two videos or folders show at the same time.
 
-    ``flow`` estimates motion, for the flicker. Raises ValueError where sizes differ or no frame has
-    a partner, MediaError for files that cannot be read.
+    ``flow`` estimates motion, for the flicker; ``progress`` is called with the number of frames
+    compared so far. Raises ValueError where sizes differ or no frame has a partner, MediaError for
+    files that cannot be read.
     """
     scores: list[FrameScore] = []
     flickers: list[float] = []  # the reference's own
-    alone: tuple[list[float], list[float]] = ([], [])
+    unpaired: tuple[list[float], list[float]] = ([], [])
     corrupt = [0, 0]
     last: tuple[Tensor, Tensor] | None = None
-    with opened_videos(Path(reference), Path(output), part) as (readers, met):
-        for a, b in met:
-            for side, moment in enumerate((a, b)):
-                corrupt[side] += moment is not None and moment.corrupt
+    with opened_videos(Path(reference), Path(output), part) as (readers, pairs):
+        for a, b in pairs:
+            for side, frame in enumerate((a, b)):
+                corrupt[side] += frame is not None and frame.corrupt
             if a is None or b is None:
-                last, found = None, a or b
-                assert found is not None
-                alone[a is None].append(float(found.time))
+                last, single = None, a or b
+                assert single is not None
+                unpaired[a is None].append(float(single.time))
                 continue
             own, flicker = None, None
             if flow is not None and last is not None:
-                own, flicker = flickers_of(flow, last, (a.rgb, b.rgb))
+                own, flicker = measure_flicker(flow, last, (a.rgb, b.rgb))
             flickers += [own] if own is not None else []
             last = a.rgb, b.rgb
-            scores.append(scored(a, b, flicker))
+            scores.append(score_frame(a, b, flicker))
             progress(len(scores))
-        damage = [line for pair in zip(readers, corrupt, strict=True) for line in damage_of(*pair)]
+        damage = [
+            line for pair in zip(readers, corrupt, strict=True) for line in damage_lines(*pair)
+        ]
     if not scores:
         raise ValueError(f"expected frames at common times, {reference} and {output} have none")
     return Comparison(
@@ -116,21 +118,21 @@ def compare_videos(
         output=Path(output),
         part=part,
         frames=len(scores),
-        missing=alone[0],
-        extra=alone[1],
+        missing=unpaired[0],
+        extra=unpaired[1],
         equal=sum(score.psnr is None for score in scores),
-        psnr=mean(score.psnr for score in scores),
-        psnr_y=mean(score.psnr_y for score in scores),
+        psnr=mean_known(score.psnr for score in scores),
+        psnr_y=mean_known(score.psnr_y for score in scores),
         ssim=fmean(score.ssim for score in scores),
-        flicker=mean(score.flicker for score in scores),
-        flicker_reference=mean(flickers),
+        flicker=mean_known(score.flicker for score in scores),
+        flicker_reference=mean_known(flickers),
         damage=damage,
         scores=scores,
     )
 
 
-def scored(a: Moment, b: Moment, flicker: float | None) -> FrameScore:
-    """One frame b against its reference a."""
+def score_frame(a: TimedFrame, b: TimedFrame, flicker: float | None) -> FrameScore:
+    """Score one frame b against its reference a."""
     return FrameScore(
         time=float(a.time),
         psnr=finite_or_none(psnr_rgb(b.rgb, a.rgb)),
@@ -140,38 +142,34 @@ def scored(a: Moment, b: Moment, flicker: float | None) -> FrameScore:
     )
 
 
-def flickers_of(
+def measure_flicker(
     flow: Flow, last: tuple[Tensor, Tensor], now: tuple[Tensor, Tensor]
 ) -> tuple[float | None, float | None]:
     """Warping errors of reference and output along the reference's flow; None at its cuts."""
-    along = motion(flow, last[0], now[0])
-    if along is None:
+    motion = visible_motion(flow, last[0], now[0])
+    if motion is None:
         return None, None
-    own, other = (warping_error(torch.stack(pair), *along) for pair in zip(last, now, strict=True))
+    own, other = (warping_error(torch.stack(pair), *motion) for pair in zip(last, now, strict=True))
     return own, other
 
 
-def damage_of(reader: Reader, corrupt: int) -> list[str]:
-    """What did not decode of a video that was read to its end."""
+def damage_lines(reader: Reader, corrupt: int) -> list[str]:
+    """Sentences about what did not decode of a video that was read to its end."""
     lines = [f"{corrupt} frames were decoded with errors"] if corrupt else []
     return [f"{reader.path}: {line}" for line in [*lines, *reader.damage]]
 
 
-def finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def mean(values: Iterable[float | None]) -> float | None:
-    """Mean of what is there."""
-    there = [value for value in values if value is not None]
-    return fmean(there) if there else None
+def mean_known(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are not None; None where all are."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 @contextmanager
 def opened_videos(
     reference: Path, output: Path, part: Span
 ) -> Iterator[tuple[tuple[Reader, Reader], Iterator[Pairing]]]:
-    """Two videos and their frames by their times; ValueError if they differ in size."""
+    """Open two videos and pair their frames by time; ValueError if they differ in size."""
     start, end = (None, None) if part.cut else (part.start, part.end)
     with (
         open_reader(reference, start=part.start, end=part.end) as first,
@@ -186,32 +184,34 @@ def opened_videos(
             )
         yield (
             (first, second),
-            with_times(first, second, late=(part.cut and part.start) or Fraction(0)),
+            paired_frames(first, second, delay=(part.cut and part.start) or Fraction(0)),
         )
 
 
-def with_times(first: Reader, second: Reader, *, late: Fraction = Fraction(0)) -> Iterator[Pairing]:
-    """The frames of two videos by their times; the second began ``late`` seconds after zero."""
+def paired_frames(
+    first: Reader, second: Reader, *, delay: Fraction = Fraction(0)
+) -> Iterator[Pairing]:
+    """Pair the frames of two videos by time; the second began ``delay`` seconds after zero."""
     timeless = "images" in (first.info.kind, second.info.kind)
     if timeless:
-        late, tolerance = Fraction(0), Fraction(1, 2)
+        delay, tolerance = Fraction(0), Fraction(1, 2)
     else:
         tolerance = 1 / (2 * max(first.info.rate, second.info.rate))
-    shifted = (moment._replace(time=moment.time + late) for moment in moments(second, timeless))
-    return pair_moments(moments(first, timeless), shifted, tolerance)
+    shifted = (frame._replace(time=frame.time + delay) for frame in timed_frames(second, timeless))
+    return pair_by_time(timed_frames(first, timeless), shifted, tolerance)
 
 
-def moments(reader: Reader, timeless: bool) -> Iterator[Moment]:
-    """A reader's frames with their times, or their numbers."""
+def timed_frames(reader: Reader, timeless: bool) -> Iterator[TimedFrame]:
+    """Yield a reader's frames with their times, or with their numbers if ``timeless``."""
     for index, frame in enumerate(reader):
         time = Fraction(index) if timeless or frame.time is None else frame.time
-        yield Moment(time, to_rgb(frame.planes, frame.color), frame.corrupt)
+        yield TimedFrame(time, to_rgb(frame.planes, frame.color), frame.corrupt)
 
 
-def pair_moments(
-    first: Iterable[Moment], second: Iterable[Moment], tolerance: Fraction
+def pair_by_time(
+    first: Iterable[TimedFrame], second: Iterable[TimedFrame], tolerance: Fraction
 ) -> Iterator[Pairing]:
-    """Pair each moment with the nearest one of the other side, at most ``tolerance`` away."""
+    """Pair each frame with the nearest one of the other side, at most ``tolerance`` away."""
     left, right = iter(first), iter(second)
     a, b = next(left, None), next(right, None)
     after_a, after_b = next(left, None), next(right, None)
@@ -220,8 +220,8 @@ def pair_moments(
         take_b = a is None or (b is not None and b.time <= a.time)
         if a is not None and b is not None and a.time != b.time:
             gap = abs(a.time - b.time)
-            late, following = (b, after_a) if a.time < b.time else (a, after_b)
-            if gap <= tolerance and (following is None or abs(following.time - late.time) >= gap):
+            later, following = (b, after_a) if a.time < b.time else (a, after_b)
+            if gap <= tolerance and (following is None or abs(following.time - later.time) >= gap):
                 take_a = take_b = True
         yield a if take_a else None, b if take_b else None
         if take_a:

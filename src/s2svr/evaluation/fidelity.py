@@ -1,4 +1,4 @@
-"""How far a restored video, damaged again, is from the video that it was made of."""
+"""Distance of a restored video, damaged again, from the video that it was made of."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -14,23 +14,23 @@ from ..damage import shrinks, stream
 from ..media import open_reader
 from ..metrics import mean_finite, psnr_rgb
 from ..ops import quantised, resize_to
-from .compare import with_times
+from .compare import paired_frames
 
-BIN = 30  # frames
-DRIFT = 0.5  # dB
+BIN = 30  # frames of which one mean is taken
+DRIFT = 0.5  # dB by which a later bin may be lower than the first
 
 
 @dataclass(frozen=True)
 class Fidelity:
     """PSNR (dB, rounded RGB) of the restored video, damaged again, against its source.
 
-    Frames without any difference have no PSNR and are left out of what is a mean.
+    Frames without any difference have no PSNR and are left out of means.
     """
 
     frames: int
-    equal: int  # of them, those that came out as in the source
+    equal: int  # of them, those without any difference from the source
     psnr: float | None  # None where all are equal
-    base: float | None  # the same of the source itself, resized: what the damage alone does to it
+    base: float | None  # the same of the source itself, resized: the effect of the damage alone
     bins: list[float | None]  # psnr - base, mean over every BIN frames; psnr where base is None
     warning: str | None  # where it drifts
 
@@ -39,40 +39,45 @@ class Fidelity:
 def measure_fidelity(source: Path, restored: Path, damage: str = "bicubic") -> Fidelity:
     """Damage ``restored`` again and compare with ``source``, frame by frame.
 
-    ``damage`` is what ``source`` suffered, a name of ``damage.stream``. ``bicubic`` alone reduces
+    ``damage``, a name of ``damage.stream``, is the damage of ``source``. ``bicubic`` alone reduces
     to the source's size, whatever it is; where that is ``restored``'s own, nothing is done. Each
-    frame is held against what the plainly resized source would give, so that a harder scene does
-    not look like drift. Raises ValueError where the sizes do not fit.
+    frame's PSNR is taken relative to that of the plainly resized source, so that a harder scene
+    does not look like drift. Raises ValueError where the sizes do not fit.
     """
-    both, base = [], []
+    values, base = [], []
     for frame, again, plain in damaged_again(Path(source), Path(restored), damage):
-        both.append(psnr_rgb(again, frame))
+        values.append(psnr_rgb(again, frame))
         base.append(psnr_rgb(plain, frame))
-    if not both:
+    if not values:
         raise ValueError(f"expected frames at common times, {source} and {restored} have none")
     plain_mean, _ = mean_finite(base)
-    apart = both
+    gains = values
     if math.isfinite(plain_mean):
-        apart = [a - b if math.isfinite(b) else math.inf for a, b in zip(both, base, strict=True)]
-    bins = [
-        mean_of_finite(apart[at : at + BIN]) for at in range(0, max(len(both) - BIN + 1, 1), BIN)
-    ]
-    equal = sum(math.isinf(value) for value in both)
-    return Fidelity(len(both), equal, mean_of_finite(both), mean_of_finite(base), bins, drift(bins))
+        gains = [a - b if math.isfinite(b) else math.inf for a, b in zip(values, base, strict=True)]
+    count = len(values)
+    bins = [mean_of_finite(gains[at : at + BIN]) for at in range(0, max(count - BIN + 1, 1), BIN)]
+    return Fidelity(
+        frames=count,
+        equal=sum(math.isinf(value) for value in values),
+        psnr=mean_of_finite(values),
+        base=mean_of_finite(base),
+        bins=bins,
+        warning=drift_warning(bins),
+    )
 
 
 def mean_of_finite(values: list[float]) -> float | None:
-    """Mean of the finite values, if there are any."""
+    """Mean of the finite values; None where there are none."""
     mean, _ = mean_finite(values)
     return mean if math.isfinite(mean) else None
 
 
-def drift(bins: list[float | None]) -> str | None:
-    """A warning if any bin lies lower than the first; bins of equal frames cannot."""
-    there = [(value, index * BIN) for index, value in enumerate(bins) if value is not None]
-    if not there or there[0][0] - min(there)[0] <= DRIFT:
+def drift_warning(bins: list[float | None]) -> str | None:
+    """Warning if a bin is lower than the first by more than DRIFT; None where no bin is."""
+    known = [(value, index * BIN) for index, value in enumerate(bins) if value is not None]
+    if not known or known[0][0] - min(known)[0] <= DRIFT:
         return None
-    (first, _), (lowest, begin) = there[0], min(there)
+    (first, _), (lowest, begin) = known[0], min(known)
     return (
         f"drifts from its source: {first - lowest:.2f} dB further away in the frames "
         f"{begin} to {begin + BIN - 1} than at the begin"
@@ -82,37 +87,38 @@ def drift(bins: list[float | None]) -> str | None:
 def damaged_again(
     source: Path, restored: Path, damage: str
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """The source's frames, with the restored ones damaged and the resized ones damaged."""
+    """Yield the source's frames, the restored ones damaged, and the resized ones damaged."""
     with open_reader(source) as first, open_reader(restored) as second:
         small, large = ((r.info.height, r.info.width) for r in (first, second))
         check_damage(source, small, restored, large, damage)
-        again = stream(damage)
+        damaged = stream(damage)
         if damage == "bicubic":
-            again = partial(reduced_frames, small)
-        met = with_times(first, second)
-        matched = ((a.rgb, b.rgb) for a, b in met if a is not None and b is not None)
+            damaged = partial(reduced_frames, small)
+        pairs = paired_frames(first, second)
+        matched = ((a.rgb, b.rgb) for a, b in pairs if a is not None and b is not None)
         frames, outputs, plain = tee(matched, 3)
         resized = (resize_to(a, large).clamp(0, 1) for a, _ in plain)
-        for (a, _), x, y in zip(frames, again(b for _, b in outputs), again(resized), strict=True):
+        again = damaged(b for _, b in outputs)
+        for (a, _), x, y in zip(frames, again, damaged(resized), strict=True):
             yield quantised(a), x, y
 
 
 def reduced_frames(size: tuple[int, int], frames: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Frames reduced to one size (height, width), as files hold them."""
+    """Reduce frames to one size (height, width), rounded as files hold them."""
     return (quantised(resize_to(frame, size)) for frame in frames)
 
 
 def check_damage(
     source: Path, small: tuple[int, int], restored: Path, large: tuple[int, int], damage: str
 ) -> None:
-    """ValueError where this damage cannot turn the one (height, width) into the other."""
+    """Raise ValueError where this damage cannot turn (height, width) ``large`` into ``small``."""
     if damage == "bicubic":
-        fits, wanted = large >= small and large[1] >= small[1], "at least"
+        fits, words = large >= small and large[1] >= small[1], "at least"
     else:
         factor = shrinks(damage)
-        fits, wanted = large == (factor * small[0], factor * small[1]), f"{factor} times"
+        fits, words = large == (factor * small[0], factor * small[1]), f"{factor} times"
     if not fits:
         raise ValueError(
-            f"expected {restored} to be {wanted} as large as {source}, got frames of "
+            f"expected {restored} to be {words} as large as {source}, got frames of "
             f"{large[1]}x{large[0]} for {small[1]}x{small[0]} pixels"
         )

@@ -1,4 +1,4 @@
-"""Ways to restore a clip that an evaluation sets side by side."""
+"""Methods of restoring a clip, which an evaluation compares."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,29 +11,29 @@ from ..ops import mirror, resize_bicubic
 from ..restoration import find_cuts, restore
 from .protocols import View, view
 
-Method = Callable[[Iterable[View]], Iterator[View]]  # one view for each, of the full size
+Method = Callable[[Iterable[View]], Iterator[View]]  # a view of full size for each one given
 
 
-def ours(model: nn.Module, segment: int | None = None) -> Method:
-    """``restore`` with this model, which starts afresh at cuts, and after ``segment`` frames."""
-    cuts = find_cuts if segment is None else partial(restarts, segment)
+def our_method(model: nn.Module, segment: int | None = None) -> Method:
+    """Method of restoring with a model that starts afresh at cuts and after ``segment`` frames."""
+    cuts = find_cuts if segment is None else partial(cuts_and_segments, segment)
 
     def run(views: Iterable[View]) -> Iterator[View]:
-        tagged = ((seen.color, seen.rgb) for seen in views)
+        tagged = ((given.color, given.rgb) for given in views)
         for color, frame in carried(tagged, partial(restore, model, cuts=cuts)):
             yield view(frame.cpu(), color)
 
     return run
 
 
-def restarts(segment: int, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
-    """Each frame, and whether a shot or a segment of so many frames begins there."""
+def cuts_and_segments(segment: int, frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+    """Yield each frame, and True if a shot or a segment of that many frames begins with it."""
     for index, (frame, begins) in enumerate(find_cuts(frames)):
         yield frame, begins or index % segment == 0
 
 
 def mirrored(method: Method) -> Method:
-    """A method on the clip followed by itself backward in time; each frame's two results averaged.
+    """Method run on the clip followed by its mirror image in time; each frame's results averaged.
 
     mmedit does so for models that were trained on mirrored clips (Vimeo-90K).
     """
@@ -47,8 +47,8 @@ def mirrored(method: Method) -> Method:
     return run
 
 
-def references(scale: int) -> dict[str, Method]:
-    """What ours is compared with: the first is the base that gains are counted from."""
+def reference_methods(scale: int) -> dict[str, Method]:
+    """Methods that ours is compared with; the first is the base that gains are counted from."""
     if scale == 1:
         return {"input": lambda views: iter(views)}
     return {
@@ -58,7 +58,7 @@ def references(scale: int) -> dict[str, Method]:
 
 
 def enlarge_lanczos(x: Tensor, scale: int) -> Tensor:
-    """Lanczos with three lobes (..., H, W) -> (..., scale H, scale W); edges are mirrored."""
+    """Enlarge (..., H, W) to (..., scale H, scale W) by Lanczos with 3 lobes, mirrored edges."""
     place = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5  # of output pixels
     distance = place[:, None] - torch.arange(-3, 4)
     weights = torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)

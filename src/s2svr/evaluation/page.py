@@ -1,4 +1,4 @@
-"""A comparison as one page that opens without a server: a slider between frames, and the curve."""
+"""A comparison as one HTML page: a slider between frames, and the curve of PSNR over time."""
 
 import base64
 import json
@@ -20,30 +20,29 @@ LEFT, RIGHT, BOTTOM = 48, 24, 28  # room for its labels
 def write_page(path: Path, comparison: Comparison, *, shown: int = 5) -> None:
     """Write the page, with ``shown`` frames from begin to end, the worst and the best among them.
 
-    Pictures are in the page, without loss.
+    The page holds its pictures, without loss, and opens without a server.
     """
     check_place(path, ".html")
-    wanted = choose_frames(comparison.scores, shown)
+    numbers = choose_frames(comparison.scores, shown)
     frames, count = [], -1
-    with opened_videos(comparison.reference, comparison.output, comparison.part) as (_, met):
-        for a, b in met:
+    with opened_videos(comparison.reference, comparison.output, comparison.part) as (_, pairs):
+        for a, b in pairs:
             if a is None or b is None:
                 continue
             count += 1
-            if count in wanted:
+            if count in numbers:
                 score = comparison.scores[count]
-                frames.append(
-                    {"time": score.time, "label": label(score), "a": png(a.rgb), "b": png(b.rgb)}
-                )
-    names = [escape(place.name) for place in (comparison.reference, comparison.output)]
-    marked = [comparison.scores[index] for index in sorted(wanted)]
+                pictures = {"a": picture_address(a.rgb), "b": picture_address(b.rgb)}
+                frames.append({"time": score.time, "label": button_text(score), **pictures})
+    names = [escape(video.name) for video in (comparison.reference, comparison.output)]
+    marked = [comparison.scores[index] for index in sorted(numbers)]
     values = {
         "TITLE": f"{names[1]} beside {names[0]}",
         "FIRST": names[0],
         "SECOND": names[1],
-        "MEANS": escape(summary(comparison)),
+        "MEANS": escape(comparison_text(comparison)),
         "CURVE": curve(comparison.scores, marked),
-        # A script ends at "</", whatever is around it.
+        # A browser ends the script at "</", also inside a string.
         "FRAMES": json.dumps(frames).replace("</", "<\\/"),
     }
     text = re.sub(r"\[\[(\w+)\]\]", lambda found: values[found[1]], PAGE)
@@ -57,20 +56,20 @@ def write_curve(path: Path, comparison: Comparison) -> None:
 
 
 def choose_frames(scores: list[FrameScore], shown: int) -> set[int]:
-    """Numbers of the frames to show."""
+    """Choose the numbers of the frames to show: the worst, the best, others spread evenly."""
     values = [(score.psnr, index) for index, score in enumerate(scores) if score.psnr is not None]
-    wanted = {min(values)[1], max(values)[1]} if values else set()
-    last, found = len(scores) - 1, wanted or {0}
+    extremes = {min(values)[1], max(values)[1]} if values else set()
+    last, found = len(scores) - 1, extremes or {0}
     for steps in range(1, last + 1):
-        more = wanted | {last * i // steps for i in range(steps + 1)}
+        more = extremes | {last * i // steps for i in range(steps + 1)}
         if len(more) > shown:
             break
         found = more
     return found
 
 
-def summary(c: Comparison) -> str:
-    """The means in one line."""
+def comparison_text(c: Comparison) -> str:
+    """Means, missing frames and damage of a comparison in one line."""
     parts = [f"{c.frames} frames"]
     if c.psnr is not None and c.psnr_y is not None:
         parts.append(f"PSNR {c.psnr:.2f} dB (RGB), {c.psnr_y:.2f} dB (Y)")
@@ -81,28 +80,28 @@ def summary(c: Comparison) -> str:
         parts.append(f"{c.equal} equal")
     for times, what in ((c.missing, "missing"), (c.extra, "added")):
         if times:
-            parts.append(f"{len(times)} {what} at {listed(times)}")
+            parts.append(f"{len(times)} {what} at {times_text(times)}")
     return "; ".join([*parts, *c.damage])
 
 
-def listed(times: list[float], most: int = 5) -> str:
-    """The first of the times."""
+def times_text(times: list[float], most: int = 5) -> str:
+    """The first ``most`` times in seconds, and the number of the others."""
     more = f" and {len(times) - most} more" if len(times) > most else ""
     return ", ".join(f"{time:.3f}" for time in times[:most]) + more
 
 
-def label(score: FrameScore) -> str:
-    """What a frame's button says."""
+def button_text(score: FrameScore) -> str:
+    """Text of a frame's button: its time and PSNR."""
     quality = "equal" if score.psnr is None else f"{score.psnr:.2f} dB"
     return f"{score.time:.2f}: {quality}"
 
 
-def png(rgb: Tensor) -> str:
-    """A picture as a data address."""
+def picture_address(rgb: Tensor) -> str:
+    """A picture (3, H, W) as a PNG in a ``data:`` address."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "frame.png"
-        write_png(place, rgb)
-        return f"data:image/png;base64,{base64.b64encode(place.read_bytes()).decode()}"
+        path = Path(folder) / "frame.png"
+        write_png(path, rgb)
+        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def curve(scores: list[FrameScore], marked: list[FrameScore] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""The paper's tables with its numbers, and what was measured here beside them."""
+"""The paper's tables, with numbers measured here next to the published ones."""
 
 import json
 import math
@@ -13,8 +13,8 @@ from .run import in_segments
 from .scores import OURS, ScoreRow
 from .tables import MEAN, markdown, markdown_table
 
-# Evaluations that ``report`` can place: tables of ``s2svr evaluate`` as JSON. The data set whose
-# whole test split it has to be, and the protocol whose rows are taken.
+# Evaluations that belong into the tables (JSON of ``s2svr evaluate``), by name: the data set whose
+# whole test split it has to cover, and the protocol whose rows are taken.
 RESULTS = {
     "reds": ("reds", "rgb"),
     "vimeo90k": ("vimeo90k", "vimeo90k"),
@@ -23,11 +23,12 @@ RESULTS = {
     "flow-supervised": ("reds", "rgb"),
     "flow-unsupervised": ("reds", "rgb"),
 }
-# Any other clips, by task; in tables of their own, by all their protocols.
+# Evaluations of any other clips, by task; they become tables of their own, by all protocols.
 CLIPS = tuple(f"clips-{task}" for task in TASKS)
 HERE = "measured here"
 Results = Mapping[str, list[ScoreRow]]  # by names of RESULTS
-# What the references give where everything is as published: what, result, method, PSNR, SSIM.
+# Published scores of reference methods: what, result, method, PSNR, SSIM. They are met if our data
+# and protocols are as published.
 ANCHORS = (
     ("bicubic on REDS4 (rgb)", "reds", "bicubic", 26.14, 0.7292),
     ("bicubic on Vimeo-90K-T (vimeo90k)", "vimeo90k", "bicubic", 31.32, 0.8684),
@@ -94,7 +95,8 @@ TABLE_5 = """
 def paper_tables(results: Mapping[str, Path]) -> str:
     """Tables 1 to 5 as Markdown; ``results`` are JSON tables of evaluations by names of RESULTS.
 
-    What was not measured stays empty. Those named as in CLIPS follow in tables of their own.
+    Cells without a measurement stay empty. Results named as in CLIPS follow in tables of their own.
+    Raises ValueError for results of another name or content.
     """
     for name in results:
         if name not in (*RESULTS, *CLIPS):
@@ -104,7 +106,7 @@ def paper_tables(results: Mapping[str, Path]) -> str:
         name: read_rows(path, *RESULTS[name]) for name, path in results.items() if name in RESULTS
     }
     parts = [
-        ("Anchors: is everything measured as published?", anchors(rows), ""),
+        ("Anchors: is everything measured as published?", anchor_table(rows), ""),
         ("Table 1: super-resolution x4, PSNR (dB) / SSIM", table_1(rows), ""),
         ("Table 2: deblurring, GoPro, PSNR (dB) / SSIM", table_2(rows), ""),
         (
@@ -125,41 +127,44 @@ def paper_tables(results: Mapping[str, Path]) -> str:
     parts.append(("Protocols", texts, ""))
     for name in CLIPS:
         if name in results:
-            whole, found = read_table(results[name])
-            about = whole.get("about") or name
+            table, found = read_table(results[name])
+            about = table.get("about") or name
             parts.append((f"Other clips, {HERE}: {about}", markdown(found), ""))
     return "\n\n".join("\n\n".join(filter(None, (f"## {a}", b, c))) for a, b, c in parts) + "\n"
 
 
 def read_table(path: Path) -> tuple[dict[str, Any], list[ScoreRow]]:
-    """A table of ``s2svr evaluate``: all that is in it, and its rows."""
+    """Read a table of ``s2svr evaluate``: all of its content, and its rows."""
     try:
-        whole = json.loads(Path(path).read_text(encoding="utf-8"))
-        rows = [{name: filled(name, value) for name, value in row.items()} for row in whole["rows"]]
-        return whole, [ScoreRow(**row) for row in rows]
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+        rows = [
+            {name: restored_number(name, value) for name, value in row.items()}
+            for row in table["rows"]
+        ]
+        return table, [ScoreRow(**row) for row in rows]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected a JSON table of s2svr evaluate, {path} is none") from error
 
 
-def filled(name: str, value: Any) -> Any:
-    """A number that JSON could not hold, as it was: no PSNR is an infinite one."""
+def restored_number(name: str, value: Any) -> Any:
+    """The value before ``finite_or_none``: a PSNR of None was infinite, others were NaN."""
     if value is not None or name.startswith("flicker"):
         return value
     return math.inf if name == "psnr" else math.nan
 
 
 def read_rows(path: Path, dataset: str, protocol: str) -> list[ScoreRow]:
-    """An evaluation's rows by one protocol; it is of a whole test split, or ValueError."""
-    whole, rows = read_table(path)
-    origin = whole.get("origin") or {}
-    wanted = {"dataset": dataset, "split": "test", "frames": None, "part": [0, 1]}
+    """Read an evaluation's rows by one protocol; ValueError if it is not of a whole test split."""
+    table, rows = read_table(path)
+    origin = table.get("origin") or {}
+    expected = {"dataset": dataset, "split": "test", "frames": None, "part": [0, 1]}
     if LOW_QUALITY.get(dataset) is None:
-        wanted["degradation"] = "bicubic"
-    if any(origin.get(name, "") != value for name, value in wanted.items()):
-        made = f", {wanted['degradation']}" if "degradation" in wanted else ""
+        expected["degradation"] = "bicubic"
+    if any(origin.get(name, "") != value for name, value in expected.items()):
+        made = f", {expected['degradation']}" if "degradation" in expected else ""
         raise ValueError(
             f"expected an evaluation of all of {dataset} test{made} in {path}, it is of "
-            f"{whole.get('about') or 'nothing that it names'}"
+            f"{table.get('about') or 'nothing that it names'}"
         )
     found = [row for row in rows if row.protocol == protocol]
     if not found:
@@ -168,7 +173,7 @@ def read_rows(path: Path, dataset: str, protocol: str) -> list[ScoreRow]:
 
 
 def mean_of(rows: list[ScoreRow] | None, method: str) -> ScoreRow | None:
-    """The mean row of a method, where it was measured."""
+    """Mean row of a method; None where it was not measured."""
     found = [row for row in rows or [] if (row.clip, row.method) == (MEAN, method)]
     return found[0] if found else None
 
@@ -179,7 +184,8 @@ def score_text(rows: list[ScoreRow] | None, method: str) -> str:
     return "" if row is None else f"{row.psnr:.2f} / {row.ssim:.4f}"
 
 
-def anchors(rows: Results) -> str:
+def anchor_table(rows: Results) -> str:
+    """Published scores of reference methods and those measured here, as Markdown."""
     found = []
     for what, result, method, psnr, ssim in ANCHORS:
         row = mean_of(rows.get(result), method)
@@ -190,8 +196,8 @@ def anchors(rows: Results) -> str:
     return markdown_table(found)
 
 
-def lines(text: str, names: tuple[str, ...]) -> list[dict[str, str]]:
-    """A table's text as dicts."""
+def parse_table(text: str, names: tuple[str, ...]) -> list[dict[str, str]]:
+    """Parse a table's text into dicts with the keys ``names``."""
     cells = ([cell.strip() for cell in line.split("|")] for line in text.strip().splitlines())
     return [dict(zip(names, row, strict=True)) for row in cells]
 
@@ -199,7 +205,7 @@ def lines(text: str, names: tuple[str, ...]) -> list[dict[str, str]]:
 def table_1(rows: Results) -> str:
     names = ("method", "parameters", "REDS4 (rgb)", "Vimeo-90K-T (vimeo90k)")
     reds, vimeo = rows.get("reds"), rows.get("vimeo90k")
-    found = lines(TABLE_1, names)
+    found = parse_table(TABLE_1, names)
     for method in ("bicubic", "lanczos", "ours"):
         cells = (f"{method}, {HERE}", "", score_text(reds, method), score_text(vimeo, method))
         found.append(dict(zip(names, cells, strict=True)))
@@ -209,7 +215,7 @@ def table_1(rows: Results) -> str:
 
 def table_2(rows: Results) -> str:
     names = ("method", "parameters", "GoPro (rgb)")
-    found = lines(TABLE_2, names)
+    found = parse_table(TABLE_2, names)
     for method in ("input", "ours"):
         cells = (f"{method}, {HERE}", "", score_text(rows.get("gopro"), method))
         found.append(dict(zip(names, cells, strict=True)))
@@ -244,7 +250,7 @@ def table_4(rows: Results) -> str:
 
 
 def table_5(rows: Results) -> str:
-    found = lines(TABLE_5, ("frames", "EDVR-M", "EDVR", "S2SVR (over EDVR)"))
+    found = parse_table(TABLE_5, ("frames", "EDVR-M", "EDVR", "S2SVR (over EDVR)"))
     for line in found:
         method = in_segments(int(line["frames"]))
         line[f"ours, {HERE}"] = score_text(rows.get("reds"), method)

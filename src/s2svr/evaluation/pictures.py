@@ -1,5 +1,6 @@
-"""Pictures that an evaluation keeps of each clip."""
+"""Pictures of each clip that an evaluation writes."""
 
+from operator import itemgetter
 from pathlib import Path
 
 from torch import Tensor
@@ -9,39 +10,43 @@ from ..writing import write_png
 
 
 def file_name(clip: str) -> str:
-    """A clip's name as that of one file."""
+    """Name of a clip without slashes, for a file."""
     return clip.replace("/", "_")
 
 
 class Gallery:
-    """A folder of pictures: of each clip's frames that score worst and best.
+    """A folder of pictures of the frames of each clip that score worst and best.
 
-    Where only the middle frame is scored, ``centre``, it is the one that is shown.
+    With ``centre``, only the middle frame is scored and written.
     """
 
     def __init__(self, folder: Path, *, centre: bool) -> None:
         self.folder, self.centre = folder, centre
         self.kinds = ("middle",) if centre else ("worst", "best")
-        self.seen: list[tuple[float, Tensor]] = []  # frames that may be drawn, with their scores
+        self.candidates: list[tuple[float, Tensor]] = []  # frames with their scores
 
-    def place(self, clip: str, kind: str) -> Path:
+    def picture_path(self, clip: str, kind: str) -> Path:
+        """Path of one picture of a clip."""
         return self.folder / f"{file_name(clip)}-{kind}.png"
 
     def has(self, clip: str) -> bool:
-        """Whether an earlier evaluation drew this clip."""
-        return all(self.place(clip, kind).exists() for kind in self.kinds)
+        """True if the pictures of this clip are there."""
+        return all(self.picture_path(clip, kind).exists() for kind in self.kinds)
 
-    def see(self, score: float, strip: Tensor) -> None:
-        """The next frame of a clip, (3, H, W) with what stands beside it."""
-        self.seen.append((score, strip))
+    def add(self, score: float, strip: Tensor) -> None:
+        """Add the next frame of a clip, in a strip (3, H, W) with what it is compared with."""
+        self.candidates.append((score, strip))
         if not self.centre:
-            self.seen = [pick(self.seen, key=lambda entry: entry[0]) for pick in (min, max)]
+            extremes = (min, max)
+            self.candidates = [pick(self.candidates, key=itemgetter(0)) for pick in extremes]
 
-    def draw(self, clip: str) -> None:
-        """Write the pictures of the clip that was seen."""
+    def write(self, clip: str) -> None:
+        """Write the pictures of the clip whose frames were added, and forget them."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        drawn = [self.seen[len(self.seen) // 2]] if self.centre else self.seen
-        for kind, (_, strip) in zip(self.kinds, drawn, strict=True):
-            with whole(self.place(clip, kind)) as place:
+        chosen = self.candidates
+        if self.centre:
+            chosen = [chosen[len(chosen) // 2]]
+        for kind, (_, strip) in zip(self.kinds, chosen, strict=True):
+            with whole(self.picture_path(clip, kind)) as place:
                 write_png(place, strip)
-        self.seen = []
+        self.candidates = []

@@ -1,4 +1,4 @@
-"""How published benchmarks score a frame; every number carries the name of its protocol."""
+"""Scores of a frame as in published benchmarks; every number carries its protocol's name."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class View(NamedTuple):
 
     rgb: Tensor  # (3, H, W) in [0, 1]; coded video reaches beyond
     y: Tensor  # (1, H, W): luma as coded, divided by the largest code; not rounded
-    color: ColorInfo  # what ``y`` is coded in
+    color: ColorInfo  # of the codes of ``y``
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Protocol:
 
 
 def y_of_mmedit(text: str, *, centre: bool = False) -> Protocol:
-    """Y as super-resolution papers have it."""
+    """Protocol of Y as in papers of super-resolution."""
     return Protocol(
         text,
         psnr=lambda a, b: psnr_y(a.rgb, b.rgb),
@@ -83,8 +83,8 @@ PROTOCOLS = {
         ssim=lambda a, b: ssim_volume(a.rgb, b.rgb),
     ),
 }
-# The protocols of each data set, by its name in data.DATASETS.
-USUAL = {
+# The usual protocols of each data set, by its name in data.DATASETS.
+DATASET_PROTOCOLS = {
     "folder": ("rgb", "y"),
     "pairs": ("rgb", "y"),
     "reds": ("rgb",),
@@ -96,7 +96,7 @@ USUAL = {
 
 
 def view(rgb: Tensor, color: ColorInfo = BT601) -> View:
-    """RGB (3, H, W) with the luma that ``color`` gives it."""
+    """Make a view of RGB (3, H, W), with the luma that ``color`` gives it."""
     if color.matrix not in WEIGHTS:
         color = BT601
     kr, kb = WEIGHTS[color.matrix]
@@ -105,7 +105,7 @@ def view(rgb: Tensor, color: ColorInfo = BT601) -> View:
 
 
 def read_views(path: Path, count: int | None = None) -> Iterator[View]:
-    """The first ``count`` frames of a video or folder; luma as coded, where there is any."""
+    """Yield the first ``count`` frames of a video or folder; luma as coded, where there is any."""
     with open_reader(path) as reader:
         for frame in islice(reader, count):
             rgb, color = to_open_rgb(frame.planes, frame.color), frame.color

@@ -1,4 +1,4 @@
-"""The scores that an evaluation keeps for each clip, so that it can go on later."""
+"""Scores of each clip on the disk, so that an evaluation can go on later."""
 
 import json
 from dataclasses import asdict
@@ -10,39 +10,44 @@ from ..files import network_fingerprint, write_whole
 from .scores import ScoreRow, Tally
 
 
-def keep_scores(place: Path, stamp: dict, rows: list[ScoreRow], tallies: dict[str, Tally]) -> None:
-    """Write a clip's scores beside their place, then rename: what is there is whole."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+def save_scores(
+    path: Path, conditions: dict, rows: list[ScoreRow], tallies: dict[str, Tally]
+) -> None:
+    """Write a clip's scores and the conditions they were made under; it is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     frames = {
         method: {"psnr": tally.psnr, "ssim": tally.ssim, "flicker": tally.flicker}
         for method, tally in tallies.items()
     }
-    kept = {"stamp": stamp, "rows": [asdict(row) for row in rows], "frames": frames}
-    write_whole(place, json.dumps(kept).encode())
+    content = {"stamp": conditions, "rows": [asdict(row) for row in rows], "frames": frames}
+    write_whole(path, json.dumps(content).encode())
 
 
-def kept_scores(place: Path, stamp: dict) -> list[ScoreRow] | None:
-    """The rows that an earlier call kept, if one did; ValueError where it did so in another way."""
-    if not place.exists():
+def load_scores(path: Path, conditions: dict) -> list[ScoreRow] | None:
+    """Read the rows that an earlier call saved; None where there are none.
+
+    Raises ValueError where they were made under other conditions, or are no scores.
+    """
+    if not path.exists():
         return None
     try:
-        kept = json.loads(place.read_text(encoding="utf-8"))
-        made, rows = kept["stamp"], [ScoreRow(**row) for row in kept["rows"]]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        before, rows = content["stamp"], [ScoreRow(**row) for row in content["rows"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"expected the scores of a clip in {place}, it holds something else; remove it"
+            f"expected the scores of a clip in {path}, it holds something else; remove it"
         ) from error
-    for name, value in stamp.items():
-        if made.get(name) != value:
+    for name, value in conditions.items():
+        if before.get(name) != value:
             raise ValueError(
-                f"expected scores made with {name} = {value!r}, {place} was made with "
-                f"{made.get(name)!r}; name another folder"
+                f"expected scores made with {name} = {value!r}, {path} was made with "
+                f"{before.get(name)!r}; name another folder"
             )
     return rows
 
 
 def method_fingerprint(method: object) -> str:
-    """A fingerprint of a network and its weights; of other things, whether they are there."""
+    """Fingerprint of a network and its weights; "a function" for others, empty for None."""
     if not isinstance(method, nn.Module):
         return "" if method is None else "a function"
     return network_fingerprint(method)

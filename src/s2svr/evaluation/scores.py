@@ -1,4 +1,4 @@
-"""What is gathered over a clip's frames, and the rows that come of it."""
+"""Scores gathered over a clip's frames, and the rows made of them."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from torch import Tensor
 from ..metrics import mean_finite, warping_error
 from .protocols import PROTOCOLS, View
 
-Along = tuple[Tensor, Tensor]  # flow (1, 2, H, W) from one frame to the next, and what stays seen
+# Flow (1, 2, H, W) from one frame to the next, and the mask (1, 1, H, W) of what stays visible.
+Motion = tuple[Tensor, Tensor]
 OURS, TRUTH = "ours", "truth"
 
 
@@ -34,19 +35,20 @@ class ScoreRow:
 
 @dataclass
 class Tally:
-    """What one method gathers over a clip's frames."""
+    """Scores of one method, gathered over a clip's frames."""
 
     psnr: dict[str, list[float]] = field(default_factory=dict)  # by protocol, a value a frame
     ssim: dict[str, list[float]] = field(default_factory=dict)
     flicker: list[float] = field(default_factory=list)
     last: Tensor | None = None
 
-    def add(self, picture: View, truth: View, protocols: list[str], along: Along | None) -> None:
+    def add(self, picture: View, truth: View, protocols: list[str], motion: Motion | None) -> None:
+        """Score the next frame; ``motion`` is the truth's from the frame before."""
         for name in protocols:
             self.psnr.setdefault(name, []).append(PROTOCOLS[name].psnr(picture, truth))
             self.ssim.setdefault(name, []).append(PROTOCOLS[name].ssim(picture, truth))
-        if along is not None and self.last is not None:
-            self.flicker.append(warping_error(torch.stack((self.last, picture.rgb)), *along))
+        if motion is not None and self.last is not None:
+            self.flicker.append(warping_error(torch.stack((self.last, picture.rgb)), *motion))
         self.last = picture.rgb
 
     def keep_centre(self, protocol: str) -> None:
@@ -55,8 +57,8 @@ class Tally:
             values[:] = [values[len(values) // 2]]
 
 
-def rows_of(clip: str, tallies: dict[str, Tally]) -> list[ScoreRow]:
-    """A clip's rows, by protocol and method; the first method is the base of the gains."""
+def score_rows(clip: str, tallies: dict[str, Tally]) -> list[ScoreRow]:
+    """Rows of a clip, by protocol and method; the first method is the base of the gains."""
     truth = tallies.get(TRUTH)
     methods = {method: tally for method, tally in tallies.items() if tally is not truth}
     base = next(iter(methods.values()))
@@ -74,8 +76,8 @@ def rows_of(clip: str, tallies: dict[str, Tally]) -> list[ScoreRow]:
                     equal=equal,
                     psnr=mean,
                     ssim=fmean(tally.ssim[name]),
-                    gain=gain(values, base.psnr[name]),
-                    ssim_gain=gain(tally.ssim[name], base.ssim[name]),
+                    gain=mean_gain(values, base.psnr[name]),
+                    ssim_gain=mean_gain(tally.ssim[name], base.ssim[name]),
                     spread=pstdev(finite) if finite else 0.0,
                     flicker=fmean(tally.flicker) if tally.flicker else None,
                     flicker_truth=fmean(truth.flicker) if truth else None,
@@ -84,8 +86,8 @@ def rows_of(clip: str, tallies: dict[str, Tally]) -> list[ScoreRow]:
     return rows
 
 
-def gain(values: list[float], base: list[float]) -> float:
-    """Mean of what the frames gained over the base; NaN where all of either equal the truth."""
+def mean_gain(values: list[float], base: list[float]) -> float:
+    """Mean gain of frames over the base's; NaN where all of either equal the truth."""
     both = [
         a - b for a, b in zip(values, base, strict=True) if math.isfinite(a) and math.isfinite(b)
     ]

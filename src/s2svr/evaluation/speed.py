@@ -1,4 +1,4 @@
-"""How fast a model is, alone and from file to file, and what takes the time."""
+"""Speed of a model, alone and from file to file, and the share of each stage."""
 
 import tempfile
 import time
@@ -25,13 +25,13 @@ class Speed:
     frames: int
     frames_per_second: float
     shares: dict[str, float]  # flow and body, and from file to file also decode and encode
-    peak_memory: int  # bytes, as in job.peak_memory: on a CPU the largest so far
+    peak_memory: int  # bytes, as in Summary.peak_memory: on a CPU the largest so far
     device: str
     precision: str
     threads: int
 
     def row(self) -> dict[str, str]:
-        """The columns of a table."""
+        """Cells of a table, by column."""
         return {
             "what": self.what,
             "in": "{}x{}".format(*self.size_in),
@@ -82,10 +82,10 @@ def benchmark_model(
         pass
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    ready = list(moving_clip(frames, size, device))
+    clip = list(moving_clip(frames, size, device))
     with flow_seconds(model, device) as flow:
         began = device_seconds(device)
-        for _ in restore(model, ready, device=device, dtype=dtype, cuts=None):
+        for _ in restore(model, clip, device=device, dtype=dtype, cuts=None):
             pass
         seconds = device_seconds(device) - began
     scale = scale_of(model)
@@ -122,7 +122,7 @@ def benchmark_video(
         size_out=summary.size_out,
         frames=summary.frames,
         frames_per_second=summary.frames_per_second,
-        shares=divided(summary.busy, sum(flow)),
+        shares=stage_shares(summary.busy, sum(flow)),
         peak_memory=summary.peak_memory,
         device=str(device),
         precision=str(dtype).removeprefix("torch."),
@@ -130,8 +130,8 @@ def benchmark_video(
     )
 
 
-def divided(busy: dict[str, float], flow: float) -> dict[str, float]:
-    """Busy seconds of the stages, restoring into ``flow`` seconds and the rest -> shares."""
+def stage_shares(busy: dict[str, float], flow: float) -> dict[str, float]:
+    """Shares of the stages' busy seconds; ``flow`` seconds of restoring are told from its body."""
     parts = {
         "decode": busy["decode"],
         "flow": flow,
@@ -142,7 +142,7 @@ def divided(busy: dict[str, float], flow: float) -> dict[str, float]:
 
 
 def moving_clip(count: int, size: tuple[int, int], device: torch.device) -> Iterator[Tensor]:
-    """Frames (3, H, W) of a picture that moves a pixel a frame."""
+    """Yield frames (3, H, W) of a picture that moves by a pixel a frame."""
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand(3, size[1], size[0], generator=generator).to(device)
     for t in range(count):
@@ -151,7 +151,7 @@ def moving_clip(count: int, size: tuple[int, int], device: torch.device) -> Iter
 
 @contextmanager
 def flow_seconds(model: nn.Module, device: torch.device) -> Iterator[list[float]]:
-    """The seconds of each call of the model's flow network within the block."""
+    """Measure the seconds of each call of the model's flow network within the block."""
     spans: list[float] = []
     handles = []
     if isinstance(network := getattr(model, "flow", None), nn.Module):
@@ -170,7 +170,7 @@ def flow_seconds(model: nn.Module, device: torch.device) -> Iterator[list[float]
 
 
 def device_seconds(device: torch.device) -> float:
-    """Seconds, when all work given to the device is done."""
+    """Clock in seconds, read when all work given to the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

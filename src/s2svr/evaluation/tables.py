@@ -1,4 +1,4 @@
-"""Rows of an evaluation as tables: means, what people read, and files."""
+"""Tables of an evaluation's rows: means, text and files."""
 
 import csv
 import json
@@ -10,8 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from ..damage import made_here
-from ..data import about
+from ..data import about as describe_data
 from ..flow import FlowRow
+from ..metrics import finite_or_none
 from .protocols import PROTOCOLS
 from .scores import OURS, ScoreRow
 
@@ -22,18 +23,18 @@ TABLE_KINDS = (".json", ".csv", ".md")
 
 @dataclass(frozen=True)
 class Origin:
-    """What the numbers of an evaluation are of."""
+    """Data and weights that the numbers of an evaluation come from."""
 
     dataset: str
     split: str
-    degradation: str  # made here, of clips that have no low quality
+    degradation: str  # that clips without low quality were damaged by
     frames: int | None = None  # of each clip, the first; None: all
     part: tuple[int, int] = (0, 1)  # share of the clips
-    weights: str = ""  # of ours
+    weights: str = ""  # of our model
 
     def text(self) -> str:
-        """In a sentence that goes with the numbers."""
-        parts = [about(self.dataset, self.split, made_here(self.degradation))]
+        """One line that goes with the numbers."""
+        parts = [describe_data(self.dataset, self.split, made_here(self.degradation))]
         if self.frames is not None:
             parts.append(f"the first {self.frames} frames of each clip")
         if self.part[1] > 1:
@@ -52,14 +53,14 @@ def means(rows: list[ScoreRow]) -> list[ScoreRow]:
     for row in rows:
         groups.setdefault((row.protocol, row.method), []).append(row)
     found = []
-    for mine in groups.values():
+    for group in groups.values():
         numbers: dict[str, Any] = {}
         for name in NUMBERS:
-            values = [getattr(row, name) for row in mine]
+            values = [getattr(row, name) for row in group]
             finite = [value for value in values if value is not None and math.isfinite(value)]
             numbers[name] = fmean(finite) if finite else values[0]
-        frames, equal = sum(row.frames for row in mine), sum(row.equal for row in mine)
-        found.append(replace(mine[0], clip=MEAN, frames=frames, equal=equal, **numbers))
+        frames, equal = sum(row.frames for row in group), sum(row.equal for row in group)
+        found.append(replace(group[0], clip=MEAN, frames=frames, equal=equal, **numbers))
     return found
 
 
@@ -96,17 +97,17 @@ def markdown(rows: list[ScoreRow] | list[FlowRow]) -> str:
     """The rows as Markdown tables, one for each protocol."""
     if isinstance(rows[0], FlowRow):
         return markdown_table([asdict(row) for row in rows])
-    mine = [row for row in rows if isinstance(row, ScoreRow)]
+    scores = [row for row in rows if isinstance(row, ScoreRow)]
     parts = [
         f"PSNR (dB) and SSIM, {name}: {PROTOCOLS[name].text}\n\n"
-        + markdown_table(side_by_side(mine, name))
-        for name in dict.fromkeys(row.protocol for row in mine)
+        + markdown_table(side_by_side(scores, name))
+        for name in dict.fromkeys(row.protocol for row in scores)
     ]
     return "\n\n".join(parts)
 
 
 def markdown_table(lines: Sequence[dict[str, Any]]) -> str:
-    """Dicts of (almost) equal keys as a Markdown table."""
+    """Dicts as a Markdown table, with a column for every key of any."""
     names = list(dict.fromkeys(name for line in lines for name in line))
     rows = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
     for line in lines:
@@ -115,7 +116,7 @@ def markdown_table(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def cell_text(name: str, value: Any) -> str:
-    """A cell as people read it."""
+    """Text of a cell: decibels with 3 decimals, other floats with 4, gains with their sign."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if not isinstance(value, float):
@@ -127,34 +128,32 @@ def cell_text(name: str, value: Any) -> str:
 def write_table(
     path: Path, rows: list[ScoreRow] | list[FlowRow], origin: Origin | None = None
 ) -> None:
-    """Write .json, .csv or .md, by the path's suffix; ``origin`` (not in .csv) says what of."""
+    """Write .json, .csv or .md, by the path's suffix; all but .csv also hold ``origin``.
+
+    Raises ValueError for other suffixes.
+    """
     check_place(path, *TABLE_KINDS)
-    lines = [{name: json_value(value) for name, value in asdict(row).items()} for row in rows]
-    what = origin.text() if origin else ""
+    lines = [finite_or_none(asdict(row)) for row in rows]
+    about = origin.text() if origin else ""
     if path.suffix == ".json":
         names = dict.fromkeys(row.protocol for row in rows if isinstance(row, ScoreRow))
         texts = {name: PROTOCOLS[name].text for name in names}
-        made = asdict(origin) if origin else None
-        whole = {"about": what, "origin": made, "protocols": texts, "rows": lines}
-        path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        source = asdict(origin) if origin else None
+        content = {"about": about, "origin": source, "protocols": texts, "rows": lines}
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     elif path.suffix == ".csv":
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(rows[0])])
             writer.writeheader()
             writer.writerows(lines)
     else:
-        text = "\n\n".join(filter(None, (what, markdown(rows))))
+        text = "\n\n".join(filter(None, (about, markdown(rows))))
         path.write_text(text + "\n", encoding="utf-8")
 
 
 def check_place(path: Path, *suffixes: str) -> None:
-    """ValueError if a result cannot be written there: to be asked before it is measured."""
+    """Raise ValueError if a result cannot be written there: to be called before it is measured."""
     if path.suffix not in suffixes:
         raise ValueError(f"expected a name with {' or '.join(suffixes)}, got {path.name}")
     if not path.parent.is_dir():
         raise ValueError(f"expected a folder for {path.name}, {path.parent} is none")
-
-
-def json_value(value: Any) -> Any:
-    """A value as JSON has it, which knows no infinite numbers."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

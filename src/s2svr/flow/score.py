@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..metrics import end_point_error, outliers, speed_masks
-from ..ops import inside, occlusion, resize_bicubic, resize_flow, warp
+from ..ops import occlusion, resize_bicubic, resize_flow, targets_inside, warp
 from .cases import Case
 
 Flow = Callable[[Tensor, Tensor], Tensor]  # a, b (B, 3, H, W) -> where a lies in b (B, 2, H, W)
@@ -113,7 +113,7 @@ def measured(there: Tensor, back: Tensor, case: Case) -> Measured:
         values["outliers"] = (share, count)
     a, b = case.frames[:1], case.frames[1:]
     values["photometric"] = ((a - warp(b, there)).abs().mean().item(), known.numel())
-    values["consistency"] = error(inside(there), -warp(back, there))
+    values["consistency"] = error(targets_inside(there), -warp(back, there))
     return values
 
 

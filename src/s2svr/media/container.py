@@ -165,7 +165,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def end_of_segment(head: bytes) -> int:
-    """Byte at which the Matroska segment behind the file header ends; 0 where that is open."""
+    """Byte at which the Matroska segment after the header ends; 0 if its length is not given."""
 
     def number(place: int) -> tuple[int, int, bool]:
         width = 9 - head[place].bit_length()

@@ -29,7 +29,7 @@ class Display:
     dynamic: tuple[str, ...] = ()  # names of what changes by frame and cannot be written again
 
     def scaled(self, across: Fraction, down: Fraction) -> "Display":
-        """Return that of a picture whose width and height are that many times larger."""
+        """Side data of a picture whose width and height are that many times larger."""
         if self.matrix is None:
             return self
         a, b, u, c, d, v, x, y, w = self.matrix
@@ -53,7 +53,7 @@ def display_of(picture: av.VideoFrame) -> Display:
     try:
         items: Any = picture.side_data  # a mapping that iterates over its values
         data = {item.type: bytes(item) for item in items}
-    except ValueError:  # PyAV gives none of it where there is a kind that is newer than itself
+    except ValueError:  # PyAV gives no side data at all if it does not know the kind of one
         if picture.rotation not in ROTATIONS:
             return Display()
         a, b, c, d = (value << 16 for value in ROTATIONS[picture.rotation])

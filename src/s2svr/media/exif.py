@@ -36,6 +36,6 @@ def upright(plane: Tensor, orientation: int) -> Tensor:
     if orientation in (5, 6, 7, 8):
         plane = plane.transpose(0, 1)
     dims = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}.get(orientation, [])
-    if plane.dtype == torch.uint16:  # flipped by torch only where it has a sign
+    if plane.dtype == torch.uint16:  # torch flips signed codes only
         return plane.view(torch.int16).flip(dims).view(torch.uint16)
     return plane.flip(dims)

@@ -43,9 +43,10 @@ def first_broken_byte(path: Path) -> int | None:
 
 
 def broken_matroska_byte(file: BinaryIO, size: int) -> int | None:
-    """First byte in Matroska where no known element begins; an element that is cut off is none.
+    """First byte in Matroska where no known element begins.
 
-    Elements lie side by side, those of a cluster inside it.
+    Elements lie side by side, those of a cluster inside it. One that the end of the file cuts off
+    counts as whole.
     """
     _, _, place = read_element(file, 0, size)
     name, place, end = read_element(file, place, size)

@@ -27,8 +27,16 @@ from .integrity import first_broken_byte
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
-UNTIMED = {"h264", "hevc", "m4v", "mpegvideo", "vc1", "obu", "avi"}  # formats: no time of showing
-LIMITED_GRAY = {"h264", "hevc"}  # codes whose untagged grey has the limited range
+UNTIMED = {
+    "h264",
+    "hevc",
+    "m4v",
+    "mpegvideo",
+    "vc1",
+    "obu",
+    "avi",
+}  # formats without presentation times
+LIMITED_GRAY = {"h264", "hevc"}  # codecs whose untagged grey has the limited range
 
 
 class VideoReader:

@@ -97,7 +97,7 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
     )
     kind, depth, pixel_format = pick_format(codec, info, bits, (width, height))
     color = output_color(info.color, kind, depth, width, height)
-    if codec == "prores":  # has no word for another range
+    if codec == "prores":  # it cannot signal another range
         color = replace(color, full_range=False)
     aspect = info.aspect * Fraction(info.width * height, info.height * width)
     return Coding(

@@ -113,7 +113,7 @@ def sized_entry(entry: bytes, name: int, sizes: dict[int, int]) -> bytes:
         part = entry[element.start : element.stop]
         if element.name == name:
             body = entry[element.body : element.stop]
-            old = {*sizes, DISPLAY_UNIT}  # which is pixels where it is not said
+            old = {*sizes, DISPLAY_UNIT}  # its default is pixels
             others = [
                 body[e.start : e.stop] for e in elements(body, 0, len(body)) if e.name not in old
             ]
