@@ -4,8 +4,8 @@
 
 Between a line ``<!-- generated: NAME -->`` and the next ``<!-- end -->`` of a page, everything is
 replaced: commands and options from the command line, signatures and docstrings from the package,
-entries from the recipes' types. Run it after a change of one of these; tests/test_docs.py checks
-that it was run.
+entries from the recipes' types, tasks and damages from their tables. Run it after a change of one
+of these; tests/test_docs.py checks that it was run.
 """
 
 import ast
@@ -27,6 +27,8 @@ from pydantic.fields import FieldInfo
 
 import s2svr
 from s2svr.cli.app import app
+from s2svr.damage.table import DAMAGES, Strength
+from s2svr.tasks import TASKS
 from s2svr.train.recipes import KINDS
 
 DOCS = Path(__file__).parent
@@ -48,6 +50,9 @@ def pages() -> dict[Path, str]:
         "python": python(),
         "entries": entries(),
         "recipes": recipes(),
+        "damage at one strength": one_strength(),
+        "damage at random": at_random(),
+        "damage by task": by_task(),
     }
     found: dict[Path, str] = {}
     for path in sorted(REFERENCE.glob("*.md")):
@@ -291,6 +296,40 @@ def recipes() -> str:
         )
     head = ("recipe", "kind", "network", "clips", "low quality", "frames a clip", "steps")
     return "\n".join(table(head, rows))
+
+
+# Damage
+
+
+def one_strength() -> str:
+    """The damages that leave nothing to chance."""
+    rows = [(code(name), "", damage.text) for name, damage in DAMAGES.items() if damage.stream]
+    for name, damage in DAMAGES.items():
+        if damage.strength:
+            rows.append((code(f"{name}-N"), number(damage.strength), damage.strength.text))
+    return "\n".join(table(("name", "N", "what it does"), rows))
+
+
+def number(strength: Strength) -> str:
+    """The meaning and the limits of a strength's number."""
+    most = "" if strength.most is None else f", at most {strength.most}"
+    return strength.unit + (", an odd number" if strength.odd else "") + most
+
+
+def at_random() -> str:
+    """The damages whose strength is drawn for each clip."""
+    rows = [
+        (code(name), damage.text)
+        for name, damage in DAMAGES.items()
+        if damage.clip and not damage.stream
+    ]
+    return "\n".join(table(("name", "what it does"), rows))
+
+
+def by_task() -> str:
+    """The weights that each task takes, and the damage that evaluate makes for it."""
+    rows = [(code(name), code(task.weights), code(task.damage)) for name, task in TASKS.items()]
+    return "\n".join(table(("task", "weights", "damage"), rows))
 
 
 # Markdown

@@ -190,8 +190,8 @@ def test_a_changed_picture_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change, wanted: str
 ):
     class Changed(checking.Identity):
-        def forward(self, x, state=None, lookahead=0):
-            return change(x), None
+        def run(self, frames, memory, ahead, flows=None):
+            return change(frames)[0], None
 
     monkeypatch.setattr(checking, "Identity", Changed)
     check = check_video(make_video(tmp_path / "a.mp4", pts=STEADY), tmp_path / "b.mp4")

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from s2svr.checkpoint import (
-    TASKS,
     Card,
     CheckpointError,
     bundled,
@@ -24,6 +23,7 @@ from s2svr.checkpoint import (
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
+from s2svr.tasks import TASKS
 
 TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4, bidirectional=True)
 CARD = Card("sr", recipe="tiny.toml", step=7, psnr=30.25, gain_db=0.5, clips="two clips")
@@ -61,6 +61,13 @@ def test_round_trip_is_exact(tiny: S2SVR, saved: Path) -> None:
     assert known["parameters"] == sum(p.numel() for p in tiny.parameters())
     assert known["bytes"] == saved.stat().st_size
     assert known["gain_db"] == CARD.gain_db
+
+
+def test_a_path_may_be_text(tiny: S2SVR, tmp_path: Path) -> None:
+    save(str(tmp_path / "text"), tiny, CARD)
+    assert read_card(str(tmp_path / "text")) == CARD
+    for name, tensor in load(str(tmp_path / "text")).state_dict().items():
+        assert torch.equal(tensor, tiny.state_dict()[name])
 
 
 def test_half_is_stored_rounded_and_loaded_as_float32(tiny: S2SVR, tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
 
 def test_every_bundled_file_loads_for_the_task_of_its_name() -> None:
     for name, path in bundled().items():
-        task = next((task for task, alias in TASKS.items() if alias == name), None)
+        task = next((task for task, entry in TASKS.items() if entry.weights == name), None)
         load(path, task=task)
 
 
@@ -118,6 +125,8 @@ def test_unknown_name_lists_the_bundled_ones(monkeypatch: pytest.MonkeyPatch, sa
     monkeypatch.setattr("s2svr.checkpoint.WEIGHTS", saved.parent)
     assert load("tiny").config == TINY  # type: ignore[comparison-overlap]
     with pytest.raises(CheckpointError, match=r"by name \(tiny\) or a file, got 'sr-heavy'"):
+        load("sr-heavy")
+    with pytest.raises(CheckpointError, match=rf"is neither, nor a task \({', '.join(TASKS)}\)"):
         load("sr-heavy")
 
 

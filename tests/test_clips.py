@@ -11,6 +11,7 @@ from s2svr.data.clips import ClipPairs, Data
 from s2svr.data.folder import folder_clips
 from s2svr.data.store import Stored
 from s2svr.ops import warp
+from s2svr.train.clip_flow import FlowCrops
 
 DATA = Data(frames=3, crop=8, context=(12, 16), skip=2, batch=2)
 
@@ -20,16 +21,16 @@ def moving(length: int = 9, height: int = 16, width: int = 20, speed: int = 2) -
     rng = np.random.default_rng(0)
     wide = rng.integers(0, 256, (3, height, width + speed * length), dtype=np.uint8)
     lq = np.stack([wide[..., speed * (length - t) :][..., :width] for t in range(length)])
-    return Stored("moving", lq, lq.repeat(4, -2).repeat(4, -1), Path("moving.npy"))
+    return Stored("moving", lq, lq.repeat(4, -2).repeat(4, -1), "moving")
 
 
-def moving_flow(length: int = 9, height: int = 16, width: int = 20, speed: int = 2) -> np.ndarray:
-    """Its true flow for steps of 1 and 2 frames: (2, 2, T, 2, h, w)."""
+def moving_flow(length: int = 9, height: int = 16, width: int = 20, speed: int = 2) -> dict:
+    """Its true flow for steps of 1 and 2 frames, (2, 2, T, 2, h, w), by its key."""
     flow = np.zeros((2, 2, length, 2, height, width), np.float16)
     for step in (1, 2):
         flow[step - 1, 0, step:, 0] = -speed * step  # to the earlier frame: left
         flow[step - 1, 1, :-step, 0] = speed * step
-    return flow
+    return {"moving": flow}
 
 
 def test_crops_of_both_qualities_show_the_same_place():
@@ -43,7 +44,7 @@ def test_crops_of_both_qualities_show_the_same_place():
 
 def test_stored_flow_follows_flips_and_time():
     still = ClipPairs([moving()], DATA, seed=3)
-    pairs = ClipPairs([moving()._replace(flow=moving_flow())], DATA, seed=3)
+    pairs = FlowCrops([moving()], moving_flow(), DATA, seed=3)
     seen = set()
     for index in range(40):
         item, context = pairs[index], still[index]
@@ -61,8 +62,8 @@ def test_stored_flow_follows_flips_and_time():
 
 def test_stored_flow_follows_transposition():
     data = DATA.model_copy(update={"transpose": True})
-    plain = ClipPairs([moving()._replace(flow=moving_flow())], DATA, seed=3)
-    pairs = ClipPairs([moving()._replace(flow=moving_flow())], data, seed=3)
+    plain = FlowCrops([moving()], moving_flow(), DATA, seed=3)
+    pairs = FlowCrops([moving()], moving_flow(), data, seed=3)
     turned = 0
     for index in range(20):
         item, other = pairs[index], plain[index]
@@ -131,8 +132,8 @@ def test_a_short_sequence_is_played_to_and_fro():
     assert {tuple(pairs.draw(i).frames) for i in range(20)} == {(0, 1, 0)}
 
 
-def test_places_fall_on_the_grid_of_the_states():
-    pairs = ClipPairs([moving()], DATA, down=4)
+def test_places_are_multiples_of_what_is_asked_for():
+    pairs = ClipPairs([moving()], DATA, align=4)
     draws = [pairs.draw(i) for i in range(50)]
     assert all((d.top % 4, d.left % 4, d.crop_top % 4, d.crop_left % 4) == (0,) * 4 for d in draws)
     assert len({(d.crop_top, d.crop_left) for d in draws}) > 2
@@ -166,6 +167,26 @@ def test_store_decodes_and_degrades_once(tmp_path: Path, monkeypatch: pytest.Mon
         assert np.array_equal(stored.lq, hq.numpy()[..., ::2, ::2])
     assert calls == [path]
     assert not list((tmp_path / "store").glob("*.tmp"))
+
+
+def test_a_key_and_with_it_the_damage_stay_what_they_were():
+    assert stores.key_of("a.mp4", "None", "hevc-37", 7) == "0e445dbad09b9c3d"
+
+
+def test_arrays_are_made_again_if_one_of_them_is_missing(tmp_path: Path):
+    calls = []
+
+    def make() -> list[np.ndarray]:
+        calls.append(1)
+        return [np.arange(3), np.ones(2)]
+
+    for lost in ("", "key-b.npy", "key-a.npy"):
+        (tmp_path / (lost or "none")).unlink(missing_ok=True)
+        first, second = stores.kept_arrays(tmp_path, "key", ["a", "b"], make)
+        assert first.tolist() == [0, 1, 2]
+        assert second.tolist() == [1, 1]
+        stores.kept_arrays(tmp_path, "key", ["a", "b"], make)
+    assert len(calls) == 3
 
 
 def test_folder_finds_videos_and_image_folders(tmp_path: Path):

@@ -187,6 +187,11 @@ def test_names_give_one_strength():
     ):
         with pytest.raises(ValueError, match=fault):
             degrade.degradation(name)
+    assert degrade.known_names() == (
+        "bicubic, gaussian, blur, shutter, exposure, hevc, h264, coded, mixed, or at one strength "
+        "blur-7 (frames), shutter-2 (frames it is open), hevc-37, ldp-37, kvazaar-37 (QP), h264-32 "
+        "(crf); or one after another, as h264-28+bicubic"
+    )
     with pytest.raises(ValueError, match="got 'hevc'"):
         degrade.stream("hevc")  # not at random: a test video is made again the same
 

@@ -13,8 +13,9 @@ import pytest
 import typer
 
 from s2svr.cli.app import app
-from s2svr.damage.table import CODECS, DEGRADATIONS
+from s2svr.damage.table import DAMAGES, stream
 from s2svr.data import BENCHMARKS, DATASETS
+from s2svr.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -36,7 +37,9 @@ def generator() -> Iterator[ModuleType]:
 
 def test_the_generated_reference_is_up_to_date(generator: ModuleType) -> None:
     pages = generator.pages()
-    assert {path.name for path in pages} == {"commands.md", "python.md", "recipes.md"}
+    assert {path.name for path in pages} == {
+        "commands.md", "damage.md", "python.md", "recipes.md",
+    }  # fmt: skip
     for path, text in pages.items():
         assert path.read_text(encoding="utf-8") == text, (
             f"{path.name} is older than the program: run python docs/generate_reference.py"
@@ -118,15 +121,41 @@ def test_an_entry_without_a_meaning_is_refused(generator: ModuleType) -> None:
 
 def test_every_damage_and_data_set_has_its_row() -> None:
     damage = (DOCS / "reference" / "damage.md").read_text(encoding="utf-8")
-    for name in DEGRADATIONS:
-        assert f"\n| `{name}` |" in damage, name
-    for name in (*CODECS, "blur", "shutter"):
-        assert re.search(rf"\n\| `{name}-\w+` \|", damage), name
+    for name, kind in DAMAGES.items():
+        assert kind.clip or kind.strength
+        assert (f"\n| `{name}` |" in damage) == bool(kind.clip), name
+        assert (f"\n| `{name}-N` |" in damage) == bool(kind.strength), name
+        for text in (kind.clip and kind.text, kind.strength and kind.strength.text):
+            assert text is None or text.endswith("."), name
     sets = (DOCS / "reference" / "data-sets.md").read_text(encoding="utf-8")
     for name in DATASETS:
         assert f"\n| `{name}` |" in sets, name
     for name in BENCHMARKS:
         assert f"`{name}`" in sets, name
+
+
+def test_every_task_has_its_row_and_its_card() -> None:
+    page = read(DOCS / "guide" / "which-task.md")
+    for name, task in TASKS.items():
+        card = re.escape(f"[{task.weights}](../models/{task.weights}.md)")
+        assert re.search(rf"\n\| .* \| `{name}` \| .* \| {card} \|\n", page), name
+
+
+def test_options_of_degrade_say_what_the_table_of_damages_says(generator: ModuleType) -> None:
+    """The help itself cannot take it from there: it answers without torch."""
+    damages = {"bicubic": "bicubic", "gaussian": "gaussian", "blur": "blur"}
+    damages |= {"hevc_qp": "hevc", "x264_crf": "h264"}
+    leaves = generator.leaves(typer.main.get_command(app), [])
+    command = next(command for words, command in leaves if words == ["degrade"])
+    options = {parameter.name: parameter for parameter in command.params}
+    for name, kind in damages.items():
+        option, at = options[name], DAMAGES[kind].strength
+        if at is None:
+            stream(kind)
+            assert option.help == DAMAGES[kind].text
+        else:
+            stream(f"{kind}-{at.usual}")
+            assert (option.help, option.metavar) == (at.text, at.unit.upper())
 
 
 def test_anchors_of_the_documents_are_headings() -> None:

@@ -290,9 +290,9 @@ def test_what_is_no_score_is_named(sequences, tmp_path: Path):
 def test_scores_of_another_configuration_are_told_apart():
     """Weights alone do not say all that a network does."""
     a, b = Base(), Base()
-    assert kept.model_fingerprint(a) == kept.model_fingerprint(b)
+    assert kept.method_fingerprint(a) == kept.method_fingerprint(b)
     a.config, b.config = S2SVRConfig(), S2SVRConfig(bidirectional=True)
-    assert kept.model_fingerprint(a) != kept.model_fingerprint(b)
+    assert kept.method_fingerprint(a) != kept.method_fingerprint(b)
 
 
 def test_equal_frames_are_counted(tmp_path: Path):

@@ -235,7 +235,7 @@ WORKER = """
 import os, signal, sys
 from pathlib import Path
 from s2svr.checkpoint import load
-from s2svr.data.folder import folder
+from s2svr.data import folder_clips
 from s2svr.damage import degradation
 from s2svr.evaluation import evaluate
 clips, weights, out, part, most = sys.argv[1:]
@@ -247,7 +247,7 @@ def done(rows):
         os.kill(os.getpid(), signal.SIGKILL)
 
 evaluate(
-    load(weights), folder(Path(clips)), degradation("blur-3"), out=Path(out), label="blur-3",
+    load(weights), folder_clips(Path(clips)), degradation("blur-3"), out=Path(out), label="blur-3",
     part=(int(part), 2), done=done,
 )
 """

@@ -178,10 +178,11 @@ def test_mfqev2_counts_gains_on_coded_luma(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_numbers_say_what_they_are_of():
-    assert about("vid4", "bd", "bicubic").startswith("vid4 bd; low quality: BDx4, Gaussian blur")
-    assert about("gopro", "train", "bicubic") == "gopro train; low quality: blur, not blur_gamma"
+    bicubic = "bicubic, made here"
+    assert about("vid4", "bd", bicubic).startswith("vid4 bd; low quality: BDx4, Gaussian blur")
+    assert about("gopro", "train", bicubic) == "gopro train; low quality: blur, not blur_gamma"
     made = "vimeo90k test; low quality: bicubic, made here; every listed septuplet, black ones too"
-    assert about("vimeo90k", "test", "bicubic") == made
+    assert about("vimeo90k", "test", bicubic) == made
     assert Origin("folder", "", "hevc-37", 24, (1, 3), "mine").text() == (
         "folder; low quality: hevc-37, made here by x265, which is not HM; "
         "the first 24 frames of each clip; share 1/3 of the clips; ours: mine"

@@ -12,6 +12,7 @@ from s2svr.models.flows import frames_around
 from s2svr.models.mixer import Exposure
 from s2svr.render.files import write_movie
 from s2svr.train import exposure as training
+from s2svr.train.launch import Run
 from s2svr.train.recipes import load_recipe
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "deblur-light-exposure.toml"
@@ -78,5 +79,5 @@ def test_an_exposure_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
 def test_a_preset_that_tells_no_exposure_is_refused(tmp_path: Path):
     recipe = load_recipe(RECIPE, ["model.preset=compression-light"])
     with pytest.raises(ValueError, match="expected a preset that tells an exposure, got compr"):
-        training.train_exposure(recipe, data=tmp_path, out=tmp_path / "run")
+        training.train_exposure(recipe, Run(tmp_path / "run"), data=tmp_path)
     assert not (tmp_path / "run").exists()

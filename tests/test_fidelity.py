@@ -5,6 +5,7 @@ import torch
 
 from s2svr.damage.blur import blur_stream
 from s2svr.damage.reduce import bicubic_down
+from s2svr.damage.table import stream
 from s2svr.evaluation.fidelity import BIN, measure_fidelity
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
@@ -51,6 +52,21 @@ def test_tasks_that_keep_the_size_are_damaged_again(tmp_path: Path):
     # The ends are not blurred and stay equal.
     values = [psnr_rgb(a, b) for a, b in zip(twice[1:4], blurry[1:4], strict=True)]
     assert found.base == pytest.approx(sum(values) / 3)
+
+
+@pytest.mark.parametrize("damage", ["h264-28+bicubic", "gaussian+h264-28", "blur-3+bicubic"])
+def test_joined_damage_that_shrinks_is_made_again(tmp_path: Path, damage: str):
+    truth = torch.stack([torch.roll(texture(1, 64, 96)[0], 2 * t, -1) for t in range(3)])
+    lq = torch.stack(list(stream(damage)(truth)))
+    assert lq.shape == (3, 3, 16, 24)
+    source = folder(tmp_path / "lq", lq)
+    exact = measure_fidelity(source, folder(tmp_path / "exact", truth), damage)
+    assert (exact.frames, exact.equal, exact.psnr) == (3, 3, None)  # it is what was damaged
+    resized = resize_to(lq, (64, 96)).clamp(0, 1)
+    values = [psnr_rgb(a, b) for a, b in zip(stream(damage)(resized), lq, strict=True)]
+    assert exact.base == pytest.approx(sum(values) / 3)
+    with pytest.raises(ValueError, match="4 times as large .* of 24x16 for 24x16 pixels"):
+        measure_fidelity(source, source, damage)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3])

@@ -24,7 +24,7 @@ from made_clips import AVI, FLV, GIF, MKV, MP4, MPG, RAW, TS, Y4M, clip, folder_
 from s2svr.media import open_reader
 from s2svr.media.container import is_cut_off
 from s2svr.media.errors import MediaError
-from s2svr.media.integrity import broken_at, y4m_frame
+from s2svr.media.integrity import first_broken_byte, y4m_frame_bytes
 from s2svr.writing.tracks import Companions
 
 SELECTED = [
@@ -79,19 +79,19 @@ def test_what_must_not_happen_is_told_apart() -> None:
 
 def test_a_matroska_file_is_walked_through(tmp_path: Path) -> None:
     path = MKV(tmp_path)
-    assert broken_at(path) is None
+    assert first_broken_byte(path) is None
     whole = path.read_bytes()
     place = whole.index(b"\x1f\x43\xb6\x75") + 30  # inside the first cluster
     following = whole.index(b"\xa3", place)
     path.write_bytes(whole[:following] + b"\0" + whole[following + 1 :])
-    assert place <= (broken_at(path) or 0) <= following
+    assert place <= (first_broken_byte(path) or 0) <= following
     with open_reader(path) as reader:
         list(reader)
     assert any(line.startswith("the file is broken at byte") for line in reader.damage)
     path.write_bytes(whole[:-20])
-    assert broken_at(path) is None  # it is cut off, which is said elsewhere
+    assert first_broken_byte(path) is None  # it is cut off, which is said elsewhere
     assert is_cut_off(path)
-    assert broken_at(TS(tmp_path)) is None
+    assert first_broken_byte(TS(tmp_path)) is None
 
 
 @pytest.mark.parametrize(("make", "sign", "back"), [(FLV, b"\x27\x01", 11), (GIF, b"!\xf9", 0)])
@@ -99,27 +99,27 @@ def test_flv_and_gif_are_walked_through(
     tmp_path: Path, make: Callable[[Path], Path], sign: bytes, back: int
 ) -> None:
     path = make(tmp_path)
-    assert broken_at(path) is None
+    assert first_broken_byte(path) is None
     whole = path.read_bytes()
     place = whole.index(sign, len(whole) // 3) - back  # a picture's
     path.write_bytes(whole[: place + 1] + b"\xff\xff" + whole[place + 3 :])
-    assert place - 400 < (broken_at(path) or 0) < len(whole)
+    assert place - 400 < (first_broken_byte(path) or 0) < len(whole)
     with open_reader(path) as reader:
         list(reader)
     assert any(line.startswith("the file is broken at byte") for line in reader.damage)
     path.write_bytes(whole[: place + 5])
-    assert broken_at(path) is not None
+    assert first_broken_byte(path) is not None
 
 
 def test_an_avi_is_walked_through(tmp_path: Path) -> None:
     path = AVI(tmp_path)
-    assert broken_at(path) is None
+    assert first_broken_byte(path) is None
     whole = path.read_bytes()
     place = whole.index(b"00dc", len(whole) // 2)
     path.write_bytes(whole[:place] + bytes(8) + whole[place + 8 :])
-    assert broken_at(path) == place
+    assert first_broken_byte(path) == place
     path.write_bytes(whole[: place + 9])
-    assert broken_at(path) is None  # it is cut off, which is said elsewhere
+    assert first_broken_byte(path) is None  # it is cut off, which is said elsewhere
     assert is_cut_off(path)
 
 
@@ -172,9 +172,9 @@ def test_missing_packets_of_a_transport_stream_are_noticed(tmp_path: Path) -> No
     assert (count, reader.damage) == (12, [])
     data = bytearray(path.read_bytes())
     place = len(data) // 188 // 2 * 188
-    assert broken_at(path) is None
+    assert first_broken_byte(path) is None
     path.write_bytes(data[:place] + bytes(200) + data[place + 200 :])
-    assert broken_at(path) == place
+    assert first_broken_byte(path) == place
     without(0.4, 0.5, 188)(data)
     path.write_bytes(data)
     with open_reader(path) as reader:
@@ -192,7 +192,7 @@ def test_raw_video_that_ends_within_a_frame_is_cut_off(tmp_path: Path) -> None:
         ("YUV4MPEG2 W4 H6 Cxyz\n", 0),
         ("YUV4MPEG2 H6\n", 0),
     ]:
-        assert y4m_frame(header) == size
+        assert y4m_frame_bytes(header) == size
     path = Y4M(tmp_path)
     assert not is_cut_off(path)
     path.write_bytes(path.read_bytes()[:-1])

@@ -10,6 +10,7 @@ from torch import Tensor
 from s2svr.checkpoint import CheckpointError, load, read_card
 from s2svr.flow.arflow import import_flow
 from s2svr.train.flow import train_flow
+from s2svr.train.launch import Run
 from s2svr.train.recipes import load_recipe
 
 CHANNELS = (3, 16, 32, 64, 96, 128, 192)
@@ -118,9 +119,7 @@ def test_imported_weights_compute_what_arflow_does(tmp_path: Path, kept):
 def test_a_training_does_not_start_from_a_network_that_computes_otherwise(tmp_path: Path):
     recipe = load_recipe(Path(__file__).parent.parent / "recipes" / "reds-teacher.toml")
     with pytest.raises(ValueError, match="channels=.*arflow=False.* to start from, flow-light"):
-        train_flow(
-            recipe, data=tmp_path, out=tmp_path / "run", init="flow-light-teacher", device="cpu"
-        )
+        train_flow(recipe, Run(tmp_path / "run", "cpu"), data=tmp_path, init="flow-light-teacher")
 
 
 class Harm:

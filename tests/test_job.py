@@ -17,6 +17,7 @@ from s2svr.media.errors import MediaError
 from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_to
+from s2svr.restoration import Encoding
 from s2svr.restoration.frames import restore
 from s2svr.restoration.pipeline import Stopped
 from s2svr.restoration.video import fitting_window, output_size, restore_video
@@ -211,25 +212,25 @@ def test_sizes(movie: Path) -> None:
     with open_reader(movie) as reader:
         info = reader.info
     model = Enlarge(4)
-    assert output_size(model, info, None, None) == (256, 192)
-    assert output_size(model, info, 3, None) == (192, 144)
-    assert output_size(model, info, None, (100, 50)) == (100, 50)
-    assert output_size(model, replace(info, rotation=90), None, (100, 50)) == (50, 100)
+    assert output_size(model, info, Encoding()) == (256, 192)
+    assert output_size(model, info, Encoding(scale=3)) == (192, 144)
+    assert output_size(model, info, Encoding(size=(100, 50))) == (100, 50)
+    assert output_size(model, replace(info, rotation=90), Encoding(size=(100, 50))) == (50, 100)
     with pytest.raises(ValueError, match="expected a scale from 1 to 4, .*, got 5"):
-        output_size(model, info, 5, None)
+        output_size(model, info, Encoding(scale=5))
     with pytest.raises(ValueError, match="size of at most 256x192 .*, got 257x10"):
-        output_size(model, info, None, (257, 10))
+        output_size(model, info, Encoding(size=(257, 10)))
     with pytest.raises(ValueError, match="a scale or a size, got both"):
-        output_size(model, info, 2, (10, 10))
+        output_size(model, info, Encoding(scale=2, size=(10, 10)))
 
 
 def test_windows_shrink_with_large_frames(movie: Path) -> None:
     with open_reader(movie) as reader:
         info = reader.info
-    assert fitting_window(16, Enlarge(4), replace(info, width=320, height=180)) == 16
-    assert fitting_window(16, Enlarge(4), replace(info, width=1280, height=720)) == 6
-    assert fitting_window(16, Enlarge(4), replace(info, width=8000, height=8000)) == 1
-    assert fitting_window(2, Enlarge(1), info) == 2
+    assert fitting_window(16, 4, replace(info, width=320, height=180)) == 16
+    assert fitting_window(16, 4, replace(info, width=1280, height=720)) == 6
+    assert fitting_window(16, 4, replace(info, width=8000, height=8000)) == 1
+    assert fitting_window(2, 1, info) == 2
 
 
 @pytest.mark.parametrize("frozen", [64, 2])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from media_clips import make_video
 from s2svr.checkpoint import Card, save
-from s2svr.cli.job import stopping
+from s2svr.cli.restore import stopping
 from s2svr.media.errors import MediaError
 from s2svr.models.config import S2SVRConfig
 from s2svr.models.pwclite import PWCLiteConfig

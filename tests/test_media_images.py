@@ -15,7 +15,7 @@ from s2svr.media import open_reader, read_clip
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame, Reader
 from s2svr.media.images import images_in, read_image
-from s2svr.writing import open_writer
+from s2svr.writing import OutputFormat, WorkPolicy, open_writer
 from s2svr.writing.images import write_png
 from s2svr.writing.protocol import Writer
 
@@ -50,8 +50,9 @@ def copy(
     overwrite: bool = False,
 ) -> tuple[Reader, Writer]:
     with open_reader(source, fps=fps, start=start, end=end) as reader:
-        size = {"width": reader.info.width, "height": reader.info.height}
-        with open_writer(target, reader=reader, bits=bits, overwrite=overwrite, **size) as writer:
+        output = OutputFormat(reader.info.width, reader.info.height, bits)
+        policy = WorkPolicy(overwrite)
+        with open_writer(target, reader=reader, output=output, policy=policy) as writer:
             for frame in reader:
                 rgb = to_rgb(frame.planes, frame.color)
                 planes = from_rgb(rgb, writer.color, writer.chroma)
@@ -312,7 +313,7 @@ def test_an_interrupted_folder_leaves_nothing(tmp_path: Path):
     def broken() -> None:
         with (
             open_reader(source) as reader,
-            open_writer(tmp_path / "out", reader=reader, width=30, height=20) as writer,
+            open_writer(tmp_path / "out", reader=reader, output=OutputFormat(30, 20)) as writer,
         ):
             writer.write(next(reader))
             raise KeyboardInterrupt

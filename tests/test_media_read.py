@@ -21,8 +21,8 @@ from s2svr.media import open_reader, read_clip
 from s2svr.media.container import is_cut_off
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame
-from s2svr.media.planes import from_picture, planar_name, reordered, to_picture
-from s2svr.writing import open_writer
+from s2svr.media.planes import convert_format, from_picture, planar_name, to_picture
+from s2svr.writing import OutputFormat, open_writer
 
 STEADY = [3003 * i for i in range(24)]
 
@@ -91,7 +91,7 @@ def test_alpha_that_the_decoder_does_not_see_is_left_out_aloud(tmp_path: Path):
     with open_reader(path) as reader:
         frames = list(reader)
         assert reader.warnings == ["the alpha channel is left out"]
-        with open_writer(tmp_path / "b.webm", reader=reader, width=64, height=48) as writer:
+        with open_writer(tmp_path / "b.webm", reader=reader, output=OutputFormat(64, 48)) as writer:
             for frame in frames:
                 writer.write(frame)
     with av.open(str(tmp_path / "b.webm")) as output:
@@ -111,7 +111,7 @@ def test_packed_pictures_are_only_reordered(form: str):
     shapes = [tuple(torch.from_dlpack(p).shape) for p in av.VideoFrame(16, 8, planar).planes]
     kind = torch.uint8 if bits == 8 else torch.uint16
     codes = tuple(torch.randint(0, 2**bits, s, generator=generator).to(kind) for s in shapes)
-    packed = reordered(to_picture(codes, planar), form)
+    packed = convert_format(to_picture(codes, planar), form)
     for _ in range(50):  # every time
         for before, after in zip(codes, from_picture(packed), strict=True):
             assert torch.equal(before.int(), after.int())

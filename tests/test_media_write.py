@@ -15,10 +15,10 @@ from s2svr.media import open_reader
 from s2svr.media.display import Display
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame, Reader
-from s2svr.writing import open_writer
+from s2svr.writing import OutputFormat, WorkPolicy, open_writer
 from s2svr.writing import writer as writer_module
 from s2svr.writing.codecs import choose_coding
-from s2svr.writing.packets import Spool
+from s2svr.writing.packets import PacketFile
 from s2svr.writing.protocol import Writer
 
 STEADY = [3003 * i for i in range(24)]
@@ -40,14 +40,14 @@ def restore(
     codec: str | None = None,
     crf: int | None = None,
     overwrite: bool = False,
-    comment: str | None = None,
+    comment: str = "",
 ) -> tuple[Reader, Writer]:
     """Read and write all frames, each pixel as scale x scale pixels."""
     with open_reader(source, start=start, end=end) as reader:
         width, height = reader.info.width * scale, reader.info.height * scale
         with open_writer(
-            target, reader=reader, width=width, height=height, bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, comment=comment,
+            target, reader=reader, output=OutputFormat(width, height, bits, codec, crf),
+            policy=WorkPolicy(overwrite), comment=comment,
         ) as writer:  # fmt: skip
             for frame in reader:
                 rgb = to_rgb(frame.planes, frame.color)
@@ -198,7 +198,7 @@ def test_time_stamps_that_do_not_grow_are_moved(tmp_path: Path):
     source = make_video(tmp_path / "a.mp4", pts=STEADY)
     with open_reader(source) as reader:
         frames = list(reader)
-        with open_writer(tmp_path / "b.mp4", reader=reader, width=64, height=48) as writer:
+        with open_writer(tmp_path / "b.mp4", reader=reader, output=OutputFormat(64, 48)) as writer:
             times = [0, 1, 1, Fraction(1, 2), 2, None]
             for frame, time in zip(frames, times, strict=False):
                 writer.write(replace(frame, time=None if time is None else Fraction(time)))
@@ -380,7 +380,7 @@ def test_the_display_aspect_survives_another_shape(tmp_path: Path):
     with open_reader(source) as reader:
         frame = next(reader)
         planes = tuple(plane[: plane.shape[0] // 2].contiguous() for plane in frame.planes)
-        with open_writer(tmp_path / "b.mp4", reader=reader, width=64, height=24) as writer:
+        with open_writer(tmp_path / "b.mp4", reader=reader, output=OutputFormat(64, 24)) as writer:
             writer.write(replace(frame, planes=planes))
     with open_reader(writer.path) as reader:
         assert reader.info.aspect == Fraction(1, 2)
@@ -442,8 +442,8 @@ def test_a_lossless_codec_keeps_every_code(tmp_path: Path, form: str):
         tmp_path / "a.mkv", codec="ffv1", form=form, pts=[0, 40], time_base=Fraction(1, 1000)
     )
     with open_reader(source) as reader:
-        size = {"width": reader.info.width, "height": reader.info.height}
-        with open_writer(tmp_path / "b.mkv", reader=reader, codec="ffv1", **size) as writer:
+        output = OutputFormat(reader.info.width, reader.info.height, codec="ffv1")
+        with open_writer(tmp_path / "b.mkv", reader=reader, output=output) as writer:
             same = writer.chroma == reader.info.chroma
             assert same or form == "yuv440p"  # written with full chroma
             for frame in reader:
@@ -535,10 +535,12 @@ def test_frames_that_keep_their_size_are_coded_finer(tmp_path: Path):
     with open_reader(make_video(tmp_path / "a.mp4")) as reader:
         info = reader.info
     for codec, usual in (("h264", 18), ("vp9", 24)):
-        choice = partial(choose_coding, info, Display(), ".mkv", codec=codec)
-        assert choice(width=info.width, height=info.height).crf == usual - 8
-        assert choice(width=info.width, height=info.height, crf=30).crf == 30
-        assert choice(width=4 * info.width, height=4 * info.height).crf is None  # the usual
+        choice = partial(choose_coding, info, Display(), ".mkv")
+        same = OutputFormat(info.width, info.height, codec=codec)
+        assert choice(same).crf == usual - 8
+        assert choice(replace(same, crf=30)).crf == 30
+        larger = replace(same, width=4 * info.width, height=4 * info.height)
+        assert choice(larger).crf is None  # the usual
 
 
 def test_the_same_frames_give_the_same_file(tmp_path: Path):
@@ -554,7 +556,7 @@ def test_frames_of_another_shape_or_depth_are_refused(tmp_path: Path):
     source = make_video(tmp_path / "a.mp4")
     with open_reader(source) as reader:
         frame = next(reader)
-        with open_writer(tmp_path / "b.mp4", reader=reader, width=64, height=48) as writer:
+        with open_writer(tmp_path / "b.mp4", reader=reader, output=OutputFormat(64, 48)) as writer:
             writer.write(frame)
             small = tuple(plane[:8] for plane in frame.planes)
             with pytest.raises(ValueError, match="expected a frame of 48x64 .* got 8x64 with 8"):
@@ -607,7 +609,7 @@ def test_nothing_is_left_where_something_fails(tmp_path: Path, monkeypatch: pyte
     def broken() -> None:
         with (
             open_reader(source) as reader,
-            open_writer(folder / "b.mp4", reader=reader, width=64, height=48) as writer,
+            open_writer(folder / "b.mp4", reader=reader, output=OutputFormat(64, 48)) as writer,
         ):
             writer.write(next(reader))
             raise KeyboardInterrupt
@@ -619,7 +621,7 @@ def test_nothing_is_left_where_something_fails(tmp_path: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place, name in ((Spool, "append"), (writer_module, "spooled")):
+    for place, name in ((PacketFile, "append"), (writer_module, "read_packet_files")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, full)
             with pytest.raises(MediaError, match=r"b.mp4 cannot be written: the disk is full"):

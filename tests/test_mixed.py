@@ -68,6 +68,7 @@ def test_damages_come_one_after_another():
         assert not torch.equal(pair.lq, plain.lq)
     assert not torch.equal(before.lq, after.lq)
     assert [shrinks(name) for name in ("h264-28+bicubic", "blur-7", "gaussian")] == [4, 1, 4]
+    assert [shrinks(name) for name in ("bicubic+gaussian", "mixed", "hevc-37+blur-3")] == [16, 4, 1]
 
 
 def test_unknown_damages_in_a_row_are_named():

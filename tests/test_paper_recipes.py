@@ -17,6 +17,7 @@ from s2svr.media import read_clip
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
 from s2svr.train.flow import train_flow
+from s2svr.train.launch import Run
 from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.restoration import train_restoration
 from s2svr.writing.images import write_png
@@ -123,22 +124,21 @@ TREES = {
 def test_three_stages_make_two_steps_on_a_published_tree(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    root, given = tmp_path / "data", {"device": "cpu", "cache": tmp_path / "cache"}
+    root = tmp_path / "data"
     root.mkdir()
     TREES[name](root, monkeypatch.setattr)
 
     def recipe(stage: str, *more: str) -> FlowRecipe | RestorationRecipe:
         return load_recipe(RECIPES / f"{name}-{stage}.toml", [*SMALL, *more])
 
+    def run(stage: str) -> Run:
+        return Run(tmp_path / stage, "cpu", cache=tmp_path / "cache")
+
     whole = f"data.crop={SIDE}"
-    teacher = train_flow(recipe("teacher", whole), data=root, out=tmp_path / "t", **given)
-    student = train_flow(
-        recipe("student", whole), data=root, out=tmp_path / "s", teacher=teacher, **given
-    )
+    teacher = train_flow(recipe("teacher", whole), run("t"), data=root)
+    student = train_flow(recipe("student", whole), run("s"), data=root, teacher=teacher)
     narrow = ("model.channels=4", "data.crop=16")
-    path = train_restoration(
-        recipe("restoration", *narrow), data=root, out=tmp_path / "r", flow=student, **given
-    )
+    path = train_restoration(recipe("restoration", *narrow), run("r"), data=root, flow=student)
     model = load(path)
     assert isinstance(model, S2SVR)
     assert isinstance(load(student), PWCLite)
@@ -168,10 +168,8 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
     said: list[str] = []
     train_restoration(
         load_recipe(RECIPES / "gopro-restoration.toml", [*SMALL, *more]),
+        Run(tmp_path / "out", "cpu", say=said.append),
         data=root,
-        out=tmp_path / "out",
-        device="cpu",
-        say=said.append,
     )
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in said]
     assert statistics.median(losses[-20:]) < 0.4 * statistics.mean(distance)
@@ -185,11 +183,10 @@ def test_a_flow_network_that_trains_later_trains_in_two_processes(tmp_path: Path
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from s2svr.train.recipes import load_recipe\n"
-        "from s2svr.train.restoration import train_restoration\n"
+        "from s2svr.train import Run, load_recipe, train_restoration\n"
         "recipe, data, out, *overrides = sys.argv[1:]\n"
-        "train_restoration(load_recipe(Path(recipe), overrides), data=Path(data), out=Path(out),"
-        " device='cpu', processes=2, say=print)\n"
+        "run = Run(Path(out), 'cpu', 2, say=print)\n"
+        "train_restoration(load_recipe(Path(recipe), overrides), run, data=Path(data))\n"
     )
     arguments = [script, RECIPES / "sr-light.toml", tmp_path / "data", tmp_path / "out", *SMALL]
     more = ["data.crop=16", "data.batch=2", "optim.steps=3", "optim.flow_rate=1e-4"]

@@ -27,6 +27,7 @@ from s2svr.media.frame import MediaInfo
 from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_to
+from s2svr.restoration import Compute, Encoding, Excerpt, Job, backend_of
 from s2svr.restoration.frames import restore
 from s2svr.restoration.memory import MARGIN, PROBE, PROCESS, Footprint, count_footprint
 from s2svr.restoration.pipeline import Summary, segment_frames
@@ -67,7 +68,7 @@ class Known(nn.Module):
 
 
 def test_memory_is_counted_exactly() -> None:
-    counted = count_footprint(Known())
+    counted = count_footprint(backend_of(Known()))
     # x and 2 x; ``large`` beside two memories, those before and after
     assert (counted.frame, counted.rest, counted.state, counted.flow) == (24, 48 + 32, 16, 0)
     assert counted.needed(100, 50, 10, None, (0, 0)) == round(5000 * (80 + 240) * MARGIN + PROCESS)
@@ -76,7 +77,9 @@ def test_memory_is_counted_exactly() -> None:
 def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
     small, large = (
         count_footprint(
-            S2SVR(replace(PRESETS["sr-light"], channels=c, feedback=4, attention=4, flow=None))
+            backend_of(
+                S2SVR(replace(PRESETS["sr-light"], channels=c, feedback=4, attention=4, flow=None))
+            )
         )
         for c in (8, 16)
     )
@@ -91,7 +94,9 @@ def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
 
 def test_the_memory_of_neighbours_is_counted_full() -> None:
     few, many = (
-        count_footprint(S2SVR(replace(PRESETS["deblur-light"], neighbours=count, flow=None)))
+        count_footprint(
+            backend_of(S2SVR(replace(PRESETS["deblur-light"], neighbours=count, flow=None)))
+        )
         for count in (2, 6)
     )
     assert many.state - few.state == 12 * (6 - 2)  # a frame for each
@@ -272,12 +277,11 @@ def test_settings_are_checked_and_tiles_are_kept(movie: Path, weights: Path) -> 
     def never(*given: object) -> Summary:
         raise AssertionError
 
-    found = make_plan(
-        model, movie, Path("out"), never, window=5, tile=200, device=torch.device("cpu"), scale=2
-    )
+    job = Job(movie, Path("out"), encoding=Encoding(scale=2), compute=Compute(window=5, tile=200))
+    found = make_plan(model, job, never)
     assert (found.window, found.tile, found.size_out) == (5, 200, (128, 96))
     with pytest.raises(ValueError, match="tiles of at least 192 pixels, got 100"):
-        make_plan(model, movie, Path("out"), never, window=5, tile=100, device=torch.device("cpu"))
+        make_plan(model, replace(job, compute=Compute(window=5, tile=100)), never)
 
 
 TURNS = {0: None, 90: (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)}
@@ -294,10 +298,8 @@ def test_a_preview_shows_both_side_by_side(turn: int, tmp_path: Path) -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model = S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4))
-    shown = preview_video(
-        model, source, target, seconds=Fraction(1, 2), start=Fraction(1), codec="ffv1",
-        device=torch.device("cpu"),
-    )  # fmt: skip
+    job = Job(source, target, Excerpt(start=Fraction(1)), Encoding(codec="ffv1"))
+    shown = preview_video(model, job, Fraction(1, 2))
     with open_reader(source, start=Fraction(1), end=Fraction(3, 2)) as reader:
         rotation = reader.info.rotation % 360
         inputs = [to_rgb(frame.planes, frame.color) for frame in reader]
@@ -322,15 +324,17 @@ def test_a_preview_is_taken_from_the_middle(movie: Path) -> None:
     with open_reader(movie) as reader:
         duration = reader.info.duration
     assert duration is not None
-    assert middle(movie, None, Fraction(1, 10)) == duration * Fraction(2, 5)
-    assert middle(movie, None, duration) == 0
-    assert middle(movie, None, Fraction(1, 10), duration / 2) == duration / 5
+    job = Job(movie, movie.with_name("out.mkv"))
+    assert middle(job, Fraction(1, 10)) == duration * Fraction(2, 5)
+    assert middle(job, duration) == 0
+    half = replace(job, excerpt=Excerpt(end=duration / 2))
+    assert middle(half, Fraction(1, 10)) == duration / 5
     with pytest.raises(MediaError, match="no picture"):
         preview_video(
             S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)),
-            movie, movie.with_name("out.mkv"), seconds=Fraction(1), start=Fraction(100),
-            device=torch.device("cpu"),
-        )  # fmt: skip
+            replace(job, excerpt=Excerpt(start=Fraction(100))),
+            Fraction(1),
+        )
     assert not movie.with_name("out.mkv").exists()
 
 

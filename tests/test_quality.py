@@ -15,6 +15,7 @@ from s2svr.models import quality as telling
 from s2svr.models.quality import Quality
 from s2svr.render.files import write_movie
 from s2svr.train import quality as training
+from s2svr.train.launch import Run
 from s2svr.train.recipes import load_recipe
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "compression-light-quality.toml"
@@ -118,7 +119,7 @@ def test_a_quality_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
 def test_what_cannot_be_trained_is_refused(tmp_path: Path):
     recipe = load_recipe(RECIPE, ["model.preset=deblur-light"])
     with pytest.raises(ValueError, match="expected a preset that tells a quality, got deblur-li"):
-        training.train_quality(recipe, data=tmp_path, out=tmp_path / "run")
+        training.train_quality(recipe, Run(tmp_path / "run"), data=tmp_path)
     with pytest.raises(ValueError, match="expected videos .* or image folders in"):
-        training.train_quality(load_recipe(RECIPE), data=tmp_path, out=tmp_path / "run")
+        training.train_quality(load_recipe(RECIPE), Run(tmp_path / "run"), data=tmp_path)
     assert not (tmp_path / "run").exists()

@@ -12,23 +12,25 @@ from torch.utils.data import default_collate
 
 from s2svr.data.clips import ClipPairs, Data
 from s2svr.data.store import Stored
-from s2svr.train.fit import fit
+from s2svr.train.clip_flow import FlowCrops
+from s2svr.train.fit import Objective, fit
+from s2svr.train.launch import Run
 from s2svr.train.on_device import resident
 from s2svr.train.recipes import Optim
 
 SHAPES = [(9, 20, 24), (7, 16, 28), (8, 24, 20)]  # frames, height, width
 
 
-def clips(scale: int, *, flow: bool, reduced: int = 1) -> list[Stored]:
+def clips(scale: int, reduced: int = 1) -> tuple[list[Stored], dict[str, np.ndarray]]:
     """Noise of several sizes, and noise as its flow."""
-    rng, found = np.random.default_rng(0), []
+    rng, found, flows = np.random.default_rng(0), [], {}
     for index, (length, height, width) in enumerate(SHAPES):
         lq = rng.integers(0, 256, (length, 3, height, width), dtype=np.uint8)
         hq = rng.integers(0, 256, (length, 3, scale * height, scale * width), dtype=np.uint8)
         field = rng.normal(size=(2, 2, length, 2, height // reduced, width // reduced))
-        given = field.astype(np.float16) if flow else None
-        found.append(Stored(f"source {index}", lq, hq, Path("noise.npy"), given))
-    return found
+        flows[str(index)] = field.astype(np.float16)
+        found.append(Stored(f"source {index}", lq, hq, str(index)))
+    return found, flows
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,12 @@ def clips(scale: int, *, flow: bool, reduced: int = 1) -> list[Stored]:
 )
 def test_a_batch_holds_the_items_of_the_loader(scale: int, flow: bool, down: int, changes: dict):
     data = Data(frames=4, crop=8, context=(12, 16), skip=2).model_copy(update=changes)
-    pairs = ClipPairs(clips(scale, flow=flow, reduced=down), data, seed=5, down=down)
+    stored, flows = clips(scale, down)
+    pairs = (
+        FlowCrops(stored, flows, data, seed=5, down=down)
+        if flow
+        else ClipPairs(stored, data, seed=5, align=down)
+    )
     stream = resident(pairs, 8)(Fabric(accelerator="cpu", devices=1), 2)
     for step, batch in enumerate(islice(stream, 3), 2):
         wanted = default_collate([pairs[index] for index in range(8 * step, 8 * (step + 1))])
@@ -54,7 +61,7 @@ def test_a_batch_holds_the_items_of_the_loader(scale: int, flow: bool, down: int
 
 def test_without_flow_the_crop_alone_is_cut():
     data = Data(frames=2, crop=8, context=(12, 16))
-    pairs = ClipPairs(clips(4, flow=False), data, seed=5)
+    pairs = ClipPairs(clips(4)[0], data, seed=5)
     batch = next(resident(pairs, 4)(Fabric(accelerator="cpu", devices=1), 0))
     for item in range(4):
         top, left = pairs[item]["crop"].tolist()
@@ -75,7 +82,7 @@ class Scaled(nn.Module):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["muon", "adam"])
 def test_captured_steps_train_as_plain_ones_and_resume(tmp_path: Path, kind: str):
-    pairs = ClipPairs(clips(4, flow=False), Data(frames=1, crop=8, context=(8, 8)), seed=1)
+    pairs = ClipPairs(clips(4)[0], Data(frames=1, crop=8, context=(8, 8)), seed=1)
 
     def loss(model: nn.Module, batch: dict, step: int) -> dict:
         y = model.kinds[step % 2] * model.layer(batch["lq"][:, 0])
@@ -85,7 +92,8 @@ def test_captured_steps_train_as_plain_ones_and_resume(tmp_path: Path, kind: str
         torch.manual_seed(0)
         model, fabric = Scaled(), Fabric(accelerator="cuda", devices=1)
         optim = Optim(kind=kind, steps=steps, rate=1e-2, warmup=3, average=0.9, decay=0)
-        fit(model, loss, resident(pairs, 4), optim, tmp_path / name, fabric=fabric, kinds=kinds)
+        run, objective = Run(tmp_path / name), Objective(model, loss)
+        fit(objective, resident(pairs, 4), optim, run, fabric=fabric, kinds=kinds)
         return {name: value.cpu() for name, value in model.state_dict().items()}
 
     (tmp_path / "plain").mkdir(), (tmp_path / "captured").mkdir()

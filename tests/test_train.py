@@ -18,19 +18,20 @@ from typer.testing import CliRunner
 
 from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli.app import app
-from s2svr.data.clips import ClipPairs, Data
+from s2svr.data.clips import Data
 from s2svr.data.folder import folder_clips
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
-from s2svr.train import launch as setup
-from s2svr.train.clip_flow import context_flows, with_flow, with_stored_flow
-from s2svr.train.fit import fit, rate_share
+from s2svr.train import launch
+from s2svr.train.clip_flow import FlowCrops, clip_flows, context_flows, with_stored_flow
+from s2svr.train.fit import Objective, fit, rate_share
 from s2svr.train.flow import train_flow
-from s2svr.train.launch import sequences_of
+from s2svr.train.launch import Run
 from s2svr.train.network import build
 from s2svr.train.recipes import Optim, load_recipe
 from s2svr.train.restoration import restoration_loss, train_restoration
+from s2svr.train.store import recipe_clips, store_damaged
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SMALL = [
@@ -71,7 +72,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("teacher")
     recipe = load_recipe(RECIPES / "flow-light-teacher.toml", [*FLOW, "optim.steps=2"])
-    return train_flow(recipe, data=footage, out=out, device="cpu")
+    return train_flow(recipe, Run(out, "cpu"), data=footage)
 
 
 class KillError(Exception):
@@ -95,12 +96,14 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_resumed_run_equals_an_unbroken_one(footage: Path, teacher: Path, tmp_path: Path):
-    given = {"data": footage, "flow": teacher, "device": "cpu"}
+    given = {"data": footage, "flow": teacher}
     lines: dict[str, list[str]] = {"whole": [], "broken": []}
-    whole = train_restoration(sr(5), out=tmp_path / "whole", say=lines["whole"].append, **given)
+    unbroken = Run(tmp_path / "whole", "cpu", say=lines["whole"].append)
+    whole = train_restoration(sr(5), unbroken, **given)
+    killed = Run(tmp_path / "broken", "cpu", say=kill_at(4))
     with pytest.raises(KillError):
-        train_restoration(sr(5), out=tmp_path / "broken", say=kill_at(4), **given)
-    broken = train_restoration(sr(5), out=tmp_path / "broken", say=lines["broken"].append, **given)
+        train_restoration(sr(5), killed, **given)
+    broken = train_restoration(sr(5), replace(killed, say=lines["broken"].append), **given)
     losses = {run: [line.split(",")[0] for line in said] for run, said in lines.items()}
     assert losses["broken"] == losses["whole"][3:]
     for name, tensor in weights(whole).items():
@@ -112,14 +115,14 @@ def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from s2svr.train.recipes import load_recipe\n"
-        "from s2svr.train.restoration import train_restoration\n"
-        "from s2svr.data import clips\n"
-        "read = clips.read_clip\n"
-        "clips.read_clip = lambda path: print('read', path.name, flush=True) or read(path)\n"
+        "from s2svr.train import Run, load_recipe, train_restoration\n"
+        "from s2svr.data import store\n"
+        "read = store.read_clip\n"
+        "store.read_clip = lambda path: print('read', path.name, flush=True) or read(path)\n"
         "data, flow, recipe, out, processes, *overrides = sys.argv[1:]\n"
-        "train_restoration(load_recipe(Path(recipe), overrides), data=Path(data), flow=Path(flow),"
-        " out=Path(out), device='cpu', processes=int(processes), say=print)\n"
+        "run = Run(Path(out), 'cpu', int(processes), say=print)\n"
+        "recipe = load_recipe(Path(recipe), overrides)\n"
+        "train_restoration(recipe, run, data=Path(data), flow=Path(flow))\n"
     )
     losses = []
     for processes in (1, 2):
@@ -154,15 +157,15 @@ def test_torchrun_says_how_many_processes_on_how_many_machines(
         def seed_everything(self, seed, verbose):
             pass
 
-    monkeypatch.setattr(setup, "Fabric", Started)
+    monkeypatch.setattr(launch, "Fabric", Started)
     optim = Optim(steps=1, rate=1e-4)
-    setup.start_processes(optim, tmp_path, "cpu", 1)
-    setup.start_processes(optim, tmp_path, "cpu", 4)
+    launch.start_processes(optim, Run(tmp_path, "cpu"))
+    launch.start_processes(optim, Run(tmp_path, "cpu", 4))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
     monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
-    setup.start_processes(optim, tmp_path, "cuda", 1)
+    launch.start_processes(optim, Run(tmp_path, "cuda"))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
-    setup.start_processes(optim, tmp_path, "cuda", 1)
+    launch.start_processes(optim, Run(tmp_path, "cuda"))
     assert started == [(1, 1, "auto"), (4, 1, "ddp"), (8, 3, "ddp"), (1, 3, "ddp")]
 
 
@@ -176,15 +179,8 @@ def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):
 def test_one_clip_is_learnt(footage: Path, teacher: Path, tmp_path: Path):
     recipe = sr(60, "optim.rate=1e-3", "optim.average=0.9", "data.crop=24")
     said: list[str] = []
-    train_restoration(
-        recipe,
-        data=footage,
-        val=footage,
-        flow=teacher,
-        out=tmp_path,
-        device="cpu",
-        say=said.append,
-    )
+    run = Run(tmp_path, "cpu", say=said.append)
+    train_restoration(recipe, run, data=footage, val=footage, flow=teacher)
     gain = float(said[-1].split("gain ")[1])
     assert gain > 0.3
 
@@ -196,10 +192,9 @@ def test_a_frozen_flow_network_stays_and_a_trained_one_moves(
     for rate_, moves in ((0.0, False), (1e-3, True)):
         path = train_restoration(
             sr(2, f"optim.flow_rate={rate_}", "optim.average=0.0"),
+            Run(tmp_path / str(rate_), "cpu"),
             data=footage,
             flow=teacher,
-            out=tmp_path / str(rate_),
-            device="cpu",
         )
         model = load(path)
         assert isinstance(model, S2SVR)
@@ -236,6 +231,12 @@ def test_a_start_from_a_network_of_another_size_is_refused(tmp_path: Path):
         build(recipe, None, path)
 
 
+def test_a_restoration_does_not_start_from_a_flow_network():
+    recipe = load_recipe(RECIPES / "deblur-light.toml")
+    with pytest.raises(ValueError, match="expected a restoration network .* got a PWCLite"):
+        build(recipe, None, "flow-light-teacher")
+
+
 def test_a_frame_alone_is_restored_as_in_a_clip_without_a_memory():
     recipe = load_recipe(RECIPES / "deblur-light-start.toml")
     model, alone = build(recipe, None, None), restoration_loss(recipe.loss, 0)
@@ -255,7 +256,7 @@ def test_each_phase_of_deblurring_trains_its_part(footage: Path, tmp_path: Path,
     small = [*SMALL, "data.rendered=0", "data.clean=0", "data.degradation=blur-3", "optim.steps=2"]
     recipe = load_recipe(RECIPES / f"deblur-light-{phase}.toml", [*small, "optim.average=0.0"])
     before = build(recipe, None, None).state_dict()
-    path = train_restoration(recipe, data=footage, out=tmp_path, device="cpu")
+    path = train_restoration(recipe, Run(tmp_path, "cpu"), data=footage)
     after = weights(path)
     changed = [name for name in after if not torch.equal(after[name], before[name])]
     moved = {name.split(".")[0] for name in changed}
@@ -266,9 +267,8 @@ def test_each_phase_of_deblurring_trains_its_part(footage: Path, tmp_path: Path,
 def test_teacher_then_student(footage: Path, teacher: Path, tmp_path: Path):
     recipe = load_recipe(RECIPES / "flow-light-student-sr.toml", [*FLOW, "optim.steps=2"])
     said: list[str] = []
-    path = train_flow(
-        recipe, data=footage, out=tmp_path, teacher=teacher, device="cpu", say=said.append
-    )
+    run = Run(tmp_path, "cpu", say=said.append)
+    path = train_flow(recipe, run, data=footage, teacher=teacher)
     assert "distill" in said[0]
     assert isinstance(load(path), PWCLite)
 
@@ -290,16 +290,16 @@ def test_sources_that_flow_is_tested_on_are_left_out(tmp_path: Path):
         (tmp_path / name).touch()
     for stage in ("teacher", "student-sr", "student-deblur", "student-compression"):
         recipe = load_recipe(RECIPES / f"flow-light-{stage}.toml")
-        assert [c.name for c in sequences_of(recipe.data, tmp_path)] == ["t134_forest.mkv"]
+        assert [c.name for c in recipe_clips(recipe.data, tmp_path)] == ["t134_forest.mkv"]
     whole = load_recipe(RECIPES / "flow-light-teacher.toml", ["data.without=[]"])
-    assert len(sequences_of(whole.data, tmp_path)) == 3
+    assert len(recipe_clips(whole.data, tmp_path)) == 3
 
 
 def test_a_restoration_model_is_no_teacher(footage: Path, teacher: Path, tmp_path: Path):
-    model = train_restoration(sr(1), data=footage, flow=teacher, out=tmp_path / "m", device="cpu")
+    model = train_restoration(sr(1), Run(tmp_path / "m", "cpu"), data=footage, flow=teacher)
     recipe = load_recipe(RECIPES / "flow-light-student-sr.toml", [*FLOW, "optim.steps=1"])
     with pytest.raises(ValueError, match="expected a flow network as teacher"):
-        train_flow(recipe, data=footage, out=tmp_path / "s", teacher=model, device="cpu")
+        train_flow(recipe, Run(tmp_path / "s", "cpu"), data=footage, teacher=model)
 
 
 def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
@@ -318,28 +318,28 @@ def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
 
 
 def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_path: Path):
-    stored = setup.stored_with(folder_clips(footage)[:1], "hevc", tmp_path)
+    (clip,) = store_damaged(folder_clips(footage)[:1], "hevc", tmp_path)
     config = PRESETS["compression-light"]
     torch.manual_seed(0)
     weights = S2SVR(config).state_dict()
     for down in (2, 4, 2):
         model = S2SVR(replace(config, flow_down=down))
         model.load_state_dict(weights)
-        (clip,) = with_flow(stored, model, 1)
+        flow = clip_flows([clip], model, 1, tmp_path)[clip.key]
         height, width = (-(-side // down) for side in clip.lq.shape[-2:])
-        assert clip.flow.shape[-2:] == (height, width)
+        assert flow.shape[-2:] == (height, width)
 
 
 def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path, tmp_path: Path):
-    (clip,) = setup.stored_with(folder_clips(footage)[:1], "hevc", tmp_path)
+    (clip,) = store_damaged(folder_clips(footage)[:1], "hevc", tmp_path)
     clip = clip._replace(lq=clip.lq[..., :128], hq=clip.hq[..., :128])
     model = S2SVR(PRESETS["compression-light"]).eval()
     model.flow.load_state_dict(load("flow-light-student-compression").state_dict())
     data = Data(frames=5, crop=128, context=(128, 128), skip=1, reverse=False)
-    pairs = ClipPairs(with_flow([clip], model, 1), data, down=2)
-    upright = next(i for i in range(100) if not any(pairs.draw(i).flip))
+    crops = FlowCrops([clip], clip_flows([clip], model, 1, tmp_path), data, down=2)
+    upright = next(i for i in range(100) if not any(crops.pairs.draw(i).flip))
     with torch.inference_mode():
-        x, flows = with_stored_flow(model, default_collate([pairs[upright]]))
+        x, flows = with_stored_flow(model, default_collate([crops[upright]]))
         whole = model.flows(list(x.unbind(1)), 5)
     for mine, theirs in zip(flows[:2], whole[:2], strict=True):
         for line, other in zip(mine, theirs, strict=True):
@@ -364,23 +364,16 @@ def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):
     def loss(net: nn.Module, given: dict, step: int) -> dict:
         return {"loss": net(given["x"]).sum() + (torch.inf if step == 2 else 0.0)}
 
+    run = Run(tmp_path, "cpu")
+    fabric = launch.start_processes(optim, run)
     with pytest.raises(FloatingPointError, match=r"not finite at step 3; .*last.ckpt"):
-        fit(
-            model, loss, lambda fabric, first: repeat(batch), optim, tmp_path,
-            fabric=setup.start_processes(optim, tmp_path, "cpu", 1),
-        )  # fmt: skip
+        fit(Objective(model, loss), lambda fabric, first: repeat(batch), optim, run, fabric=fabric)
     assert not (tmp_path / "last.ckpt").exists()
 
 
 def test_clips_prepared_side_by_side_are_those_prepared_in_turn(footage: Path, tmp_path: Path):
-    fabric, clips = (
-        setup.start_processes(Optim(steps=1, rate=0.1), tmp_path, "cpu", 1),
-        folder_clips(footage),
-    )
-    found = [
-        setup.prepared(fabric, clips, "hevc", tmp_path / str(workers), workers)
-        for workers in (0, 2)
-    ]
+    clips = folder_clips(footage)
+    found = [store_damaged(clips, "hevc", tmp_path / str(workers), workers) for workers in (0, 2)]
     for one, other in zip(*found, strict=True):
         assert np.array_equal(one.lq, other.lq)
         assert np.array_equal(one.hq, other.hq)

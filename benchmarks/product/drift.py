@@ -23,8 +23,8 @@ from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
 from s2svr.ops import resize_bicubic
+from s2svr.restoration import scale_of
 from s2svr.restoration.frames import restore
-from s2svr.restoration.windows import scale_of
 
 BIN = 30  # frames
 

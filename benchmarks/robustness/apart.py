@@ -73,7 +73,7 @@ def start_context(*, fresh: bool) -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["s2svr.cli.job", "s2svr.restoration.plan", "s2svr.restoration.video"]
+        ["s2svr.cli.restore", "s2svr.restoration.plan", "s2svr.restoration.video"]
     )
     return context
 

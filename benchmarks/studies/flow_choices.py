@@ -26,6 +26,7 @@ from s2svr.losses import masked_mean
 from s2svr.ops import warp
 from s2svr.render.photos import photographs
 from s2svr.train import flow
+from s2svr.train.launch import Run
 from s2svr.train.recipes import FlowRecipe, load_recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "flow-light-teacher.toml"
@@ -103,10 +104,9 @@ def train(name: str, chosen: argparse.Namespace, say: Callable[[str], None]) -> 
     recipe = load_recipe(RECIPE, [*shorter, *L1, *chosen.entries, *entries])
     assert isinstance(recipe, FlowRecipe)
     with replaced(functions):
-        return flow.train_flow(
-            recipe, data=chosen.clips, out=chosen.out / name.replace(" ", "-"), device="cpu",
-            cache=chosen.cache or chosen.out / "clips", say=say,
-        )  # fmt: skip
+        cache = chosen.cache or chosen.out / "clips"
+        run = Run(chosen.out / name.replace(" ", "-"), "cpu", cache=cache, say=say)
+        return flow.train_flow(recipe, run, data=chosen.clips)
 
 
 def rows_of(weights: dict[str, Path], chosen: argparse.Namespace) -> list[list[FlowRow]]:

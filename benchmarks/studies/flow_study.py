@@ -33,13 +33,14 @@ from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_flow
 from s2svr.render.photos import MovingPhotographs, photographs
 from s2svr.render.scene import Look
-from s2svr.train.clip_flow import with_flow
-from s2svr.train.fit import batches, exporter, fit
+from s2svr.train.clip_flow import FlowCrops, clip_flows
+from s2svr.train.fit import Objective, batches, fit
 from s2svr.train.flow import fitting, train_flow
-from s2svr.train.launch import prepared, start_processes
+from s2svr.train.launch import Run, start_processes
 from s2svr.train.network import build
 from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.restoration import groups, restoration_loss
+from s2svr.train.store import store_damaged
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 NONE, TRUE, PLAIN, DISTILLED = "none", "supervised", "unsupervised", "unsupervised, distilled"
@@ -72,16 +73,17 @@ def supervised_loss(net: nn.Module, batch: dict[str, Tensor], step: int) -> dict
 
 def train_supervised(recipe: FlowRecipe, data: Path, start: str, out: Path, say: Say) -> Path:
     """``train_flow`` with true flow in place of a teacher; returns the weights' path."""
-    fabric = start_processes(recipe.optim, out, "cpu", 1)
+    run = Run(out, "cpu", say=say)
+    fabric = start_processes(recipe.optim, run)
     net = load(start)
     assert isinstance(net, PWCLite)
     torch.manual_seed(recipe.optim.seed)
-    pairs, weights = Labelled(photographs(data), recipe), out / "model.safetensors"
+    pairs = Labelled(photographs(data), recipe)
     fit(
-        net, supervised_loss, batches(pairs, recipe.data.batch, 0), recipe.optim, out,
-        fabric=fabric, export=exporter(weights, Card(task="flow", data="rendered truth")), say=say,
+        Objective(net, supervised_loss), batches(pairs, recipe.data.batch, 0), recipe.optim, run,
+        fabric=fabric, card=Card(task="flow", data="rendered truth"),
     )  # fmt: skip
-    return weights
+    return run.weights
 
 
 class Estimator(nn.Module):
@@ -100,18 +102,20 @@ def train_with(
     out: Path, cache: Path, say: Say,
 ) -> S2SVR:  # fmt: skip
     """``sr-light`` trained with one frozen flow; the averaged weights."""
-    fabric = start_processes(recipe.optim, out, "cpu", 1)
+    run = Run(out, "cpu", say=say)
+    fabric = start_processes(recipe.optim, run)
     model = build(recipe, flow if isinstance(flow, Path) else None, start)
     if isinstance(flow, nn.Module):
         model.flow = flow
-    stored = prepared(fabric, folder_clips(data), recipe.data.degradation, cache)
+    stored = store_damaged(folder_clips(data), recipe.data.degradation, cache)
+    seed = recipe.optim.seed
+    pairs: Dataset = ClipPairs(stored, recipe.data, seed=seed)
     if model.flow is not None:
-        stored = with_flow(stored, model, recipe.data.skip)
-    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed)
+        flows = clip_flows(stored, model, recipe.data.skip, cache)
+        pairs = FlowCrops(stored, flows, recipe.data, seed=seed)
     fit(
-        model, restoration_loss(recipe.loss, 0), batches(pairs, recipe.data.batch, 0),
-        recipe.optim, out, fabric=fabric, groups=groups(model, recipe),
-        say=say,
+        Objective(model, restoration_loss(recipe.loss, 0)), batches(pairs, recipe.data.batch, 0),
+        recipe.optim, run, fabric=fabric, groups=groups(model, recipe),
     )  # fmt: skip
     averaged(model, out)
     return model
@@ -127,10 +131,8 @@ def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
     teacher, out = chosen.teacher, chosen.out
     found = {TRUE: train_supervised(recipe, chosen.clips, teacher, out / "supervised", say)}
     for name, one, place in ((PLAIN, plain, "plain"), (DISTILLED, recipe, "distilled")):
-        found[name] = train_flow(
-            one, data=chosen.clips, out=out / place, teacher=teacher, init=teacher, device="cpu",
-            cache=chosen.cache or out / "clips", say=say,
-        )  # fmt: skip
+        run = Run(out / place, "cpu", cache=chosen.cache or out / "clips", say=say)
+        found[name] = train_flow(one, run, data=chosen.clips, teacher=teacher, init=teacher)
     return found
 
 

@@ -25,10 +25,11 @@ from s2svr.losses import mostly_luma, negative_psnr
 from s2svr.models.gru import ResidualBlock
 from s2svr.models.output import STEP, FrameInput, Output, last_convolution
 from s2svr.models.pwclite import SLOPE, initialise
-from s2svr.train.fit import batches, fit
-from s2svr.train.launch import prepared, start_processes
+from s2svr.train.fit import Objective, batches, fit
+from s2svr.train.launch import Run, start_processes
 from s2svr.train.recipes import RestorationRecipe, load_recipe
 from s2svr.train.step import Batch
+from s2svr.train.store import store_damaged
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "compression-light-start.toml"
 DAMAGE, FRAMES = "hevc-37", range(3, 21, 6)
@@ -111,12 +112,15 @@ def main() -> None:
         entries = [f"optim.steps={chosen.steps}", f"optim.decay={chosen.steps // 3}"]
         recipe = load_recipe(RECIPE, [*entries, *arm.entries])
         assert isinstance(recipe, RestorationRecipe)
-        fabric = start_processes(recipe.optim, out, "cpu", 1)
+        run = Run(out, "cpu")
+        fabric = start_processes(recipe.optim, run)
         torch.manual_seed(recipe.optim.seed)
         model = Plain(arm)
-        clips = prepared(fabric, folder_clips(chosen.clips), recipe.data.degradation, cache)
-        pairs = ClipPairs(clips, recipe.data, seed=recipe.optim.seed)
-        fit(model, loss, batches(pairs, recipe.data.batch, 0), recipe.optim, out, fabric=fabric)
+        clips = store_damaged(folder_clips(chosen.clips), recipe.data.degradation, cache)
+        source = batches(
+            ClipPairs(clips, recipe.data, seed=recipe.optim.seed), recipe.data.batch, 0
+        )
+        fit(Objective(model, loss), source, recipe.optim, run, fabric=fabric)
         count = sum(p.numel() for p in model.parameters() if p.ndim > 1) / arm.down**2 / 1e3
         found = gain(averaged(model, out), chosen.val, cache)
         print(f"| {name} | {count:.1f} thousand | {found:+.3f} |", flush=True)  # noqa: T201

@@ -21,6 +21,7 @@ import torch
 from basicvsr import BasicVSR, peer_loss
 from studies import averaged, quality
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.checkpoint import Card, load, save
@@ -30,13 +31,14 @@ from s2svr.models import PRESETS
 from s2svr.models.config import S2SVRConfig
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
-from s2svr.train.clip_flow import with_flow
-from s2svr.train.fit import Loss, batches, fit
+from s2svr.train.clip_flow import FlowCrops, clip_flows
+from s2svr.train.fit import Loss, Objective, batches, fit
 from s2svr.train.flow import unsupervised
-from s2svr.train.launch import prepared, start_processes
+from s2svr.train.launch import Run, start_processes
 from s2svr.train.recipes import FlowLoss, RestorationRecipe, load_recipe
 from s2svr.train.restoration import groups, restoration_loss
 from s2svr.train.step import Batch
+from s2svr.train.store import store_damaged
 
 ROOT = Path(__file__).parents[2]
 PHASES = ("sr-light-start", "sr-light", "sr-light-long")
@@ -108,19 +110,21 @@ def train(
     """One arm, a phase for each recipe; the averaged weights."""
     model, arm = network(name, recipes[0].optim.seed), ARMS[name]
     for recipe in recipes:
-        alone, run = recipe.data.frames == 1, out / f"frames-{recipe.data.frames}"
-        fabric = start_processes(recipe.optim, run, "cpu", 1)
-        clips = prepared(fabric, folder_clips(data), recipe.data.degradation, cache)
+        alone, seed = recipe.data.frames == 1, recipe.optim.seed
+        run = Run(out / f"frames-{recipe.data.frames}", "cpu", say=say)
+        fabric = start_processes(recipe.optim, run)
+        clips = store_damaged(folder_clips(data), recipe.data.degradation, cache)
+        crops: Dataset = ClipPairs(clips, recipe.data, seed=seed)
         if model.flow is not None and not recipe.optim.flow_rate and not alone:
-            clips = with_flow(clips, model, recipe.data.skip)  # type: ignore[arg-type]
+            flows = clip_flows(clips, model, recipe.data.skip, cache)  # type: ignore[arg-type]
+            crops = FlowCrops(clips, flows, recipe.data, seed=seed)
         loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)
         fit(
-            model, with_flow_loss(loss) if arm.kept and not alone else loss,
-            batches(ClipPairs(clips, recipe.data, seed=recipe.optim.seed), recipe.data.batch, 0),
-            recipe.optim, run, fabric=fabric,
-            groups=groups(model, recipe), say=say,  # type: ignore[arg-type]
+            Objective(model, with_flow_loss(loss) if arm.kept and not alone else loss),
+            batches(crops, recipe.data.batch, 0), recipe.optim, run, fabric=fabric,
+            groups=groups(model, recipe),  # type: ignore[arg-type]
         )  # fmt: skip
-        averaged(model, run)
+        averaged(model, run.out)
     if isinstance(model, S2SVR):
         save(out / "model.safetensors", model, Card(task="sr"))
     return model

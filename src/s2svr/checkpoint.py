@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -14,16 +13,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .files import whole
 from .models import MODELS
+from .tasks import TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
-# What a task's name means where a weights name is asked for.
-TASKS = {
-    "sr": "sr-light",
-    "upscale": "sr-real",
-    "deblur": "deblur-light",
-    "compression": "compression-light",
-}
 
 
 class CheckpointError(ValueError):
@@ -48,12 +42,13 @@ class Card:
     notes: str = ""
 
 
-def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
+def save(path: str | Path, model: nn.Module, card: Card, *, half: bool = False) -> None:
     """Write the model's weights, configuration and card; ``half`` stores the weights as float16.
 
     The file is written beside the target, synced and renamed; a failure leaves nothing behind.
     Raises CheckpointError for a network that MODELS does not know.
     """
+    path = Path(path)
     name = next((name for name, (network, _) in MODELS.items() if type(model) is network), None)
     if name is None:
         raise CheckpointError(f"expected one of {', '.join(MODELS)}, got a {type(model).__name__}")
@@ -66,15 +61,9 @@ def save(path: Path, model: nn.Module, card: Card, *, half: bool = False) -> Non
         "config": json.dumps(asdict(model.config)),  # type: ignore[call-overload]
         "card": json.dumps(asdict(card)),
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, str(beside), metadata)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(path) as place:
+        save_file(tensors, str(place), metadata)
+        place.chmod(0o644)  # safetensors lets its owner alone read it
 
 
 def load(
@@ -132,16 +121,17 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The file that a task, a bundled name or a path means."""
-    names = bundled()
-    name = TASKS.get(str(name_or_path), str(name_or_path))
+    """The weights file of a task, of a bundled name, or at a path."""
+    names, name = bundled(), str(name_or_path)
+    if name in TASKS:
+        name = TASKS[name].weights
     if name in names:
         return names[name]
     path = Path(name_or_path)
     if not path.is_file():
         raise CheckpointError(
             f"expected weights by name ({', '.join(names) or 'none are bundled'}) or a file, "
-            f"got {str(name_or_path)!r}, which is neither"
+            f"got {str(name_or_path)!r}, which is neither, nor a task ({', '.join(TASKS)})"
         )
     return path
 

@@ -1,4 +1,4 @@
-"""Where and how precisely networks run."""
+"""Devices and precisions that networks run on."""
 
 import os
 import platform
@@ -53,7 +53,7 @@ def total_memory(device: torch.device) -> int | None:
 
 
 def describe_machine(device: str = "auto", precision: str = "auto") -> dict[str, str]:
-    """What a restoration with these settings would run on."""
+    """A table of what a restoration with these settings would run on."""
     place = choose_device(device)
     facts = {
         "s2svr": version("s2svr"),

@@ -1,21 +1,43 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and fingerprints of files and networks."""
 
+import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file that is there as a whole or, after a crash, as it was before."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A hidden place beside ``path`` for the block to write a file at; then it is named ``path``.
+
+    The file is on the disk before it gets its name: after a crash, ``path`` is what it was before
+    or whole. An error in the block leaves ``path`` as it was and removes what was written.
+    """
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield beside
+        sync([beside])
+        beside.replace(path)
+        sync_folder(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write bytes as a whole file."""
+    with whole(path) as place:
+        place.write_bytes(data)
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as a whole .npy file."""
+    with whole(path) as place, place.open("wb") as file:
+        np.save(file, array)
 
 
 def sync(files: Iterable[Path]) -> None:
@@ -35,9 +57,17 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write beside the target, then rename, so that a killed run leaves no half array."""
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        np.save(file, array)
-    beside.replace(path)
+def file_fingerprint(path: Path) -> str:
+    """Name, size and time of change of a file, or of all files of a folder, as a short digest."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return f"{path.name} ({hashlib.sha256(repr(stats).encode()).hexdigest()[:12]})"
+
+
+def network_fingerprint(model: nn.Module) -> str:
+    """Digest of a network's kind, configuration and weights, wherever they are."""
+    total = hashlib.sha256(f"{type(model).__name__} {getattr(model, 'config', '')}".encode())
+    for name, tensor in model.state_dict().items():
+        total.update(name.encode())
+        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What ``s2svr restore --check`` prints."""
+"""The check of ``s2svr restore --check``, and its report for people."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

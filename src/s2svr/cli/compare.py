@@ -72,8 +72,8 @@ def compare_command(
 Damage = Annotated[
     str,
     typer.Option(
-        help="Damage that IN suffered: bicubic, gaussian, blur-N (frames), hevc-N (QP) or "
-        "h264-N (CRF)."
+        help="Damage that IN suffered: bicubic, gaussian, blur-N (frames), hevc-N (QP), "
+        "h264-N (CRF), or several joined by +, such as h264-28+bicubic."
     ),
 ]
 

@@ -22,11 +22,13 @@ def degrade_command(
     blur: Annotated[
         int | None,
         typer.Option(
-            metavar="FRAMES", help="Average this many frames, an odd number: motion blur."
+            metavar="FRAMES",
+            help="Average this many frames in linear light, an odd number: motion blur.",
         ),
     ] = None,
     hevc_qp: Annotated[
-        int | None, typer.Option(metavar="QP", help="Compress with x265 at this fixed QP.")
+        int | None,
+        typer.Option(metavar="QP", help="Compress with x265 at this fixed QP, without B frames."),
     ] = None,
     x264_crf: Annotated[
         int | None,

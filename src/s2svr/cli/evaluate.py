@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Device, Json, Task, Weights, parse_share
+from ..tasks import TASKS, USUAL_TASK, task_named
+from .options import Device, Json, Task, Weights, either, parse_share
 from .output import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,15 +18,14 @@ if TYPE_CHECKING:
     from ..data import Clip
     from ..evaluation import ScoreRow
 
-# What is made of clips without low quality, by the task of the weights.
-DAMAGE = {"sr": "bicubic", "deblur": "blur-7", "compression": "hevc-37"}
 AROUND = 7  # lines of a table that are not of a clip
 
 Degradation = Annotated[
     str | None,
     typer.Option(
         help="Damage made where clips have no low quality, such as blur-7, hevc-37 or "
-        "h264-28+bicubic; bicubic, blur-7 or hevc-37 by the task if not given."
+        f"h264-28+bicubic; {either(task.damage for task in TASKS.values())} by the task if not "
+        "given."
     ),
 ]
 Protocols = Annotated[
@@ -113,7 +113,7 @@ def evaluate_command(
     as_json: Json = False,
 ) -> None:
     """Restore damaged clips and compare them with the originals: PSNR, SSIM and gain."""
-    from ..checkpoint import find, load, read_card
+    from ..checkpoint import load, read_card
     from ..damage import degradation as damage
     from ..devices import choose_device
     from ..evaluation import TABLE_KINDS, USUAL, Origin, check_place, means, write_table
@@ -126,9 +126,10 @@ def evaluate_command(
     share = part or (0, 1)
     if share[0] >= len(sequences):
         raise ValueError(f"expected a share of {len(sequences)} clips that holds any")
-    name = weights or find(task or "sr").stem
+    usual = task_named(task or USUAL_TASK)
+    name = weights or usual.weights
     model = load(name, task=task, device=place)
-    degradation = degradation or DAMAGE.get(read_card(name).task, "bicubic")
+    degradation = degradation or TASKS.get(read_card(name).task, usual).damage
     scored = protocols or list(USUAL[dataset])
     with live(scored[0]) as done:
         rows = measure(
@@ -209,7 +210,7 @@ def live(protocol: str) -> Iterator[Callable[[list["ScoreRow"]], None]]:
 
 
 def print_scores(rows: list["ScoreRow"], what: str) -> None:
-    """What the numbers are of, and a table for each protocol, to the standard output."""
+    """Print what the numbers are of, and a table for each protocol."""
     from ..evaluation import PROTOCOLS, cell_text, side_by_side
 
     typer.echo(what)

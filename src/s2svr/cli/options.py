@@ -1,10 +1,28 @@
 """Options that several commands share, and what is typed as a value."""
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Annotated
 
 import typer
+
+from ..tasks import LOSSY_TASK, TASKS, USUAL_TASK
+
+
+def either(words: Iterable[str]) -> str:
+    """``a, b or c``, each word once."""
+    *first, last = dict.fromkeys(words)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def task_help() -> str:
+    """The help of ``--task``: all tasks, and which is taken without it."""
+    known = either(f"{name} ({task.help})" for name, task in TASKS.items())
+    return (
+        f"{known}. If not given, restore picks {USUAL_TASK} or {LOSSY_TASK} by how the input is "
+        f"coded; other commands take {USUAL_TASK}."
+    )
 
 
 def parse_seconds(text: str) -> Fraction:
@@ -40,14 +58,7 @@ def parse_share(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-Task = Annotated[
-    str | None,
-    typer.Option(
-        help="sr (enlarge clean video 4 times), upscale (enlarge compressed or noisy video "
-        "4 times), deblur or compression. If not given, restore picks sr or upscale by how the "
-        "input is coded; other commands take sr."
-    ),
-]
+Task = Annotated[str | None, typer.Option(help=task_help())]
 Weights = Annotated[
     str | None,
     typer.Option(help="Bundled weights by name, or a weights file, in place of the task's own."),

@@ -1,4 +1,4 @@
-"""What the command line shows, and how it ends."""
+"""Output of the command line: errors, tables, JSON and reports for people."""
 
 import json
 import math
@@ -43,7 +43,7 @@ class Commands(TyperGroup):
 
 
 def notes(error: BaseException) -> list[str]:
-    """What is to be said beside an error."""
+    """Lines that are said beside an error."""
     return getattr(error, "__notes__", [])
 
 
@@ -54,7 +54,7 @@ def media_error() -> type[Exception]:
 
 
 def full_device() -> type[Exception]:
-    """What torch raises where a GPU's memory is full, also beside the model; as above."""
+    """torch's error for a GPU whose memory is full, also beside the model; as above."""
     torch = sys.modules.get("torch")
     return torch.OutOfMemoryError if torch else ValueError
 
@@ -81,7 +81,7 @@ def duration_text(seconds: float) -> str:
 
 
 def plan_lines(plan: "Plan") -> list[str]:
-    """What a restoration is going to do and take, for people."""
+    """Lines that say what a restoration is going to do and take."""
     from ..restoration import amount
 
     (width, height), (wide, high) = plan.size_in, plan.size_out
@@ -101,7 +101,7 @@ def plan_lines(plan: "Plan") -> list[str]:
 
 
 def summary_lines(summary: "Summary") -> list[str]:
-    """What a restoration did, for people."""
+    """Lines that say what a restoration did."""
     (width, height), (wide, high) = summary.size_in, summary.size_out
     shares = (f"{STAGES[name]} {share:.0%}" for name, share in summary.shares.items())
     lines = [
@@ -116,7 +116,7 @@ def summary_lines(summary: "Summary") -> list[str]:
 
 
 def preview_lines(shown: "Preview") -> list[str]:
-    """What a preview shows, for people."""
+    """Lines that say what a preview shows."""
     sides = "the input on the left, the result on the right"
     damage = [f"damage: {line}" for line in shown.damage]
     return [f"{shown.target}: {shown.frames} frames, {sides}", *damage]

@@ -1,4 +1,4 @@
-"""How far a restoration is, on a terminal or in lines."""
+"""Progress of a restoration, as a bar on a terminal or in lines."""
 
 import time
 from collections import deque
@@ -52,7 +52,7 @@ def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
 
 
 class Pace:
-    """How fast frames come, over the latter half of the time so far, RECENT seconds at most.
+    """The speed of frames over the latter half of the time so far, RECENT seconds at most.
 
     So neither the start nor what slowed the machine down long ago counts for ever. Frames come in
     bursts: a speed is taken from the end of one to the end of another.

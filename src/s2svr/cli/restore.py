@@ -1,10 +1,16 @@
 """The command that restores a video or a folder of images."""
 
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tasks import LOSSY_TASK, USUAL_TASK, task_named
 from .options import (
     Bits,
     CheckOnly,
@@ -30,9 +36,13 @@ from .options import (
     Weights,
     Window,
 )
+from .output import plan_lines, preview_lines, print_json, say, summary_lines
+from .progress import progress
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ..restoration import Job, Say
 
 
 def restore_command(
@@ -71,38 +81,113 @@ def restore_command(
         run_check(source, target, codec=codec, overwrite=overwrite, as_json=as_json)
         return
     from ..devices import choose_device, choose_precision
-    from .job import Asked
+    from ..restoration import Compute, Encoding, Excerpt, Job
 
     place = choose_device(device)
     if weights is None and task is None:
         task = usual_task(source)
-    asked = Asked(
-        network(weights, task), source, target, place, choose_precision(precision, place),
-        window=window, tile=tile, threads=threads, codec=codec, crf=crf, bits=bits, scale=scale,
-        size=size, fps=fps, start=start, end=end, deinterlace=deinterlace, scene_cuts=scene_cuts,
-        overwrite=overwrite, restart=restart,
-    )  # fmt: skip
+    job = Job(
+        source,
+        target,
+        Excerpt(start, end, fps, deinterlace),
+        Encoding(codec, crf, bits, scale, size),
+        Compute(place, choose_precision(precision, place), threads, window, tile),
+        scene_cuts=scene_cuts,
+        overwrite=overwrite,
+        restart=restart,
+    )
+    model = network(weights, task)
     if piece is not None:
-        asked.preview(piece, as_json=as_json)
+        show_piece(model, job, piece, as_json=as_json)
         return
     if plan is not False:
-        asked = asked.planned(only=bool(plan), as_json=as_json)
+        job = planned(model, job, only=bool(plan), as_json=as_json)
     if not plan:
-        asked.restore(as_json=as_json)
+        run(model, job, as_json=as_json)
+
+
+def planned(model: "nn.Module", job: "Job", *, only: bool, as_json: bool) -> "Job":
+    """The job with a window and tile that fit, after saying what it takes, if that is much.
+
+    ``only``: no more than the plan is wanted, on the standard output. MediaError where the disk has
+    no room.
+    """
+    from ..restoration import settle
+
+    settled, plan = settle(model, job, brief=not only)
+    if plan is None:
+        return job  # which ends with a sentence, soon
+    if only and as_json:
+        print_json(plan)
+    elif only or plan.seconds is not None or plan.tile != job.compute.tile:
+        for line in plan_lines(plan):
+            (typer.echo if only else say)(line)
+    plan.check()
+    return settled
+
+
+def show_piece(model: "nn.Module", job: "Job", seconds: Fraction, *, as_json: bool) -> None:
+    """Restore a piece beside the input; ends with 1 where that is damaged."""
+    from ..restoration import preview_video
+
+    shown = preview_video(model, job, seconds, say=warn)
+    if as_json:
+        print_json(shown)
+    else:
+        typer.echo("\n".join(preview_lines(shown)))
+    if shown.damage:
+        raise typer.Exit(1)
+
+
+def run(model: "nn.Module", job: "Job", *, as_json: bool) -> None:
+    """Restore and report; ends with 1 where frames were damaged."""
+    from ..restoration import restore_job
+
+    with progress() as (move, tell), stopping(tell) as stop:
+        summary = restore_job(
+            model, job, progress=move, say=lambda line: tell(f"warning: {line}"), stop=stop
+        )
+    if as_json:
+        print_json(summary)
+    else:
+        typer.echo("\n".join(summary_lines(summary)))
+    if summary.damage or summary.corrupt:
+        raise typer.Exit(1)
 
 
 def network(weights: str | None, task: str | None) -> "nn.Module":
     """The network of the given weights, or else of the task."""
-    from ..checkpoint import TASKS, load
+    from ..checkpoint import load
 
-    if task is not None and task not in TASKS:
-        raise ValueError(f"expected the task {', '.join(TASKS)}, got {task!r}")
-    return load(weights or task or "sr", task=task)
+    usual = task_named(task or USUAL_TASK).weights
+    return load(weights or usual, task=task)
 
 
 def usual_task(source: Path) -> str:
-    """The task where none is given: ``upscale`` for a source of a lossy codec, else ``sr``."""
+    """The task where none is given, by whether the source's codec is lossy."""
     from ..media import open_reader
 
     with open_reader(source) as reader:
-        return "upscale" if reader.info.lossy else "sr"
+        return LOSSY_TASK if reader.info.lossy else USUAL_TASK
+
+
+@contextmanager
+def stopping(tell: "Say") -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C was pressed; pressed again, it ends the block at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        tell("stopping at the end of the segment; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def warn(line: str) -> None:
+    say(f"warning: {line}")

@@ -66,11 +66,11 @@ def train_flow_command(
         raise ValueError("expected --teacher with --stage student, and with no other")
     if degradation is not None:
         overrides = [*(overrides or []), f"data.degradation={degradation}"]
-    path = train_flow(
-        recipe_of(recipe, overrides, FlowRecipe), data=clips, out=out, teacher=teacher, init=init,
-        device=device, processes=processes, cache=cache, name=recipe.name, say=say,
-    )  # fmt: skip
-    typer.echo(path)
+    from ..train import Run
+
+    run = Run(out, device, processes, cache, recipe.name, say)
+    chosen = recipe_of(recipe, overrides, FlowRecipe)
+    typer.echo(train_flow(chosen, run, data=clips, teacher=teacher, init=init))
 
 
 @train.command("restoration")
@@ -87,13 +87,11 @@ def train_restoration_command(
     cache: Cache = None,
 ) -> None:
     """Train a whole restoration network."""
-    from ..train import RestorationRecipe, train_restoration
+    from ..train import RestorationRecipe, Run, train_restoration
 
-    path = train_restoration(
-        recipe_of(recipe, overrides, RestorationRecipe), data=clips, out=out, val=val, flow=flow,
-        init=init, device=device, processes=processes, cache=cache, name=recipe.name, say=say,
-    )  # fmt: skip
-    typer.echo(path)
+    run = Run(out, device, processes, cache, recipe.name, say)
+    chosen = recipe_of(recipe, overrides, RestorationRecipe)
+    typer.echo(train_restoration(chosen, run, data=clips, val=val, flow=flow, init=init))
 
 
 @train.command("exposure")
@@ -106,13 +104,11 @@ def train_exposure_command(
     cache: Cache = None,
 ) -> None:
     """Train the part of a deblurring network that estimates the exposure; it takes minutes."""
-    from ..train import ExposureRecipe, train_exposure
+    from ..train import ExposureRecipe, Run, train_exposure
 
-    path = train_exposure(
-        recipe_of(recipe, overrides, ExposureRecipe), data=clips, out=out, init=init, cache=cache,
-        name=recipe.name, say=say,
-    )  # fmt: skip
-    typer.echo(path)
+    run = Run(out, cache=cache, name=recipe.name, say=say)
+    chosen = recipe_of(recipe, overrides, ExposureRecipe)
+    typer.echo(train_exposure(chosen, run, data=clips, init=init))
 
 
 @train.command("quality")
@@ -124,13 +120,11 @@ def train_quality_command(
     overrides: Overrides = None,
 ) -> None:
     """Train the part of a compression network that estimates a frame's quality, in minutes."""
-    from ..train import QualityRecipe, train_quality
+    from ..train import QualityRecipe, Run, train_quality
 
-    path = train_quality(
-        recipe_of(recipe, overrides, QualityRecipe), data=clips, out=out, init=init,
-        name=recipe.name, say=say,
-    )  # fmt: skip
-    typer.echo(path)
+    run = Run(out, name=recipe.name, say=say)
+    chosen = recipe_of(recipe, overrides, QualityRecipe)
+    typer.echo(train_quality(chosen, run, data=clips, init=init))
 
 
 def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:

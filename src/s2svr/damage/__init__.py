@@ -1,7 +1,7 @@
 """Damage: high-quality clips made into low-quality ones."""
 
 from .blur import blur_clip
-from .table import cache_name, degradation, stream
+from .table import cache_name, degradation, made_here, shrinks, stream
 from .video import degrade_video
 
 __all__ = [
@@ -9,5 +9,7 @@ __all__ = [
     "cache_name",
     "degradation",
     "degrade_video",
+    "made_here",
+    "shrinks",
     "stream",
 ]

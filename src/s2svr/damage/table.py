@@ -1,8 +1,11 @@
-"""The kinds of damage by name: of a clip, and of a stream of frames."""
+"""The kinds of damage in one table, and how their names are read."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import reduce
+from itertools import groupby
+from math import prod
 
 import torch
 from torch import Generator, Tensor
@@ -25,59 +28,152 @@ from .realistic import realistic_damage
 from .reduce import bicubic_down, gaussian_down
 
 Stream = Callable[[Iterable[Tensor]], Iterator[Tensor]]  # frames (3, H, W), one for one, in order
-
-DEGRADATIONS: dict[str, Degradation] = {
-    "bicubic": bicubic_down,
-    "gaussian": gaussian_down,
-    "blur": motion_blur,
-    "shutter": shutter,
-    "exposure": random_exposure,
-    "hevc": compress_hevc,
-    "h264": compress_h264,
-    "coded": compress_coded,
-    "mixed": realistic_damage,
-}
-
-CODECS = {"hevc": hevc, "h264": h264, "ldp": ldp, "kvazaar": kvazaar}
-NAMES = (
-    f"{', '.join(DEGRADATIONS)}, or at one strength blur-7 (frames), "
-    "shutter-2 (frames it is open), hevc-37, ldp-37, kvazaar-37 (QP), h264-32 (crf); or one after "
-    "another, as h264-28+bicubic"
-)
+StreamAt = Callable[[Iterable[Tensor], int], Iterator[Tensor]]  # the same at a strength
 
 
-def strength(name: str) -> tuple[str, int]:
-    """``hevc-37`` -> (``hevc``, 37). Raises ValueError for what is none of these names."""
+@dataclass(frozen=True)
+class Strength:
+    """A damage at the strength N that its name ends in, as ``hevc-37``."""
+
+    unit: str  # of N
+    usual: int  # N in examples
+    text: str  # one sentence that says what is done
+    clip: Callable[[Tensor, int], Pair]  # (T', 3, H, W) in [0, 1] and N -> Pair
+    stream: StreamAt | None = None  # None: it cannot be made frame after frame
+    near: str = ""  # the damage to take where there is no stream
+    most: int | None = None  # the largest N
+    odd: bool = False  # N is an odd number
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A kind of damage: by its name alone, and at a strength that is given."""
+
+    text: str = ""  # one sentence that says what the name alone does
+    clip: Degradation | None = None  # of the name alone; None: it needs a strength
+    stream: Stream | None = None  # of the name alone; None: it needs a strength, or draws it
+    strength: Strength | None = None  # None: it takes none
+    shrinks: int = 1  # how many times smaller the sides become
+    note: str = ""  # what has to be said beside its scores
+    by_flow: bool = False  # caches also know it by the weights of the flow network
+
+
+def each_frame(damage: Degradation) -> Stream:
+    """A stream in which every frame is damaged by itself."""
+    return lambda frames: (damage(frame[None], Generator()).lq[0] for frame in frames)
+
+
+def coding(codec: StreamAt, unit: str, usual: int, text: str) -> Strength:
+    """The strengths of a codec: qualities up to 51, higher is coarser."""
+    return Strength(
+        unit, usual, text, lambda clip, quality: compress(clip, codec, quality), codec, most=51
+    )
+
+
+DAMAGES = {
+    "bicubic": Damage(
+        "Reduce 4 times, bicubic as in MATLAB (BI).",
+        clip=bicubic_down, stream=each_frame(bicubic_down), shrinks=4,
+    ),
+    "gaussian": Damage(
+        "Blur by a Gaussian of sigma 1.6 and reduce 4 times (BD).",
+        clip=gaussian_down, stream=each_frame(gaussian_down), shrinks=4,
+    ),
+    "blur": Damage(
+        "`blur-N` over 5, 7, 9 or 11 frames.",
+        clip=motion_blur,
+        strength=Strength(
+            "frames", 7, "Average this many frames in linear light, an odd number: motion blur.",
+            clip=blur_clip, stream=blur_stream, odd=True,
+        ),
+    ),
+    "shutter": Damage(
+        "`blur` for half of the clips; for the others a shutter that is open for 0.75 to 4 frames.",
+        clip=shutter, by_flow=True,
+        strength=Strength(
+            "frames it is open", 2,
+            "Average what a shutter sees that is open for this many frames: motion blur, for which "
+            "frames are interpolated along the motion.",
+            clip=lambda clip, count: blur_by_shutter(clip, count, bundled_flow()), near="blur-N",
+        ),
+    ),
+    "exposure": Damage(
+        "Average 7 to 15 frames of a clip that was filmed at a high rate, and keep one for all.",
+        clip=random_exposure, by_flow=True,
+    ),
+    "hevc": Damage(
+        "`hevc-N` at a QP of 22 to 42.",
+        clip=compress_hevc, note="by x265, which is not HM",
+        strength=coding(hevc, "QP", 37, "Compress with x265 at this fixed QP, without B frames."),
+    ),
+    "ldp": Damage(
+        strength=coding(
+            ldp, "QP", 37,
+            "Compress with x265 at the QPs of HM's low-delay P: every fourth frame is better.",
+        ),
+    ),
+    "kvazaar": Damage(
+        strength=coding(
+            kvazaar, "QP", 37,
+            "Compress with kvazaar in its low-delay pattern; needs the extra `kvazaar`.",
+        ),
+    ),
+    "h264": Damage(
+        "`h264-N` at a CRF of 18 to 36.",
+        clip=compress_h264,
+        strength=coding(
+            h264, "crf", 32, "Compress with x264 at this rate factor, as web video is."
+        ),
+    ),
+    "coded": Damage(
+        "`hevc` for half of the clips, `h264` or `ldp` for a quarter each.", clip=compress_coded
+    ),
+    "mixed": Damage(
+        "Blur, reduce 4 times in one of three ways, add noise and compress, each with some "
+        "probability.",
+        clip=realistic_damage, shrinks=4,
+    ),
+}  # fmt: skip
+
+
+def known_names() -> str:
+    """All names that a damage can have, for the messages of errors."""
+    alone = ", ".join(name for name, damage in DAMAGES.items() if damage.clip)
+    strong = [(name, damage.strength) for name, damage in DAMAGES.items() if damage.strength]
+    units = [
+        f"{', '.join(f'{name}-{one.usual}' for name, one in same)} ({unit})"
+        for unit, same in groupby(strong, lambda entry: entry[1].unit)
+    ]
+    return (
+        f"{alone}, or at one strength {', '.join(units)}; or one after another, as h264-28+bicubic"
+    )
+
+
+def strength(name: str) -> tuple[Strength, int]:
+    """The strength that a name like ``hevc-37`` means, and its number N.
+
+    Raises ValueError for other names and for an N that is not allowed.
+    """
     kind, _, number = name.partition("-")
-    if kind not in ("blur", "shutter", *CODECS) or not number.isdecimal():
-        raise ValueError(f"expected a degradation ({NAMES}), got {name!r}")
+    found = DAMAGES[kind].strength if kind in DAMAGES else None
+    if found is None or not number.isdecimal():
+        raise ValueError(f"expected a degradation ({known_names()}), got {name!r}")
     value = int(number)
-    if kind == "blur" and value % 2 == 0:
-        raise ValueError(f"expected blur over an odd count of frames, got {name!r}")
-    if kind in CODECS and value > 51:
-        raise ValueError(f"expected a {kind} quality of at most 51, got {name!r}")
-    return kind, value
+    if found.odd and value % 2 == 0:
+        raise ValueError(f"expected {kind} over an odd count of {found.unit}, got {name!r}")
+    if found.most is not None and value > found.most:
+        raise ValueError(f"expected a {kind} quality of at most {found.most}, got {name!r}")
+    return found, value
 
 
 def degradation(name: str) -> Degradation:
-    """A degradation by its name in DEGRADATIONS, or of one strength, as NAMES says."""
-    if name in DEGRADATIONS:
-        return DEGRADATIONS[name]
+    """The damage of a clip by its name: alone, at a strength, or several joined by ``+``."""
+    if name in DAMAGES and (alone := DAMAGES[name].clip):
+        return alone
     if "+" in name:
         return lambda clip, generator: in_turn(clip, name)
-    kind, value = strength(name)
-    if kind == "blur":
-        return lambda clip, generator: blur_clip(clip, value)
-    if kind == "shutter":
-        return lambda clip, generator: blur_by_shutter(clip, value, bundled_flow())
-    return lambda clip, generator: compress(clip, CODECS[kind], value)
-
-
-def cache_name(name: str) -> str:
-    """What a cache knows a damage by: its name, and the flow network's weights if it takes part."""
-    if not {part.partition("-")[0] for part in name.split("+")} & {"shutter", "exposure"}:
-        return name
-    return f"{name}, {hashlib.sha256(find(FLOW).read_bytes()).hexdigest()[:16]}"
+    at, value = strength(name)
+    return lambda clip, generator: at.clip(clip, value)
 
 
 def in_turn(clip: Tensor, name: str) -> Pair:
@@ -87,21 +183,43 @@ def in_turn(clip: Tensor, name: str) -> Pair:
 
 
 def stream(name: str) -> Stream:
-    """``bicubic``, ``gaussian``, or a damage of one strength, or several, frame after frame."""
+    """The damage of frames one after another, by a name that leaves nothing to chance.
+
+    Names joined by ``+`` are made in turn. Raises ValueError for damage that is drawn at random or
+    needs the clip as a whole.
+    """
     if "+" in name:
         parts = [stream(part) for part in name.split("+")]
         return lambda frames: reduce(lambda seen, part: part(seen), parts, iter(frames))
-    if name in ("bicubic", "gaussian"):
-        down = DEGRADATIONS[name]
-        return lambda frames: (down(frame[None], Generator()).lq[0] for frame in frames)
-    kind, value = strength(name)
-    if kind == "shutter":
-        raise ValueError("expected a damage made frame after frame, got shutter; blur-N is near it")
-    if kind == "blur":
-        return lambda frames: blur_stream(frames, value)
-    return lambda frames: CODECS[kind](frames, value)
+    if name in DAMAGES and (alone := DAMAGES[name].stream):
+        return alone
+    at, value = strength(name)
+    damaged = at.stream
+    if damaged is None:
+        kind, near = name.partition("-")[0], f"; {at.near} is near it" if at.near else ""
+        raise ValueError(f"expected a damage made frame after frame, got {kind}{near}")
+    return lambda frames: damaged(frames, value)
+
+
+def joined(name: str) -> list[Damage]:
+    """The kinds of damage that ``+`` joins in a name; those that the table lacks are left out."""
+    kinds = (part.partition("-")[0] for part in name.split("+"))
+    return [DAMAGES[kind] for kind in kinds if kind in DAMAGES]
 
 
 def shrinks(name: str) -> int:
-    """How many times smaller the damage makes a frame's sides."""
-    return 4 ** sum(part in ("bicubic", "gaussian") for part in name.split("+"))
+    """The number of times that the damage makes a frame's sides smaller."""
+    return prod(damage.shrinks for damage in joined(name))
+
+
+def made_here(name: str) -> str:
+    """The words that stand beside scores of clips with this damage."""
+    notes = [damage.note for damage in joined(name) if damage.note]
+    return " ".join([f"{name}, made here", *dict.fromkeys(notes)])
+
+
+def cache_name(name: str) -> str:
+    """The name under which caches keep a damage; a flow network that takes part is in it."""
+    if not any(damage.by_flow for damage in joined(name)):
+        return name
+    return f"{name}, {hashlib.sha256(find(FLOW).read_bytes()).hexdigest()[:16]}"

@@ -1,16 +1,13 @@
 """Damaged test videos made from any video."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from torch import Tensor
-
 from ..color import from_rgb, to_rgb
-from ..media import Frame, open_reader
-from ..writing import open_writer
+from ..media import carried, open_reader
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .table import shrinks, stream
 
 
@@ -33,26 +30,21 @@ def degrade_video(
     MediaError for files that cannot be read or written, ValueError for impossible damage.
     """
     damaged, shrink = stream(damage), shrinks(damage)
-    waiting: deque[Frame] = deque()  # without their planes
     with open_reader(Path(source), fps=fps, start=start, end=end) as reader:
-
-        def rgb() -> Iterator[Tensor]:
-            for frame in reader:
-                waiting.append(replace(frame, planes=()))
-                yield to_rgb(frame.planes, frame.color)
-
+        decoded = (
+            (replace(frame, planes=()), to_rgb(frame.planes, frame.color)) for frame in reader
+        )
         count = 0
         matroska = Path(target).suffix.lower() == ".mkv"
         width, height = reader.info.width // shrink, reader.info.height // shrink
         if min(width, height) < 1:
             raise ValueError(f"expected frames of at least 4x4 pixels, {source} has smaller ones")
-        with open_writer(
-            Path(target), reader=reader, width=width, height=height, bits=8, overwrite=overwrite,
-            codec="ffv1" if matroska else "h264", crf=None if matroska else 0,
-        ) as writer:  # fmt: skip
-            for picture in damaged(rgb()):
+        codec, crf = ("ffv1", None) if matroska else ("h264", 0)
+        output, policy = OutputFormat(width, height, 8, codec, crf), WorkPolicy(overwrite)
+        with open_writer(Path(target), reader=reader, output=output, policy=policy) as writer:
+            for frame, picture in carried(decoded, damaged):
                 planes = from_rgb(picture, writer.color, writer.chroma)
-                writer.write(replace(waiting.popleft(), planes=planes, color=writer.color))
+                writer.write(replace(frame, planes=planes, color=writer.color))
                 count += 1
     for line in [*reader.warnings, *reader.damage, *writer.warnings]:
         say(line)

@@ -1,17 +1,17 @@
-"""Data sets: each is one function (root, split) -> list of clips; and what is made of them."""
+"""Data sets, each one function (root, split) -> list of clips, and crops of stored clips."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from .clip import Clip, Degradation, Pair, as_float, to_bytes
-from .clips import ClipPairs, Data, Draw, flow_lines
+from .clips import ClipPairs, Data, Draw
 from .damaged import damaged_clip
 from .folder import IMAGES, VIDEOS, folder_clips
 from .gopro import gopro
 from .mfqev2 import mfqev2
 from .pairs import paired, pairs
 from .reds import reds
-from .store import MOVING, Stored, is_stored, store_clips
+from .store import MOVING, Stored, is_stored, kept_arrays, kept_clip, key_of, store_clips
 from .tree import DatasetError
 from .vid4 import vid4
 from .vimeo90k import vimeo90k
@@ -35,9 +35,11 @@ __all__ = [
     "as_float",
     "check_dataset",
     "damaged_clip",
-    "flow_lines",
     "folder_clips",
     "is_stored",
+    "kept_arrays",
+    "kept_clip",
+    "key_of",
     "named_dataset",
     "paired",
     "store_clips",
@@ -79,7 +81,7 @@ BENCHMARKS = {"reds4": ("reds", "test"), "vimeo90k-t": ("vimeo90k", "test")}
 
 
 def named_dataset(name: str, split: str = "") -> tuple[str, str]:
-    """A data set by its or a benchmark's name, and its split, ``test`` where none is named.
+    """The data set of a name, its own or a benchmark's, and the split, ``test`` if none is given.
 
     Raises ValueError for other names; a wrong split is the data set's to refuse.
     """
@@ -94,11 +96,8 @@ def named_dataset(name: str, split: str = "") -> tuple[str, str]:
     return name, split or ("test" if "test" in SPLITS[name] else "")
 
 
-def about(name: str, split: str, degradation: str) -> str:
-    """What an evaluation's numbers are of: a sentence that goes with them."""
-    made = f"{degradation}, made here"
-    if degradation.startswith("hevc"):
-        made += " by x265, which is not HM"
+def about(name: str, split: str, made: str) -> str:
+    """A sentence that names data and damage (``made``: its low quality, if it was made here)."""
     which = f"{name} {split}".strip()
     low = LOW_QUALITY.get(which) or LOW_QUALITY.get(name, made)
     note = "; every listed septuplet, black ones too" if name == "vimeo90k" else ""
@@ -106,9 +105,9 @@ def about(name: str, split: str, degradation: str) -> str:
 
 
 def check_dataset(name: str, root: Path) -> list[str]:
-    """What is missing of a data set below ``root``: a sentence a fault, none where it is whole.
+    """One sentence for each fault of a data set below ``root``; an empty list if it is whole.
 
-    The last says where it is published.
+    The last sentence says where the data set is published.
     """
     dataset, split = named_dataset(name)
     faults, published = [], ""

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 
 class Clip(NamedTuple):
-    """One shot: its high-quality file or folder, and the low-quality one where it exists."""
+    """A clip's high-quality file or folder, and the low-quality one where it exists."""
 
     name: str
     hq: Path
@@ -35,7 +35,7 @@ def to_bytes(clip: Tensor) -> Tensor:
 
 
 def source_of(name: str) -> str:
-    """The source that a clip's name tells: ``t009_coffee_pour`` -> ``coffee_pour``.
+    """The source in a clip's name: ``t009_coffee_pour`` -> ``coffee_pour``.
 
     A leading number and a trailing one are the clip's, not the source's; a name of digits alone is
     its own source.

@@ -1,4 +1,4 @@
-"""What a training draws from stored clips."""
+"""Crops of stored clips, drawn at random for a training."""
 
 from dataclasses import dataclass
 
@@ -13,25 +13,25 @@ from .store import MOVING, Stored
 
 
 class Data(BaseModel):
-    """Which clips are drawn; lengths in frames, sizes in low-quality pixels."""
+    """A choice of clips and crops; lengths in frames, sizes in low-quality pixels."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    degradation: str = "bicubic"  # a name of degrade.DEGRADATIONS
+    degradation: str = "bicubic"  # a name of damage.degradation
     dataset: str = "folder"  # a name of data.DATASETS
     split: str = "train"
     without: tuple[str, ...] = ()  # sources (see source_of) that are left out
     frames: int = Field(7, ge=1)
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
     crop: int = Field(64, ge=8)  # square that is restored
-    context: tuple[int, int] = (88, 160)  # height, width of the part the flow is estimated on
+    context: tuple[int, int] = (88, 160)  # height, width of the part around the crop
     skip: int = Field(1, ge=1)  # largest step between frames
     reverse: bool = True  # time reversal
     transpose: bool = False  # rows for columns, where a crop or a square context allows it
     jitter: float = Field(0.0, ge=0, lt=1)  # change of each colour's strength, up to this share
     rendered: float = Field(0.0, ge=0, le=1)  # share of moving photographs
     moving: int = Field(100, ge=1)  # how many of them are rendered, for restoration
-    reduce: int = Field(1, ge=1)  # flow: pairs are reduced so, to the grid of a preset's states
+    reduce: int = Field(1, ge=1)  # flow trainings: low-quality frames are so many times smaller
     speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
     clean: float = Field(0.0, ge=0, le=1)  # share of undamaged clips, where both are of one size
     batch: int = Field(4, ge=1)  # clips a step, over all processes
@@ -39,7 +39,7 @@ class Data(BaseModel):
 
 @dataclass(frozen=True)
 class Draw:
-    """Where a training clip is cut from its sequence; positions in low-quality pixels."""
+    """A training clip's place in a stored clip; positions in low-quality pixels."""
 
     sequence: int
     frames: tuple[int, ...]
@@ -57,19 +57,28 @@ class ClipPairs(Dataset):
     """Endless training clips; item i depends on the seed and i alone.
 
     An item is {"lq": (T, 3, h, w) context, "hq": (T, 3, s crop, s crop), "crop": (2,) top, left of
-    the crop in the context}, frames as float in [0, 1]. Where the clips carry their flow, "lq" is
-    the crop itself and "before", "after" (T, 2, crop / down, crop / down) are its flows to the
-    neighbouring frames, zero where there is none.
+    the crop in the context}, frames as float in [0, 1]. With ``alone``, "lq" is the crop itself,
+    (T, 3, crop, crop), and there is no "crop". Contexts and crops begin at multiples of ``align``
+    low-quality pixels.
     """
 
-    def __init__(self, clips: list[Stored], data: Data, *, seed: int = 0, down: int = 1) -> None:
-        self.data, self.seed, self.context, self.down = data, seed, data.context, down
+    def __init__(
+        self,
+        clips: list[Stored],
+        data: Data,
+        *,
+        seed: int = 0,
+        align: int = 1,
+        alone: bool = False,
+    ) -> None:
+        self.data, self.seed, self.context = data, seed, data.context
+        self.align, self.alone = align, alone
         height, width = data.context
         self.clips = [c for c in clips if c.lq.shape[-2] >= height and c.lq.shape[-1] >= width]
-        if not self.clips or min(data.context) < data.crop or data.crop % down:
+        if not self.clips or min(data.context) < data.crop or data.crop % align:
             raise ValueError(
                 f"expected sequences with low-quality frames of at least {height}x{width} pixels "
-                f"(data.context) and a data.crop within them that divides by {down}, got "
+                f"(data.context) and a data.crop within them that divides by {align}, got "
                 f"{len(clips)} sequences, {len(self.clips)} of them large enough, and a crop of "
                 f"{data.crop}"
             )
@@ -89,8 +98,8 @@ class ClipPairs(Dataset):
         if not chosen or rng.random() >= self.data.rendered:
             chosen = self.sources[rng.integers(len(self.sources))]
         sequence = int(rng.choice(chosen))
-        clip, data, down = self.clips[sequence], self.data, self.down
-        length, (height, width) = len(clip.lq), clip.lq.shape[-2:]
+        data = self.data
+        length, (height, width) = len(self.clips[sequence].lq), self.clips[sequence].lq.shape[-2:]
         wanted = (data.frames + 1) // 2 if data.mirrored else data.frames
         skip = int(rng.integers(1, max(1, min(data.skip, (length - 1) // max(wanted - 1, 1))) + 1))
         span = (wanted - 1) * skip + 1
@@ -102,13 +111,12 @@ class ClipPairs(Dataset):
             frames = (frames + frames[::-1])[: data.frames]
         places = [height - self.context[0], width - self.context[1]]
         places += [self.context[0] - data.crop, self.context[1] - data.crop]
-        # On the grid of the states, so that crops and their flow fall together.
         top, left, crop_top, crop_left = (
-            down * int(rng.integers(room // down + 1)) for room in places
+            self.align * int(rng.integers(room // self.align + 1)) for room in places
         )
         flip = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
         clean = bool(data.clean and rng.random() < data.clean)
-        square = clip.flow is not None or self.context[0] == self.context[1]
+        square = self.alone or self.context[0] == self.context[1]
         transposed = bool(data.transpose and rng.random() < 0.5 and square)
         colour = tuple(rng.uniform(1 - data.jitter, 1 + data.jitter, 3)) if data.jitter else ()
         return Draw(
@@ -116,15 +124,18 @@ class ClipPairs(Dataset):
         )
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        d, (height, width), crop, s = self.draw(index), self.context, self.data.crop, self.scale
+        return self.cut(self.draw(index))
+
+    def cut(self, d: Draw) -> dict[str, Tensor]:
+        """The item of a draw."""
+        (height, width), crop, s = self.context, self.data.crop, self.scale
         clip, frames = self.clips[d.sequence], list(d.frames)
         damaged = clip.hq if d.clean else clip.lq
         top, left = d.top + d.crop_top, d.left + d.crop_left
         hq = clip.hq[frames, :, s * top : s * (top + crop), s * left : s * (left + crop)]
-        if clip.flow is not None:
+        if self.alone:
             lq = damaged[frames, :, top : top + crop, left : left + crop]
-            before, after = cut_flow(clip.flow, d, top // self.down, crop // self.down, self.down)
-            return {"lq": as_drawn(lq, d), "hq": as_drawn(hq, d), "before": before, "after": after}
+            return {"lq": as_drawn(lq, d), "hq": as_drawn(hq, d)}
         lq = damaged[frames, :, d.top : d.top + height, d.left : d.left + width]
         place = [d.crop_top, d.crop_left]
         for axis, room in ((0, height - crop), (1, width - crop)):
@@ -136,42 +147,9 @@ class ClipPairs(Dataset):
 
 
 def bounced(t: int, length: int) -> int:
-    """The frame at time t of a clip that is played to and fro."""
+    """The index of the frame at time t of a clip that is played to and fro."""
     t %= max(2 * length - 2, 1)
     return min(t, 2 * length - 2 - t) if length > 1 else 0
-
-
-def cut_flow(flow: np.ndarray, d: Draw, top: int, size: int, down: int) -> list[Tensor]:
-    """A draw's flows to the frame before and to the one after, each (T, 2, size, size).
-
-    flow (S, 2, T, 2, h, w): for each step between frames the flow of every frame to the earlier
-    and to the later one; a clip drawn backward in time swaps them. A flip turns a component's sign,
-    and a transposition swaps both components.
-    """
-    left = (d.left + d.crop_left) // down
-    sign = torch.tensor([-1.0 if d.flip[1] else 1.0, -1.0 if d.flip[0] else 1.0]).view(2, 1, 1)
-    both = []
-    for neighbour in (-1, 1):
-        out = torch.zeros(len(d.frames), 2, size, size)
-        for i, (t, line) in enumerate(zip(d.frames, flow_lines(d, neighbour), strict=True)):
-            if line is not None:
-                cut = flow[*line, t, :, top : top + size, left : left + size]
-                cut = flipped(cut.astype(np.float32), d.flip)
-                out[i] = sign * torch.tensor(np.ascontiguousarray(cut))
-        both.append(out.mT.flip(1) if d.transposed else out)
-    return both
-
-
-def flow_lines(d: Draw, neighbour: int) -> list[tuple[int, int] | None]:
-    """Which line of a clip's flow, its first two axes, joins each frame of a draw to the next one.
-
-    That is the one ``neighbour`` (-1 or 1) places on; None where there is no other frame.
-    """
-    lines: list[tuple[int, int] | None] = []
-    for i, t in enumerate(d.frames):
-        other = d.frames[i + neighbour] if 0 <= i + neighbour < len(d.frames) else t
-        lines.append(None if other == t else (abs(other - t) - 1, int(other > t)))
-    return lines
 
 
 def as_drawn(codes: np.ndarray, d: Draw) -> Tensor:

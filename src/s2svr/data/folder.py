@@ -1,4 +1,4 @@
-"""Any folder of videos, or of folders of images, as training or evaluation sequences."""
+"""Any folder of videos, or of folders of images, as clips."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 def folder_clips(root: Path, split: str = "") -> list[Clip]:
-    """Every video file and every folder of images below ``root``, by name; no lower quality given.
+    """Every video file and every folder of images below ``root``, by name, without low quality.
 
     ``split`` names a folder below the root that is used alone where it exists.
     """

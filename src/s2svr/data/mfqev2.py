@@ -59,7 +59,7 @@ def mfqev2(root: Path, split: str) -> list[Clip]:
 
 
 def yuv_fault(path: Path) -> str | None:
-    """What is wrong with a raw video, by the size and frame count in its name."""
+    """The fault of a raw video, judged by the size and frame count in its name, or None."""
     match = NAME.fullmatch(path.stem)
     if not match:
         return f"expected a name like BQSquare_416x240_600.yuv, got {path}"

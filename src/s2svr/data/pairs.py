@@ -1,4 +1,4 @@
-"""Any two folders, or two videos: the truth, and what is to be restored."""
+"""Two folders or two videos of anyone's: the truth, and what is to be restored."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from .tree import DatasetError
 
 
 def pairs(root: Path, split: str = "") -> list[Clip]:
-    """Clips of ``root``'s folder ``hq`` with those of the same names in ``lq``; see ``paired``."""
+    """The clips in ``root``'s folders ``hq`` and ``lq``, paired by their names; see ``paired``."""
     return paired(root / "hq", root / "lq")
 
 
 def paired(hq: Path, lq: Path) -> list[Clip]:
-    """Two videos, or two image folders, or two folders of such with the same names.
+    """The clips of two videos, two image folders, or two folders of such with the same names.
 
     A name is that of a folder, or of a video without its suffix. Raises DatasetError, which names
     what has no partner, and images that differ in number or whose sizes do not fit.
@@ -45,7 +45,7 @@ def clips_by_name(root: Path) -> dict[str, Path]:
 
 
 def faults_of(truth: Path, low: Path) -> list[str]:
-    """What keeps two clips from being compared, as far as their first frames tell."""
+    """Reasons why two clips cannot be compared, as far as their first frames show them."""
     try:
         with open_reader(truth) as first, open_reader(low) as second:
             large, small = first.info, second.info

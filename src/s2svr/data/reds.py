@@ -35,7 +35,7 @@ def reds(root: Path, split: str) -> list[Clip]:
 
 
 def clip_path(root: Path, kind: str, name: str) -> Path:
-    """Where a clip lies, by its name in the merged numbering."""
+    """The folder of a clip, by its name in the merged numbering."""
     merged = first_of(root, f"train/train_sharp{kind}", f"train_sharp{kind}") / name
     if int(name) < VALIDATION or merged.is_dir():
         return merged

@@ -1,7 +1,8 @@
-"""Decoded and damaged clips, kept on disk for training."""
+"""Clips decoded and damaged once, and any arrays that are kept on disk under a key."""
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,54 +14,84 @@ from ..media import read_clip
 from .clip import Clip, Degradation, to_bytes
 
 MOVING = "moving photographs"  # source of rendered clips, drawn as often as Data.rendered says
+QUALITIES = ("lq", "hq")
+
+
+def key_of(*facts: object) -> str:
+    """A key, 16 hexadecimal digits, for arrays whose contents follow from these facts.
+
+    Facts are what JSON can hold: texts, numbers, None, lists and dicts of these.
+    """
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def kept_arrays(
+    folder: Path, key: str, names: Iterable[str], make: Callable[[], Iterable[np.ndarray]]
+) -> list[np.ndarray]:
+    """Arrays of these names, read from ``folder``; if one is missing, ``make`` makes all of them.
+
+    Each lies in a file ``KEY-NAME.npy`` and is mapped into memory, not loaded.
+    """
+    paths = array_paths(folder, key, names)
+    if not all(path.exists() for path in paths):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, array in zip(paths, make(), strict=True):
+            write_array(path, array)
+    return [np.load(path, mmap_mode="r") for path in paths]
+
+
+def array_paths(folder: Path, key: str, names: Iterable[str]) -> list[Path]:
+    """The files of ``kept_arrays``."""
+    return [folder / f"{key}-{name}.npy" for name in names]
 
 
 class Stored(NamedTuple):
-    """A sequence's frames on disk, decoded and degraded once: uint8 (T, 3, H, W) arrays."""
+    """A clip on disk, decoded and damaged once: uint8 frames (T, 3, h, w) and (T, 3, sh, sw)."""
 
     source: str
     lq: np.ndarray
     hq: np.ndarray
-    path: Path  # of the low-quality array; what is derived from it is named after it
-    flow: np.ndarray | None = None  # float16 (S, 2, T, 2, h, w), see train.restoration
+    key: str  # differs for other frames, and so for what is derived from them
 
 
-def store_clips(
-    sequences: list[Clip], degrade: Degradation, name: str, folder: Path
-) -> list[Stored]:
-    """Decode and degrade every sequence once into ``folder``, and open the arrays from there.
+def kept_clip(
+    folder: Path, key: str, source: str, make: Callable[[], Iterable[np.ndarray]]
+) -> Stored:
+    """A clip from ``folder``; ``make`` makes its low and high quality if they are not there."""
+    lq, hq = kept_arrays(folder, key, QUALITIES, make)
+    return Stored(source, lq, hq, key)
 
-    A sequence whose arrays are there already is not decoded again. Reading a clip from an mp4 for
-    every training sample would cost as much as the training step.
+
+def store_clips(clips: list[Clip], degrade: Degradation, name: str, folder: Path) -> list[Stored]:
+    """Clips decoded and damaged, kept in ``folder``; ``name`` says all about ``degrade``.
+
+    Reading a clip from an mp4 for every training sample would cost as much as the training step.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return [stored(sequence, degrade, name, folder) for sequence in sequences]
+    return [store_clip(clip, degrade, name, folder) for clip in clips]
 
 
-def stored(sequence: Clip, degrade: Degradation, name: str, folder: Path) -> Stored:
-    """One sequence of ``store``."""
-    key, paths = places(sequence, name, folder)
-    if not all(path.exists() for path in paths):
-        hq = read_clip(sequence.hq)
-        if sequence.lq is None:
-            seed = int(key[:15], 16)
-            pair = degrade(hq.float() / 255, Generator().manual_seed(seed))
+def store_clip(clip: Clip, degrade: Degradation, name: str, folder: Path) -> Stored:
+    """One clip of ``store_clips``; the random numbers of its damage follow from its key."""
+    key = clip_key(clip, name)
+
+    def make() -> list[np.ndarray]:
+        hq = read_clip(clip.hq)
+        if clip.lq is None:
+            pair = degrade(hq.float() / 255, Generator().manual_seed(int(key[:15], 16)))
             lq, hq = to_bytes(pair.lq), to_bytes(pair.hq)
         else:
-            lq = read_clip(sequence.lq)
-        for path, clip in zip(paths, (lq, hq), strict=True):
-            write_array(path, clip.numpy())
-    lq_array, hq_array = (np.load(path, mmap_mode="r") for path in paths)
-    return Stored(sequence.source or sequence.name, lq_array, hq_array, paths[0])
+            lq = read_clip(clip.lq)
+        return [lq.numpy(), hq.numpy()]
+
+    return kept_clip(folder, key, clip.source or clip.name, make)
 
 
-def places(sequence: Clip, name: str, folder: Path) -> tuple[str, list[Path]]:
-    """What tells this clip with this damage from all others, and its two arrays."""
-    stamp = [str(sequence.hq), str(sequence.lq), name, sequence.hq.stat().st_mtime_ns]
-    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
-    return key, [folder / f"{key}-{kind}.npy" for kind in ("lq", "hq")]
+def clip_key(clip: Clip, name: str) -> str:
+    """The key of a clip with the damage of this name, for the file as it is now."""
+    return key_of(str(clip.hq), str(clip.lq), name, clip.hq.stat().st_mtime_ns)
 
 
-def is_stored(sequence: Clip, name: str, folder: Path) -> bool:
-    """Whether ``store`` would find the sequence's arrays."""
-    return all(path.exists() for path in places(sequence, name, folder)[1])
+def is_stored(clip: Clip, name: str, folder: Path) -> bool:
+    """True if ``store_clips`` would find the clip's arrays."""
+    paths = array_paths(folder, clip_key(clip, name), QUALITIES)
+    return all(path.exists() for path in paths)

@@ -1,4 +1,4 @@
-"""Checks of a published data set's tree: each fault is one sentence that says what is missing."""
+"""Checks of a published data set's tree, with one sentence for each fault."""
 
 import struct
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ PNG_BEGIN, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 class DatasetError(ValueError):
-    """A tree that is not as published; ``faults`` holds a sentence for each difference.
+    """A tree that is not as published; ``faults`` holds one sentence for each difference.
 
     ``published`` is the address of the whole one, empty if there is none.
     """
@@ -25,14 +25,14 @@ class DatasetError(ValueError):
 
 
 def refuse_faults(what: str, faults: Iterable[str], published: str) -> None:
-    """Raise DatasetError if there are faults; one that several clips share is named once."""
+    """Raise DatasetError if there are faults; a fault that several clips share is named once."""
     once = list(dict.fromkeys(faults))
     if once:
         raise DatasetError(what, once, published)
 
 
 def clips_of_split(what: str, split: str, splits: Mapping[str, Clips]) -> Clips:
-    """The clips of a split."""
+    """The clips of a split. Raises ValueError for a split that ``what`` does not have."""
     if split not in splits:
         raise ValueError(f"expected a split of {what} ({', '.join(splits)}), got {split!r}")
     return splits[split]
@@ -45,7 +45,7 @@ def first_of(root: Path, *names: str) -> Path:
 
 
 def absent(place: Path) -> str:
-    """Names the highest folder that is missing above and including ``place``."""
+    """A sentence that names the highest missing folder above ``place``, or ``place`` itself."""
     while not place.parent.exists() and place != place.parent:
         place = place.parent
     kind = "file" if place.suffix in (".txt", ".yuv") else "folder"
@@ -53,7 +53,7 @@ def absent(place: Path) -> str:
 
 
 def clip_faults(folder: Path, frames: list[str] | int, size: tuple[int, int]) -> list[str]:
-    """What keeps a folder of PNGs from being a clip of ``frames`` (names or count) of one size.
+    """The faults of a folder that should hold ``frames`` PNGs (names or a count) of one size.
 
     ``size`` is (width, height) in pixels.
     """
@@ -76,7 +76,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def image_fault(path: Path, size: tuple[int, int]) -> str | None:
-    """What is wrong with a PNG, by its first and last bytes."""
+    """The fault of a PNG, judged by its first and last bytes, or None."""
     with path.open("rb") as file:
         head = file.read(24)
         if len(head) < 24 or head[:8] != PNG_BEGIN:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..damage import stream
+from ..damage import shrinks, stream
 from ..media import open_reader
 from ..metrics import mean_finite, psnr_rgb
 from ..ops import quantised, resize_to
@@ -39,10 +39,10 @@ class Fidelity:
 def measure_fidelity(source: Path, restored: Path, damage: str = "bicubic") -> Fidelity:
     """Damage ``restored`` again and compare with ``source``, frame by frame.
 
-    ``damage`` is a name of ``degrade.stream``: what ``source`` suffered. ``bicubic`` reduces to the
-    source's size, whatever it is; where that is ``restored``'s own, nothing is done. Each frame is
-    held against what the plainly resized source would give, so that a harder scene does not look
-    like drift. Raises ValueError where the sizes do not fit.
+    ``damage`` is what ``source`` suffered, a name of ``damage.stream``. ``bicubic`` alone reduces
+    to the source's size, whatever it is; where that is ``restored``'s own, nothing is done. Each
+    frame is held against what the plainly resized source would give, so that a harder scene does
+    not look like drift. Raises ValueError where the sizes do not fit.
     """
     both, base = [], []
     for frame, again, plain in damaged_again(Path(source), Path(restored), damage):
@@ -106,10 +106,10 @@ def check_damage(
     source: Path, small: tuple[int, int], restored: Path, large: tuple[int, int], damage: str
 ) -> None:
     """ValueError where this damage cannot turn the one (height, width) into the other."""
-    factor = {"bicubic": None, "gaussian": 4}.get(damage, 1)
-    if factor is None:
+    if damage == "bicubic":
         fits, wanted = large >= small and large[1] >= small[1], "at least"
     else:
+        factor = shrinks(damage)
         fits, wanted = large == (factor * small[0], factor * small[1]), f"{factor} times"
     if not fits:
         raise ValueError(

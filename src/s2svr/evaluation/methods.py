@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..media import carried
 from ..ops import mirror, resize_bicubic
 from ..restoration import find_cuts, restore
 from .protocols import View, view
@@ -18,15 +19,9 @@ def ours(model: nn.Module, segment: int | None = None) -> Method:
     cuts = find_cuts if segment is None else partial(restarts, segment)
 
     def run(views: Iterable[View]) -> Iterator[View]:
-        colors = []
-
-        def rgb() -> Iterator[Tensor]:
-            for seen in views:
-                colors.append(seen.color)
-                yield seen.rgb
-
-        for index, frame in enumerate(restore(model, rgb(), cuts=cuts)):
-            yield view(frame.cpu(), colors[index])
+        tagged = ((seen.color, seen.rgb) for seen in views)
+        for color, frame in carried(tagged, partial(restore, model, cuts=cuts)):
+            yield view(frame.cpu(), color)
 
     return run
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data import LOW_QUALITY
+from ..tasks import TASKS
 from .protocols import PROTOCOLS
 from .run import in_segments
 from .scores import OURS, ScoreRow
@@ -23,7 +24,7 @@ RESULTS = {
     "flow-unsupervised": ("reds", "rgb"),
 }
 # Any other clips, by task; in tables of their own, by all their protocols.
-CLIPS = ("clips-sr", "clips-deblur", "clips-compression")
+CLIPS = tuple(f"clips-{task}" for task in TASKS)
 HERE = "measured here"
 Results = Mapping[str, list[ScoreRow]]  # by names of RESULTS
 # What the references give where everything is as published: what, result, method, PSNR, SSIM.

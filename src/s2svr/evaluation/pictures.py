@@ -1,10 +1,10 @@
 """Pictures that an evaluation keeps of each clip."""
 
-import os
 from pathlib import Path
 
 from torch import Tensor
 
+from ..files import whole
 from ..writing import write_png
 
 
@@ -42,7 +42,6 @@ class Gallery:
         self.folder.mkdir(parents=True, exist_ok=True)
         drawn = [self.seen[len(self.seen) // 2]] if self.centre else self.seen
         for kind, (_, strip) in zip(self.kinds, drawn, strict=True):
-            beside = self.folder / f".{os.getpid()}.png"
-            write_png(beside, strip)
-            beside.replace(self.place(clip, kind))
+            with whole(self.place(clip, kind)) as place:
+                write_png(place, strip)
         self.seen = []

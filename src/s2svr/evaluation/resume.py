@@ -1,15 +1,12 @@
 """The scores that an evaluation keeps for each clip, so that it can go on later."""
 
-import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from ..files import sync
+from ..files import network_fingerprint, write_whole
 from .scores import ScoreRow, Tally
 
 
@@ -20,11 +17,8 @@ def keep_scores(place: Path, stamp: dict, rows: list[ScoreRow], tallies: dict[st
         method: {"psnr": tally.psnr, "ssim": tally.ssim, "flicker": tally.flicker}
         for method, tally in tallies.items()
     }
-    beside = place.with_suffix(f".{os.getpid()}.part")
     kept = {"stamp": stamp, "rows": [asdict(row) for row in rows], "frames": frames}
-    beside.write_text(json.dumps(kept), encoding="utf-8")
-    sync([beside])
-    beside.replace(place)
+    write_whole(place, json.dumps(kept).encode())
 
 
 def kept_scores(place: Path, stamp: dict) -> list[ScoreRow] | None:
@@ -47,12 +41,8 @@ def kept_scores(place: Path, stamp: dict) -> list[ScoreRow] | None:
     return rows
 
 
-def model_fingerprint(model: object) -> str:
+def method_fingerprint(method: object) -> str:
     """A fingerprint of a network and its weights; of other things, whether they are there."""
-    if not isinstance(model, nn.Module):
-        return "" if model is None else "a function"
-    found = hashlib.sha256(repr(getattr(model, "config", "")).encode())
-    for name, value in model.state_dict().items():
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:16]
+    if not isinstance(method, nn.Module):
+        return "" if method is None else "a function"
+    return network_fingerprint(method)

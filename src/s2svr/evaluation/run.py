@@ -18,7 +18,7 @@ from ..ops import occlusion
 from .methods import Method, mirrored, ours, references
 from .pictures import Gallery, file_name
 from .protocols import PROTOCOLS, View, read_views, view
-from .resume import keep_scores, kept_scores, model_fingerprint
+from .resume import keep_scores, kept_scores, method_fingerprint
 from .scores import OURS, TRUTH, Along, ScoreRow, Tally, rows_of
 
 
@@ -57,9 +57,9 @@ def evaluate(
     names, others = known_protocols(protocols), others or {}
     methods = methods_of(model, names, segments, others)
     stamp: dict[str, Any] = {
-        "label": label, "model": model_fingerprint(model), "protocols": names, "frames": frames,
-        "methods": list(methods), "flow": model_fingerprint(flow),
-        "others": {key: model_fingerprint(method) for key, method in others.items()},
+        "label": label, "model": method_fingerprint(model), "protocols": names, "frames": frames,
+        "methods": list(methods), "flow": method_fingerprint(flow),
+        "others": {key: method_fingerprint(method) for key, method in others.items()},
     }  # fmt: skip
     centre = PROTOCOLS[names[0]].centre
     gallery = Gallery(pictures, centre=centre) if pictures is not None else None

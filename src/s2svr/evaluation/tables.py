@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..damage import made_here
 from ..data import about
 from ..flow import FlowRow
 from .protocols import PROTOCOLS
@@ -32,7 +33,7 @@ class Origin:
 
     def text(self) -> str:
         """In a sentence that goes with the numbers."""
-        parts = [about(self.dataset, self.split, self.degradation)]
+        parts = [about(self.dataset, self.split, made_here(self.degradation))]
         if self.frames is not None:
             parts.append(f"the first {self.frames} frames of each clip")
         if self.part[1] > 1:

@@ -53,7 +53,10 @@ def read_checkpoint(source: Path) -> dict[str, Tensor]:
 
 
 def renamed(tensors: Mapping[str, Tensor], net: PWCLite) -> dict[str, Tensor]:
-    """ARFlow's tensors under our names; every one has to have a place, and its shape."""
+    """ARFlow's tensors under our names.
+
+    Raises CheckpointError where one has no place or another shape, and where one is missing.
+    """
     wanted, found = net.state_dict(), {}
     for name, tensor in tensors.items():
         ours = our_name(name)

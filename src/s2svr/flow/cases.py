@@ -1,4 +1,4 @@
-"""What flow is judged on: pairs of frames with their true flow, from files or rendered."""
+"""Pairs of frames with their true flow, from files or rendered, which flow is scored on."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from ..media import read_clip, read_flo
 from ..ops import cut_to_multiple, quantised
 from ..render import Look, MovingPhotographs, item_seed
 
-CLEAN, FINAL, BLUR = "clean", "final", "blur"  # names of inputs beside those of degrade.py
+CLEAN, FINAL, BLUR = "clean", "final", "blur"  # inputs, beside the names of damage
 RENDERINGS = ("frames", "clean", "final", "other-data")  # folders of frames, beside the flow's
 FLOWS = ("flow", "other-gt-flow")  # folders of flow: Sintel's and ours, Middlebury's
 SUBFRAMES = 13  # pictures of a blurred frame, over the time of SHUTTER frames
@@ -21,10 +21,10 @@ SHUTTER = 0.8
 
 
 class Case(NamedTuple):
-    """A pair of frames and the truth about them; flow in pixels of the full size."""
+    """A pair of frames with its true flow, in pixels of the full size."""
 
     name: str
-    input: str  # CLEAN, the damage, or both of Sintel's pass with blur and haze (FINAL)
+    input: str  # CLEAN, FINAL (Sintel's pass with blur and haze), a damage, or "final, damage"
     seen: Tensor  # (2, 3, h, w): the frames as an estimator gets them
     frames: Tensor  # (2, 3, H, W): the undamaged ones
     truth: Tensor  # (1, 2, H, W), beyond 1e9 where it is unknown
@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
 
 def cases_of(root: Path, inputs: Sequence[str] = (CLEAN,)) -> Iterator[Case]:
-    """Every ``NAME.flo`` below root with its frames, in every rendering that is there.
+    """The pair of every ``NAME.flo`` below root, in every rendering that is there.
 
     Layouts: a frame's .flo beside it; MPI Sintel and rendered clips (``flow`` beside ``clean``,
     ``final`` or ``frames``, and ``occlusions`` with the hidden pixels white); Middlebury

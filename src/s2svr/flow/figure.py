@@ -1,4 +1,4 @@
-"""Pictures of what the networks do, labelled, as images."""
+"""Labelled pictures of what the networks do, as PNG files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def flow_figure(
     frame: int = 8,
     reduced: int = 1,
 ) -> dict[str, float]:
-    """The paper's Fig. 1 of a frame and the one after it, written as a PNG.
+    """Write the paper's Fig. 1 of a frame and the one after it as a PNG.
 
     Upper row: the damaged frame, the teacher's flow on clean frames, then the flow on damaged ones
     by each of ``others`` (name -> estimator; with ``reduced`` of 4 on frames reduced further), with

@@ -1,4 +1,4 @@
-"""Flow against its truth: end-point errors by what is seen and how fast, beside no motion."""
+"""Scores of flow against the true flow: end-point errors by visibility and by speed."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -88,7 +88,7 @@ def estimates(
 
 
 def measured(there: Tensor, back: Tensor, case: Case) -> Measured:
-    """What a row says of one pair, with the number of pixels that each mean is over."""
+    """The values of a row for one pair, each with the number of pixels that its mean is over."""
     known = (case.truth.abs() < UNKNOWN).all(1, keepdim=True)
     truth = torch.where(known, case.truth, there)
 
@@ -133,7 +133,7 @@ def row_of(pair: str, kind: str, method: str, parts: list[Measured]) -> FlowRow:
 
 
 def rows_to_print(rows: list[FlowRow]) -> list[FlowRow]:
-    """The rows to print: each pair's where there is one of each input, else the means."""
+    """The rows to print: those of pairs if every input has one pair only, else the means."""
     means = [row for row in rows if row.pair == MEAN]
     single = len(rows) == 2 * len(means)
     return [row for row in rows if (row.pair == MEAN) != single]

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..color import from_rgb, to_rgb
 from ..media import Frame, Reader, flow_to_color, open_reader, write_flo
 from ..ops import resize_bicubic, resize_flow
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
 from .score import Flow
 
 FULL_COLOR = 1 / 40  # of the longer side: motion a frame that has the full colour
@@ -32,7 +32,7 @@ def flow_video(
     overwrite: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """Write the flow from each frame to the next one; returns how many flows that makes.
+    """Write the flow from each frame to the next one; returns the number of flows.
 
     A target with a video's suffix becomes a colour video in which motion of ``longest`` pixels a
     frame has the full colour (FULL_COLOR of the longer side if not given), with the source's times
@@ -76,11 +76,8 @@ def write_colors(
     overwrite: bool,
 ) -> int:
     """Write the colour video; returns the number of its frames."""
-    count = 0
-    with open_writer(
-        target, reader=reader, width=reader.info.width, height=reader.info.height, bits=8,
-        overwrite=overwrite,
-    ) as writer:  # fmt: skip
+    count, output = 0, OutputFormat(reader.info.width, reader.info.height, bits=8)
+    with open_writer(target, reader=reader, output=output, policy=WorkPolicy(overwrite)) as writer:
         for frame, flow in flows:
             planes = from_rgb(flow_to_color(flow, longest), writer.color, writer.chroma)
             writer.write(replace(frame, planes=planes, color=writer.color))

@@ -1,4 +1,4 @@
-"""Video as it is read: frames, what a file says of them, and how it is opened."""
+"""Reading of videos, images and flow: frames, and what is known of a file beforehand."""
 
 from fractions import Fraction
 from itertools import islice
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..color import to_rgb
+from .carrying import carried
 from .container import chroma_siting, codec_name, demuxed, is_cover, open_container, video_stream
 from .display import Display, display_of
 from .errors import MediaError
@@ -18,13 +19,13 @@ from .images import PNG, SUFFIXES, ImageReader
 from .planes import (
     CHROMA,
     bits_of,
+    convert_format,
     from_picture,
     has_alpha,
     is_gray,
     is_rgb,
     planar_kind,
     planar_name,
-    reordered,
     subsampling,
     to_picture,
 )
@@ -42,8 +43,10 @@ __all__ = [
     "Reader",
     "Track",
     "bits_of",
+    "carried",
     "chroma_siting",
     "codec_name",
+    "convert_format",
     "demuxed",
     "display_of",
     "flow_to_color",
@@ -59,7 +62,6 @@ __all__ = [
     "planar_name",
     "read_clip",
     "read_flo",
-    "reordered",
     "subsampling",
     "to_picture",
     "upright",
@@ -79,15 +81,15 @@ def open_reader(
     """Open a video file, a folder of images or one image, from ``start`` to ``end`` in seconds.
 
     ``fps`` is the frame rate of images and raw video; other videos have their own times.
-    ``deinterlace`` interlaced video by itself ("auto"), leave it ("off") or "refuse" it. Raises
-    MediaError.
+    ``deinterlace`` is what happens to interlaced video: it is deinterlaced ("auto"), left as it is
+    ("off") or an error ("refuse"). Raises MediaError.
     """
     path = Path(path)
     if not path.exists():
         raise MediaError(f"there is no file or folder {path}")
     if not (path.is_file() or path.is_dir()):
         raise MediaError(f"expected a video file, {path} is none and no folder of images either")
-    first, stop = exact(start), exact(end)
+    first, stop = exact_fraction(start), exact_fraction(end)
     if (first is not None and first < 0) or (stop is not None and stop <= (first or 0)):
         raise MediaError(f"expected 0 <= start < end in seconds, got start {start} and end {end}")
     images, raw = path.is_dir() or path.suffix.lower() in SUFFIXES, path.suffix.lower() == ".yuv"
@@ -95,19 +97,22 @@ def open_reader(
         if fps is not None and fps <= 0:
             raise MediaError(f"expected a frame rate above 0, got {fps}")
         reader = ImageReader if images else YuvReader
-        return reader(path, fps=exact(fps), start=first, end=stop)
+        return reader(path, fps=exact_fraction(fps), start=first, end=stop)
     if fps is not None:
         raise MediaError(f"a frame rate is for images; the video {path} has its own times")
     return VideoReader(path, start=first, end=stop, deinterlace=deinterlace)
 
 
-def exact(value: Fraction | float | None) -> Fraction | None:
-    """A number as typed: 0.1 is a tenth."""
+def exact_fraction(value: Fraction | float | None) -> Fraction | None:
+    """Fraction that equals a number as a person types it: 0.1 is a tenth."""
     return None if value is None else Fraction(str(value))
 
 
 def read_clip(path: Path, *, start: int = 0, count: int | None = None) -> Tensor:
-    """Frames ``start`` to ``start + count`` of a video or image folder: (T, 3, H, W) uint8 RGB."""
+    """Frames ``start`` to ``start + count`` of a video or image folder: (T, 3, H, W) uint8 RGB.
+
+    Raises MediaError where there is none.
+    """
     stop = None if count is None else start + count
     with open_reader(path) as reader:
         frames = [

@@ -1,4 +1,4 @@
-"""Opening of video files: what may be opened, and what their headers say."""
+"""Opening of video files, and facts from their headers."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from .errors import MediaError
 from .frame import Track
-from .integrity import ends_within
+from .integrity import ends_inside_unit
 
 # Files only, and only formats that hold a picture or sound: no playlists or scripts that name
 # other files, and no text.
@@ -24,12 +24,12 @@ FORMATS = (
 )
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
 SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
-BOXES = 1_000_000  # of an mp4 that are looked at
-LOG = threading.Lock()
+MOST_BOXES = 1_000_000  # of an mp4 that are looked at
+LOG_LOCK = threading.Lock()
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a media file, or say in one sentence why not."""
+    """Open a media file. Raises MediaError with the reason in one sentence."""
     if not path.exists():
         raise MediaError(f"there is no file {path}")
     if not path.is_file():
@@ -42,19 +42,22 @@ def open_container(path: Path) -> InputContainer:
             raise MediaError(f"{path} may not be read: permission denied") from error
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty") from error
-        raise MediaError(f"{path} is not a video that can be read{cut_off(path)}") from error
+        raise MediaError(f"{path} is not a video that can be read{cut_off_note(path)}") from error
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The main video stream: the first one that is no cover picture."""
+    """Choose the main video stream: the default one, or the first, that is no cover picture.
+
+    Raises MediaError where there is none that can be decoded.
+    """
     streams = [s for s in container.streams.video if not is_cover(s)]
     if not streams:
         kinds = sorted({stream.type for stream in container.streams} - {"video"})
         found = f", only {' and '.join(kinds)}" if kinds else ""
-        raise MediaError(f"{path} has no video{found}{cut_off(path)}")
+        raise MediaError(f"{path} has no video{found}{cut_off_note(path)}")
     stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if stream.codec_context is None or not stream.codec_context.codec.is_decoder:
-        raise MediaError(f"{path} has a video that no decoder here knows{cut_off(path)}")
+        raise MediaError(f"{path} has a video that no decoder here knows{cut_off_note(path)}")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} claims a picture of {width}x{height}, too large to be true")
@@ -62,10 +65,10 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def demuxed(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
-    """Packets of some streams, at last an empty one of each.
+    """Yield the packets of some streams, at last an empty one of each, which flushes decoders.
 
-    PyAV ends with an IndexError at a packet of a stream that the header does not name; what comes
-    after it is read here all the same.
+    PyAV ends with an IndexError at a packet of a stream that the header does not name; here
+    reading goes on after it.
     """
     packet = None
     while True:
@@ -79,23 +82,23 @@ def demuxed(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
 
 
 def tagged_end(stream: VideoStream) -> Fraction | None:
-    """Where a Matroska track ends, in seconds, if a tag says so; the header is of the longest."""
+    """End of a Matroska track in seconds, if its tag has it; the header has the longest track's."""
     found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return found and Fraction(found[3]) + 60 * int(found[2]) + 3600 * int(found[1])
 
 
-def cut_off(path: Path) -> str:
-    """What to add to an error about a file that ends too early."""
+def cut_off_note(path: Path) -> str:
+    """Words that an error adds about a file that ends too early; empty for others."""
     return ": it is cut off before its index" if is_cut_off(path) else ""
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a video stream is a single attached picture."""
+    """True if a video stream is a single attached picture."""
     return bool(stream.disposition & Disposition.attached_pic)
 
 
-def tracks(container: InputContainer, video: VideoStream) -> list[Track]:
-    """The streams beside the video."""
+def other_tracks(container: InputContainer, video: VideoStream) -> list[Track]:
+    """Describe the streams of a file other than ``video``."""
     return [
         Track(s.type, codec_name(s), s.metadata.get("language", ""), s.metadata.get("title", ""))
         for s in container.streams
@@ -104,18 +107,18 @@ def tracks(container: InputContainer, video: VideoStream) -> list[Track]:
 
 
 def codec_name(stream: Stream) -> str:
-    """Name of the code of a stream, as a decoder calls it; empty where none is known."""
+    """Name of a stream's codec, as a decoder calls it; empty where it is not known."""
     if stream.codec_context:
         return stream.codec_context.name
     return getattr(stream, "name", None) or ""  # sound and video have none without a decoder
 
 
 def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
-    """Where chroma is sited, or None where the file does not say.
+    """Position of chroma, one of SITINGS, or None where the file does not say.
 
     PyAV has no attribute for it, so it is read from FFmpeg's description of the stream.
     """
-    with LOG:
+    with LOG_LOCK:
         av.logging.set_level(av.logging.INFO)
         av.logging.set_libav_level(av.logging.VERBOSE)
         try:
@@ -132,7 +135,10 @@ def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Whether a file ends before its own sizes say it should: mp4, mov, mkv, webm, avi and some."""
+    """True if a file ends earlier than its own sizes say.
+
+    Known for mp4, mov, mkv, webm, avi and the formats of ``ends_inside_unit``.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(256)
@@ -140,12 +146,12 @@ def is_cut_off(path: Path) -> bool:
             return int.from_bytes(head[4:8], "little") + 8 > size
         if head[:4] == b"\x1a\x45\xdf\xa3":
             return end_of_segment(head) > size
-        if ends_within(path, head):
+        if ends_inside_unit(path, head):
             return True
         if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
             return False
         place = 0
-        for _ in range(BOXES):
+        for _ in range(MOST_BOXES):
             if place >= size:
                 break
             file.seek(place)
@@ -159,7 +165,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def end_of_segment(head: bytes) -> int:
-    """Where the Matroska segment that follows the file header ends; 0 where it is left open."""
+    """Byte at which the Matroska segment behind the file header ends; 0 where that is open."""
 
     def number(place: int) -> tuple[int, int, bool]:
         width = 9 - head[place].bit_length()

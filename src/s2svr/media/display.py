@@ -1,4 +1,4 @@
-"""What a video says about its display, which PyAV does not copy: orientation and HDR10."""
+"""Orientation and HDR10 data of a video, which PyAV does not copy from file to file."""
 
 import struct
 from dataclasses import dataclass, replace
@@ -15,7 +15,8 @@ DYNAMIC = {
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
 }
 
-TURNS = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1), -90: (0, 1, -1, 0)}
+# The numbers a, b, c, d of a display matrix, by rotation in degrees.
+ROTATIONS = {90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), -180: (-1, 0, 0, -1), -90: (0, 1, -1, 0)}
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Display:
     dynamic: tuple[str, ...] = ()  # names of what changes by frame and cannot be written again
 
     def scaled(self, across: Fraction, down: Fraction) -> "Display":
-        """For a picture whose width and height are that many times larger."""
+        """Return that of a picture whose width and height are that many times larger."""
         if self.matrix is None:
             return self
         a, b, u, c, d, v, x, y, w = self.matrix
@@ -38,7 +39,7 @@ class Display:
 
     @property
     def orientation(self) -> int:
-        """How a player turns and mirrors the picture, in quarters, as EXIF counts it: 1 to 8."""
+        """Rotation and mirroring that a player applies, by EXIF's number for it: 1 to 8."""
         if self.matrix is None:
             return 1
         a, b, _, c, d, *_ = self.matrix
@@ -53,9 +54,9 @@ def display_of(picture: av.VideoFrame) -> Display:
         items: Any = picture.side_data  # a mapping that iterates over its values
         data = {item.type: bytes(item) for item in items}
     except ValueError:  # PyAV gives none of it where there is a kind that is newer than itself
-        if picture.rotation not in TURNS:
+        if picture.rotation not in ROTATIONS:
             return Display()
-        a, b, c, d = (value << 16 for value in TURNS[picture.rotation])
+        a, b, c, d = (value << 16 for value in ROTATIONS[picture.rotation])
         return Display(matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30))
     matrix = data.get(Type.DISPLAYMATRIX)
     mastering = data.get(Type.MASTERING_DISPLAY_METADATA)

@@ -1,4 +1,4 @@
-"""Tags of photographs: EXIF in JPEG, PNG and WebP, and the like in TIFF."""
+"""Tags of photographs: EXIF in JPEG, PNG and WebP, and TIFF's own."""
 
 import re
 
@@ -12,8 +12,8 @@ MARKERS = re.compile(
 ORIENTATION, COMPRESSION = 0x0112, 0x0103
 
 
-def tag(data: bytes, wanted: int) -> int | None:
-    """The short integer of a tag in the first directory of an image file, if there is one."""
+def read_tag(data: bytes, tag: int) -> int | None:
+    """Short integer of a tag in the first directory of an image file; None where it has none."""
     found = MARKERS.search(data)
     tiff = data[found.end() :] if found else b""
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
@@ -26,16 +26,16 @@ def tag(data: bytes, wanted: int) -> int | None:
     first = number(4, 4)
     for entry in range(number(first, 2)):
         place = first + 2 + 12 * entry
-        if number(place, 2) == wanted:
+        if number(place, 2) == tag:
             return number(place + 8, 2)
     return None
 
 
-def upright(plane: Tensor, turn: int) -> Tensor:
-    """Turn and mirror a stored plane (H, W) as an orientation of 1 to 8 says."""
-    if turn in (5, 6, 7, 8):
+def upright(plane: Tensor, orientation: int) -> Tensor:
+    """Rotate and mirror a stored plane (H, W) as EXIF's orientation, 1 to 8, says."""
+    if orientation in (5, 6, 7, 8):
         plane = plane.transpose(0, 1)
-    dims = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}.get(turn, [])
+    dims = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}.get(orientation, [])
     if plane.dtype == torch.uint16:  # flipped by torch only where it has a sign
         return plane.view(torch.int16).flip(dims).view(torch.uint16)
     return plane.flip(dims)

@@ -1,4 +1,4 @@
-"""Flow on disk and on paper: Middlebury's .flo files and its colours."""
+"""Flow in Middlebury's .flo files and in its colours."""
 
 import struct
 from pathlib import Path
@@ -15,7 +15,7 @@ CIRCLE = {0: (1, 0, 0), 15: (1, 1, 0), 21: (0, 1, 0), 25: (0, 1, 1), 36: (0, 0, 
 
 
 def read_flo(path: Path) -> Tensor:
-    """The flow (2, H, W) of a .flo file, in pixels: right, down."""
+    """Read the flow (2, H, W) of a .flo file, in pixels: right, down. Raises ValueError."""
     data = Path(path).read_bytes()
     magic, width, height = struct.unpack("<fii", data[:12]) if len(data) >= 12 else (0.0, 0, 0)
     if magic != MAGIC or min(width, height) < 1:
@@ -39,10 +39,10 @@ def write_flo(path: Path, flow: Tensor) -> None:
 
 
 def flow_to_color(flow: Tensor, longest: float | None = None) -> Tensor:
-    """Flow (..., 2, H, W) -> RGB (..., 3, H, W) in [0, 1]: direction as hue, white where it rests.
+    """Flow (..., 2, H, W) -> RGB (..., 3, H, W) in [0, 1]: direction as hue, no motion as white.
 
-    ``longest`` pixels have the full colour (without it the longest flow there is); what is longer
-    is darker. Unknown flow, as Middlebury marks it (beyond 1e9 or NaN), is black.
+    Flow of ``longest`` pixels (the longest there is, if None) has the full colour; longer flow is
+    darker. Unknown flow, as Middlebury marks it (beyond 1e9 or NaN), is black.
     """
     known = (flow.abs() < 1e9).all(-3, keepdim=True)
     flow = torch.where(known, flow, torch.zeros_like(flow))
@@ -50,10 +50,10 @@ def flow_to_color(flow: Tensor, longest: float | None = None) -> Tensor:
     if longest is None:
         longest = float(length.max()) if length.numel() else 0.0
     length = length / max(longest, 1e-6)
-    turn = torch.atan2(flow[..., 1, :, :], flow[..., 0, :, :]) / (2 * torch.pi) % 1
-    place = (turn * STEPS).cpu().numpy()
+    angle = torch.atan2(flow[..., 1, :, :], flow[..., 0, :, :]) / (2 * torch.pi) % 1  # turns
+    steps = (angle * STEPS).cpu().numpy()
     hues = [
-        np.interp(place, [*CIRCLE, STEPS], [*column, column[0]])
+        np.interp(steps, [*CIRCLE, STEPS], [*column, column[0]])
         for column in zip(*CIRCLE.values(), strict=True)
     ]
     hue = torch.from_numpy(np.stack(hues, -3)).to(flow)

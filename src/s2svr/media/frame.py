@@ -1,4 +1,4 @@
-"""What a reader yields: frames, and facts about the file."""
+"""Frames as readers yield them, and the facts that readers know of a file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Track:
-    """One stream of a file beside the video."""
+    """One stream of a file, other than its video."""
 
     kind: str  # audio, subtitle, attachment, data or video
     codec: str
@@ -41,7 +41,7 @@ class Track:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What is known of a video before its frames are read."""
+    """Facts about a video that are known before its frames are read."""
 
     width: int  # pixels, as coded
     height: int
@@ -61,12 +61,12 @@ class MediaInfo:
 
     @property
     def frames(self) -> int | None:
-        """About how many frames there are, for progress bars; exact only for images."""
+        """Number of frames, for progress bars: exact only for images."""
         return None if self.duration is None else max(1, round(self.duration * self.rate))
 
     @property
     def lossy(self) -> bool:
-        """Whether detail may have been lost when it was coded; codecs that can do both count."""
+        """True if coding may have lost detail; codecs that can also be lossless count as lossy."""
         decoder = {"jpg": "mjpeg", "jpeg": "mjpeg", "tif": "tiff"}.get(self.codec, self.codec)
         return av.Codec(decoder, "r").lossy
 
@@ -76,8 +76,8 @@ class Reader(Protocol):
 
     path: Path
     info: MediaInfo
-    damage: list[str]  # filled while reading: what is missing or broken
-    warnings: list[str]  # what is dropped or assumed
+    damage: list[str]  # filled while reading: sentences about what is missing or broken
+    warnings: list[str]  # sentences about what is dropped or assumed
     start: Fraction | None  # seconds in the file's time; None: its begin
     end: Fraction | None
     shift: Fraction  # the time that an output begins with: ``start`` of a cut, else 0

@@ -1,4 +1,4 @@
-"""A folder of images, or one image, read as a video without time stamps."""
+"""Reading of a folder of images, or one image, as a video without time stamps."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from ..color import ColorInfo
 from .container import MAX_PIXELS
 from .display import Display
 from .errors import MediaError
-from .exif import COMPRESSION, ORIENTATION, tag, upright
+from .exif import COMPRESSION, ORIENTATION, read_tag, upright
 from .frame import Frame, MediaInfo
 from .planes import bits_of, from_picture, subsampling
 
@@ -30,24 +30,24 @@ SIGNATURES = {
 
 
 def images_in(path: Path) -> list[Path]:
-    """The images of a folder in natural order (2 before 10), or the one image that path is."""
+    """Paths of a folder's images in natural order (2 before 10), or the one image that path is."""
     if not path.is_dir():
         return [path]
     found = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.is_dir()]
-    files = sorted((f for f in found if not f.name.startswith(".")), key=natural)
-    if lost := next((f for f in files if not f.is_file()), None):
-        raise MediaError(f"expected an image file, {lost} is none, or a link that leads nowhere")
+    files = sorted((f for f in found if not f.name.startswith(".")), key=natural_order)
+    if odd := next((f for f in files if not f.is_file()), None):
+        raise MediaError(f"expected an image file, {odd} is none, or a link that leads nowhere")
     return files
 
 
-def natural(path: Path) -> list[tuple[int, str]]:
+def natural_order(path: Path) -> list[tuple[int, str]]:
     """Sorting key in which numbers count as numbers."""
     parts = re.findall(r"\d+|\D+", path.name)
     return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
 
 
-def gap(files: list[Path]) -> str:
-    """Where numbers are left out in the names of images, in words; empty where none are."""
+def numbering_gap(files: list[Path]) -> str:
+    """Note on the first number that the names of images leave out; empty where none is."""
     found = [re.fullmatch(r"(.*?)(\d+)", file.stem) for file in files]
     series = [(part[1], int(part[2])) for part in found if part]
     if len(series) < len(files) or len({name for name, _ in series}) > 1:
@@ -59,7 +59,7 @@ def gap(files: list[Path]) -> str:
 
 
 def decode_image(path: Path) -> tuple[av.VideoFrame, int]:
-    """Decode an image file, whatever its suffix says; with its EXIF orientation."""
+    """Decode an image file, whatever its suffix says; return it with its EXIF orientation."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -75,18 +75,18 @@ def decode_image(path: Path) -> tuple[av.VideoFrame, int]:
         raise MediaError(f"the image {path} is broken or too large") from error
     if not pictures:
         raise MediaError(f"the image {path} holds no picture")
-    if names[0] == "tiff" and tag(data, COMPRESSION) in (6, 7):
+    if names[0] == "tiff" and read_tag(data, COMPRESSION) in (6, 7):
         raise MediaError(f"the image {path} is a TIFF with JPEG inside, which is not supported")
-    return pictures[0], tag(data, ORIENTATION) or 1
+    return pictures[0], read_tag(data, ORIENTATION) or 1
 
 
 def read_image(path: Path) -> Frame:
-    """One image as a frame, upright."""
-    return as_frame(*decode_image(path))
+    """Read one image as a frame, upright. Raises MediaError."""
+    return image_frame(*decode_image(path))
 
 
-def as_frame(picture: av.VideoFrame, turn: int) -> Frame:
-    """A decoded image as a frame, upright."""
+def image_frame(picture: av.VideoFrame, orientation: int) -> Frame:
+    """Make a frame of a decoded image, upright."""
     planes = from_picture(picture)
     rgb = picture.format.is_rgb or picture.format.has_palette
     color = ColorInfo(
@@ -95,7 +95,7 @@ def as_frame(picture: av.VideoFrame, turn: int) -> Frame:
         bits=bits_of(picture.format),
         siting="center",
     )
-    planes = tuple(upright(plane, turn) for plane in planes)
+    planes = tuple(upright(plane, orientation) for plane in planes)
     return Frame(planes, color, None, corrupt=picture.is_corrupt)
 
 
@@ -118,16 +118,16 @@ class ImageReader:
         if not self.files:
             kinds = ", ".join(sorted(SUFFIXES))
             raise MediaError(f"the folder {path} holds no images ({kinds})")
-        if words := gap(self.files):
-            self.warnings.append(f"{words}; what there is counts as one frame after the other")
+        if note := numbering_gap(self.files):
+            self.warnings.append(f"{note}; what there is counts as one frame after the other")
         times = [index / rate for index in range(len(self.files))]
         first, stop = start or Fraction(0), times[-1] + 1 if end is None else end
         self.files = [f for f, t in zip(self.files, times, strict=True) if first <= t < stop]
         if not self.files:
             raise MediaError(f"the folder {path} holds no images in the time asked for")
         self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
-        picture, turn = decode_image(self.files[0])
-        frame = as_frame(picture, turn)
+        picture, orientation = decode_image(self.files[0])
+        frame = image_frame(picture, orientation)
         height, width = frame.planes[0].shape
         if any(part.is_alpha for part in picture.format.components):
             self.warnings.append("the alpha channel is left out")
@@ -146,7 +146,7 @@ class ImageReader:
         self.frames = self.read(frame)
 
     def read(self, first: Frame) -> Iterator[Frame]:
-        """The frames, the first of which was read already."""
+        """Yield the frames, the first of which was read already."""
         size = first.planes[0].shape
         for file, frame in zip(
             self.files, chain([first], map(read_image, self.files[1:])), strict=True

@@ -1,4 +1,4 @@
-"""What the bytes of a file say about damage that its demuxer passes over in silence."""
+"""Search for damage in the bytes of a file, since demuxers pass over it in silence."""
 
 import re
 from pathlib import Path
@@ -20,37 +20,40 @@ Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
 Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
 
 
-def broken_at(path: Path) -> int | None:
-    """The byte at which a file no longer consists of whole elements: Matroska, FLV, GIF, AVI, TS.
+def first_broken_byte(path: Path) -> int | None:
+    """First byte at which a file no longer consists of whole units: Matroska, FLV, GIF, AVI, TS.
 
-    A demuxer finds its way back some frames later and does not tell what it has left out. None
-    where nothing is wrong and for other formats.
+    A demuxer finds its way back some frames later and does not report what it has left out. None
+    where nothing is wrong, and for other formats.
     """
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file:
         head = file.read(13)
         if head[:4] == b"\x1a\x45\xdf\xa3":
-            return broken_matroska(file, size)
+            return broken_matroska_byte(file, size)
         if head[:3] == b"FLV":
-            return broken_flv(file, int.from_bytes(head[5:9], "big") + 4, size)
+            return broken_flv_byte(file, int.from_bytes(head[5:9], "big") + 4, size)
         if head[:4] == b"GIF8" and len(head) == 13:
-            return broken_gif(file, 13 + colour_table_bytes(head[10]), size)
+            return broken_gif_byte(file, 13 + colour_table_bytes(head[10]), size)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            return broken_avi(file, size)
+            return broken_avi_byte(file, size)
         if head[:1] == b"G":
-            return broken_stream(file)
+            return broken_ts_byte(file)
     return None
 
 
-def broken_matroska(file: BinaryIO, size: int) -> int | None:
-    """Elements lie side by side, those of a cluster within it; one that is cut off is not told."""
-    _, _, place = element(file, 0, size)
-    name, place, end = element(file, place, size)
+def broken_matroska_byte(file: BinaryIO, size: int) -> int | None:
+    """First byte in Matroska where no known element begins; an element that is cut off is none.
+
+    Elements lie side by side, those of a cluster inside it.
+    """
+    _, _, place = read_element(file, 0, size)
+    name, place, end = read_element(file, place, size)
     if name != SEGMENT:
         return None
     stop = end  # of the cluster
     while place < end:
-        name, body, after = element(file, place, end)
+        name, body, after = read_element(file, place, end)
         inside = name in INSIDE and place < stop
         if not inside and name not in TOP:
             return place
@@ -65,8 +68,11 @@ def broken_matroska(file: BinaryIO, size: int) -> int | None:
     return None
 
 
-def broken_flv(file: BinaryIO, place: int, size: int) -> int | None:
-    """Tags lie side by side; the length after each is not always what it should be."""
+def broken_flv_byte(file: BinaryIO, place: int, size: int) -> int | None:
+    """First byte in FLV where no tag begins.
+
+    Tags lie side by side; the length that follows each is often wrong, and is not looked at.
+    """
     while place < size:
         file.seek(place)
         head = file.read(4)
@@ -77,8 +83,8 @@ def broken_flv(file: BinaryIO, place: int, size: int) -> int | None:
     return None
 
 
-def broken_gif(file: BinaryIO, place: int, size: int) -> int | None:
-    """Pictures and extensions lie side by side; each ends with an empty block."""
+def broken_gif_byte(file: BinaryIO, place: int, size: int) -> int | None:
+    """First byte in GIF where no picture or extension begins; each ends with an empty block."""
     while place < size:
         file.seek(place)
         head = file.read(10)
@@ -101,8 +107,11 @@ def broken_gif(file: BinaryIO, place: int, size: int) -> int | None:
     return None
 
 
-def broken_avi(file: BinaryIO, size: int) -> int | None:
-    """Chunks lie side by side, also in lists of frames; one that is cut off is not told."""
+def broken_avi_byte(file: BinaryIO, size: int) -> int | None:
+    """First byte in AVI where no chunk begins, also in lists of frames.
+
+    A chunk that is cut off counts as whole.
+    """
     place = 0
     while place + 8 <= size:
         file.seek(place)
@@ -117,29 +126,29 @@ def broken_avi(file: BinaryIO, size: int) -> int | None:
     return None
 
 
-def broken_stream(file: BinaryIO) -> int | None:
-    """Packets of a transport stream lie side by side, and each begins with G."""
+def broken_ts_byte(file: BinaryIO) -> int | None:
+    """First byte of a transport stream where a packet should begin, with G, and does not."""
     place = 0
     file.seek(0)
-    while signs := file.read(TS_READ)[::TS_PACKET]:
-        good = len(signs) - len(signs.lstrip(b"G"))
-        if place == 0 and good < min(8, len(signs)):
+    while starts := file.read(TS_READ)[::TS_PACKET]:
+        good = len(starts) - len(starts.lstrip(b"G"))
+        if place == 0 and good < min(8, len(starts)):
             return None  # of another kind, or it does not begin with a whole packet
         place += good * TS_PACKET
-        if good < len(signs):
+        if good < len(starts):
             return place
     return None
 
 
 def colour_table_bytes(flags: int) -> int:
-    """Bytes of the colours of a GIF or one of its pictures."""
+    """Bytes of the colour table of a GIF or of one of its pictures."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
-    """Name of the element at a byte, where its content begins, and where it ends.
+def read_element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
+    """Read the header of a Matroska element: its name, begin and end of its content in bytes.
 
-    Name 0 where there is none. One of unknown length ends where the whole does.
+    The name is 0 where there is no element. One of unknown length ends at ``end``.
     """
     file.seek(place)
     head = file.read(12)
@@ -154,24 +163,24 @@ def element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
     return name, body, end if value == (1 << bits) - 1 else body + value
 
 
-def ends_within(path: Path, head: bytes) -> bool:
-    """Whether a transport or program stream, a GIF or YUV4MPEG2 file ends within something."""
+def ends_inside_unit(path: Path, head: bytes) -> bool:
+    """True if a transport or program stream, a GIF or YUV4MPEG2 file ends inside a unit."""
     size = path.stat().st_size
     if head[:4] == PACK:
-        return ends_within_pack(path, size)
+        return ends_inside_pack(path, size)
     if head[:1] == b"G" and head[:3] != b"GIF":  # G, 0x47, begins every packet
-        return size > TS_PACKET and size % TS_PACKET != 0 and starts(path, TS_PACKET) == b"G"
+        return size > TS_PACKET and size % TS_PACKET != 0 and byte_at(path, TS_PACKET) == b"G"
     if head[:3] == b"GIF":
-        return starts(path, size - 1) != b";"
+        return byte_at(path, size - 1) != b";"
     header = Y4M.match(head)
     if header is None:
         return False
-    frame = y4m_frame(header[0].decode("ascii", "replace"))
+    frame = y4m_frame_bytes(header[0].decode("ascii", "replace"))
     return frame > 0 and (size - header.end()) % (frame + len("FRAME\n")) != 0
 
 
-def ends_within_pack(path: Path, size: int) -> bool:
-    """Whether the last pack of a program stream (MPEG-1 or 2) holds more than there is."""
+def ends_inside_pack(path: Path, size: int) -> bool:
+    """True if the last pack of a program stream (MPEG-1 or 2) is longer than the file."""
     with path.open("rb") as file:
         file.seek(max(0, size - PACK_LOOK))
         data = file.read()
@@ -189,15 +198,15 @@ def ends_within_pack(path: Path, size: int) -> bool:
     return place > len(data)
 
 
-def starts(path: Path, place: int) -> bytes:
-    """The byte at a place."""
+def byte_at(path: Path, place: int) -> bytes:
+    """Read the byte at a place."""
     with path.open("rb") as file:
         file.seek(place)
         return file.read(1)
 
 
-def y4m_frame(header: str) -> int:
-    """Bytes of a frame; 0 where that is not known."""
+def y4m_frame_bytes(header: str) -> int:
+    """Bytes of a frame of YUV4MPEG2, by the file's header; 0 where that is not known."""
     words = {word[0]: word[1:] for word in header.split()[1:]}
     form = re.fullmatch(r"(mono|4\d\d)(?:jpeg|mpeg2|paldv)?(?:p?(\d+))?", words.get("C", "420"))
     if form is None or not (words.get("W", "").isdecimal() and words.get("H", "").isdecimal()):

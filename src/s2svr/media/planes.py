@@ -1,4 +1,4 @@
-"""PyAV pictures <-> planes of codes."""
+"""Conversion between PyAV pictures and planes of codes."""
 
 import re
 
@@ -21,13 +21,13 @@ CHROMA = {
 
 
 def from_picture(picture: av.VideoFrame) -> tuple[Tensor, ...]:
-    """A decoded picture -> its planes Y, Cb, Cr or R, G, B or grey; alpha is left out.
+    """Planes (h, w) of a decoded picture: Y, Cb, Cr or R, G, B or grey; alpha is left out.
 
-    Planar pictures are not copied: the tensors hold the decoder's memory. All others are only
-    reordered on the way, no code changes.
+    Planar pictures are not copied: the tensors hold the decoder's memory. Others are converted to
+    a planar format, which changes no code.
     """
     if not PLANAR.fullmatch(picture.format.name):
-        picture = reordered(picture, planar_name(picture.format))
+        picture = convert_format(picture, planar_name(picture.format))
     planes = [torch.from_dlpack(plane) for plane in picture.planes]
     if picture.format.name.startswith("gbr"):
         planes = [planes[2], planes[0], planes[1]]
@@ -35,7 +35,7 @@ def from_picture(picture: av.VideoFrame) -> tuple[Tensor, ...]:
 
 
 def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
-    """Planes as from ``from_picture`` -> a picture of the planar format ``name``."""
+    """Picture of the planar format ``name`` with planes as from ``from_picture``."""
     height, width = planes[0].shape
     picture = av.VideoFrame(width, height, name)
     order = [1, 2, 0] if name.startswith("gbr") else range(len(planes))
@@ -44,51 +44,51 @@ def to_picture(planes: tuple[Tensor, ...], name: str) -> av.VideoFrame:
     return picture
 
 
-def reordered(picture: av.VideoFrame, form: str) -> av.VideoFrame:
-    """The same codes in another format, by one thread.
+def convert_format(picture: av.VideoFrame, name: str) -> av.VideoFrame:
+    """Convert a picture to another pixel format of the same codes, by one thread.
 
     With several, FFmpeg 8 gets a row of chroma wrong in a few of a thousand pictures of y210le.
     """
-    return picture.reformat(format=form, threads=1)
+    return picture.reformat(format=name, threads=1)
 
 
-def planar_name(form: av.VideoFormat) -> str:
-    """The planar format that holds every code of ``form``."""
-    if form.name.startswith(("xyz", "bayer")):
-        raise MediaError(f"pictures in the format {form.name} are not supported")
-    bits = bits_of(form)
-    return planar_kind(form) + ("" if bits == 8 else f"{bits}le")
+def planar_name(pixel_format: av.VideoFormat) -> str:
+    """Name of the planar format that holds every code of a format; MediaError for odd ones."""
+    if pixel_format.name.startswith(("xyz", "bayer")):
+        raise MediaError(f"pictures in the format {pixel_format.name} are not supported")
+    bits = bits_of(pixel_format)
+    return planar_kind(pixel_format) + ("" if bits == 8 else f"{bits}le")
 
 
-def planar_kind(form: av.VideoFormat) -> str:
-    """The 8-bit planar format with the same components and subsampling as ``form``."""
-    if is_rgb(form) or is_gray(form):
-        return "gbrp" if is_rgb(form) else "gray"
-    return f"yuv{CHROMA[subsampling(form)]}p"
+def planar_kind(pixel_format: av.VideoFormat) -> str:
+    """Name of the 8-bit planar format with the same components and subsampling."""
+    if is_rgb(pixel_format) or is_gray(pixel_format):
+        return "gbrp" if is_rgb(pixel_format) else "gray"
+    return f"yuv{CHROMA[subsampling(pixel_format)]}p"
 
 
-def bits_of(form: av.VideoFormat) -> int:
+def bits_of(pixel_format: av.VideoFormat) -> int:
     """Bits of a code in the planes of a picture; palettes and 5-bit colours become 8."""
-    bits = max([8, *(part.bits for part in form.components if not part.is_alpha)])
+    bits = max([8, *(part.bits for part in pixel_format.components if not part.is_alpha)])
     return bits if bits in (8, 9, 10, 12, 14) else 16
 
 
-def subsampling(form: av.VideoFormat) -> tuple[int, int]:
-    """Horizontal and vertical subsampling of chroma."""
-    if is_rgb(form) or is_gray(form):
+def subsampling(pixel_format: av.VideoFormat) -> tuple[int, int]:
+    """Subsampling of chroma, horizontal and vertical."""
+    if is_rgb(pixel_format) or is_gray(pixel_format):
         return 1, 1
     # Of a large picture, since the sizes of a tiny one are rounded up.
-    chroma = av.VideoFormat(form.name, 64, 64).components[1]
+    chroma = av.VideoFormat(pixel_format.name, 64, 64).components[1]
     return 64 // chroma.width, 64 // chroma.height
 
 
-def has_alpha(form: av.VideoFormat) -> bool:
-    return any(part.is_alpha for part in form.components)
+def has_alpha(pixel_format: av.VideoFormat) -> bool:
+    return any(part.is_alpha for part in pixel_format.components)
 
 
-def is_rgb(form: av.VideoFormat) -> bool:
-    return form.is_rgb or form.has_palette
+def is_rgb(pixel_format: av.VideoFormat) -> bool:
+    return pixel_format.is_rgb or pixel_format.has_palette
 
 
-def is_gray(form: av.VideoFormat) -> bool:
-    return not is_rgb(form) and len(form.components) - has_alpha(form) < 3
+def is_gray(pixel_format: av.VideoFormat) -> bool:
+    return not is_rgb(pixel_format) and len(pixel_format.components) - has_alpha(pixel_format) < 3

@@ -1,4 +1,4 @@
-"""Frames of a video file, through PyAV."""
+"""Reading of a video file's frames, through PyAV."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,15 +15,15 @@ from .container import (
     demuxed,
     is_cut_off,
     open_container,
+    other_tracks,
     tagged_end,
-    tracks,
     video_stream,
 )
-from .deinterlace import DEINTERLACE, whole
+from .deinterlace import DEINTERLACE, deinterlaced
 from .display import display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
-from .integrity import broken_at
+from .integrity import first_broken_byte
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
@@ -34,8 +34,9 @@ LIMITED_GRAY = {"h264", "hevc"}  # codes whose untagged grey has the limited ran
 class VideoReader:
     """Iterator of the frames of a video file between ``start`` and ``end``, seconds from its begin.
 
-    Times are those of the file, also where it is cut; ``shift`` is the time that the output of a
-    cut begins with. ``deinterlace``, of DEINTERLACE, is what happens to interlaced video.
+    Times are those of the file, also where it is cut; ``shift`` is the time that becomes 0 in the
+    output of a cut. ``deinterlace``, of DEINTERLACE, is what happens to interlaced video. Raises
+    MediaError where nothing can be decoded.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class VideoReader:
         self.warnings: list[str] = []
         self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
         self.failed = 0  # packets without a time stamp that could not be decoded
-        self.torn = 0  # packets that a transport stream marks, or that others are missing before
+        self.corrupt = 0  # packets that a transport stream marks, or that others are missing before
         self.open()
         rates = (self.stream.average_rate, self.stream.guessed_rate)
         self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
@@ -62,7 +63,7 @@ class VideoReader:
         self.end = None if end is None else self.origin + end
         self.shift = self.start or Fraction(0)
         self.siting = chroma_siting(self.container, self.stream)
-        self.pictures = self.wanted()
+        self.pictures = self.pictures_in_range()
         try:
             first = next(self.pictures, None)
         except MediaError:
@@ -72,28 +73,28 @@ class VideoReader:
             self.container.close()
             cut = "" if start is None and end is None else " in the time asked for"
             raise MediaError(f"{path} has no picture that can be decoded{cut}")
-        self.info = self.describe(first[1])
+        self.info = self.describe_file(first[1])
         self.display = display_of(first[1])
         self.frames = self.read(first)
 
     def open(self) -> None:
-        """Open the file at its begin."""
+        """Open the file, or open it again, at its begin."""
         self.container = open_container(self.path)
         self.stream = video_stream(self.container, self.path)
-        # Threads with a frame each leave out broken ones without an error; time stamps tell it.
-        told = self.container.format.name not in UNTIMED and self.counted()
-        self.stream.thread_type = "AUTO" if told else "SLICE"
+        # Threads with a frame each leave out broken ones without an error; time stamps show which.
+        timed = self.container.format.name not in UNTIMED and self.packet_per_picture()
+        self.stream.thread_type = "AUTO" if timed else "SLICE"
         self.base = self.stream.time_base or Fraction(1, 90000)  # seconds
 
-    def counted(self) -> bool:
-        """Whether one packet is one picture. VP8 has hidden ones; two fields are noticed later."""
+    def packet_per_picture(self) -> bool:
+        """True if each packet is one picture: VP8 has hidden ones. Fields are noticed later."""
         return self.stream.codec_context.name != "vp8"
 
-    def describe(self, picture: av.VideoFrame) -> MediaInfo:
-        """What the headers and the first picture say."""
+    def describe_file(self, picture: av.VideoFrame) -> MediaInfo:
+        """Facts of the headers and of the first picture."""
         container, stream = self.container, self.stream
         length = None
-        if (stop := self.ending()) is not None:
+        if (stop := self.header_end()) is not None:
             stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
         if has_alpha(picture.format) or stream.metadata.get("alpha_mode") == "1":  # VP8, VP9
@@ -108,14 +109,14 @@ class VideoReader:
             rotation=picture.rotation,
             aspect=stream.sample_aspect_ratio or Fraction(1),
             duration=length,
-            tracks=tracks(container, stream),
+            tracks=other_tracks(container, stream),
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=self.interlaced,
         )
 
-    def ending(self) -> Fraction | None:
-        """Where the headers say that the video ends, in seconds."""
+    def header_end(self) -> Fraction | None:
+        """End of the video in seconds, as the headers say."""
         if self.stream.duration:
             return self.origin + self.stream.duration * self.base
         if not self.container.duration:
@@ -125,12 +126,13 @@ class VideoReader:
         return stop if "matroska" in self.container.format.name else begin + stop
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
-        """What a picture's tags say its codes mean; the usual guesses where they are silent."""
-        form, code, tagged = picture.format, int(picture.colorspace), int(picture.color_range)
-        full = tagged == 2 or form.name.startswith("yuvj")
-        if is_rgb(form):
+        """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
+        code, tagged = int(picture.colorspace), int(picture.color_range)
+        pixel_format = picture.format
+        full = tagged == 2 or pixel_format.name.startswith("yuvj")
+        if is_rgb(pixel_format):
             matrix, full = "rgb", tagged != 1
-        elif is_gray(form):
+        elif is_gray(pixel_format):
             matrix = "gray"
             full = full or (tagged == 0 and self.stream.codec_context.name not in LIMITED_GRAY)
         else:
@@ -140,15 +142,15 @@ class VideoReader:
         return ColorInfo(
             matrix=matrix,
             full_range=full,
-            bits=bits_of(form),
+            bits=bits_of(pixel_format),
             primaries=int(picture.color_primaries),
             transfer=int(picture.color_trc),
             siting=self.siting or "left",
             matrix_code=code if code in MATRICES else None,
         )
 
-    def found_fields(self) -> bool:
-        """At the first interlaced picture: whether to deinterlace. MediaError if it is refused."""
+    def on_interlaced(self) -> bool:
+        """Warn of interlaced video; return True to deinterlace it. MediaError if it is refused."""
         self.interlaced = True
         if self.deinterlace == "refuse":
             raise MediaError(f"{self.path} is interlaced; deinterlace it first, or let it be done")
@@ -158,13 +160,13 @@ class VideoReader:
         return done
 
     def warn(self, text: str) -> None:
-        """Note a warning once."""
+        """Add a warning, unless it is there already."""
         if text not in self.warnings:
             self.warnings.append(text)
 
     def decode(self) -> Iterator[av.VideoFrame]:
-        """Every picture that decodes from here on; what does not stays in ``waiting``."""
-        counted = self.counted()
+        """Yield every picture that decodes from here on; ``waiting`` keeps the other packets."""
+        tracked = self.packet_per_picture()
         packets = demuxed(self.container, self.stream)  # the last one is empty, and flushes
         while True:
             try:
@@ -175,22 +177,22 @@ class VideoReader:
                 return
             if packet is None:
                 return
-            self.torn += packet.is_corrupt
-            if counted and packet.size and packet.pts is not None and not packet.is_discard:
+            self.corrupt += packet.is_corrupt
+            if tracked and packet.size and packet.pts is not None and not packet.is_discard:
                 self.waiting[packet.pts] = None
             try:
                 pictures = self.stream.decode(packet)
             except (av.error.FFmpegError, OSError):
-                self.failed += packet.pts is None or not counted
+                self.failed += packet.pts is None or not tracked
                 continue
             for picture in pictures:
-                counted = counted and not picture.interlaced_frame
+                tracked = tracked and not picture.interlaced_frame
                 if picture.pts is not None:
                     self.waiting.pop(picture.pts, None)
                 yield picture
 
     def from_keyframe(self) -> Iterator[av.VideoFrame]:
-        """Pictures from one at or before ``start`` on."""
+        """Pictures from a key frame at or before ``start`` on."""
         if self.start is None:
             return self.decode()
         for margin in (0, 2, 10, 60):  # seconds
@@ -212,10 +214,10 @@ class VideoReader:
         self.open()
         return self.decode()
 
-    def wanted(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-        """Pictures between ``start`` and ``end``, with their times."""
+    def pictures_in_range(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Yield the pictures between ``start`` and ``end``, with their times in seconds."""
         time = self.origin - 1 / self.rate
-        for picture in whole(self.from_keyframe(), self.found_fields):
+        for picture in deinterlaced(self.from_keyframe(), self.on_interlaced):
             time = time + 1 / self.rate if picture.pts is None else picture.pts * self.base
             if self.end is not None and time >= self.end:
                 return
@@ -223,7 +225,7 @@ class VideoReader:
                 yield time, picture
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
-        """The frames, the first of which was decoded already."""
+        """Yield the frames, the first of which was decoded already."""
         size = (self.info.width, self.info.height)
         reached = first[0]
         for time, picture in chain([first], self.pictures):
@@ -241,20 +243,22 @@ class VideoReader:
         self.note_damage(reached)
 
     def note_damage(self, reached: Fraction) -> None:
-        """Say what is missing of what was wanted; the last frame ends at ``reached`` (seconds)."""
-        lost = sorted(stamp * self.base for stamp in self.waiting)
+        """Add to ``damage`` what is missing; the last frame ends at ``reached`` (seconds)."""
+        times = sorted(stamp * self.base for stamp in self.waiting)
         since, until = self.start, self.end
-        lost = [t for t in lost if (since is None or t >= since) and (until is None or t < until)]
-        if lost or self.failed:
-            where = f", between {float(lost[0]):.3f} s and {float(lost[-1]):.3f} s" if lost else ""
-            self.damage.append(f"frames that cannot be decoded: {len(lost) + self.failed}{where}")
-            reached = max([reached, *(time + 1 / self.rate for time in lost)])
-        if self.torn:
-            self.damage.append(f"packets that are broken or follow a missing one: {self.torn}")
-        if self.end is None and (place := broken_at(self.path)) is not None:
+        times = [t for t in times if (since is None or t >= since) and (until is None or t < until)]
+        if times or self.failed:
+            where = ""
+            if times:
+                where = f", between {float(times[0]):.3f} s and {float(times[-1]):.3f} s"
+            self.damage.append(f"frames that cannot be decoded: {len(times) + self.failed}{where}")
+            reached = max([reached, *(time + 1 / self.rate for time in times)])
+        if self.corrupt:
+            self.damage.append(f"packets that are broken or follow a missing one: {self.corrupt}")
+        if self.end is None and (place := first_broken_byte(self.path)) is not None:
             self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
         tagged = tagged_end(self.stream)
-        stop = tagged or self.ending() or Fraction(0)
+        stop = tagged or self.header_end() or Fraction(0)
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
         known = cut or self.damage or tagged
         if known and stop > reached + 1 / self.rate and self.end is None:

@@ -20,7 +20,7 @@ SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
 
 
 def plane_shapes(width: int, height: int) -> list[tuple[int, int]]:
-    """(height, width) of Y, Cb and Cr."""
+    """Sizes (height, width) of Y, Cb and Cr."""
     half = ((height + 1) // 2, (width + 1) // 2)
     return [(height, width), half, half]
 
@@ -33,8 +33,8 @@ def frame_bytes(width: int, height: int) -> int:
 class YuvReader:
     """Iterator of the frames of a .yuv whose name holds its size, BQSquare_416x240_600.yuv.
 
-    Nothing says what the codes mean or when a frame is shown: what is usual for the size is
-    assumed, and seconds count at ``fps`` as in a folder of images.
+    Such a file does not say what its codes mean or when a frame is shown: the usual colour for the
+    size is assumed, and seconds count at ``fps`` as in a folder of images.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class YuvReader:
         self.frames = self.read()
 
     def read(self) -> Iterator[Frame]:
-        """The frames between start and end."""
+        """Yield the frames between start and end."""
         self.file.seek(self.range[0] * self.bytes)
         for _ in self.range:
             codes = torch.frombuffer(bytearray(self.file.read(self.bytes)), dtype=torch.uint8)

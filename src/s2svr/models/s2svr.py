@@ -162,6 +162,8 @@ def flow_on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
 class S2SVR(nn.Module):
     """Restores a clip from its degraded frames; the memory between windows is a value."""
 
+    memory_types = (State,)  # classes in that value, for who stores it
+
     def __init__(self, config: S2SVRConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or S2SVRConfig()

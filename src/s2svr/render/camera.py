@@ -31,7 +31,7 @@ class Path(NamedTuple):
     middle: float  # the time in frames at which the pan is zero
 
     def at(self, times: Tensor) -> Tensor:
-        """Matrices (N, 3, 3) at times (N,) in frames: own coordinates -> where they are then."""
+        """Matrices (N, 3, 3) from own coordinates to their place at times (N,) in frames."""
         speed = self.speed.clamp(-SHARPEST * self.limit, SHARPEST * self.limit)
         omega = torch.maximum(self.omega, speed.abs() / self.limit)
         angle = omega * (times - self.middle)[:, None, None] + self.phase
@@ -80,8 +80,8 @@ def at_speed(
 ) -> Path:
     """The path changed so that the largest step of its points (P, 2) is ``speed`` pixels a frame.
 
-    The points are those of an object on the path. Or the path is a ``camera``'s, the screen's place
-    in a world, and the points are places on the screen, under which the world passes.
+    The points are those of an object that moves on the path. With ``camera`` it is the screen that
+    moves over the world on the path, and the points are places on the screen.
     """
     times = torch.arange(max(frames, 2), dtype=torch.float64)
     for _ in range(3):

@@ -105,7 +105,7 @@ def render_video(
 
 
 def chunks(scene: Scene, size: tuple[int, int]) -> Iterator[tuple[int, Rendered]]:
-    """A scene drawn a few frames at a time: the first frame's number, and the clip.
+    """A scene drawn a few frames at a time: clips, each with the number of its first frame.
 
     A clip has as many flows as frames, the last clip one less.
     """

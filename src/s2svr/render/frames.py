@@ -113,9 +113,9 @@ def render_scene(scene: Scene, size: tuple[int, int]) -> Rendered:
 
 
 def draw(textures: Sequence[Tensor], moves: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
-    """Compose layers back to front: frames (B, T, 3, H, W), index of the one seen (B, T, 1, H, W).
+    """Compose layers back to front; moves (L, B, T, 3, 3), here (2, H, W) the screen's pixels.
 
-    moves (L, B, T, 3, 3), here (2, H, W) the screen's pixels.
+    Returns frames (B, T, 3, H, W) and the index of the layer seen at each pixel (B, T, 1, H, W).
     """
     picture = sample(textures[0], carry(moves[0], here), "bicubic").clamp(0, 1)
     front = torch.zeros_like(picture[:, :, :1], dtype=torch.uint8)

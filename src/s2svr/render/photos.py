@@ -1,4 +1,4 @@
-"""Endless moving photographs, and the photographs to make them of."""
+"""Clips of moving photographs without end, and the photographs that they are made of."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ from .frames import Rendered, render_batch
 from .scene import Look
 
 PHOTOS = 4  # photographs of one scene
-# What scikit-image's wheel holds of photographs in the public domain or under CC0, as its
+# Photographs in scikit-image's wheel that are in the public domain or under CC0, as its
 # documentation of skimage.data states for each.
 FREE = (
     "astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "grass.png",
@@ -68,12 +68,12 @@ def choose_photos(
 
 
 def item_seed(seed: int, index: int) -> int:
-    """A seed for one item, of the 32 bits that torch's generator makes use of."""
+    """The seed of one item: 32 bits, which is all that torch's generator uses."""
     return int(np.random.SeedSequence((seed, index)).generate_state(1)[0])
 
 
 class MovingPhotographs(Dataset):
-    """Endless rendered clips; item i is a ``Rendered`` that depends on the seed and i alone.
+    """Rendered clips without end; item i is a ``Rendered`` that depends on the seed and i alone.
 
     photos are (3, h, w) in uint8 codes or [0, 1], of any sizes. Items of one shape collate to a
     ``Rendered`` of batches.

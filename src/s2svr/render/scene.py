@@ -19,7 +19,7 @@ QUAD = torch.tensor([[1, 1], [1, -1], [-1, -1], [-1, 1]], dtype=torch.float64)
 
 @dataclass(frozen=True)
 class Look:
-    """What random scenes look like. Ranges are (least, most), both included."""
+    """The look of random scenes. Ranges are (least, most), both included."""
 
     speed: tuple[float, float] = (0.0, 8.0)  # of the camera, pixels a frame at the fastest corner
     objects: tuple[int, int] = (2, 5)  # cut-outs in front of the background
@@ -38,7 +38,7 @@ class Look:
 
 
 class Layer(NamedTuple):
-    """A flat picture, and where it is on the screen."""
+    """A flat picture with its place on the screen at each moment."""
 
     texture: Tensor  # (3, h, w), opaque; or (4, h, w): RGB times alpha, alpha
     moves: Tensor  # (N, 3, 3) float64, per moment: screen pixel -> texture pixel
@@ -125,9 +125,10 @@ def background(photo: Tensor, shot: Shot, generator: Generator) -> Layer:
 def thing(
     texture: Tensor, shot: Shot, max_speed: float, roll: float, generator: Generator
 ) -> Layer:
-    """A texture that moves by itself, half of the time riding on the world that the camera sees.
+    """A layer that moves on a path of its own; half of them move with the background as well.
 
-    Its fastest point makes at most ``max_speed`` pixels a frame, it turns by up to ``roll``.
+    The fastest point moves by at most ``max_speed`` pixels a frame. ``roll`` is the largest
+    rotation in radians.
     """
     rides = bool(uniform(generator, 1) < 0.5)
     speed = uniform_between(generator, 0, max_speed - shot.speed * rides)
@@ -200,7 +201,7 @@ def cut_photo(photo: Tensor, height: int, width: int, generator: Generator) -> T
 
 
 def to_texture(view: Tensor, corner: Tensor, density: float, size: tuple[int, int]) -> Tensor:
-    """Screen pixel -> texture pixel, both counted from the centre of the first pixel.
+    """Matrices (N, 3, 3) from screen pixels to texture pixels, the centre of the first being 0.
 
     view (N, 3, 3) maps the screen about its centre to a layer's units; the texture's corner lies at
     ``-corner`` and has ``density`` pixels per unit.

@@ -1,30 +1,37 @@
 """Restoration of frames and videos: windows, tiles, interruptions, plans, previews, proof."""
 
+from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
 from .frames import restore
-from .journal import can_go_on
 from .pipeline import Progress, Summary, peak_memory
-from .plan import Plan, amount, make_plan
+from .plan import Plan, amount, settle
 from .preview import Preview, preview_video
+from .settings import Compute, Encoding, Excerpt, Job
 from .verify import Check, check_video
-from .video import restore_video
-from .windows import Say, scale_of
+from .video import restore_job, restore_video
+from .windows import Say
 
 __all__ = [
+    "Backend",
     "Check",
+    "Compute",
+    "Encoding",
+    "Excerpt",
+    "Job",
     "Plan",
     "Preview",
     "Progress",
     "Say",
     "Summary",
     "amount",
-    "can_go_on",
+    "backend_of",
     "check_video",
     "find_cuts",
-    "make_plan",
     "peak_memory",
     "preview_video",
     "restore",
+    "restore_job",
     "restore_video",
     "scale_of",
+    "settle",
 ]

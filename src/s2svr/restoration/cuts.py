@@ -90,7 +90,7 @@ def thumbnail(frame: Tensor) -> Tensor:
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """How little two thumbnails have in common: 0 for equal ones, above LARGE for two scenes."""
+    """A distance of two thumbnails: 0 for equal ones, above LARGE for two scenes."""
     shape = 1 - likeness(a.mean(0), b.mean(0))
     colour = float((a.flatten(1).sort().values - b.flatten(1).sort().values).abs().mean())
     return shape + min(COLOUR * colour, MOST_COLOUR * shape)

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .runner import Runner
-from .tiles import SMALLEST
 from .windows import Cuts, Say, group_windows
 
 
 def restore(
-    model: nn.Module,
+    model: nn.Module | Backend,
     frames: Iterable[Tensor],
     *,
     window: int = 16,
@@ -25,36 +25,18 @@ def restore(
 ) -> Iterator[Tensor]:
     """Restore frames (3, H, W) in [0, 1], all of one size, lazily: (3, sH, sW) in [0, 1].
 
-    model has ``scale``, ``lookahead`` and the call of S2SVR; it is moved to ``device`` (None: it
-    stays where it is). The frames are taken in windows of ``window`` frames, between which the
-    memory is carried; whatever the window, the result is the same, on a CPU bit by bit. Memory
-    starts afresh where ``cuts`` says that a shot begins (None: it is all one shot). ``tile`` is
-    the longest side, in pixels, of the parts that frames are restored in; ``dtype`` other than
-    float32 is for GPUs. When memory runs out, smaller windows and then tiles are used, and ``say``
-    is told; MemoryError when that does not suffice.
+    model is a network with ``scale``, ``lookahead`` and the call of S2SVR, which is moved to
+    ``device`` (None: it stays where it is), or a Backend. The frames are taken in windows of
+    ``window`` frames, between which the memory is carried; whatever the window, the result is the
+    same, on a CPU bit by bit. Memory starts afresh where ``cuts`` says that a shot begins (None: it
+    is all one shot). ``tile`` is the longest side, in pixels, of the parts that frames are restored
+    in; ``dtype`` other than float32 is for GPUs. When memory runs out, smaller windows and then
+    tiles are used, and ``say`` is told; MemoryError when that does not suffice.
     """
-    runner = make_runner(model, window, tile, device, dtype, say)
+    backend = backend_of(model, device, dtype)
+    runner = Runner(backend, window=window, tile=tile, say=say)
     shots = (cuts or single_shot)(checked(frames))
-    return runner.run_all(group_windows(shots, window, runner.lookahead))
-
-
-def make_runner(
-    model: nn.Module,
-    window: int,
-    tile: int | None,
-    device: torch.device | str | None,
-    dtype: torch.dtype,
-    say: Say,
-) -> Runner:
-    """A runner with settings as those of ``restore``; ValueError where they are impossible."""
-    if window < 1:
-        raise ValueError(f"expected a window of at least 1 frame, got {window}")
-    if tile is not None and tile < SMALLEST:
-        raise ValueError(f"expected tiles of at least {SMALLEST} pixels, got {tile}")
-    device = next(model.parameters()).device if device is None else torch.device(device)
-    if device.type == "cuda":  # the same every time: what is resumed has to fit what was done
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-    return Runner(model, window=window, tile=tile, device=device, dtype=dtype, say=say)
+    return runner.run_all(group_windows(shots, window, backend.lookahead))
 
 
 def single_shot(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:

@@ -1,26 +1,26 @@
-"""How far a restoration is, on the disk: what was written cannot be lost, and need not be repeated.
+"""The journal of a restoration: what is done is on the disk, is not lost and not done again.
 
 The work folder beside the target holds ``journal.json``, all that the result depends on, and
 ``checkpoint``, the memory after the last frame that is surely written.
 """
 
-import hashlib
 import io
 import json
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..files import write_durably
+from ..files import file_fingerprint, write_whole
 from ..media import MediaError, Reader
-from ..models import State
 from ..writing import Position, WorkFolder, lasting_folder
 from .runner import Runner
+from .settings import Job
 from .tiles import Box, each, to_device
 
 Conditions = dict[str, str | int | None]
@@ -29,7 +29,7 @@ CHECKPOINT = "checkpoint"  # the file's name
 
 
 class Checkpoint(NamedTuple):
-    """What a runner knows after a window."""
+    """The state of a runner after a window."""
 
     window: int  # frames, after what memory there was has been found out
     boxes: list[Box]
@@ -39,39 +39,41 @@ class Checkpoint(NamedTuple):
 
     @classmethod
     def of(cls, runner: Runner, last: tuple[Tensor, ...]) -> "Checkpoint":
-        memory = each(
-            to_device(runner.memory, torch.device("cpu")), Tensor.clone
-        )  # no views of more
+        here = to_device(runner.memory, torch.device("cpu"))
+        memory = each(here, Tensor.clone)  # no views of more
         return cls(runner.window, runner.boxes, runner.whole_flow, memory, last)
 
     def restore(self, runner: Runner) -> None:
         """Put another runner where that one was."""
         runner.window, runner.boxes, runner.whole_flow = self.window, self.boxes, self.whole_flow
-        runner.memory = to_device(self.memory, runner.device)
+        runner.memory = to_device(self.memory, runner.backend.device)
 
 
 def can_go_on(target: Path) -> bool:
-    """Whether an earlier restoration into ``target`` has left something to go on from."""
+    """True if an earlier restoration into ``target`` has left something to go on from."""
     return (lasting_folder(target) / CHECKPOINT).exists()
 
 
 class Journal:
-    """The journal in a writer's work folder; what was begun with other ``facts`` is refused.
+    """The journal in a writer's work folder; a try begun under other conditions is refused.
 
     ``position`` of the writer and ``checkpoint`` are where the last try got to; None where there
-    was none. Raises MediaError.
+    was none. ``memory_types`` are the classes that a memory may hold. Raises MediaError.
     """
 
-    def __init__(self, beside: WorkFolder, facts: Conditions) -> None:
-        self.beside, folder = beside, beside.folder
+    def __init__(
+        self, work: WorkFolder, conditions: Conditions, memory_types: Sequence[type]
+    ) -> None:
+        self.work, folder = work, work.folder
+        self.memory_types = memory_types
         self.file, self.state = folder / "journal.json", folder / CHECKPOINT
         self.position = Position(0, 0, None, 0)
         self.checkpoint: Checkpoint | None = None
-        beside.keep_work = self.state.exists()
-        if not beside.keep_work:
-            with beside.errors():
-                beside.clear()  # images of a try that was cut off early, with other settings
-                write_durably(self.file, json.dumps(facts, indent=1).encode())
+        work.keep_work = self.state.exists()
+        if not work.keep_work:
+            with work.errors():
+                work.clear()  # images of a try that was cut off early, with other settings
+                write_whole(self.file, json.dumps(conditions, indent=1).encode())
             return
         try:
             before = json.loads(self.file.read_text(encoding="utf-8"))
@@ -80,8 +82,8 @@ class Journal:
             raise MediaError(
                 f"the unfinished restoration in {folder} cannot be read; start over with --restart"
             ) from error
-        for name in sorted(before.keys() | facts.keys()):
-            was, now = before.get(name), facts.get(name)
+        for name in sorted(before.keys() | conditions.keys()):
+            was, now = before.get(name), conditions.get(name)
             if was != now:
                 raise MediaError(
                     f"{folder.name} holds a restoration that was begun with {name} {was}, and now "
@@ -90,7 +92,7 @@ class Journal:
 
     def load(self) -> None:
         """Read where the last try got to."""
-        with torch.serialization.safe_globals([State]):
+        with torch.serialization.safe_globals([*self.memory_types]):
             stored = torch.load(self.state, map_location="cpu", weights_only=True)
         position, window, boxes, whole_flow, memory, last = stored
         self.position, boxes = Position(*position), [Box(*box) for box in boxes]
@@ -101,47 +103,43 @@ class Journal:
         buffer = io.BytesIO()
         window, boxes, *rest = checkpoint
         torch.save([tuple(position), window, [tuple(box) for box in boxes], *rest], buffer)
-        with self.beside.errors():
-            write_durably(self.state, buffer.getvalue())
-        self.beside.keep_work = True
+        with self.work.errors():
+            write_whole(self.state, buffer.getvalue())
+        self.work.keep_work = True
         self.position, self.checkpoint = position, checkpoint
 
 
-def conditions_of(reader: Reader, runner: Runner, size: tuple[int, int]) -> Conditions:
-    """What the result depends on beside the settings of the caller."""
+def conditions_of(
+    job: Job, reader: Reader, runner: Runner, size: tuple[int, int], segment: int
+) -> Conditions:
+    """All that the bytes of the result depend on."""
+    backend, excerpt, encoding = runner.backend, job.excerpt, job.encoding
     return {
-        "input": fingerprint(reader.path),
-        "network": model_digest(runner.model),
+        "input": file_fingerprint(reader.path),
+        "network": backend.identity,
         "size": f"{size[0]}x{size[1]}",
         "windows of": runner.window,
         "tiles of": runner.tile,
-        "device": str(runner.device),
-        "precision": str(runner.dtype).removeprefix("torch."),
+        "device": str(backend.device),
+        "precision": backend.precision,
         "threads": torch.get_num_threads(),
         "processors": os.cpu_count(),  # encoders have as many threads
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "version of s2svr": version("s2svr"),
         "version of torch": torch.__version__,
         "version of PyAV": version("av"),
+        "codec": encoding.codec,
+        "crf": encoding.crf,
+        "bits": encoding.bits,
+        "rate": fraction_text(excerpt.fps),
+        "start": fraction_text(excerpt.start),
+        "end": fraction_text(excerpt.end),
+        "deinterlacing": excerpt.deinterlace,
+        "scene cuts": job.scene_cuts,
+        "segments of": segment,
     }
 
 
 def fraction_text(value: Fraction | None) -> str | None:
     """A setting as JSON has it."""
     return None if value is None else str(value)
-
-
-def fingerprint(path: Path) -> str:
-    """A file's, or a folder's files', sizes and times of change."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return f"{path.name} ({hashlib.sha256(repr(stats).encode()).hexdigest()[:12]})"
-
-
-def model_digest(model: nn.Module) -> str:
-    """Of a network's kind, configuration and weights."""
-    total = hashlib.sha256(f"{type(model).__name__} {getattr(model, 'config', '')}".encode())
-    for name, tensor in model.state_dict().items():
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return total.hexdigest()[:12]

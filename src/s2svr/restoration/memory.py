@@ -1,16 +1,16 @@
-"""How much memory a model needs, counted on frames so small that counting costs nothing."""
+"""The memory that a network needs, counted on frames so small that counting costs nothing."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .backend import Backend
 from .runner import JOINED
 from .tiles import Box, leaves, split_until
-from .windows import scale_of
 
 PROBE = 64  # side of the frames that are counted, pixels
 FLOATS = 4  # bytes
@@ -82,36 +82,31 @@ class Living(TorchDispatchMode):
 
 
 @torch.inference_mode()
-def count_footprint(model: nn.Module) -> Footprint:
-    """Count what a restoration model needs, where it is and in float32."""
-    scale, ahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
-    place = next(model.parameters()).device
+def count_footprint(backend: Backend) -> Footprint:
+    """Count what a restoration network needs, where it is; use one that runs in float32."""
+    ahead, place = backend.lookahead, backend.device
     counts, stored = [], 0
 
     def count(frames: int) -> int:
         nonlocal stored
         x = torch.zeros(1, frames + ahead, 3, PROBE, PROBE, device=place)
-        _, state = model(x[:, :1].repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
+        _, state = backend.run(x[:, :1].repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
         stored = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
         with Living() as living:
-            model(x.clone(), state, ahead)
+            backend.run(x.clone(), state, ahead)
         return living.most + stored
 
     counts = [count(frames) for frames in (1, 3)]
     pixels = PROBE * PROBE
     frame = (counts[1] - counts[0]) / 2
-    flow = 0
-    flows = getattr(model, "flows", None)
-    if flows is not None:
-        with Living() as living:
-            flows([torch.zeros(1, 3, PROBE, PROBE, device=place) for _ in range(2)], 1)
-        flow = living.most
+    with Living() as living:
+        flows = backend.flows(torch.zeros(1, 2, 3, PROBE, PROBE, device=place), None, 1)
     return Footprint(
-        scale=scale,
+        scale=backend.scale,
         lookahead=ahead,
         frame=frame / pixels,
         rest=(counts[0] - (1 + ahead) * frame) / pixels,
-        flow=flow / pixels,
+        flow=0 if flows is None else living.most / pixels,
         state=stored / pixels,
         shared=place.type == "cpu",
     )

@@ -8,22 +8,23 @@ import sys
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..color import bounded, from_rgb, to_open_rgb
-from ..media import Frame, MediaError, Reader
+from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
 from ..writing import Writer
-from .journal import Checkpoint, Conditions, Journal
+from .journal import Checkpoint, Journal
 from .runner import Runner
+from .settings import Job
 from .threads import read_ahead, write_behind
-from .windows import Cuts, Say, group_windows
+from .windows import Cuts, group_windows
 
 T = TypeVar("T")
 Progress = Callable[[int, int | None], None]  # frames done, about how many there are if known
@@ -45,7 +46,7 @@ def segment_frames(size: tuple[int, int]) -> int:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a restoration did; sizes are (width, height) in pixels, as coded."""
+    """The report of a restoration; sizes are (width, height) in pixels, as coded."""
 
     source: Path
     target: Path
@@ -72,6 +73,13 @@ class Summary:
         return {name: seconds / sum(self.busy.values()) for name, seconds in self.busy.items()}
 
 
+class Decoded(NamedTuple):
+    """A frame that is to be restored, and those after it that show the same, without planes."""
+
+    frame: Frame
+    repeats: deque[Frame]  # grows while they are decoded
+
+
 class Pipeline:
     """Moves one video's frames from its reader to its writer, and counts what happens.
 
@@ -83,35 +91,38 @@ class Pipeline:
     def __init__(
         self,
         reader: Reader,
+        runner: Runner,
+        writer: Writer,
+        journal: Journal,
         size: tuple[int, int],
         progress: Progress,
-        say: Say,
     ) -> None:
-        self.began = time.perf_counter()
-        self.reader, self.size, self.progress, self.say = reader, size, progress, say
-        self.device = torch.device("cpu")
-        self.journal: Journal | None = None
+        self.reader, self.runner, self.writer, self.journal = reader, runner, writer, journal
+        self.size, self.progress = size, progress
         self.spent: dict[str, float] = defaultdict(float)  # seconds
         self.frames = read_ahead(timed(reader, self.spent, "decode"), QUEUE)
-        # Decoded and not yet written, without planes; and whether each repeats the one before.
-        self.waiting: deque[tuple[Frame, bool]] = deque()
         self.last: tuple[Tensor, ...] = ()  # planes of the last frame that was restored
+        self.window = runner.window  # of frames, before any was too much for the memory
         self.repeats = 0
-        self.resumed = self.done = self.corrupt = 0
+        self.resumed = self.corrupt = 0
         self.shots = 0
-        self.said: list[str] = []
+        if runner.backend.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(runner.backend.device)
+        if journal.checkpoint:
+            writer.go_on(journal.position)
+            journal.checkpoint.restore(runner)
+            self.resumed = journal.position.frames
+            self.last = journal.checkpoint.last
+        self.done = self.resumed
+        # Of the last frame to be restored that is decoded, and of the last that is restored.
+        self.decoded_repeats = self.restored_repeats = deque[Frame]()
 
-    def tell(self, line: str) -> None:
-        """Keep a warning for the summary, and pass it on now."""
-        self.said.append(line)
-        self.say(line)
+    def distinct(self) -> Iterator[tuple[Decoded | None, Tensor]]:
+        """The frames as the model takes them, each with what is written of it; None: nothing more.
 
-    def distinct(self) -> Iterator[tuple[Tensor, bool]]:
-        """The decoded frames, as the model takes them, and whether they are yet to be restored.
-
-        What repeats the frame before is left out: ``coded`` gives it what that one has become.
-        Restored frames come in bursts, a window at a time; frames are asked for when a burst is
-        over. So here is where speeds are told.
+        A frame that repeats the one before is left out, and noted with that one. Restored frames
+        come in bursts, a window at a time; frames are asked for when a burst is over. So here is
+        where speeds are told.
         """
         before: tuple[Tensor, ...] = ()
         equal = 0
@@ -121,94 +132,75 @@ class Pipeline:
             same = len(before) > 0 and all(map(torch.equal, frame.planes, before))
             equal = equal + 1 if same and equal < FROZEN else 0
             self.repeats += equal > 0
+            decoded, bare = None, replace(frame, planes=())
+            if equal > 0:
+                if index >= self.resumed:
+                    self.decoded_repeats.append(bare)
+                continue
             if index >= self.resumed:
-                self.waiting.append((replace(frame, planes=()), equal > 0))
-            if equal == 0:
-                before = frame.planes
-                planes = tuple(plane.to(self.device) for plane in before)
-                yield to_open_rgb(planes, frame.color), index >= self.resumed
+                self.decoded_repeats = deque()
+                decoded = Decoded(bare, self.decoded_repeats)
+            before = frame.planes
+            planes = tuple(plane.to(self.runner.backend.device) for plane in before)
+            yield decoded, to_open_rgb(planes, frame.color)
 
-    def shown(self, cuts: Cuts) -> Iterator[tuple[Tensor, bool]]:
+    def shots_of(self, cuts: Cuts) -> Iterator[tuple[Decoded, tuple[Tensor, bool]]]:
         """The frames that are to be restored, each with whether it begins a shot."""
-        pending: deque[bool] = deque()
-
-        def seen() -> Iterator[Tensor]:
-            for frame, wanted in self.distinct():
-                pending.append(wanted)
-                yield frame
-
-        for frame, begins in cuts(seen()):
+        for decoded, (frame, begins) in carried(self.distinct(), cuts):
             self.shots += begins
-            if pending.popleft():
-                yield frame, begins
+            if decoded is not None:
+                yield decoded, (frame, begins)
 
-    def coded(self, restored: Iterable[Tensor], writer: Writer) -> Iterator[Frame]:
-        """Restored frames as the writer takes them, at the times of the decoded ones."""
+    def coded(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        """A restored frame (3, sH, sW) as planes for the writer."""
         width, height = self.size
-        for rgb in restored:
-            yield from self.repeated(writer)
-            if rgb.shape[-2:] != (height, width):
-                rgb = bounded(resize_to(rgb, (height, width)), rgb)
-            planes = from_rgb(rgb, writer.color, writer.chroma)
-            self.last = tuple(plane.to("cpu") for plane in planes)
-            frame, _ = self.waiting.popleft()
-            yield replace(frame, planes=self.last, color=writer.color)
+        if rgb.shape[-2:] != (height, width):
+            rgb = bounded(resize_to(rgb, (height, width)), rgb)
+        planes = from_rgb(rgb, self.writer.color, self.writer.chroma)
+        return tuple(plane.to("cpu") for plane in planes)
 
-    def repeated(self, writer: Writer) -> Iterator[Frame]:
-        """The frames that repeat the last one, as far as they are decoded."""
-        while self.waiting and self.waiting[0][1]:
-            frame, _ = self.waiting.popleft()
-            yield replace(frame, planes=self.last, color=writer.color)
+    def shown_again(self) -> Iterator[Frame]:
+        """The frames that repeat the last restored one, as far as they are decoded."""
+        while self.restored_repeats:
+            yield self.as_written(self.restored_repeats.popleft())
 
-    def items(
-        self, runner: Runner, size: int, cuts: Cuts, writer: Writer, segment: int
-    ) -> Iterator[Frame | Checkpoint]:
-        """What is to be written, and after windows that complete ``segment`` frames, a checkpoint.
+    def as_written(self, frame: Frame) -> Frame:
+        """A frame of the source with the planes that were restored last."""
+        return replace(frame, planes=self.last, color=self.writer.color)
 
-        ``size`` is that of windows before any was too much for the memory.
-        """
-        kept = self.done
-        for window in group_windows(self.shown(cuts), size, runner.lookahead):
-            yield from self.coded(runner.run(window), writer)
-            del window  # frees its frames before the next is collected
-            if self.done - kept >= segment:
+    def items(self, cuts: Cuts, segment: int) -> Iterator[Frame | Checkpoint]:
+        """Frames to write, and after windows that complete ``segment`` frames a checkpoint."""
+        kept, lookahead = self.done, self.runner.backend.lookahead
+
+        def restore(shots: Iterable[tuple[Tensor, bool]]) -> Iterator[Tensor]:
+            return self.runner.run_all(group_windows(shots, self.window, lookahead))
+
+        for decoded, rgb in carried(self.shots_of(cuts), restore):
+            yield from self.shown_again()
+            self.last, self.restored_repeats = self.coded(rgb), decoded.repeats
+            yield self.as_written(decoded.frame)
+            if self.runner.between_windows and self.done - kept >= segment:
                 kept = self.done
-                yield Checkpoint.of(runner, self.last)
-        yield from self.repeated(writer)
+                yield Checkpoint.of(self.runner, self.last)
+        yield from self.shown_again()
 
-    def run(
-        self,
-        runner: Runner,
-        cuts: Cuts,
-        writer: Writer,
-        facts: Conditions,
-        segment: int,
-        stop: Callable[[], bool],
-    ) -> None:
+    def write(self, item: Frame | Checkpoint) -> None:
+        """Hand a frame to the writer, or make durable what it has; in a thread of its own."""
+        began = time.perf_counter()
+        if isinstance(item, Frame):
+            self.writer.write(item)
+        else:
+            self.journal.save(item, self.writer.end_segment())
+        self.spent["encode"] += time.perf_counter() - began
+
+    def run(self, cuts: Cuts, segment: int, stop: Callable[[], bool]) -> None:
         """Decode, restore and encode all frames that an earlier try has not written.
 
-        ``facts`` are those of the journal. Raises Stopped after a segment if ``stop`` says so.
+        Raises Stopped after a segment if ``stop`` says so.
         """
-        self.journal = journal = Journal(writer.beside, facts)
-        self.device, size, stopped = runner.device, runner.window, False
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        if journal.checkpoint:
-            writer.go_on(journal.position)
-            journal.checkpoint.restore(runner)
-            self.resumed = self.done = journal.position.frames
-            self.last = journal.checkpoint.last
-
-        def write(item: Frame | Checkpoint) -> None:
-            began = time.perf_counter()
-            if isinstance(item, Frame):
-                writer.write(item)
-            else:
-                journal.save(item, writer.end_segment())
-            self.spent["encode"] += time.perf_counter() - began
-
-        items = self.items(runner, size, cuts, writer, segment)
-        with closing(self.frames), write_behind(write, QUEUE) as put:
+        stopped = False
+        items = self.items(cuts, segment)
+        with closing(self.frames), write_behind(self.write, QUEUE) as put:
             for item in timed(items, self.spent, "restore"):
                 put(item)
                 if isinstance(item, Frame):
@@ -221,43 +213,28 @@ class Pipeline:
         if not self.done:
             raise MediaError(f"{self.reader.path} has no frame that can be decoded")
 
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Add to what ends the block early that, and after how many frames, it can be resumed."""
-        try:
-            yield
-        except Stopped:
-            raise
-        except BaseException as error:
-            if self.journal and self.journal.checkpoint:
-                kept = self.journal.position.frames
-                error.add_note(f"{kept} frames are kept: the same command goes on from there")
-            raise
-
-    def summary(self, source: Path, target: Path, warnings: list[str]) -> Summary:
-        """What was done; ``warnings`` of the writer join the others."""
-        for line in [*self.reader.warnings, *warnings]:
-            self.tell(line)
+    def summary(self, job: Job, began: float, warnings: list[str]) -> Summary:
+        """A report of the job, which began at a time of ``time.perf_counter``."""
         busy = {
             "decode": self.spent["decode"],
             "restore": self.spent["restore"] - self.spent["wait"],
             "encode": self.spent["encode"],
         }
         return Summary(
-            source=source,
-            target=target,
+            source=job.source,
+            target=job.target,
             frames=self.done,
             size_in=(self.reader.info.width, self.reader.info.height),
             size_out=self.size,
-            seconds=time.perf_counter() - self.began,
-            peak_memory=peak_memory(self.device),
+            seconds=time.perf_counter() - began,
+            peak_memory=peak_memory(self.runner.backend.device),
             busy=busy,
             resumed=self.resumed,
             repeats=self.repeats,
             shots=max(self.shots, 1),
             corrupt=self.corrupt,
             damage=list(self.reader.damage),
-            warnings=self.said,
+            warnings=warnings,
         )
 
 

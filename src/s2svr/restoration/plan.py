@@ -1,6 +1,6 @@
-"""What a restoration will take, found out before it starts.
+"""A plan: the time, memory and disk that a restoration will take, found out before it starts.
 
-Memory is counted on small frames (``footprint``). Time and the size of the output come from
+Memory is counted on small frames (``memory``). Time and the size of the output come from
 restoring a few frames of the middle of the video, all the way to a file.
 """
 
@@ -9,24 +9,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
 from ..devices import total_memory
-from ..media import MediaError, MediaInfo, open_reader
+from ..media import MediaError, MediaInfo
 from ..writing import CONTAINERS
+from .backend import Backend, backend_of
+from .journal import can_go_on
 from .memory import Footprint, count_footprint
 from .pipeline import Summary, segment_frames
+from .settings import Job
 from .tiles import SMALLEST
-from .video import fitting_window, output_size
+from .video import fitting_window, output_size, restore_job
 
-# Restores what is between two times, in seconds, into a file or folder, with a window and a tile.
-Run = Callable[[Path, Fraction, Fraction, int, int | None], Summary]
+Run = Callable[[Job], Summary]  # restores
 
 FEW = 100  # a shorter video is restored without measuring: one frame is more than SHARE
 PATIENCE = 3.0  # seconds that measuring may take, or
@@ -39,7 +41,7 @@ SIDES = (2048, 1536, 1024, 768, 512, 384, 256, SMALLEST)  # of tiles, pixels
 
 
 class Measured(NamedTuple):
-    """What a few frames took."""
+    """Time and bytes that a few frames took."""
 
     frame_seconds: float  # for one more frame
     first_seconds: float  # for the first, with all that happens once
@@ -78,41 +80,29 @@ class Plan:
             )
 
 
-def make_plan(
-    model: nn.Module,
-    source: Path,
-    target: Path,
-    run: Run | None,
-    *,
-    window: int,
-    tile: int | None,
-    device: torch.device,
-    scale: int | None = None,
-    size: tuple[int, int] | None = None,
-    fps: Fraction | None = None,
-    start: Fraction | None = None,
-    end: Fraction | None = None,
-    brief: bool = True,
-) -> Plan:
-    """Plan a restoration by ``run`` of ``source`` into ``target``, and measure a few frames.
+def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: bool = True) -> Plan:
+    """Plan a restoration, and measure a few of its frames by ``run``.
 
-    window and tile are the largest to use; the other settings are those of ``restore_video``.
-    ``brief`` leaves out measuring where it would take more than a small part of the whole time;
-    nothing is measured where ``run`` is None.
+    The job's window and tile are the largest to use. ``brief`` leaves out measuring where it would
+    take more than a small part of the whole time; nothing is measured where ``run`` is None.
     """
-    with open_reader(source, fps=fps, start=start, end=end) as reader:
+    target, compute = job.target, job.compute
+    with job.excerpt.open(job.source) as reader:
         info = reader.info
-    size_out = output_size(model, info, scale, size)
-    counted, there = count_footprint(model.to(device)), total_memory(device)
-    window = fitting_window(window, model, info)
-    window, tile = choose_window(counted, info, size_out, window, tile, there)
+    size_out = output_size(model, info, job.encoding)
+    backend = backend_of(model, compute.device)
+    counted, there = count_footprint(backend), total_memory(backend.device)
+    window = fitting_window(compute.window, backend.scale, info)
+    window, tile = choose_window(counted, info, size_out, window, compute.tile, there)
     measured, disk = None, None
     if run and info.frames and info.duration and (info.frames >= FEW or not brief):
-        middle = (start or 0) + info.duration * WHERE
+        middle = (job.excerpt.start or 0) + info.duration * WHERE
+        fitting = replace(job, compute=replace(compute, window=window, tile=tile))
 
         def trial(path: Path, count: int) -> Summary:
             assert run is not None
-            return run(path, middle, middle + count / info.rate, window, tile)
+            few = replace(job.excerpt, start=middle, end=middle + count / info.rate)
+            return run(replace(fitting, target=path, excerpt=few))
 
         measured = measure(trial, info.frames, target.suffix)
         if measured is not None:
@@ -123,7 +113,7 @@ def make_plan(
         frames=info.frames,
         size_in=(info.width, info.height),
         size_out=size_out,
-        device=str(device),
+        device=str(backend.device),
         window=window,
         tile=tile,
         memory=counted.needed(info.width, info.height, window, tile, size_out),
@@ -133,6 +123,19 @@ def make_plan(
         frames_per_second=1 / measured.frame_seconds if measured else None,
         seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
     )
+
+
+def settle(model: nn.Module | Backend, job: Job, *, brief: bool = True) -> tuple[Job, Plan | None]:
+    """The job with a window and a tile that fit, and the plan that says so.
+
+    Not planned is what would be refused anyhow, unless ``brief`` is False: a target that is there.
+    Time and disk are not measured where an earlier try is gone on with.
+    """
+    if brief and job.target.exists() and not job.overwrite:
+        return job, None
+    resumes = can_go_on(job.target) and not job.restart
+    plan = make_plan(model, job, None if resumes else partial(restore_job, model), brief=brief)
+    return replace(job, compute=replace(job.compute, window=plan.window, tile=plan.tile)), plan
 
 
 def choose_window(

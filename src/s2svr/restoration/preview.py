@@ -1,6 +1,5 @@
 """A short piece of a video, restored, beside what it was made from."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,13 +10,15 @@ from torch import Tensor, nn
 
 from ..color import from_rgb, to_rgb
 from ..devices import total_memory
-from ..media import Frame, MediaError, Reader, open_reader
+from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
-from ..writing import open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer
+from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .frames import restore
 from .memory import count_footprint
 from .plan import WHERE, choose_window
+from .settings import Excerpt, Job
 from .video import fitting_window, output_size
 from .windows import Say
 
@@ -32,69 +33,71 @@ class Preview:
 
 
 def preview_video(
-    model: nn.Module,
-    source: Path,
-    target: Path,
-    *,
+    model: nn.Module | Backend,
+    job: Job,
     seconds: Fraction,
-    window: int = 16,
-    tile: int | None = None,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    threads: int | None = None,
-    codec: str | None = None,
-    crf: int | None = None,
-    bits: int | None = None,
-    scale: int | None = None,
-    size: tuple[int, int] | None = None,
-    fps: Fraction | None = None,
-    start: Fraction | None = None,
-    end: Fraction | None = None,
-    deinterlace: str = "auto",
-    scene_cuts: bool = True,
-    overwrite: bool = False,
+    *,
     say: Say = lambda line: None,
 ) -> Preview:
-    """Restore ``seconds`` from ``start`` (None: in the middle), not beyond ``end``.
+    """Restore ``seconds`` from the job's start (None: in the middle), not beyond its end.
 
-    As shown, the left half is the input, enlarged bicubically, and the right half the result. The
-    settings are those of ``restore_video``, and so are the errors.
+    As shown, the left half is the input, enlarged bicubically, and the right half the result. Not
+    planned before, windows and tiles are made to fit. The errors are those of ``restore_video``.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    start = middle(source, fps, seconds, end) if start is None else start
-    stop = start + seconds if end is None else min(end, start + seconds)
-    with open_reader(source, fps=fps, start=start, end=stop, deinterlace=deinterlace) as reader:
-        width, height = output_size(model, reader.info, scale, size)
-        counted = count_footprint(model.to(device))
+    compute = job.compute
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+    with piece_of(job, seconds).open(job.source) as reader:
+        width, height = output_size(model, reader.info, job.encoding)
+        counted = backend_of(model, compute.device)
         window, tile = choose_window(
-            counted, reader.info, (2 * width, height), fitting_window(window, model, reader.info),
-            tile, total_memory(device),
+            count_footprint(counted), reader.info, (2 * width, height),
+            fitting_window(compute.window, counted.scale, reader.info), compute.tile,
+            total_memory(counted.device),
         )  # fmt: skip
-        held: deque[tuple[Frame, Tensor]] = deque()
-        restored = restore(
-            model, frames_to_restore(reader, held, device), window=window, tile=tile,
-            device=device, dtype=dtype, cuts=find_cuts if scene_cuts else None, say=say,
-        )  # fmt: skip
-        count, corrupt = write_preview(
-            target, reader, restored, held, (width, height), codec=codec, crf=crf, bits=bits,
-            overwrite=overwrite, say=say,
-        )  # fmt: skip
+        backend = backend_of(model, compute.device, compute.dtype)
+        cuts = find_cuts if job.scene_cuts else None
+
+        def restored(frames: Iterator[Tensor]) -> Iterator[Tensor]:
+            return restore(backend, frames, window=window, tile=tile, cuts=cuts, say=say)
+
+        pictures = carried(as_rgb(reader, backend.device), restored)
+        count, corrupt = write_preview(job, reader, pictures, (width, height), say)
     spoilt = [f"{corrupt} frames were decoded with errors"] if corrupt else []
-    return Preview(target, count, spoilt + reader.damage)
+    return Preview(job.target, count, spoilt + reader.damage)
+
+
+def piece_of(job: Job, seconds: Fraction) -> Excerpt:
+    """So many seconds of a job's excerpt: its first, or those of its middle if it has no start."""
+    start, end = job.excerpt.start, job.excerpt.end
+    if start is None:
+        start = middle(job, seconds)
+    stop = start + seconds if end is None else min(end, start + seconds)
+    return replace(job.excerpt, start=start, end=stop)
+
+
+def middle(job: Job, seconds: Fraction) -> Fraction:
+    """The time, in seconds, at which ``seconds`` of the middle of a job's excerpt begin."""
+    with job.excerpt.open(job.source) as reader:
+        duration = reader.info.duration or Fraction(0)
+    return max(Fraction(0), min(WHERE * duration, duration - seconds))
+
+
+Shown = tuple[Frame, Tensor]  # a frame without its planes, and as RGB (3, H, W) in [0, 1]
+
+
+def as_rgb(reader: Reader, device: torch.device) -> Iterator[tuple[Shown, Tensor]]:
+    """The frames as the network takes them, each with what stands beside its result."""
+    for frame in reader:
+        rgb = to_rgb(tuple(plane.to(device) for plane in frame.planes), frame.color)
+        yield (replace(frame, planes=()), rgb), rgb
 
 
 def write_preview(
-    target: Path,
+    job: Job,
     reader: Reader,
-    restored: Iterator[Tensor],
-    held: deque[tuple[Frame, Tensor]],
+    pictures: Iterator[tuple[Shown, Tensor]],
     size: tuple[int, int],
-    *,
-    codec: str | None,
-    crf: int | None,
-    bits: int | None,
-    overwrite: bool,
     say: Say,
 ) -> tuple[int, int]:
     """Write results of a size (width, height) beside their inputs; how many, how many corrupt."""
@@ -103,13 +106,16 @@ def write_preview(
     # The writer keeps the shape of the source, which is that of one half.
     aspect = reader.info.aspect * (Fraction(1, 2) if turned else 2)
     reader.info = replace(reader.info, aspect=aspect)
+    encoding = job.encoding
+    sides = (width, 2 * height) if turned else (2 * width, height)
     with open_writer(
-        target, reader=reader, width=width * (1 if turned else 2),
-        height=height * (2 if turned else 1), bits=bits, codec=codec, crf=crf,
-        overwrite=overwrite, comment="left: input, right: restored with s2svr",
-    ) as writer:  # fmt: skip
-        for result in restored:
-            frame, before = held.popleft()
+        job.target,
+        reader=reader,
+        output=OutputFormat(*sides, encoding.bits, encoding.codec, encoding.crf),
+        policy=WorkPolicy(job.overwrite),
+        comment="left: input, right: restored with s2svr",
+    ) as writer:
+        for (frame, before), result in pictures:
             both = halves(before, result, (height, width), rotation)
             planes = tuple(p.to("cpu") for p in from_rgb(both, writer.color, writer.chroma))
             writer.write(replace(frame, planes=planes, color=writer.color))
@@ -122,28 +128,9 @@ def write_preview(
     return count, corrupt
 
 
-def frames_to_restore(
-    reader: Reader, held: deque[tuple[Frame, Tensor]], device: torch.device
-) -> Iterator[Tensor]:
-    """The frames as the model takes them; they are held until they have been restored."""
-    for frame in reader:
-        rgb = to_rgb(tuple(plane.to(device) for plane in frame.planes), frame.color)
-        held.append((replace(frame, planes=()), rgb))
-        yield rgb
-
-
 def halves(left: Tensor, right: Tensor, size: tuple[int, int], rotation: int) -> Tensor:
     """Two pictures (3, h, w), each resized to ``size``, left and right as a player turns them."""
     both = [resize_to(x, size).clamp(0, 1) for x in (left, right)]
     if rotation % 360 in (180, 270):  # what is coded last is shown left
         both.reverse()
     return torch.cat(both, 1 if rotation % 180 else 2)
-
-
-def middle(
-    source: Path, fps: Fraction | None, seconds: Fraction, end: Fraction | None = None
-) -> Fraction:
-    """Where a piece of the middle of what is before ``end`` begins, in seconds."""
-    with open_reader(source, fps=fps, end=end) as reader:
-        duration = reader.info.duration or Fraction(0)
-    return max(Fraction(0), min(WHERE * duration, duration - seconds))

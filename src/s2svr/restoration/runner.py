@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..color import bounded
+from .backend import Backend
 from .tiles import (
     SMALLEST,
     Box,
@@ -18,7 +19,7 @@ from .tiles import (
     split_until,
     to_device,
 )
-from .windows import Say, Window, scale_of
+from .windows import Say, Window
 
 # Frames after which what tiles remember is joined. What is wrong at their edges goes on with the
 # motion, so it has to be put right before it has crossed the overlap. After every frame any motion
@@ -31,33 +32,23 @@ REFUSED = ("DefaultCPUAllocator", "STATUS_ALLOC_FAILED", "CUDA error: out of mem
 
 
 class Runner:
-    """Restores windows in order and carries the model's memory from one to the next.
+    """Restores windows in order and carries the memory from one to the next.
 
     A window that is too much for the device is tried again in smaller windows, then in tiles, from
-    the same memory of the frames before; what sufficed is kept for all that follow. For tiles, a
-    model that has ``flows``, ``restore`` and a memory with ``x`` as S2SVR does estimates motion on
-    whole frames: that of a part alone is another at its edges.
+    the same memory of the frames before; what sufficed is kept for all that follow. Motion is
+    estimated on whole frames where the backend can: that of a part is another at its edges.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        window: int,
-        tile: int | None,
-        device: torch.device,
-        dtype: torch.dtype,
-        say: Say,
-    ) -> None:
-        self.model = model.eval().to(device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.scale, self.lookahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
-        self.window, self.tile = window, tile
-        self.device, self.dtype, self.say = device, dtype, say
+    def __init__(self, backend: Backend, *, window: int, tile: int | None, say: Say) -> None:
+        if window < 1:
+            raise ValueError(f"expected a window of at least 1 frame, got {window}")
+        if tile is not None and tile < SMALLEST:
+            raise ValueError(f"expected tiles of at least {SMALLEST} pixels, got {tile}")
+        self.backend, self.window, self.tile, self.say = backend, window, tile, say
         self.boxes: list[Box] = []
-        self.network: Any = model  # for the methods that not every model has
         self.memory: Any = None  # of whole frames; None where the shot begins
-        self.whole_flow = hasattr(model, "flows")  # motion is estimated on whole frames
+        self.whole_flow = True  # motion is estimated on whole frames
+        self.between_windows = True  # all frames of the last window have been handed out
 
     def run_all(self, groups: Iterable[Window]) -> Iterator[Tensor]:
         """The restored frames (3, sH, sW) of all windows, in [0, 1] where theirs are."""
@@ -76,68 +67,63 @@ class Runner:
         while start < count:
             most = self.window if len(self.boxes) == 1 else min(self.window, JOINED)
             stop = min(start + most, count)
-            y = self.attempt(window.frames[start : stop + self.lookahead], stop - start)
-            if y is None:
+            seen = window.frames[start : stop + self.backend.lookahead]
+            restored = self.attempt(seen, stop - start)
+            if restored is None:
                 self.shrink()
                 continue
-            yield from map(bounded, y, window.frames[start:stop])
-            del y  # before the next takes as much
+            for index, y in enumerate(restored, start):
+                self.between_windows = index == count - 1
+                yield bounded(y, window.frames[index])
+            del restored  # before the next takes as much
             start = stop
 
     @torch.inference_mode()
     def attempt(self, frames: list[Tensor], count: int) -> Tensor | None:
         """Restore the first ``count`` frames; None, and nothing remembered, if memory runs out."""
-        reduced = self.dtype != torch.float32
+        ahead = len(frames) - count
         try:
-            with torch.autocast(self.device.type, dtype=self.dtype, enabled=reduced):
-                x = torch.stack(frames)[None].to(self.device)
-                if len(self.boxes) == 1:
-                    memory = to_device(self.memory, self.device)
-                    y, memory = self.model(x, memory, len(frames) - count)
-                    restored = y[0].float()
-                    self.memory = memory
-                    return restored
-                return self.attempt_parts(x, len(frames) - count)
+            x = torch.stack(frames)[None].to(self.backend.device)
+            if len(self.boxes) > 1:
+                return self.attempt_parts(x, ahead)
+            memory = to_device(self.memory, self.backend.device)
+            restored, self.memory = self.backend.run(x, memory, ahead)
+            return restored
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             return None
 
-    def attempt_parts(self, x: Tensor, lookahead: int) -> Tensor:
-        """Frames (1, T + lookahead, 3, H, W), part by part -> (T, 3, sH, sW); all is remembered.
+    def attempt_parts(self, x: Tensor, ahead: int) -> Tensor:
+        """Frames (1, T + ahead, 3, H, W), part by part -> (T, 3, sH, sW); all is remembered.
 
         Between windows the memory lies outside the device, which has room for one part's only.
         """
-        frame = Box(0, 0, *x.shape[-2:])
-        flows = self.flows(x, lookahead)
+        backend, frame = self.backend, Box(0, 0, *x.shape[-2:])
+        flows = self.flows(x, ahead)
         kept: list[tuple[Box, Any]] = []
 
         def parts() -> Iterator[tuple[Box, Tensor]]:
             for box in self.boxes:
                 part = x[..., box.top : box.bottom, box.left : box.right]
-                memory = to_device(cut_maps(self.memory, frame, box), self.device)
-                if flows is None:
-                    y, after = self.model(part, memory, lookahead)
-                else:
-                    y, after = self.network.restore(
-                        part, cut_maps(flows, frame, box), memory, lookahead
-                    )
+                memory = to_device(cut_maps(self.memory, frame, box), backend.device)
+                motion = None if flows is None else cut_maps(flows, frame, box)
+                restored, after = backend.run(part, memory, ahead, motion)
                 inner = core_box(box, frame)
                 kept.append((inner, to_device(cut_maps(after, box, inner), torch.device("cpu"))))
                 del memory, after
-                yield box, y[0]
+                yield box, restored
 
-        y = blend(parts(), frame, self.scale)
+        restored = blend(parts(), frame, backend.scale)
         self.memory = join_maps(kept, frame)
-        return y
+        return restored
 
-    def flows(self, x: Tensor, lookahead: int) -> Any:
+    def flows(self, x: Tensor, ahead: int) -> Any:
         """The motion in frames (1, T, 3, H, W); None where the parts have to estimate their own."""
         if not self.whole_flow:
             return None
-        past = to_device(self.memory.x, self.device) if self.memory is not None else []
         try:
-            return self.network.flows([*past, *x.unbind(1)], x.shape[1], lookahead)
+            return self.backend.flows(x, self.memory, ahead)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -147,7 +133,7 @@ class Runner:
 
     def shrink(self) -> None:
         """Halve the window, or else the tiles; say so. MemoryError if there is nothing to halve."""
-        if self.device.type == "cuda":
+        if self.backend.device.type == "cuda":
             torch.cuda.empty_cache()
         if self.window > 1:
             self.window //= 2
@@ -165,5 +151,5 @@ class Runner:
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a GPU's, a library's or the CPU's allocator has refused."""
+    """True for an error by which a GPU's, a library's or the CPU's allocator refuses."""
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in REFUSED)

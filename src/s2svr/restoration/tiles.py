@@ -59,7 +59,7 @@ def split_until(box: Box, size: int) -> list[Box]:
 
 
 def core_box(box: Box, frame: Box) -> Box:
-    """What is kept of a part's memory; the cores of all parts cover the frame once."""
+    """The inside of a part, whose memory is kept; the insides of all parts cover the frame once."""
     return Box(
         box.top + OVERLAP * (box.top > frame.top),
         box.left + OVERLAP * (box.left > frame.left),

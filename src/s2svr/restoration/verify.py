@@ -5,14 +5,14 @@ lossless codec; then both files are compared: every frame, time stamp, stream an
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..color import to_rgb
 from ..media import Frame, MediaError, open_reader
@@ -32,23 +32,25 @@ SPOKEN = {
 }
 
 
-class Identity(nn.Module):
-    """The restoration model that changes nothing."""
+class Identity:
+    """The backend that changes nothing."""
 
     scale, lookahead = 1, 0
+    device, precision = torch.device("cpu"), "float32"
+    memory_types: Sequence[type] = ()
+    identity = "nothing is changed"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(()))
+    def run(self, frames: Tensor, memory: None, ahead: int, flows: None = None) -> tuple:
+        """Frames (1, T + ahead, 3, H, W) -> the first T of them, and no memory."""
+        return frames[0, : frames.shape[1] - ahead], None
 
-    def forward(self, x: Tensor, state: None = None, lookahead: int = 0) -> tuple[Tensor, None]:
-        """Frames (B, T + lookahead, 3, H, W) -> the first T of them."""
-        return x[:, : x.shape[1] - lookahead], None
+    def flows(self, frames: Tensor, memory: None, ahead: int) -> None:
+        """There is no motion to know of."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one property of the source."""
+    """One property of the source, and what became of it."""
 
     what: str
     source: str
@@ -59,7 +61,7 @@ class Outcome:
 
 @dataclass
 class Check:
-    """What a check found; it holds where ``failures`` is empty."""
+    """The findings of a check; it holds where ``failures`` is empty."""
 
     source: Path
     target: Path
@@ -100,9 +102,8 @@ def check_video(
             raise MediaError(f"expected a video file to check, {source} holds pictures only")
         codec = codec or lossless_codec(target.suffix, reader.info)
     summary = restore_video(
-        Identity(), source, target, codec=codec, overwrite=overwrite, progress=progress, say=say,
-        device="cpu",
-    )  # fmt: skip
+        Identity(), source, target, codec=codec, overwrite=overwrite, progress=progress, say=say
+    )
     check = Check(source, target, codec, summary.frames, True, math.inf, math.inf)
     check.warnings = summary.warnings + summary.damage
     compare_pictures(check)
@@ -151,7 +152,7 @@ def compare_pictures(check: Check) -> None:
 
 
 def mean_the_same(a: Frame, b: Frame) -> bool:
-    """Whether the codes of two frames mean the same."""
+    """True if the codes of two frames mean the same."""
     shapes = [plane.shape for plane in a.planes] == [plane.shape for plane in b.planes]
     meaning = (a.color.matrix, a.color.bits, a.color.full_range)
     return shapes and meaning == (b.color.matrix, b.color.bits, b.color.full_range)
@@ -199,7 +200,7 @@ def apart(before: Packets, after: Packets, shift: Fraction) -> Fraction:
 
 
 def row(what: str, old: str, new: str, check: Check, *spoken: str) -> Outcome:
-    """What became of a property; the reason is the warning that speaks of it."""
+    """The outcome for a property; the reason is the warning that speaks of it."""
     if old == new or (what.endswith("disposition") and set(old.split()) <= set(new.split())):
         return Outcome(what, old, new, "kept")
     if not old:
@@ -209,7 +210,7 @@ def row(what: str, old: str, new: str, check: Check, *spoken: str) -> Outcome:
 
 
 def of_picture(before: Inspection, after: Inspection, check: Check) -> Iterator[Outcome]:
-    """How the video is coded, shown and tagged."""
+    """Outcomes for how the video is coded, shown and tagged."""
     for what, old in before.picture.items():
         new = after.picture.get(what, "")
         if what == "codec":
@@ -223,7 +224,7 @@ def of_picture(before: Inspection, after: Inspection, check: Check) -> Iterator[
 def of_stream(
     kind: str, index: int, old: dict[str, str], new: dict[str, str], check: Check
 ) -> Iterator[Outcome]:
-    """What a stream says of itself."""
+    """Outcomes for the tags of a stream."""
     for key in sorted(old):
         said = old[key], new.get(key, "")
         if any(said):
@@ -240,13 +241,17 @@ def of_metadata(before: Inspection, after: Inspection, check: Check) -> Iterator
             yield row(f"metadata {key}", old, new, check, "metadata", key)
     for index, chapter in enumerate(before.chapters):
         what = f"chapter {index + 1} ({chapter[2]})"
-        kept = index < len(after.chapters) and near(chapter, after.chapters[index], check.shift)
+        kept = index < len(after.chapters) and same_chapter(
+            chapter, after.chapters[index], check.shift
+        )
         new = str(chapter) if kept else ""
         yield row(what, str(chapter), new, check, "chapter")
 
 
-def near(old: tuple[float, float, str], new: tuple[float, float, str], shift: Fraction) -> bool:
-    """Whether two chapters are the same, to a millisecond."""
+def same_chapter(
+    old: tuple[float, float, str], new: tuple[float, float, str], shift: Fraction
+) -> bool:
+    """True if two chapters are the same, to a millisecond."""
     times = zip(old[:2], new[:2], strict=True)
     return old[2] == new[2] and all(abs(b - a - float(shift)) <= 0.002 for a, b in times)
 

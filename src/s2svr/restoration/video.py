@@ -1,5 +1,6 @@
 """Restoration of a video file or a folder of images."""
 
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from importlib.metadata import version
@@ -8,20 +9,23 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..media import MediaInfo, open_reader
-from ..writing import open_writer
+from ..media import MediaInfo
+from ..writing import OutputFormat, WorkPolicy, open_writer
+from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
-from .frames import make_runner, single_shot
-from .journal import conditions_of, fraction_text
-from .pipeline import Pipeline, Progress, Summary, segment_frames
-from .windows import Say, scale_of
+from .frames import single_shot
+from .journal import Journal, conditions_of
+from .pipeline import Pipeline, Progress, Stopped, Summary, segment_frames
+from .runner import Runner
+from .settings import Compute, Encoding, Excerpt, Job
+from .windows import Say
 
 COMMENT = f"restored with s2svr {version('s2svr')}"  # in the output's metadata
 OUTPUT_MEMORY = 2**30  # bytes that one window's restored frames may take
 
 
 def restore_video(
-    model: nn.Module,
+    model: nn.Module | Backend,
     source: Path,
     target: Path,
     *,
@@ -60,33 +64,69 @@ def restore_video(
     call goes on from there and makes the same file as if nothing had happened; with other settings,
     input or weights it is refused (MediaError). ``restart`` begins anew.
     """
-    source, target = Path(source), Path(target)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    with open_reader(source, fps=fps, start=start, end=end, deinterlace=deinterlace) as reader:
-        sides = output_size(model, reader.info, scale, size)
-        job = Pipeline(reader, sides, progress, say)
-        fitting = fitting_window(window, model, reader.info)
-        runner = make_runner(model, fitting, tile, device, dtype, job.tell)
-        segment = segment or segment_frames(sides)
-        facts = conditions_of(reader, runner, sides) | {
-            "codec": codec, "crf": crf, "bits": bits, "rate": fraction_text(fps),
-            "start": fraction_text(start), "end": fraction_text(end),
-            "deinterlacing": deinterlace, "scene cuts": scene_cuts, "segments of": segment,
-        }  # fmt: skip
-        with job.noted(), open_writer(
-            target, reader=reader, width=sides[0], height=sides[1], bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, lasting=True, restart=restart, comment=COMMENT,
-        ) as writer:  # fmt: skip
-            job.run(runner, find_cuts if scene_cuts else single_shot, writer, facts, segment, stop)
-    return job.summary(source, target, writer.warnings)
+    job = Job(
+        source=Path(source),
+        target=Path(target),
+        excerpt=Excerpt(start, end, fps, deinterlace),
+        encoding=Encoding(codec, crf, bits, scale, size),
+        compute=Compute(device, dtype, threads, window, tile),
+        scene_cuts=scene_cuts,
+        overwrite=overwrite,
+        restart=restart,
+    )
+    return restore_job(model, job, segment=segment, stop=stop, progress=progress, say=say)
 
 
-def output_size(
-    model: nn.Module, info: MediaInfo, scale: int | None, size: tuple[int, int] | None
-) -> tuple[int, int]:
+def restore_job(
+    model: nn.Module | Backend,
+    job: Job,
+    *,
+    segment: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda done, total: None,
+    say: Say = lambda line: None,
+) -> Summary:
+    """Restore what a job says; everything else is as in ``restore_video``."""
+    began, said = time.perf_counter(), []
+
+    def tell(line: str) -> None:
+        said.append(line)
+        say(line)
+
+    encoding, compute, journal = job.encoding, job.compute, None
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
+    with job.excerpt.open(job.source) as reader:
+        size = output_size(model, reader.info, encoding)
+        backend = backend_of(model, compute.device, compute.dtype)
+        window = fitting_window(compute.window, backend.scale, reader.info)
+        runner = Runner(backend, window=window, tile=compute.tile, say=tell)
+        segment = segment or segment_frames(size)
+        conditions = conditions_of(job, reader, runner, size, segment)
+        output = OutputFormat(*size, encoding.bits, encoding.codec, encoding.crf)
+        policy = WorkPolicy(job.overwrite, lasting=True, restart=job.restart)
+        try:
+            with open_writer(
+                job.target, reader=reader, output=output, policy=policy, comment=COMMENT
+            ) as writer:
+                journal = Journal(writer.work, conditions, backend.memory_types)
+                pipeline = Pipeline(reader, runner, writer, journal, size, progress)
+                pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
+        except Stopped:
+            raise
+        except BaseException as error:
+            if journal and journal.checkpoint:
+                kept = journal.position.frames
+                error.add_note(f"{kept} frames are kept: the same command goes on from there")
+            raise
+    for line in [*reader.warnings, *writer.warnings]:
+        tell(line)
+    return pipeline.summary(job, began, said)
+
+
+def output_size(model: nn.Module | Backend, info: MediaInfo, encoding: Encoding) -> tuple[int, int]:
     """Width and height, as coded, that the result is written in."""
-    most = scale_of(model)
+    most, scale, size = scale_of(model), encoding.scale, encoding.size
     width, height = info.width * most, info.height * most
     if size is not None:
         if scale is not None:
@@ -104,7 +144,7 @@ def output_size(
     return info.width * (scale or most), info.height * (scale or most)
 
 
-def fitting_window(window: int, model: nn.Module, info: MediaInfo) -> int:
-    """The window, or as many frames as OUTPUT_MEMORY holds when restored."""
-    frame = 12 * info.width * info.height * scale_of(model) ** 2
+def fitting_window(window: int, scale: int, info: MediaInfo) -> int:
+    """The window, or as many frames as OUTPUT_MEMORY holds when they are enlarged by ``scale``."""
+    frame = 12 * info.width * info.height * scale**2
     return max(1, min(window, OUTPUT_MEMORY // frame))

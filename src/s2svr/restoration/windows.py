@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 Say = Callable[[str], None]
 
@@ -38,11 +38,3 @@ def group_windows(
             held, first = held[size:], False
     if held:
         yield Window(held, 0, first)
-
-
-def scale_of(model: nn.Module) -> int:
-    """How many times larger a restoration model makes a frame; ValueError for other networks."""
-    scale = getattr(model, "scale", None)
-    if not isinstance(scale, int):
-        raise ValueError(f"expected a restoration model, got a {type(model).__name__}")
-    return scale

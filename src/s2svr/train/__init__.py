@@ -1,4 +1,4 @@
-"""Trainings of the flow networks and of the restoration networks.
+"""Recipes, and the trainings of flow networks, restoration networks and their parts.
 
 They need the extra ``train``; without it, importing this room raises ModuleNotFoundError.
 """
@@ -13,6 +13,7 @@ except ModuleNotFoundError as error:
 
 from .exposure import train_exposure
 from .flow import train_flow
+from .launch import Run
 from .quality import train_quality
 from .recipes import ExposureRecipe, FlowRecipe, QualityRecipe, RestorationRecipe, load_recipe
 from .restoration import train_restoration
@@ -22,6 +23,7 @@ __all__ = [
     "FlowRecipe",
     "QualityRecipe",
     "RestorationRecipe",
+    "Run",
     "load_recipe",
     "train_exposure",
     "train_flow",

@@ -1,21 +1,24 @@
-"""The optical flow of training clips, estimated on whole frames."""
+"""Optical flow of training clips, estimated on whole frames and cut to crops."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from ..data import Stored, as_float
-from ..files import write_array
+from ..data import ClipPairs, Data, Draw, Stored, as_float, kept_arrays, key_of
 from ..models import S2SVR, Flows, chain_flows, flow_on_grid
 from .step import Batch
 
 PAIRS = 8  # frames whose flow is estimated at once
 
+ClipFlows = dict[str, np.ndarray]  # by the clip's key, as ``clip_flow`` makes them
+
 
 def with_stored_flow(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
-    """Crops and the flow that was estimated on their whole frames beforehand, if there is any."""
+    """Crops, and the flow in the batch that was estimated beforehand, if there is any."""
     x = batch["lq"]
     if "before" not in batch:
         none: list[list[Tensor | None]] = [[None] * x.shape[1]] * model.config.reach
@@ -29,7 +32,7 @@ def with_stored_flow(model: S2SVR, batch: Batch) -> tuple[Tensor, Flows]:
 
 
 def with_estimated_flow(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[Tensor, Flows]:
-    """Crops, and what the context around them tells: flow and the mixer's shares."""
+    """Crops, and the flow and the mixer's shares, estimated on the context around them."""
     with torch.set_grad_enabled(train_flow and trains(model)):
         flows = context_flows(model, batch["lq"])
         context = list(batch["lq"].unbind(1))
@@ -48,12 +51,12 @@ def with_estimated_flow(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[T
 
 
 def trains(model: S2SVR) -> bool:
-    """Whether the flow network is among what is optimised."""
+    """True if the flow network has weights that are optimised."""
     return model.flow is not None and next(model.flow.parameters()).requires_grad
 
 
 def context_flows(model: S2SVR, x: Tensor) -> Flows:
-    """Flows of whole clips (B, T, 3, H, W) as estimated, all pairs of one distance in a batch."""
+    """Flows of whole clips (B, T, 3, H, W), estimated for all pairs of one distance at once."""
     batch, count = x.shape[:2]
     lines: tuple[list[list[Tensor | None]], list[list[Tensor | None]]] = ([], [])
     if model.flow is not None:
@@ -73,7 +76,7 @@ def context_flows(model: S2SVR, x: Tensor) -> Flows:
 
 
 def crop(x: Tensor, place: Tensor, size: int) -> Tensor:
-    """Cut (B, ..., size, size) at each sample's own place (B, 2)."""
+    """Squares (B, ..., size, size) of each sample at its own place (B, 2): top, left."""
     rows = [
         sample[..., top : top + size, left : left + size]
         for sample, (top, left) in zip(x, place.tolist(), strict=True)
@@ -81,28 +84,33 @@ def crop(x: Tensor, place: Tensor, size: int) -> Tensor:
     return torch.stack(rows)
 
 
-def with_flow(clips: list[Stored], model: S2SVR, skip: int) -> list[Stored]:
-    """The clips with the frozen network's flow, estimated once on whole frames and kept on disk.
-
-    For each step up to ``skip`` between frames: every frame's flow to the earlier and the later
-    one, (skip, 2, T, 2, h, w), zero where there is no such frame.
-    """
+def clip_flows(clips: list[Stored], model: S2SVR, skip: int, folder: Path) -> ClipFlows:
+    """Every clip's flow by the frozen network, estimated once and kept in ``folder``."""
     assert model.flow is not None
-    digest = hashlib.sha256(bytes([model.config.flow_down]))
-    for tensor in model.flow.state_dict().values():
+    facts = (weights_digest(model.flow), model.config.flow_down, skip)
+
+    def kept(clip: Stored) -> np.ndarray:
+        key = key_of(clip.key, *facts)
+        return kept_arrays(folder, key, ["flow"], lambda: [clip_flow(clip, model, skip)])[0]
+
+    return {clip.key: kept(clip) for clip in clips}
+
+
+def weights_digest(network: nn.Module) -> str:
+    """A text that differs for other weights."""
+    digest = hashlib.sha256()
+    for tensor in network.state_dict().values():
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    with_it = []
-    for clip in clips:
-        path = clip.path.with_name(f"{clip.path.stem}-{digest.hexdigest()[:12]}-flow{skip}.npy")
-        if not path.exists():
-            write_array(path, clip_flow(clip, model, skip))
-        with_it.append(clip._replace(flow=np.load(path, mmap_mode="r")))
-    return with_it
+    return digest.hexdigest()
 
 
 @torch.no_grad()
 def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
-    """One clip of ``with_flow``."""
+    """The flow of a clip's whole frames, (skip, 2, T, 2, h, w) in half precision.
+
+    For each step up to ``skip`` between frames: every frame's flow to the earlier and to the later
+    one, zero where there is no such frame.
+    """
     assert model.flow is not None
     device = next(model.parameters()).device
     small = torch.cat([model.reduce(as_float(frame)[None].to(device)) for frame in clip.lq])
@@ -117,3 +125,55 @@ def clip_flow(clip: Stored, model: S2SVR, skip: int) -> np.ndarray:
             before, after = flow.cpu().numpy().reshape(2, count, *flow.shape[1:])
             out[step - 1, 0, times], out[step - 1, 1, those_before] = before, after
     return out
+
+
+class FlowCrops(Dataset):
+    """Crops alone, as ``ClipPairs`` draws them, with their flow to the neighbouring frames.
+
+    An item has "before" and "after" beside "lq" and "hq": (T, 2, crop / down, crop / down), zero
+    where there is no neighbour. Crops begin on the grid of the flow, which is ``down`` times
+    coarser than the frames'.
+    """
+
+    def __init__(
+        self, clips: list[Stored], flows: ClipFlows, data: Data, *, seed: int = 0, down: int = 1
+    ) -> None:
+        self.pairs = ClipPairs(clips, data, seed=seed, align=down, alone=True)
+        self.flows = [flows[clip.key] for clip in self.pairs.clips]
+        self.down = down
+
+    def __getitem__(self, index: int) -> Batch:
+        d = self.pairs.draw(index)
+        flow, size = self.flows[d.sequence], self.pairs.data.crop // self.down
+        before, after = (cut_flow(flow, d, neighbour, size, self.down) for neighbour in (-1, 1))
+        return {**self.pairs.cut(d), "before": before, "after": after}
+
+
+def cut_flow(flow: np.ndarray, d: Draw, neighbour: int, size: int, down: int) -> Tensor:
+    """A draw's flow to the frame ``neighbour`` (-1 or 1) places on, (T, 2, size, size).
+
+    ``flow`` is of the whole clip, as ``clip_flow`` has it. A flip turns a component's sign, and a
+    transposition swaps both components.
+    """
+    top, left = (d.top + d.crop_top) // down, (d.left + d.crop_left) // down
+    out = torch.zeros(len(d.frames), 2, size, size)
+    sign = torch.tensor([-1.0 if d.flip[1] else 1.0, -1.0 if d.flip[0] else 1.0]).view(2, 1, 1)
+    for i, (t, line) in enumerate(zip(d.frames, flow_lines(d, neighbour), strict=True)):
+        if line is not None:
+            cut = flow[*line, t, :, top : top + size, left : left + size]
+            out[i] = sign * torch.from_numpy(cut.astype(np.float32))
+    out = out.flip([axis for axis, flips in zip((-2, -1), d.flip, strict=True) if flips])
+    return out.mT.flip(1) if d.transposed else out
+
+
+def flow_lines(d: Draw, neighbour: int) -> list[tuple[int, int] | None]:
+    """For each frame of a draw the line of its clip's flow to the frame ``neighbour`` places on.
+
+    A line is an index of the flow's first two axes; None where there is no other frame. A clip
+    that is drawn backward in time swaps earlier and later.
+    """
+    lines: list[tuple[int, int] | None] = []
+    for i, t in enumerate(d.frames):
+        other = d.frames[i + neighbour] if 0 <= i + neighbour < len(d.frames) else t
+        lines.append(None if other == t else (abs(other - t) - 1, int(other > t)))
+    return lines

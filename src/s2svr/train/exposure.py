@@ -1,9 +1,10 @@
-"""What the exposure of a clip says of its neighbours' shares, learned from products of frames.
+"""Training of the part of a deblurring network that estimates the exposure.
 
-The error of a frame mixed with shares of its neighbours is quadratic in the shares. So all that
-their training needs of a window is the mean products of its frames, a few hundred numbers, and it
-goes over tens of thousands of windows in minutes. Beside the clips with the recipe's damage it sees
-their truth averaged anew, with every frame, every second or every third kept, and left sharp.
+From the exposure follow the shares that a frame takes of its neighbours. The error of a frame mixed
+with such shares is quadratic in them. So all that the training needs of a window is the mean
+products of its frames, a few hundred numbers, and it goes over tens of thousands of windows in
+minutes. Beside the clips with the recipe's damage it sees their truth averaged anew, with every
+frame, every second or every third kept, and left sharp.
 """
 
 import math
@@ -15,16 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..checkpoint import Card, save
 from ..damage import blur_clip
 from ..data import MOVING, Stored, as_float
 from ..models import Exposure, frames_around, in_time, sharpness
 from ..ops import quantised
-from .fit import Say
-from .launch import sequences_of, stored_with
+from .launch import Run, Say
 from .network import build
+from .partial import learn_part, save_trained
 from .recipes import AdamW, ExposureRecipe
-from .rendered import with_moving
+from .store import prepare, recipe_clips
 
 # Frames averaged, and the step from one mean to the next.
 AGAIN = ((3, 1), (5, 1), (7, 1), (9, 1), (11, 1), (3, 2), (5, 2), (7, 2), (5, 3), (7, 3), (9, 3))
@@ -48,7 +48,7 @@ class Windows(NamedTuple):
 
 
 def clip_windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Windows:
-    """All windows of a clip and its truth (T, 3, H, W)."""
+    """All windows of a clip, from its frames and their truth (T, 3, H, W)."""
     count = len(lq)
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
     grey = lq.mean(1)
@@ -67,13 +67,13 @@ def clip_windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Wi
 
 
 def error_left(shares: Tensor, of: Windows) -> Tensor:
-    """Mean square error of the frames mixed with shares (N, 2n)."""
+    """Mean square error (N,) of the windows' frames when mixed with shares (N, 2n)."""
     squares = (shares[:, None] @ of.square @ shares[..., None])[:, 0, 0]
     return (of.error - 2 * (shares * of.cross).sum(1) + squares).clamp_min(0)
 
 
 def damaged_crops(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Crops of a clip with each of the damages it is trained on, and of its truth."""
+    """Crops of a clip, as kind of damage (a name of ``Shares``), damaged frames, true frames."""
     yield "rendered" if clip.source == MOVING else "stored", *cropped(clip, rng)
     if clip.source == MOVING:
         return
@@ -91,7 +91,7 @@ def damaged_crops(clip: Stored, rng: np.random.Generator) -> Iterator[tuple[str,
 
 
 def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """A crop of the damaged clip and of its truth."""
+    """A crop at a random place of the damaged clip, and the same of its truth."""
     height, width = clip.hq.shape[-2:]
     side = min(int(rng.choice(SIDES)), height, width)
     top, begin = rng.integers(height - side + 1), rng.integers(width - side + 1)
@@ -102,7 +102,7 @@ def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
 def gathered(
     clips: list[Stored], reach: int, shares: dict[str, float], seed: int
 ) -> tuple[Windows, Tensor]:
-    """The windows of all clips, and how often each is drawn, by the share of its kind."""
+    """The windows of all clips, and a weight (N,) by which each is drawn: the share of its kind."""
     rng = np.random.default_rng(seed)
     parts, kinds = [], []
     for clip in clips:
@@ -123,60 +123,41 @@ def learn_exposure(
     exposure: Exposure, clips: Windows, often: Tensor, optim: AdamW, say: Say
 ) -> None:
     """Train on the logarithm of the error that is left, as the recipes' ``psnr`` loss does."""
-    exposure.requires_grad_(True)
     last = exposure.tell[-1]
     assert isinstance(last, nn.Conv2d)
     if not last.weight.any():  # a fresh one
         nn.init.normal_(last.weight, std=0.01)
-    optimizer = torch.optim.AdamW(
-        exposure.parameters(), optim.rate, weight_decay=optim.weight_decay
-    )
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, optim.steps)
-    for step in range(1, optim.steps + 1):
+
+    def loss() -> Tensor:
         chosen = torch.multinomial(often, optim.batch, replacement=True)
         some = Windows(*(part[chosen] for part in clips))
         error = error_left(exposure.told(some.products, some.sharp)[..., 0, 0], some)
-        loss = ((error + some.floor).log() - (some.error + some.floor).log()).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(exposure.parameters(), optim.clip)
-        optimizer.step()
-        rate.step()
-        if step % optim.log_every == 0 or step == optim.steps:
-            say(f"step {step}/{optim.steps}: gain {-10 * loss.item() / math.log(10):.3f} dB")
+        return ((error + some.floor).log() - (some.error + some.floor).log()).mean()
+
+    def report(step: int, value: float) -> None:
+        say(f"step {step}/{optim.steps}: gain {-10 * value / math.log(10):.3f} dB")
+
+    learn_part(exposure, loss, optim, report)
 
 
 def train_exposure(
-    recipe: ExposureRecipe,
-    *,
-    data: Path,
-    out: Path,
-    init: Path | str | None = None,
-    cache: Path | None = None,
-    name: str = "",
-    say: Say = lambda line: None,
+    recipe: ExposureRecipe, run: Run, *, data: Path, init: Path | str | None = None
 ) -> Path:
-    """Train what a deblurring network tells of the exposure; returns the weights' path.
+    """Train the part that estimates the exposure; returns the weights' path.
 
-    data is the folder of high-quality clips, init the network whose exposure is trained (a fresh
-    one otherwise). out holds the decoded clips, unless ``cache`` does, and ``model.safetensors``,
-    where everything else stays as it was. It takes minutes on one CPU thread, and starts anew when
-    it was stopped. Raises ValueError for a preset that tells no exposure.
+    data is the folder of high-quality clips, init the network whose part is trained (a fresh one
+    otherwise); all its other weights stay as they are. It takes minutes on one CPU thread, and
+    starts anew when it was stopped. Raises ValueError for a preset that estimates no exposure.
     """
     model = build(recipe, None, init)
     if model.mixer is None or model.mixer.exposure is None:
         raise ValueError(f"expected a preset that tells an exposure, got {recipe.model.preset}")
-    out.mkdir(parents=True, exist_ok=True)
-    damage, cache = recipe.data.degradation, cache or out / "clips"
-    sequences = sequences_of(recipe.data, data)
-    clips = stored_with(sequences, damage, cache)
-    clips = with_moving(clips, recipe.data, cache, recipe.optim.seed, model.config.flow_down)
+    clips = recipe_clips(recipe.data, data)
+    run.out.mkdir(parents=True, exist_ok=True)
+    stored, _ = prepare(recipe, clips, model, run.clips)
     shares = recipe.shares.model_dump()
-    found, often = gathered(clips, model.config.neighbours, shares, recipe.optim.seed)
-    say(f"{len(often)} windows of {len(clips)} clips")
+    found, often = gathered(stored, model.config.neighbours, shares, recipe.optim.seed)
+    run.say(f"{len(often)} windows of {len(stored)} clips")
     torch.manual_seed(recipe.optim.seed)
-    learn_exposure(model.mixer.exposure, found, often, recipe.optim, say)
-    about = f"{len(sequences)} clips, {damage}"
-    target = out / "model.safetensors"
-    save(target, model, Card(recipe.task, recipe=name, data=about, step=recipe.optim.steps))
-    return target
+    learn_exposure(model.mixer.exposure, found, often, recipe.optim, run.say)
+    return save_trained(model, recipe, run, len(clips))

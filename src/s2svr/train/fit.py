@@ -1,7 +1,6 @@
-"""The training loop of whole networks: teacher, student and restoration differ in the loss."""
+"""The training loop of whole networks, which differ in their loss alone."""
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -16,18 +15,23 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
+from ..files import whole
+from .launch import Run, Say
 from .muon import Muon
 from .recipes import Optim
 from .step import Batch, Captured, Update
 
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
-Say = Callable[[str], None]
+Batches = Callable[[Fabric, int], Iterator[Batch]]
 
 CHECKPOINT = "last.ckpt"
 
 
 class Objective(nn.Module):
-    """Model and loss as one module, so that a gradient is shared whatever method the loss calls."""
+    """A model and its loss as one module, so that processes share gradients whatever it calls.
+
+    loss(model, batch, step) returns named terms, of which "loss" is minimised.
+    """
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         super().__init__()
@@ -54,7 +58,7 @@ class Endless(Sampler[int]):
             index += self.processes
 
 
-def batches(dataset: Dataset, batch: int, workers: int) -> Callable[[Fabric, int], Iterator[Batch]]:
+def batches(dataset: Dataset, batch: int, workers: int) -> Batches:
     """A function of the loop's Fabric and first step that yields this process's batches."""
 
     def start(fabric: Fabric, first: int) -> Iterator[Batch]:
@@ -70,39 +74,37 @@ def batches(dataset: Dataset, batch: int, workers: int) -> Callable[[Fabric, int
 
 
 def fit(
-    model: nn.Module,
-    loss: Loss,
-    batches: Callable[[Fabric, int], Iterator[Batch]],
+    objective: Objective,
+    batches: Batches,
     optim: Optim,
-    out: Path,
+    run: Run,
     *,
     fabric: Fabric,
     groups: list[dict] | None = None,
     kinds: int = 0,
     validate: Callable[[nn.Module, SummaryWriter, int], dict[str, float]] | None = None,
-    export: Callable[[nn.Module, int, dict[str, float]], None] | None = None,
-    say: Say = lambda line: None,
+    card: Card | None = None,
 ) -> None:
-    """Train ``model`` until step ``optim.steps``, going on from ``out/last.ckpt`` if it is there.
+    """Train a model until step ``optim.steps``, going on from ``last.ckpt`` in the run's folder.
 
-    loss(model, batch, step) returns named terms, of which "loss" is minimised; a model whose
-    parameters come and go by step freezes them there. groups are the optimizer's (all parameters
-    at ``optim.rate`` without). With ``kinds`` above 0 a step is captured and replayed as a CUDA
-    graph, one for each kind: step i is of kind i % kinds, and its batches are all of one shape.
-    validate and export get the averaged weights; both run in the first process only. A resumed run
-    equals an unbroken one: batches and rates depend on the step alone. Raises FloatingPointError
-    before a loss that is not finite reaches the checkpoint.
+    groups are the optimizer's (all parameters at ``optim.rate`` without). With ``kinds`` above 0 a
+    step is captured and replayed as a CUDA graph, one for each kind: step i is of kind i % kinds,
+    and its batches are all of one shape. validate gets the averaged weights, in the first process
+    only; with ``card`` they are written at each checkpoint, with step and last scores on it. A
+    resumed run equals an unbroken one: batches and rates depend on the step alone. Raises
+    FloatingPointError before a loss that is not finite reaches the checkpoint.
     """
+    model, checkpoint = objective.model, run.out / CHECKPOINT
     place(model, fabric.device, bool(kinds))
     optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}], bool(kinds))
     peaks = [group["lr"] for group in optimizer.param_groups]
     averaged = deepcopy(model).requires_grad_(False)
-    step = load_checkpoint(out / CHECKPOINT, model, averaged, optimizer, fabric)
-    objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
-    update = Update(objective, optimizer, fabric, optim.clip, strict=not kinds)
+    step = load_checkpoint(checkpoint, model, averaged, optimizer, fabric)
+    wrapped, optimizer = fabric.setup(objective, optimizer)
+    update = Update(wrapped, optimizer, fabric, optim.clip, strict=not kinds)
     advance = Captured(update, kinds, len(peaks)) if kinds else update
     stream = batches(fabric, step)
-    log = SummaryWriter(str(out), purge_step=step) if fabric.is_global_zero else None
+    log = SummaryWriter(str(run.out), purge_step=step) if fabric.is_global_zero else None
     clock = Clock(optim, step)
     scores: dict[str, float] = {}
     while step < optim.steps:
@@ -113,32 +115,34 @@ def fit(
         if step % optim.log_every == 0 or step == optim.steps:
             values = {name: mean_of_all(fabric, value) for name, value in terms.items()}
             if log:
-                report_step(log, say, clock, step, values)
+                report_step(log, run.say, clock, step, values)
         last = step == optim.steps
         if log and validate and (step % optim.validate_every == 0 or last):
             scores = validate(averaged.eval(), log, step)
-            say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
+            run.say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         if log and (clock.due() or last):
-            check_loss(terms["loss"], step, out)
-            save_checkpoint(out / CHECKPOINT, model, averaged, optimizer, step)
-            if export:
-                export(averaged.eval(), step, scores)
+            check_loss(terms["loss"], step, checkpoint)
+            save_checkpoint(checkpoint, model, averaged, optimizer, step)
+            if card:
+                psnr, gain = scores.get("psnr"), scores.get("gain")
+                about = replace(card, step=step, psnr=psnr, gain_db=gain)
+                save_weights(run.weights, averaged.eval(), about)
     if log:
         log.close()
     fabric.barrier()
 
 
-def check_loss(loss: Tensor, step: int, out: Path) -> None:
-    """Raise FloatingPointError where the loss is no number that a training can go on from."""
+def check_loss(loss: Tensor, step: int, checkpoint: Path) -> None:
+    """Raise FloatingPointError if the loss is not finite."""
     if not loss.isfinite():
         raise FloatingPointError(
-            f"the loss is not finite at step {step}; {out / CHECKPOINT} holds the weights of "
+            f"the loss is not finite at step {step}; {checkpoint} holds the weights of "
             "a step before: lower optim.rate or optim.clip, and give the command again"
         )
 
 
 def place(model: nn.Module, device: torch.device, captured: bool) -> None:
-    """Move the model to its device, laid out as the steps want it."""
+    """Move the model to its device, with the memory layout that captured steps are fast with."""
     model.to(device)
     if captured:  # as units for half-precision matrices read; and shapes never change
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -146,7 +150,7 @@ def place(model: nn.Module, device: torch.device, captured: bool) -> None:
 
 
 def capturable(fabric: Fabric, optim: Optim) -> bool:
-    """Whether steps can be CUDA graphs: one process on a GPU, that scales no gradients."""
+    """True if steps can be CUDA graphs: one process on a GPU, that scales no gradients."""
     alone = fabric.device.type == "cuda" and fabric.world_size == 1
     return alone and optim.precision != "16-mixed"
 
@@ -185,7 +189,7 @@ def average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
 
 
 class Clock:
-    """Steps a second, time left, and when the next checkpoint is due."""
+    """Time since the run began, and since its last checkpoint."""
 
     def __init__(self, optim: Optim, step: int) -> None:
         self.optim, self.first = optim, step
@@ -206,7 +210,7 @@ class Clock:
 def report_step(
     log: SummaryWriter, say: Say, clock: Clock, step: int, values: dict[str, float]
 ) -> None:
-    """One line and one TensorBoard point for the terms of a step."""
+    """Say one line about a step, and log a TensorBoard point for each of its terms."""
     for name, value in values.items():
         log.add_scalar(f"train/{name}", value, step)
     speed = clock.speed(step)
@@ -215,34 +219,18 @@ def report_step(
     say(f"step {step}/{clock.optim.steps}: {terms}, {speed:.2f} steps/s, {left / 60:.0f} min left")
 
 
-def exporter(path: Path, about: Card) -> Callable[[nn.Module, int, dict[str, float]], None]:
-    """Writes the averaged weights with the step and the last scores on their card."""
-
-    def export(averaged: nn.Module, step: int, scores: dict[str, float]) -> None:
-        card = replace(about, step=step, psnr=scores.get("psnr"), gain_db=scores.get("gain"))
-        save_weights(path, averaged, card)
-
-    return export
-
-
 def save_checkpoint(
     path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
 ) -> None:
-    """Everything a resumed run needs, written beside the target and renamed."""
-    beside = path.with_suffix(".tmp")
-    with beside.open("wb") as file:
-        torch.save(
-            {
-                "step": step,
-                "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            },
-            file,
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    """Write everything that a resumed run needs."""
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    with whole(path) as place:
+        torch.save(state, place)
 
 
 def load_checkpoint(
@@ -252,7 +240,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     fabric: Fabric,
 ) -> int:
-    """Load what ``save`` wrote, if it is there; returns the step to go on from."""
+    """Load what ``save_checkpoint`` wrote, if it is there; returns the step to go on from."""
     if not path.exists():
         return 0
     kept = torch.load(path, map_location=fabric.device, weights_only=True)

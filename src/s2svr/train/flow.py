@@ -1,4 +1,4 @@
-"""Unsupervised flow (Sec. 3.3, Algorithm 1): the teacher's loss, the student's, and their data."""
+"""Unsupervised training of flow networks (Sec. 3.3, Algorithm 1), teacher and student."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +13,16 @@ from ..data import ClipPairs, Pair, Stored
 from ..losses import distillation, photometric, smoothness, structural
 from ..models import PRESETS, PWCLite, PWCLiteConfig
 from ..ops import occlusion, resize_bicubic, resize_flow
-from .fit import Say, batches, exporter, fit
-from .launch import prepared, sequences_of, start_processes
+from .fit import Objective, batches, fit
+from .launch import Run, start_processes
 from .recipes import FlowLoss, FlowRecipe
 from .rendered import moving_pair
 from .step import Batch
+from .store import recipe_clips, store_damaged
 
 
 class FlowPairs(Dataset):
-    """Endless pairs of frames, some of them moving photographs whose true flow is not told.
+    """Endless pairs of frames, some of them rendered; their true flow is not used.
 
     Item i is {"hq": (2, 3, H, W), "lq": (2, 3, h, w)} and depends on the seed and i alone.
     """
@@ -134,25 +135,18 @@ def fitting(frames: Tensor, net: PWCLite) -> Tensor:
 
 def train_flow(
     recipe: FlowRecipe,
+    run: Run,
     *,
     data: Path,
-    out: Path,
     teacher: Path | str | None = None,
     init: Path | str | None = None,
-    device: str = "auto",
-    processes: int = 1,
-    cache: Path | None = None,
-    name: str = "",
-    say: Say = lambda line: None,
 ) -> Path:
     """Train a teacher, or with ``teacher`` given a student of it; returns the weights' path.
 
-    init are weights to start from (a student may start as its teacher), data the folder of
-    high-quality clips, out the run's folder: checkpoint, TensorBoard log, decoded clips and
-    ``model.safetensors`` (averaged weights). A run found there goes on; runs that share ``cache``
-    decode the clips once.
+    data is the folder of high-quality clips, init the weights to start from (a student may start as
+    its teacher). The averaged weights are written.
     """
-    fabric = start_processes(recipe.optim, out, device, processes)
+    fabric = start_processes(recipe.optim, run)
     config = PRESETS[recipe.model.preset]
     assert isinstance(config, PWCLiteConfig)
     torch.manual_seed(recipe.optim.seed)
@@ -162,10 +156,9 @@ def train_flow(
         if not isinstance(start, PWCLite) or start.config != config:
             raise ValueError(f"expected a network as {config} to start from, {init} holds another")
         net.load_state_dict(start.state_dict())
-    clips = sequences_of(recipe.data, data)
-    stored = prepared(
-        fabric, clips, recipe.data.degradation, cache or out / "clips", recipe.optim.workers
-    )
+    clips, damage = recipe_clips(recipe.data, data), recipe.data.degradation
+    with fabric.rank_zero_first():
+        stored = store_damaged(clips, damage, run.clips, recipe.optim.workers)
     if teacher is None:
         loss = teacher_loss(recipe.loss)
     else:
@@ -174,16 +167,11 @@ def train_flow(
             raise ValueError(f"expected a flow network as teacher, {teacher} is another model")
         loss = student_loss(wanted.to(fabric.device), recipe.loss)
     fit(
-        net,
-        loss,
+        Objective(net, loss),
         batches(FlowPairs(stored, recipe), recipe.data.batch, recipe.optim.workers),
         recipe.optim,
-        out,
+        run,
         fabric=fabric,
-        export=exporter(
-            out / "model.safetensors",
-            Card(task="flow", recipe=name, data=f"{len(clips)} clips, {recipe.data.degradation}"),
-        ),
-        say=say,
+        card=Card(task="flow", recipe=run.name, data=f"{len(clips)} clips, {damage}"),
     )
-    return out / "model.safetensors"
+    return run.weights

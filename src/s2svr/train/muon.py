@@ -1,4 +1,4 @@
-"""Muon, the optimizer that trains small networks in few steps."""
+"""Muon, an optimizer that trains small networks in few steps."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ TINY = 1e-10  # guards divisions, far below any gradient that counts
 
 
 class Muon(Optimizer):
-    """Momentum whose update is orthogonalised, one matrix a convolution (Jordan et al., 2024).
+    """Momentum with an orthogonalised update, one matrix a convolution (Jordan et al., 2024).
 
     A kernel (outputs, inputs, k, k) is the matrix (outputs, inputs k k). Its update is scaled to a
     root mean square of ``lr``, so that rates mean what they mean to Adam; biases and other vectors
@@ -30,7 +30,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             rate = group["lr"]  # a number, or a tensor of one
             alike: dict[torch.Size, list[nn.Parameter]] = {}
@@ -51,7 +51,7 @@ class Muon(Optimizer):
                     parameter.sub_(change.view_as(parameter))
 
     def matrix(self, parameter: nn.Parameter, momentum: float) -> Tensor:
-        """Nesterov's momentum, one row an output."""
+        """Nesterov's momentum of a kernel as a matrix, one row an output."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if not state:
@@ -60,7 +60,7 @@ class Muon(Optimizer):
         return (gradient + momentum * mean).flatten(1)
 
     def vector(self, parameter: Tensor, group: dict) -> Tensor:
-        """Adam's update."""
+        """Adam's update of a vector."""
         state, gradient = self.state[parameter], parameter.grad
         assert gradient is not None
         if not state:
@@ -74,7 +74,7 @@ class Muon(Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """(..., m, n) -> the nearest matrix whose singular values are all 1, about."""
+    """About the nearest matrix to (..., m, n) whose singular values are all 1."""
     wide = matrix if matrix.shape[-2] <= matrix.shape[-1] else matrix.mT
     x = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + TINY)
     a, b, c = QUINTIC

@@ -1,4 +1,4 @@
-"""The network that a recipe trains, and what it starts from."""
+"""A recipe's network, and the weights that it starts from."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ def build(
 
 
 def freeze_mixer(model: S2SVR, whole: bool) -> None:
-    """Leave the mixer's weights as they are: all, or those that trainings of their own make."""
+    """Freeze the mixer: all of it, or the parts that have trainings of their own."""
     if model.mixer is not None:
         model.mixer.requires_grad_(not whole)
         for part in (model.mixer.exposure, model.mixer.quality):
@@ -45,20 +45,27 @@ def freeze_mixer(model: S2SVR, whole: bool) -> None:
 
 
 def start_from(model: S2SVR, other: nn.Module) -> None:
-    """Take over the weights of another task's network.
+    """Take over the weights of another task's network; ``other`` is changed.
 
-    An input layer of another size stays as it is, as do a flow network and a mixer that the other
-    has not; a network without motion leaves the other's flow behind.
+    An input layer of another size stays as it is, as do a flow network and a mixer, or parts of a
+    mixer, that the other has not; a network without motion leaves the other's flow behind. Raises
+    ValueError for weights of another size.
     """
+    if not isinstance(other, S2SVR):
+        raise ValueError(
+            f"expected a restoration network to start from, got a {type(other).__name__}"
+        )
+    if model.flow is None or other.flow is None:
+        other.flow = model.flow
+    if other.mixer is None:
+        other.mixer = model.mixer
+    elif model.mixer is not None:
+        other.mixer.exposure = other.mixer.exposure or model.mixer.exposure
+        other.mixer.quality = other.mixer.quality or model.mixer.quality
+    if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
+        other.encoder.first.weight = model.encoder.first.weight
     given, own = other.state_dict(), model.state_dict()
-    if model.flow is None:
-        given = {name: value for name, value in given.items() if not name.startswith("flow.")}
-    parts = ("flow.", "mixer.")
-    given |= {name: own[name] for name in own.keys() - given.keys() if name.startswith(parts)}
-    for name in ("encoder.first.weight", "encoder.first.bias"):
-        if name in given and given[name].shape != own[name].shape:
-            given[name] = own[name]
-    for name in given.keys() | own.keys():
+    for name in own | given:
         a, b = (list(part[name].shape) if name in part else None for part in (own, given))
         if a != b:
             raise ValueError(

@@ -9,15 +9,16 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ..data import ClipPairs, Draw, flow_lines
+from ..data import ClipPairs, Draw
+from .clip_flow import FlowCrops, flow_lines
 from .step import Batch
 
 
-def resident(pairs: ClipPairs, batch: int) -> Callable[[Fabric, int], Iterator[Batch]]:
-    """What ``fit.batches`` yields, cut by the device itself; for one process."""
+def resident(crops: ClipPairs | FlowCrops, batch: int) -> Callable[[Fabric, int], Iterator[Batch]]:
+    """The same as ``fit.batches``, but cut by the device itself; for one process."""
 
     def start(fabric: Fabric, first: int) -> Iterator[Batch]:
-        clips = ResidentClips(pairs, fabric.device)
+        clips = ResidentClips(crops, fabric.device)
         for step in count(first):
             yield clips.batch(range(step * batch, (step + 1) * batch))
 
@@ -25,7 +26,7 @@ def resident(pairs: ClipPairs, batch: int) -> Callable[[Fabric, int], Iterator[B
 
 
 class Turn(NamedTuple):
-    """What is done to each of B squares, (B,) bool."""
+    """Turns of B squares, (B,) bool each."""
 
     down: Tensor  # flipped vertically
     right: Tensor  # flipped horizontally
@@ -33,7 +34,7 @@ class Turn(NamedTuple):
 
 
 class Flat:
-    """Clips (T, C, H, W) of several sizes, pixel after pixel in one tensor."""
+    """Clips (T, C, H, W) of several sizes, joined in one tensor, pixel after pixel."""
 
     def __init__(self, clips: list[np.ndarray], device: torch.device) -> None:
         self.sizes = np.array([clip.shape[-2:] for clip in clips])
@@ -70,20 +71,23 @@ class Flat:
 
 
 class ResidentClips:
-    """The items of ``ClipPairs`` in batches, from frames that lie on ``device`` as 8-bit codes.
+    """The items of a data set in batches, from frames that lie on ``device`` as 8-bit codes.
 
-    The clips carry their flow, or need none: then the crop alone is cut, without its context.
+    Of ``ClipPairs`` the crop alone is cut, without its context: it needs no flow.
     """
 
-    def __init__(self, pairs: ClipPairs, device: torch.device) -> None:
-        self.pairs, self.device = pairs, device
-        self.lq = Flat([clip.lq for clip in pairs.clips], device)
-        self.hq = Flat([clip.hq for clip in pairs.clips], device)
-        flows = [clip.flow for clip in pairs.clips if clip.flow is not None]
-        self.flow = Flat([f.reshape(-1, *f.shape[3:]) for f in flows], device) if flows else None
+    def __init__(self, crops: ClipPairs | FlowCrops, device: torch.device) -> None:
+        self.pairs = crops.pairs if isinstance(crops, FlowCrops) else crops
+        self.device = device
+        self.lq = Flat([clip.lq for clip in self.pairs.clips], device)
+        self.hq = Flat([clip.hq for clip in self.pairs.clips], device)
+        self.flow: Flat | None = None
+        if isinstance(crops, FlowCrops):
+            self.flow = Flat([f.reshape(-1, *f.shape[3:]) for f in crops.flows], device)
+            self.down = crops.down
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The items of these indices, one below the other."""
+        """The items of these indices as a batch."""
         pairs, data, s = self.pairs, self.pairs.data, self.pairs.scale
         draws = [pairs.draw(index) for index in indices]
         clips = [d.sequence for d in draws]
@@ -104,14 +108,14 @@ class ResidentClips:
             for name, neighbour in (("before", -1), ("after", 1)):
                 place = sent([self.lines(d, neighbour) for d in draws], self.device)
                 flow = self.flow.cut(
-                    clips, place.clamp(min=0), corner // pairs.down, data.crop // pairs.down, turn
+                    clips, place.clamp(min=0), corner // self.down, data.crop // self.down, turn
                 )
                 known = (place >= 0)[..., None, None, None]
                 found[name] = torch.where(known, turned(flow.float(), turn), 0.0)
         return found
 
     def lines(self, d: Draw, neighbour: int) -> list[int]:
-        """Where in its clip's flow each frame's one to its neighbour lies; -1: there is none."""
+        """The places of the draw's flow to that neighbour in its clip's flow; -1: there is none."""
         length, lines = len(self.pairs.clips[d.sequence].lq), flow_lines(d, neighbour)
         return [
             -1 if line is None else (2 * line[0] + line[1]) * length + t
@@ -120,7 +124,7 @@ class ResidentClips:
 
 
 def turned(flow: Tensor, turn: Turn) -> Tensor:
-    """Flow (B, T, 2, h, w) of pixels that were turned: a flip changes a component's sign."""
+    """Flow (B, T, 2, h, w) whose pixels were turned, with its vectors turned too."""
     x, y = flow.unbind(2)
     down, right, swapped = (flag[:, None, None, None] for flag in turn)
     x, y = torch.where(right, -x, x), torch.where(down, -y, y)
@@ -128,5 +132,5 @@ def turned(flow: Tensor, turn: Turn) -> Tensor:
 
 
 def sent(numbers: Sequence | np.ndarray, device: torch.device) -> Tensor:
-    """Whole numbers, on the device."""
+    """Whole numbers as a tensor on the device."""
     return torch.from_numpy(np.array(numbers, np.int64)).to(device, non_blocking=True)

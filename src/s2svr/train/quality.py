@@ -1,4 +1,4 @@
-"""How well a frame was coded, learned from frames whose truth is known."""
+"""Training of the part of a compression network that estimates how well a frame was coded."""
 
 from itertools import cycle
 from pathlib import Path
@@ -7,17 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from ..checkpoint import Card, save
 from ..damage import degradation
 from ..data import Clip
 from ..media import read_clip
 from ..metrics import psnr_y
 from ..models import MIDDLE, Quality, statistics
 from ..ops import quantised, resize_bicubic
-from .fit import Say
-from .launch import sequences_of
+from .launch import Run, Say
 from .network import build
+from .partial import learn_part, save_trained
 from .recipes import AdamW, QualityRecipe
+from .store import recipe_clips
 
 # Clips are reduced by these in turn: what is fine in a small video is coarse in a large one.
 SIZES = (1.0, 2.0, 1.5, 2.0)
@@ -30,7 +30,7 @@ KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its 
 
 
 def examined(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> tuple[Tensor, Tensor]:
-    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should be of them (N,)."""
+    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should make of them (N,)."""
     damage, generator = degradation(recipe.data.degradation), Generator()
     generator.manual_seed(recipe.optim.seed)
     found, wanted = [], []
@@ -49,62 +49,48 @@ def examined(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> tuple[Te
 
 
 def reduced_clip(clip: Tensor, size: float) -> Tensor:
-    """Frames (T, 3, H, W) so many times smaller, if that leaves enough of them."""
+    """Frames (T, 3, H, W) so many times smaller; as they are if they would get too small."""
     if min(clip.shape[-2:]) < SMALLEST * size:
         return clip
     return quantised(resize_bicubic(clip, 1 / size))
 
 
 def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:
-    """Fit what is told to what is wanted."""
-    quality.requires_grad_(True)
+    """Train a network on statistics of frames (N, COUNT) and what it should make of them (N,)."""
     quality.mean.copy_(found.mean(0))
     quality.spread.copy_(found.std(0) + FLOOR)
     nn.init.normal_(quality.tell[-1].weight, std=0.1)  # type: ignore[arg-type]
     first, slope, *rest = quality.tell
     tell = nn.Sequential(first, slope, nn.Dropout(DROPPED), *rest)
-    optimizer = torch.optim.AdamW(quality.parameters(), optim.rate, weight_decay=optim.weight_decay)
-    rate = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, optim.steps)
-    for _ in range(optim.steps):
+
+    def loss() -> Tensor:
         chosen = torch.randint(len(found), (optim.batch,))
         seen = (found[chosen] - quality.mean) / quality.spread
         told = tell(seen + NOISE * torch.randn_like(seen))[:, 0]
-        loss = F.smooth_l1_loss(told, wanted[chosen], beta=KNEE)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(quality.parameters(), optim.clip)
-        optimizer.step()
-        rate.step()
+        return F.smooth_l1_loss(told, wanted[chosen], beta=KNEE)
+
+    learn_part(quality, loss, optim)
     with torch.no_grad():
         error = 10 * (quality.told(found)[:, 0] - wanted).square().mean().sqrt()
     say(f"step {optim.steps}/{optim.steps}: told within {error:.2f} dB")
 
 
 def train_quality(
-    recipe: QualityRecipe,
-    *,
-    data: Path,
-    out: Path,
-    init: Path | str | None = None,
-    name: str = "",
-    say: Say = lambda line: None,
+    recipe: QualityRecipe, run: Run, *, data: Path, init: Path | str | None = None
 ) -> Path:
-    """Train what a network tells of how well frames were coded; returns the weights' path.
+    """Train the part that estimates how well frames were coded; returns the weights' path.
 
-    data is the folder of high-quality clips, init the network whose quality is trained (a fresh one
-    otherwise). out holds ``model.safetensors``, where everything else stays as it was. It takes
-    minutes on one CPU thread, most of them to code the clips, and starts anew when it was stopped.
-    Raises ValueError for a preset that tells no quality.
+    data is the folder of high-quality clips, init the network whose part is trained (a fresh one
+    otherwise); all its other weights stay as they are. It takes minutes on one CPU thread, most of
+    them to code the clips, and starts anew when it was stopped. Raises ValueError for a preset that
+    estimates no quality.
     """
     model = build(recipe, None, init)
     if model.mixer is None or model.mixer.quality is None:
         raise ValueError(f"expected a preset that tells a quality, got {recipe.model.preset}")
-    sequences = sequences_of(recipe.data, data)
-    out.mkdir(parents=True, exist_ok=True)
+    clips = recipe_clips(recipe.data, data)
+    run.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.optim.seed)
-    found, wanted = examined(sequences, recipe, say)
-    learn_quality(model.mixer.quality, found, wanted, recipe.optim, say)
-    about = f"{len(sequences)} clips, {recipe.data.degradation}"
-    target = out / "model.safetensors"
-    save(target, model, Card(recipe.task, recipe=name, data=about, step=recipe.optim.steps))
-    return target
+    found, wanted = examined(clips, recipe, run.say)
+    learn_quality(model.mixer.quality, found, wanted, recipe.optim, run.say)
+    return save_trained(model, recipe, run, len(clips))

@@ -18,13 +18,13 @@ class RecipeError(ValueError):
 
 
 class Section(BaseModel):
-    """Frozen, and unknown keys are refused."""
+    """A part of a recipe: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Model(Section):
-    """Which network is trained."""
+    """The network that is trained."""
 
     preset: str  # a name of models.PRESETS
     channels: int | None = None  # narrower or wider than the preset, for tests and studies
@@ -88,7 +88,7 @@ class FlowRecipe(Section):
 
 
 class RestorationRecipe(Section):
-    """A training of the whole model."""
+    """A training of a whole restoration network."""
 
     kind: Literal["restoration"]
     task: str
@@ -111,7 +111,7 @@ class AdamW(Section):
 
 
 class Shares(Section):
-    """Of the windows in a batch, by what was done to their clip."""
+    """Shares of the windows in a batch, by what was done to their clip."""
 
     stored: float = Field(ge=0)  # the recipe's damage
     again: float = Field(ge=0)  # the truth averaged anew, as train.exposure says
@@ -120,7 +120,7 @@ class Shares(Section):
 
 
 class ExposureRecipe(Section):
-    """A training of what deblurring tells of the exposure (train.exposure)."""
+    """A training of the part that estimates the exposure (train.exposure)."""
 
     kind: Literal["exposure"]
     task: str
@@ -131,7 +131,7 @@ class ExposureRecipe(Section):
 
 
 class QualityRecipe(Section):
-    """A training of what is told of how well frames were coded (train.quality)."""
+    """A training of the part that estimates how well frames were coded (train.quality)."""
 
     kind: Literal["quality"]
     task: str
@@ -188,7 +188,7 @@ def override(table: dict, entry: str) -> None:
 
 
 def validation_sentence(error: ValidationError, recipe: type[BaseModel]) -> str:
-    """One sentence for the first thing that is wrong."""
+    """A sentence about the first thing that is wrong."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":

@@ -1,7 +1,5 @@
-"""Moving photographs as training clips: rendered from the frames of the clips that are there."""
+"""Training clips of moving photographs, rendered from frames of the other clips."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +7,17 @@ import torch
 from torch import Generator, Tensor
 
 from ..damage import degradation
-from ..data import MOVING, ClipPairs, Data, Pair, Stored, as_float, to_bytes
-from ..files import write_array
+from ..data import (
+    MOVING,
+    ClipPairs,
+    Data,
+    Pair,
+    Stored,
+    as_float,
+    kept_clip,
+    key_of,
+    to_bytes,
+)
 from ..ops import quantised
 from ..render import Look, render_batch
 
@@ -26,7 +33,7 @@ def moving_pair(
     size: tuple[int, int],
     device: torch.device | None = None,
 ) -> Pair:
-    """A rendered clip (frames, 3, *size) as the truth, with the damage of the real clips' recipe.
+    """A rendered clip (frames, 3, *size) and the same with the damage of the real clips' recipe.
 
     Blur is the mean of sub-frames in linear light, with the shutter open for half to all of the
     time between two frames.
@@ -47,7 +54,7 @@ def moving_pair(
 
 
 def photo(real: ClipPairs, rng: np.random.Generator) -> Tensor:
-    """A frame of a training clip, (3, H, W) in [0, 1]."""
+    """A random frame of a training clip, (3, H, W) in [0, 1]."""
     source = real.sources[rng.integers(len(real.sources))]
     clip = real.clips[int(rng.choice(source))].hq
     return as_float(clip[int(rng.integers(len(clip)))])
@@ -57,26 +64,28 @@ def with_moving(
     clips: list[Stored],
     data: Data,
     folder: Path,
+    *,
     seed: int,
-    down: int,
+    align: int = 1,
     device: torch.device | None = None,
 ) -> list[Stored]:
-    """The clips and ``data.moving`` rendered ones, kept in ``folder`` for the next run."""
+    """The clips and ``data.moving`` rendered ones, kept in ``folder`` for the next run.
+
+    ``align`` as in ``ClipPairs``.
+    """
     if not data.rendered:
         return clips
-    real = ClipPairs(clips, data, seed=seed, down=down)
+    real = ClipPairs(clips, data, seed=seed, align=align)
     size = (data.context[0] * real.scale, data.context[1] * real.scale)
     decisive = data.model_dump(mode="json", include={"degradation", "frames", "context", "speed"})
-    stamp = [decisive, seed, sorted(clip.path.name for clip in clips)]
-    key = hashlib.sha256(json.dumps(stamp).encode()).hexdigest()[:16]
-    moving = []
-    for index in range(data.moving):
-        paths = [folder / f"{key}-{index}-{kind}.npy" for kind in ("lq", "hq")]
-        if not all(path.exists() for path in paths):
+    photos = sorted(clip.key for clip in clips)
+
+    def rendered(index: int) -> Stored:
+        def make() -> list[np.ndarray]:
             rng = np.random.default_rng((seed, index, 3))
             pair = moving_pair(real, rng, frames=data.frames, size=size, device=device)
-            for path, clip in zip(paths, pair, strict=True):
-                write_array(path, to_bytes(clip).cpu().numpy())
-        lq, hq = (np.load(path, mmap_mode="r") for path in paths)
-        moving.append(Stored(MOVING, lq, hq, paths[0]))
-    return [*clips, *moving]
+            return [to_bytes(clip).cpu().numpy() for clip in pair]
+
+        return kept_clip(folder, key_of(decisive, seed, photos, index), MOVING, make)
+
+    return [*clips, *map(rendered, range(data.moving))]

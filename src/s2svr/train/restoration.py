@@ -1,6 +1,5 @@
-"""Training of the whole model (Sec. 4.1) on crops, with flow estimated on their context."""
+"""Training of whole restoration networks (Sec. 4.1) on crops."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,23 +8,46 @@ from torch import Tensor, nn
 from ..checkpoint import Card
 from ..data import ClipPairs, folder_clips
 from ..losses import charbonnier, mostly_luma, negative_psnr
-from ..models import S2SVR, State, cut_flows
-from .clip_flow import with_estimated_flow, with_flow, with_stored_flow
-from .fit import Say, batches, capturable, exporter, fit
-from .launch import prepared, sequences_of, start_processes
+from ..models import S2SVR, Flows, State, cut_flows
+from .clip_flow import FlowCrops, with_estimated_flow, with_stored_flow
+from .fit import Loss, Objective, batches, capturable, fit
+from .launch import Run, start_processes
 from .network import build, freeze_mixer
 from .on_device import resident
 from .recipes import RestorationLoss, RestorationRecipe
-from .rendered import with_moving
 from .step import Batch
+from .store import prepare, recipe_clips
 from .validation import validation
 
 
-def restoration_loss(
-    wanted: RestorationLoss, flow_from: int
-) -> Callable[[nn.Module, Batch, int], dict[str, Tensor]]:
-    """Distance between restored and true crops; the flow is frozen before ``flow_from``."""
+def restore_clips(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
+    """All frames of clips x (B, T, 3, h, w), restored, and their places in time."""
+    return model.restore(x, flows, None, 0)[0], slice(None)
+
+
+def restore_frames(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
+    """One restored frame of each clip, in turn from step to step; the rest are its neighbours."""
+    t = step % x.shape[1]
+    past, x, flows = list(x[:, :t].unbind(1)), x[:, t:], cut_flows(flows, t, None)
+    return model.restore(x, flows, State.of(past), x.shape[1] - 1)[0], slice(t, t + 1)
+
+
+def mix_frames(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
+    """The frame of ``restore_frames``, only mixed with its neighbours, and its place in time."""
+    t = step % x.shape[1]
+    past, frames = list(x[:, :t].unbind(1)), list(x[:, t:].unbind(1))
+    mixed, _ = model.mixed(frames, past, cut_flows(flows, t, None), 1)
+    return torch.stack(mixed, 1), slice(t, t + 1)
+
+
+# Functions that make what is compared with the truth, by RestorationLoss.scored.
+SCORED = {"clips": restore_clips, "frames": restore_frames, "mixed": mix_frames}
+
+
+def restoration_loss(wanted: RestorationLoss, flow_from: int) -> Loss:
+    """The distance of restored from true crops; the flow is frozen before step ``flow_from``."""
     distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
+    restored = SCORED[wanted.scored]
 
     def loss(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         assert isinstance(model, S2SVR)
@@ -33,18 +55,8 @@ def restoration_loss(
             x, flows = with_estimated_flow(model, batch, step >= flow_from)
         else:
             x, flows = with_stored_flow(model, batch)
-        hq = batch["hq"]
-        if wanted.scored == "clips":
-            y, _ = model.restore(x, flows, None, 0)
-        else:
-            t = step % x.shape[1]
-            past, x, flows = list(x[:, :t].unbind(1)), x[:, t:], cut_flows(flows, t, None)
-            hq = hq[:, t : t + 1]
-            if wanted.scored == "mixed":
-                y = torch.stack(model.mixed(list(x.unbind(1)), past, flows, 1)[0], 1)
-            else:
-                y, _ = model.restore(x, flows, State.of(past), x.shape[1] - 1)
-        pair = (y.float(), hq)
+        y, times = restored(model, x, flows, step)
+        pair = (y.float(), batch["hq"][:, times])
         a, b = map(mostly_luma, pair) if wanted.luma else pair
         return {"loss": distance(a, b, wanted.eps)}
 
@@ -53,65 +65,56 @@ def restoration_loss(
 
 def train_restoration(
     recipe: RestorationRecipe,
+    run: Run,
     *,
     data: Path,
-    out: Path,
     val: Path | None = None,
     flow: Path | str | None = None,
     init: Path | str | None = None,
-    device: str = "auto",
-    processes: int = 1,
-    cache: Path | None = None,
-    name: str = "",
-    say: Say = lambda line: None,
 ) -> Path:
-    """Train a restoration model; returns the weights' path.
+    """Train a restoration network; returns the weights' path.
 
-    data and val are the folders of high-quality clips, flow the student's weights, init a model
-    whose trunk to start from (its flow network included, unless flow is given). out holds the
-    checkpoint, the TensorBoard log, the decoded clips and ``model.safetensors`` (averaged weights).
-    A run found there goes on; runs that share ``cache`` decode the clips once.
+    data and val are the folders of high-quality clips, flow the student's weights, init a network
+    whose trunk to start from (its flow network included, unless flow is given). The averaged
+    weights are written.
     """
-    fabric = start_processes(recipe.optim, out, device, processes)
-    cache = cache or out / "clips"
+    fabric = start_processes(recipe.optim, run)
     model = build(recipe, flow, init).to(fabric.device)
     freeze_mixer(model, recipe.optim.keep_mixer)
-    damage, down = recipe.data.degradation, model.config.flow_down
-    clips = sequences_of(recipe.data, data)
-    stored = prepared(fabric, clips, damage, cache, recipe.optim.workers)
+    damage, batch = recipe.data.degradation, recipe.data.batch
+    seed, workers, down = recipe.optim.seed, recipe.optim.workers, model.config.flow_down
     needs_flow = model.flow is not None and recipe.data.frames > 1
+    frozen = needs_flow and not recipe.optim.flow_rate and model.config.radius == 1
+    clips = recipe_clips(recipe.data, data)
     with fabric.rank_zero_first():
-        stored = with_moving(stored, recipe.data, cache, recipe.optim.seed, down, fabric.device)
-        if needs_flow and not recipe.optim.flow_rate and model.config.radius == 1:
-            stored = with_flow(stored, model, recipe.data.skip)
+        ready = prepare(recipe, clips, model, run.clips, workers=workers, flow=frozen)
     validate = None
     if val is not None and fabric.is_global_zero:
-        validate = validation(folder_clips(val), damage, cache)
-    about = Card(task=recipe.task, recipe=name, data=f"{len(clips)} clips, {damage}")
-    pairs = ClipPairs(stored, recipe.data, seed=recipe.optim.seed, down=down)
-    ready_made = stored[0].flow is not None or not needs_flow
-    source = batches(pairs, recipe.data.batch, recipe.optim.workers)
-    captured = 0  # kinds of steps
-    if ready_made and capturable(fabric, recipe.optim):
-        source, captured = resident(pairs, recipe.data.batch), kinds(recipe)
+        validate = validation(folder_clips(val), damage, run.clips)
+    crops: ClipPairs | FlowCrops
+    if frozen:
+        crops = FlowCrops(ready.clips, ready.flows, recipe.data, seed=seed, down=down)
+    else:
+        crops = ClipPairs(ready.clips, recipe.data, seed=seed, align=down)
+    source, captured = batches(crops, batch, workers), 0
+    if (frozen or not needs_flow) and capturable(fabric, recipe.optim):
+        source, captured = resident(crops, batch), kinds(recipe)
     fit(
-        model,
-        restoration_loss(recipe.loss, recipe.optim.flow_from),
+        Objective(model, restoration_loss(recipe.loss, recipe.optim.flow_from)),
         source,
         recipe.optim,
-        out,
+        run,
         fabric=fabric,
         groups=groups(model, recipe),
         kinds=captured,
         validate=validate,
-        export=exporter(out / "model.safetensors", about),
-        say=say,
+        card=Card(task=recipe.task, recipe=run.name, data=f"{len(clips)} clips, {damage}"),
     )
-    return out / "model.safetensors"
+    return run.weights
 
 
 def kinds(recipe: RestorationRecipe) -> int:
-    """Kinds of steps, in turn: one for each frame that may be the one that is scored."""
+    """The number of kinds of steps: one for each frame that may be the one that is scored."""
     return 1 if recipe.loss.scored == "clips" else recipe.data.frames
 
 

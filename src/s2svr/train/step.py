@@ -1,4 +1,4 @@
-"""One step of a training, as it is or as a CUDA graph."""
+"""One step of a training, plainly or as a CUDA graph."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ Batch = dict[str, Tensor]
 
 
 class Update:
-    """A step: the gradients of the loss, and the optimizer's move along them.
+    """One step: gradients of the loss, clipped, and the optimizer's update.
 
     ``strict``: a gradient that is not finite is an error; to know it, the CPU waits for the GPU.
     """
@@ -23,7 +23,7 @@ class Update:
         self.fabric, self.clip, self.strict = fabric, clip, strict
 
     def __call__(self, batch: Batch, step: int, rates: Sequence) -> dict[str, Tensor]:
-        """rates are the groups', numbers or tensors of one; returns the loss's terms."""
+        """Make the step at the groups' ``rates``, numbers or tensors of one; returns the terms."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -37,7 +37,7 @@ class Update:
 
 
 class Captured:
-    """Steps as CUDA graphs: small networks wait more for launches than for arithmetic.
+    """Steps captured as CUDA graphs, since small networks wait for launches most of the time.
 
     The first step of each kind runs as it is, which makes what the optimizer remembers.
     """
@@ -51,7 +51,7 @@ class Captured:
         self.aside, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
 
     def __call__(self, batch: Batch, step: int, rates: list[float]) -> dict[str, Tensor]:
-        """One step; its terms are overwritten by the next one of its kind."""
+        """Make the step; the next one of its kind overwrites the terms that are returned."""
         kind = step % self.kinds
         if not self.batch:
             self.batch = {name: torch.empty_like(value) for name, value in batch.items()}

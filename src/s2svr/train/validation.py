@@ -1,4 +1,4 @@
-"""Validation during a training."""
+"""PSNR of held-out clips during a training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,17 +9,20 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..data import Clip, as_float
 from ..metrics import psnr_rgb
-from .launch import stored_with
+from .store import store_damaged
 
 VALIDATION_FRAMES = 8
 
 
 def validation(
-    sequences: list[Clip], damage: str, cache: Path
+    held_out: list[Clip], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
-    """Mean PSNR (RGB, rounded) over the first frames of each clip, and one picture a clip."""
-    clips = stored_with(sequences, damage, cache)
-    names = [sequence.name for sequence in sequences]
+    """A function that restores the first frames of each clip, and logs scores and pictures.
+
+    It returns mean PSNR (RGB, rounded, dB) and the gain over the network's base.
+    """
+    clips = store_damaged(held_out, damage, cache)
+    names = [clip.name for clip in held_out]
 
     @torch.no_grad()
     def validate(model: nn.Module, log: SummaryWriter, step: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Writing of videos and folders of images, with all that belongs to their source."""
+"""Writing of videos and folders of images, with the sound, tracks and tags of their source."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from ..media import SUFFIXES, MediaError, Reader
 from .codecs import CODECS, CONTAINERS, lossless_codec
 from .images import ImageWriter, write_png
 from .inspect import Companion, Inspection, Packets, inspect_file
-from .protocol import Position, Writer
-from .workfolder import WorkFolder, lasting_folder
+from .protocol import OutputFormat, Position, Writer
+from .workfolder import FRESH, WorkFolder, WorkPolicy, lasting_folder
 from .writer import VideoWriter
 
 __all__ = [
@@ -15,9 +15,11 @@ __all__ = [
     "CONTAINERS",
     "Companion",
     "Inspection",
+    "OutputFormat",
     "Packets",
     "Position",
     "WorkFolder",
+    "WorkPolicy",
     "Writer",
     "inspect_file",
     "lasting_folder",
@@ -34,34 +36,22 @@ def open_writer(
     path: Path,
     *,
     reader: Reader,
-    width: int,
-    height: int,
-    bits: int | None = None,
-    codec: str | None = None,
-    crf: int | None = None,
-    overwrite: bool = False,
-    lasting: bool = False,
-    restart: bool = False,
-    comment: str | None = None,
+    output: OutputFormat,
+    policy: WorkPolicy = FRESH,
+    comment: str = "",
 ) -> Writer:
     """Open a video file for writing, or a folder of PNGs where the name has no video suffix.
 
-    Frames are width x height, in the writer's ``color`` and ``chroma``. ``bits``, ``codec`` (of
-    CODECS) and ``crf`` are the source's or our choice where they are None. Where ``lasting``, the
-    work folder beside ``path`` can be kept for a later try, unless that is to ``restart``. Raises
+    The writer takes frames of the size of ``output``, in its own ``color`` and ``chroma``; sound,
+    subtitles and tags come from ``reader``, and ``comment`` is added to a video's metadata. Raises
     MediaError.
     """
     path = Path(path)
     if path.resolve() == reader.path.resolve():
         raise MediaError(f"the output {path} is the input; name another output")
     if path.suffix.lower() in CONTAINERS:
-        return VideoWriter(
-            path, reader=reader, width=width, height=height, bits=bits, codec=codec, crf=crf,
-            overwrite=overwrite, lasting=lasting, restart=restart, comment=comment,
-        )  # fmt: skip
+        return VideoWriter(path, reader=reader, output=output, policy=policy, comment=comment)
     if path.suffix.lower() in SUFFIXES | READ_ONLY:
         kinds = ", ".join(CONTAINERS)
         raise MediaError(f"expected an output named {kinds}, or a folder of images, got {path}")
-    return ImageWriter(
-        path, reader=reader, bits=bits, overwrite=overwrite, lasting=lasting, restart=restart
-    )
+    return ImageWriter(path, reader=reader, bits=output.bits, policy=policy)

@@ -1,4 +1,4 @@
-"""Sound in a code that the output cannot hold -> one that it can."""
+"""Conversion of sound that the output cannot hold into a codec that it can."""
 
 from fractions import Fraction
 
@@ -20,19 +20,17 @@ class Transcoder:
         self.resampler: av.AudioResampler | None = None
 
     def convert(self, packet: av.Packet) -> list[av.Packet]:
-        """Encoded packets of what one packet holds."""
+        """Decode one packet and return its sound, encoded anew."""
         return [made for frame in self.source.decode(packet) for made in self.encode(frame)]
 
     def encode(self, frame: av.AudioFrame | None) -> list[av.Packet]:
-        """Resample and encode a frame; None gives out what is still held back."""
+        """Resample and encode a frame; None returns what the encoder still holds back."""
         if self.resampler is None:  # the encoder names its frame size once it is open
             c = self.context
             self.resampler = av.AudioResampler(
                 c.format, c.layout, c.sample_rate, c.frame_size or None
             )
-        packets = [
-            p for ready in self.resampler.resample(frame) for p in self.context.encode(ready)
-        ]
+        packets = [p for part in self.resampler.resample(frame) for p in self.context.encode(part)]
         packets += self.context.encode(None) if frame is None else []
         for packet in packets:
             packet.stream = self.target

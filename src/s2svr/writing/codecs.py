@@ -1,4 +1,4 @@
-"""How a video is written: encoder, pixel format, colour, quality."""
+"""Encoder, pixel format, colour and quality of a video that is written."""
 
 import io
 import os
@@ -21,29 +21,30 @@ from ..media import (
     subsampling,
 )
 from .matroska import display_size
+from .protocol import OutputFormat
 
 
-class Kind(NamedTuple):
-    """An encoder; its quality option, our choice and the worst; and what else it is told."""
+class EncoderKind(NamedTuple):
+    """FFmpeg's name of an encoder, and its options."""
 
     encoder: str
-    quality: tuple[str, int, int] | None = None
+    quality: tuple[str, int, int] | None = None  # name of the option, our choice, the worst
     options: dict[str, str] = {}  # noqa: RUF012
 
 
 CODECS = {
-    "h264": Kind("libx264", ("crf", 18, 51)),
-    "hevc": Kind("libx265", ("crf", 20, 51)),
-    "av1": Kind("libsvtav1", ("crf", 26, 63), {"preset": "6"}),
-    "vp9": Kind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}),
-    "ffv1": Kind("ffv1", None, {"level": "3", "slicecrc": "1"}),
-    "prores": Kind("prores_ks"),
-    "h264-lossless": Kind("libx264", None, {"qp": "0"}),
-    "h264rgb-lossless": Kind("libx264rgb", None, {"qp": "0"}),
-    "hevc-lossless": Kind("libx265", None, {"x265-params": "lossless=1"}),
-    "vp9-lossless": Kind("libvpx-vp9", None, {"lossless": "1", "row-mt": "1"}),
-    "h264_nvenc": Kind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}),
-    "hevc_nvenc": Kind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}),
+    "h264": EncoderKind("libx264", ("crf", 18, 51)),
+    "hevc": EncoderKind("libx265", ("crf", 20, 51)),
+    "av1": EncoderKind("libsvtav1", ("crf", 26, 63), {"preset": "6"}),
+    "vp9": EncoderKind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}),
+    "ffv1": EncoderKind("ffv1", None, {"level": "3", "slicecrc": "1"}),
+    "prores": EncoderKind("prores_ks"),
+    "h264-lossless": EncoderKind("libx264", None, {"qp": "0"}),
+    "h264rgb-lossless": EncoderKind("libx264rgb", None, {"qp": "0"}),
+    "hevc-lossless": EncoderKind("libx265", None, {"x265-params": "lossless=1"}),
+    "vp9-lossless": EncoderKind("libvpx-vp9", None, {"lossless": "1", "row-mt": "1"}),
+    "h264_nvenc": EncoderKind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}),
+    "hevc_nvenc": EncoderKind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}),
 }
 CONTAINERS = {
     ".mp4": "mp4",
@@ -53,8 +54,8 @@ CONTAINERS = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
-HDR = ("libx264", "libx265", "libsvtav1")  # encoders that HDR10 side data is given to
-PLAIN = {"rgb": "RGB", "gray": "grey"}
+HDR_ENCODERS = ("libx264", "libx265", "libsvtav1")  # which take HDR10 side data
+NOT_YCBCR = {"rgb": "RGB", "gray": "grey"}
 LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
 # Less crf where frames keep their size: what deblurring and the removal of compression change is
 # fainter than the noise of the usual crf (benchmarks/product/output_quality.py).
@@ -64,11 +65,11 @@ BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one bloc
 
 @dataclass(frozen=True)
 class Coding:
-    """Everything an encoder is opened with."""
+    """All settings that an encoder is opened with."""
 
     codec: str  # a key of CODECS
-    form: str  # the encoder's pixel format
-    planar: str  # the planar format of the same codes
+    pixel_format: str  # of the encoder
+    planar_format: str  # with the same codes in a plane each
     color: ColorInfo
     chroma: tuple[int, int]
     width: int
@@ -81,35 +82,28 @@ class Coding:
     display: Display = field(default_factory=Display)
 
 
-def choose_coding(
-    info: MediaInfo,
-    display: Display,
-    suffix: str,
-    *,
-    width: int,
-    height: int,
-    bits: int | None = None,
-    codec: str | None = None,
-    crf: int | None = None,
-) -> Coding:
-    """Choose how to write a video like ``info`` with frames of width x height; may refuse."""
-    container = CONTAINERS[suffix.lower()]
+def choose_coding(info: MediaInfo, display: Display, suffix: str, output: OutputFormat) -> Coding:
+    """Choose how to write a video like ``info`` as ``output`` asks; MediaError where none fits."""
+    container, codec, crf = CONTAINERS[suffix.lower()], output.codec, output.crf
+    width, height = output.width, output.height
     if codec is None:
-        codec = default_codec(container, bits or info.color.bits, width, height)
-    refuse_coding(codec, crf, suffix, width, height)
+        codec = default_codec(container, output.bits or info.color.bits, width, height)
+    check_coding(codec, crf, suffix, width, height)
     quality = CODECS[codec].quality
     if crf is None and quality and (width, height) == (info.width, info.height):
         crf = quality[1] - FINER
-    bits = bits or (info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10)
-    kind, depth, form = pick_format(codec, info, bits, (width, height))
+    bits = output.bits or (
+        info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10
+    )
+    kind, depth, pixel_format = pick_format(codec, info, bits, (width, height))
     color = output_color(info.color, kind, depth, width, height)
     if codec == "prores":  # has no word for another range
         color = replace(color, full_range=False)
     aspect = info.aspect * Fraction(info.width * height, info.height * width)
     return Coding(
         codec=codec,
-        form=form,
-        planar=planar_name(av.VideoFormat(form)),
+        pixel_format=pixel_format,
+        planar_format=planar_name(av.VideoFormat(pixel_format)),
         color=color,
         chroma=subsampling(av.VideoFormat(kind)),
         width=width,
@@ -124,25 +118,25 @@ def choose_coding(
 
 
 def lossless_codec(suffix: str, info: MediaInfo) -> str:
-    """The codec that keeps every code of a video like ``info`` in a file of that kind."""
+    """Choose the codec that keeps every code of a video like ``info`` in a file of that suffix."""
     container, bits, matrix = CONTAINERS[suffix.lower()], info.color.bits, info.color.matrix
     if container in ("matroska", "webm"):
         return "ffv1" if container == "matroska" else "vp9-lossless"
-    special = bits > 10 or matrix == "gray" or (bits > 8 and matrix == "rgb")
-    if special and min(info.width, info.height) > BLOCK:
+    hevc_only = bits > 10 or matrix == "gray" or (bits > 8 and matrix == "rgb")
+    if hevc_only and min(info.width, info.height) > BLOCK:
         return "hevc-lossless"
     return "h264rgb-lossless" if matrix == "rgb" else "h264-lossless"
 
 
 def default_codec(container: str, bits: int, width: int, height: int) -> str:
-    """H.264, and HEVC for more than 8 bits; VP9 and AV1 in WebM."""
+    """Choose H.264, or HEVC for more than 8 bits; in WebM VP9 or AV1."""
     if container == "webm":
         return "vp9" if bits <= 8 else "av1"
     fits = min(width, height) > BLOCK and width % 2 == height % 2 == 0  # x264 has 10 bits too
     return "hevc" if bits > 8 and fits else "h264"
 
 
-def refuse_coding(codec: str, crf: int | None, suffix: str, width: int, height: int) -> None:
+def check_coding(codec: str, crf: int | None, suffix: str, width: int, height: int) -> None:
     """Raise MediaError where the codec, its quality, the container and the size do not agree."""
     if codec not in CODECS:
         raise MediaError(f"there is no codec {codec}; choose one of {', '.join(CODECS)}")
@@ -163,53 +157,59 @@ def refuse_coding(codec: str, crf: int | None, suffix: str, width: int, height: 
         raise MediaError(f"{suffix} files cannot hold {codec}; choose another codec or name")
 
 
-def losses(coding: Coding, info: MediaInfo) -> list[str]:
-    """What of the source's picture and tags cannot be written, in words."""
-    lost, display = [], coding.display
+def picture_losses(coding: Coding, info: MediaInfo) -> list[str]:
+    """List in words which parts of the source's picture and tags cannot be written."""
+    lines, display = [], coding.display
     if coding.color.bits < info.color.bits:
-        lost.append(f"written with {coding.color.bits} bits of {info.color.bits}")
-    if (name := PLAIN.get(info.color.matrix)) and coding.color.matrix != info.color.matrix:
-        lost.append(f"{name} is written as YCbCr {coding.color.matrix}, chroma {ratio(coding)}")
+        lines.append(f"written with {coding.color.bits} bits of {info.color.bits}")
+    if (name := NOT_YCBCR.get(info.color.matrix)) and coding.color.matrix != info.color.matrix:
+        lines.append(
+            f"{name} is written as YCbCr {coding.color.matrix}, chroma {chroma_text(coding)}"
+        )
     elif coding.chroma != info.chroma:
-        lost.append(f"chroma is written as {ratio(coding)}")
+        lines.append(f"chroma is written as {chroma_text(coding)}")
     narrowed = info.color.full_range and not coding.color.full_range
-    if narrowed and info.color.matrix not in PLAIN:
-        lost.append("the full range is written as a limited range")
+    if narrowed and info.color.matrix not in NOT_YCBCR:
+        lines.append("the full range is written as a limited range")
     if display.dynamic:
-        lost.append(f"the {' and '.join(display.dynamic)} metadata are left out")
-    if (display.mastering or display.light) and CODECS[coding.codec].encoder not in HDR:
-        lost.append(f"the HDR10 metadata cannot be written with {coding.codec}")
-    if coding.container in ("matroska", "webm") and not says_aspect(coding.codec):
+        lines.append(f"the {' and '.join(display.dynamic)} metadata are left out")
+    if (display.mastering or display.light) and CODECS[coding.codec].encoder not in HDR_ENCODERS:
+        lines.append(f"the HDR10 metadata cannot be written with {coding.codec}")
+    if coding.container in ("matroska", "webm") and not codec_stores_aspect(coding.codec):
         across, down = display_size(coding.width, coding.height, coding.aspect)
         aspect = Fraction(across * coding.height, down * coding.width)
         if aspect != coding.aspect:
-            lost.append(f"the pixel aspect {coding.aspect} is written as {aspect}, in whole pixels")
+            lines.append(
+                f"the pixel aspect {coding.aspect} is written as {aspect}, in whole pixels"
+            )
     if display.matrix and coding.container == "mpegts":
-        lost.append("the rotation cannot be written in .ts files")
-    return lost
+        lines.append("the rotation cannot be written in .ts files")
+    return lines
 
 
-def says_aspect(codec: str) -> bool:
-    """Whether the codec itself says how pixels are shaped, so that each container keeps it."""
+def codec_stores_aspect(codec: str) -> bool:
+    """True if the codec itself stores the shape of pixels, so that every container keeps it."""
     return codec.startswith(("h264", "hevc"))
 
 
-def ratio(coding: Coding) -> str:
-    """Chroma subsampling as people write it."""
-    digits = CHROMA[coding.chroma]
-    return ":".join(digits)
+def chroma_text(coding: Coding) -> str:
+    """Chroma subsampling as people write it, such as 4:2:0."""
+    return ":".join(CHROMA[coding.chroma])
 
 
 def pick_format(
     codec: str, info: MediaInfo, bits: int, size: tuple[int, int]
 ) -> tuple[str, int, str]:
-    """The encoder's pixel format nearest to the source's: planar kind, bits, and its own name."""
+    """Pick the encoder's pixel format nearest to the source's: planar kind, bits, its own name.
+
+    ``size`` is (width, height) in pixels. Raises MediaError where the encoder has none.
+    """
     choices: dict[tuple[str, int], str] = {}
-    for form in av.Codec(CODECS[codec].encoder, "w").video_formats or []:
-        planar = planar_name(form)
-        key = (planar_kind(form), bits_of(form))
-        if planar == form.name or key not in choices:
-            choices[key] = form.name
+    for pixel_format in av.Codec(CODECS[codec].encoder, "w").video_formats or []:
+        planar = planar_name(pixel_format)
+        key = (planar_kind(pixel_format), bits_of(pixel_format))
+        if planar == pixel_format.name or key not in choices:
+            choices[key] = pixel_format.name
     matrix, chroma = info.color.matrix, info.chroma
     if matrix in ("rgb", "gray"):
         chroma = (2, 2)
@@ -231,7 +231,7 @@ def pick_format(
 
 
 def output_color(color: ColorInfo, kind: str, bits: int, width: int, height: int) -> ColorInfo:
-    """The source's colour with the codes of the output."""
+    """The source's colour, with the matrix and bits of the output."""
     color = replace(color, bits=bits)
     if kind in ("gbrp", "gray") or color.matrix not in ("rgb", "gray"):
         return color
@@ -239,11 +239,12 @@ def output_color(color: ColorInfo, kind: str, bits: int, width: int, height: int
     return replace(color, matrix=matrix, full_range=False, siting="left", matrix_code=None)
 
 
-def configure(context: av.VideoCodecContext, coding: Coding) -> None:
+def configure_encoder(context: av.VideoCodecContext, coding: Coding) -> None:
     """Give an encoder that is not open yet all its settings."""
     kind = CODECS[coding.codec]
     flags = av.codec.context.Flags
-    context.width, context.height, context.pix_fmt = coding.width, coding.height, coding.form
+    context.width, context.height = coding.width, coding.height
+    context.pix_fmt = coding.pixel_format
     context.time_base, context.framerate = coding.time_base, coding.rate
     context.sample_aspect_ratio = coding.aspect
     context.color_range = 2 if coding.color.full_range else 1
@@ -292,7 +293,7 @@ def x265_params(display: Display) -> str:
 
 
 def x264_params(display: Display) -> str:
-    """HDR10 side data as options of x264, which names one otherwise than x265 does."""
+    """HDR10 side data as options of x264, whose names differ from those of x265."""
     params = x265_params(display)
     return params.replace("master-display", "mastering-display").replace("max-cll", "cll")
 

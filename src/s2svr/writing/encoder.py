@@ -1,4 +1,4 @@
-"""Frames -> encoded packets."""
+"""Encoding of frames into packets."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import av
 
 from ..color import ColorInfo
-from ..media import Frame, MediaError, reordered, to_picture
-from .codecs import CODECS, Coding, configure
-from .packets import Spool
+from ..media import Frame, MediaError, convert_format, to_picture
+from .codecs import CODECS, Coding, configure_encoder
+from .packets import PacketFile
 
 
-class Stamps:
-    """Time stamps in units of ``coding``'s time base; ``shift`` is the second that becomes 0."""
+class TimeStamps:
+    """Time stamps of frames, in units of ``coding``'s time base; ``shift`` (seconds) becomes 0."""
 
     def __init__(self, coding: Coding, shift: Fraction) -> None:
         self.coding, self.shift = coding, shift
@@ -21,7 +21,7 @@ class Stamps:
         self.last: int | None = None
 
     def next(self, frame: Frame) -> int:
-        """The frame's time; always after the one before."""
+        """Return the next frame's time stamp, moved forward where it is not after the last one."""
         time = self.count / self.coding.rate if frame.time is None else frame.time - self.shift
         stamp = round(time / self.coding.time_base)
         if self.last is not None and stamp <= self.last:
@@ -33,22 +33,22 @@ class Stamps:
 
 
 class VideoEncoder:
-    """Encodes frames and keeps their packets in a spool until they are joined with the sound."""
+    """Encodes frames and keeps their packets in a file until they are joined with the sound."""
 
-    def __init__(self, path: Path, coding: Coding, stamps: Stamps) -> None:
+    def __init__(self, path: Path, coding: Coding, stamps: TimeStamps) -> None:
         self.coding, self.stamps = coding, stamps
         self.context = av.VideoCodecContext.create(CODECS[coding.codec].encoder, "w")
-        configure(self.context, coding)
+        configure_encoder(self.context, coding)
         try:
             self.context.open()
         except (av.error.FFmpegError, ValueError) as error:
             name = CODECS[coding.codec].encoder
             text = f"the encoder {name} does not open for this video here; choose another codec"
             raise MediaError(text) from error
-        self.spool = Spool(path)
+        self.packets = PacketFile(path)
 
     def write(self, frame: Frame) -> None:
-        """Encode a frame whose planes are as ``coding`` says."""
+        """Encode a frame whose planes are as ``coding`` says; ValueError for others."""
         c = self.coding
         size, bits = tuple(frame.planes[0].shape), frame.color.bits
         if size != (c.height, c.width) or bits != c.color.bits:
@@ -56,24 +56,24 @@ class VideoEncoder:
                 f"expected a frame of {c.height}x{c.width} pixels with {c.color.bits} bits, "
                 f"got {size[0]}x{size[1]} with {bits}"
             )
-        picture = to_picture(frame.planes, c.planar)
-        if c.form != c.planar:
-            picture = reordered(picture, c.form)
-        say_color(picture, c.color)
+        picture = to_picture(frame.planes, c.planar_format)
+        if c.pixel_format != c.planar_format:
+            picture = convert_format(picture, c.pixel_format)
+        tag_color(picture, c.color)
         picture.pts, picture.time_base = self.stamps.next(frame), c.time_base
         picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))
         for packet in self.context.encode(picture):
-            self.spool.append(packet)
+            self.packets.append(packet)
 
     def close(self) -> None:
-        """Encode what is still held back."""
+        """Encode what the encoder still holds back, and wait until all is on the disk."""
         for packet in self.context.encode(None):
-            self.spool.append(packet)
-        self.spool.close()
+            self.packets.append(packet)
+        self.packets.close()
         del self.context  # and its memory, since joining opens another
 
 
-def say_color(picture: av.VideoFrame, color: ColorInfo) -> None:
-    """Tag a picture: ProRes is told the colour by its pictures alone."""
+def tag_color(picture: av.VideoFrame, color: ColorInfo) -> None:
+    """Tag a picture with its colour, which ProRes encoders take from pictures alone."""
     picture.colorspace, picture.color_range = color.code, 2 if color.full_range else 1
     picture.color_primaries, picture.color_trc = color.primaries, color.transfer

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from ..color import ColorInfo
 from ..files import sync
-from ..media import Frame, Reader, reordered, to_picture, upright
+from ..media import Frame, Reader, convert_format, to_picture, upright
 from .protocol import Position
-from .workfolder import WorkFolder
+from .workfolder import FRESH, WorkFolder, WorkPolicy
 
 
 class ImageWriter:
-    """Writes frames as PNGs into a folder that appears when the ``with`` block ends well.
+    """Writes frames as PNGs into a folder that appears if ``with`` ends without exception.
 
-    The names are those of the source images, or 000000.png, 000001.png ... for a video. What a
-    player turns and mirrors is written as it is shown: images have no tag for it that all heed.
+    The names are those of the source images, or 000000.png, 000001.png ... for a video. Frames that
+    a player turns or mirrors are written as it shows them: not every viewer heeds an image's tag.
     """
 
     def __init__(
@@ -29,9 +29,7 @@ class ImageWriter:
         *,
         reader: Reader,
         bits: int | None = None,
-        overwrite: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
+        policy: WorkPolicy = FRESH,
     ) -> None:
         self.path = path
         self.warnings: list[str] = []
@@ -46,33 +44,31 @@ class ImageWriter:
             self.warnings.append("sound and subtitles are left out: a folder of images holds none")
         if reader.info.aspect != 1:
             self.warnings.append(f"the pixel aspect {reader.info.aspect} is not written in images")
-        self.turn = reader.display.orientation
-        self.beside = WorkFolder(
-            path, overwrite=overwrite, images=True, lasting=lasting, restart=restart
-        )
+        self.orientation = reader.display.orientation
+        self.work = WorkFolder(path, policy, images=True)
         self.count = self.synced = 0  # images, and those that are surely on the disk
 
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color``."""
-        with self.beside.errors():
-            planes = tuple(upright(plane, self.turn) for plane in frame.planes)
-            write_picture(self.file(self.count), planes)
+        with self.work.errors():
+            planes = tuple(upright(plane, self.orientation) for plane in frame.planes)
+            write_picture(self.image_path(self.count), planes)
         self.count += 1
 
-    def file(self, index: int) -> Path:
-        """Where an image is written."""
+    def image_path(self, index: int) -> Path:
+        """Path at which an image is written."""
         name = self.names[index] if self.names else f"{index:06d}"
-        return self.beside.product / f"{name}.png"
+        return self.work.product / f"{name}.png"
 
     def end_segment(self) -> Position:
-        """Wait until all frames so far are on the disk."""
-        with self.beside.errors():
-            sync([self.file(index) for index in range(self.synced, self.count)])
+        """Wait until all frames so far are on the disk; return how far that is."""
+        with self.work.errors():
+            sync([self.image_path(index) for index in range(self.synced, self.count)])
         self.synced = self.count
         return Position(self.count, 0, None, 0)
 
     def go_on(self, position: Position) -> None:
-        """Take the first images for written; before the first ``write``."""
+        """Continue after images that the work folder holds; before the first ``write``."""
         self.count = self.synced = position.frames
 
     def __enter__(self) -> Self:
@@ -86,9 +82,9 @@ class ImageWriter:
     ) -> None:
         try:
             if kind is None:
-                self.beside.keep()
+                self.work.publish()
         finally:
-            self.beside.discard()
+            self.work.discard()
 
 
 def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
@@ -100,7 +96,7 @@ def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
     codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
     codec.time_base = Fraction(1, 25)
     codec.color_range = 2
-    packets = codec.encode(reordered(picture, form)) + codec.encode(None)
+    packets = codec.encode(convert_format(picture, form)) + codec.encode(None)
     path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
 

@@ -1,4 +1,4 @@
-"""What a media file holds, as PyAV tells it, without our readers: to compare files."""
+"""Inspection of a media file by PyAV alone, without our readers, to compare files."""
 
 import hashlib
 from array import array
@@ -24,24 +24,25 @@ from ..media import (
     subsampling,
     video_stream,
 )
-from .tracks import PAUSE, kept
+from .tracks import EMPTY_TEXT, portable_metadata
 
 RANGES = {0: "", 1: "limited", 2: "full"}
-# Of a file's metadata: what its container says of itself.
-OWN = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
-OWN_OF_STREAMS = {"handler_name", "vendor_id", "language", "creation_time", "encoder", "duration"}
+# Keys of a file's metadata by which its container describes itself.
+CONTAINER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
+STREAM_KEYS = {"handler_name", "vendor_id", "language", "creation_time", "encoder", "duration"}
 MILLISECOND = Fraction(1, 1000)
 
 
 @dataclass
 class Packets:
-    """The packets of a stream: when they are shown, and a checksum of all their payloads."""
+    """Times at which a stream's packets are shown, and a checksum of all their payloads."""
 
     base: Fraction  # seconds: unit of the times
     times: array = field(default_factory=lambda: array("q"))
     digest: str = ""
 
     def seconds(self, index: int) -> Fraction:
+        """Time of one packet."""
         return self.times[index] * self.base
 
 
@@ -58,11 +59,11 @@ class Companion:
 
 @dataclass
 class Inspection:
-    """What a file holds; a tag that it does not say is an empty text."""
+    """Contents of a media file; a tag that it lacks is an empty text."""
 
     index: int  # of the video stream
-    picture: dict[str, str]  # how the video is coded and shown
-    tags: dict[str, str]  # what the video says besides, as Companion.tags
+    picture: dict[str, str]  # coding and display of the video, by property
+    tags: dict[str, str]  # of the video, as Companion.tags
     metadata: dict[str, str]  # keys in small letters
     chapters: list[tuple[float, float, str]]  # begin and end in seconds, title
     companions: list[Companion]
@@ -76,14 +77,18 @@ def inspect_file(path: Path) -> Inspection:
         video = video_stream(container, path)
         others = [
             Companion(
-                s.index, kind_of(s), codec_name(s), tags(s), Packets(s.time_base or MILLISECOND)
+                s.index,
+                stream_kind(s),
+                codec_name(s),
+                stream_tags(s),
+                Packets(s.time_base or MILLISECOND),
             )
             for s in container.streams
             if s.index != video.index
             and (s.type != "data" or codec_name(s) not in ("", "bin_data"))
         ]
         siting = chroma_siting(container, video)
-        first, shown = read_packets(container, video, {other.index: other for other in others})
+        first, frames = read_packets(container, video, {other.index: other for other in others})
         picture = {} if first is None else describe_picture(first, video, siting or "")
         for other in others:
             stream = container.streams[other.index]
@@ -92,23 +97,23 @@ def inspect_file(path: Path) -> Inspection:
         return Inspection(
             index=video.index,
             picture=picture,
-            tags=tags(video),
-            metadata=metadata_of(container),
-            chapters=[chapter(entry) for entry in container.chapters()],
+            tags=stream_tags(video),
+            metadata=file_metadata(container),
+            chapters=[chapter_times(entry) for entry in container.chapters()],
             companions=others,
-            video=shown,
+            video=frames,
         )
     finally:
         container.close()
 
 
-def metadata_of(container: InputContainer) -> dict[str, str]:
-    """A file's metadata, without what its container says of itself; keys in small letters."""
-    return {k.lower(): v for k, v in container.metadata.items() if k.lower() not in OWN}
+def file_metadata(container: InputContainer) -> dict[str, str]:
+    """A file's metadata without CONTAINER_KEYS; keys in small letters."""
+    return {k.lower(): v for k, v in container.metadata.items() if k.lower() not in CONTAINER_KEYS}
 
 
-def chapter(entry: Any) -> tuple[float, float, str]:
-    """Begin and end in seconds, and the title."""
+def chapter_times(entry: Any) -> tuple[float, float, str]:
+    """Begin and end of a chapter in seconds, and its title."""
     base = entry["time_base"] or MILLISECOND
     begin, end = (round(float(entry[key] * base), 3) for key in ("start", "end"))
     return begin, end, entry["metadata"].get("title", "")
@@ -119,10 +124,10 @@ def read_packets(
     video: av.VideoStream,
     others: dict[int, Companion],
 ) -> tuple[av.VideoFrame | None, Packets]:
-    """Every packet: counts those of the others, decodes those of the video."""
+    """Read every packet into ``others``; return the video's first picture and its frames' times."""
     video.thread_type = "AUTO"
     sums = {index: hashlib.sha256() for index in others}
-    shown, first = Packets(video.time_base or MILLISECOND), None
+    frames, first = Packets(video.time_base or MILLISECOND), None
     try:
         for packet in container.demux():
             index = packet.stream_index
@@ -130,20 +135,20 @@ def read_packets(
                 for picture in decode_packet(video, packet):
                     first = first or picture
                     if picture.pts is not None:
-                        shown.times.append(picture.pts)
+                        frames.times.append(picture.pts)
             elif packet.size and index in others and (data := payload(packet, others[index])):
                 sums[index].update(data)
                 time = packet.pts if packet.pts is not None else packet.dts
                 others[index].packets.times.append(time or 0)
     except (av.error.FFmpegError, OSError):
-        pass  # what the file lacks is missing on both sides, and said by the reader
+        pass  # a broken file lacks the rest on both sides; its reader says so
     for index, other in others.items():
         other.packets.digest = sums[index].hexdigest()
-    return first, shown
+    return first, frames
 
 
 def decode_packet(video: av.VideoStream, packet: av.Packet) -> list[av.VideoFrame]:
-    """The pictures that a packet brings; none where it is broken."""
+    """Pictures that a packet brings; none where it is broken."""
     try:
         return video.decode(packet)
     except (av.error.FFmpegError, OSError):
@@ -151,33 +156,33 @@ def decode_packet(video: av.VideoStream, packet: av.Packet) -> list[av.VideoFram
 
 
 def payload(packet: av.Packet, other: Companion) -> bytes:
-    """A packet's data without what only its container needs; nothing for a pause in mp4's texts."""
+    """A packet's data without what only its container needs; nothing for an empty text of mp4."""
     data = bytes(packet)
-    if other.codec == "mov_text" and data == PAUSE:
+    if other.codec == "mov_text" and data == EMPTY_TEXT:
         return b""
     if other.codec == "aac" and len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
         return data[7 if data[1] & 1 else 9 :]  # ADTS, with a checksum or without
     return data
 
 
-def kind_of(stream: Stream) -> str:
-    """Audio, subtitle, attachment, cover or data."""
+def stream_kind(stream: Stream) -> str:
+    """Kind of a stream: audio, subtitle, attachment, cover or data."""
     return "cover" if stream.type == "video" and is_cover(stream) else stream.type
 
 
-def tags(stream: Stream) -> dict[str, str]:
-    """What a stream says of itself."""
-    found = {k.lower(): v for k, v in kept(stream.metadata).items()}
+def stream_tags(stream: Stream) -> dict[str, str]:
+    """Language, disposition and other metadata of a stream, without STREAM_KEYS."""
+    found = {k.lower(): v for k, v in portable_metadata(stream.metadata).items()}
     language = found.get("language", "")
     return {
         "language": "" if language == "und" else language,
         "disposition": disposition_words(stream),
-        **{k: v for k, v in found.items() if k not in OWN_OF_STREAMS},
+        **{k: v for k, v in found.items() if k not in STREAM_KEYS},
     }
 
 
 def disposition_words(stream: Stream) -> str:
-    """The flags that are set, by name; the first of a kind is the default anyhow."""
+    """Names of the flags that are set; "default" is left out of the first stream of a kind."""
     flags = stream.disposition
     if next(s for s in stream.container.streams if s.type == stream.type).index == stream.index:
         flags &= ~Disposition.default
@@ -185,25 +190,26 @@ def disposition_words(stream: Stream) -> str:
 
 
 def describe_picture(picture: av.VideoFrame, stream: av.VideoStream, siting: str) -> dict[str, str]:
-    """How the video is coded, shown and tagged."""
-    form, display = picture.format, display_of(picture)
-    across, down = subsampling(form)
-    kind = "RGB" if is_rgb(form) else "grey" if is_gray(form) else f"{across}x{down}"
+    """Coding, display and colour tags of the video, by the names of their properties."""
+    pixel_format, display = picture.format, display_of(picture)
+    across, down = subsampling(pixel_format)
+    plain = "RGB" if is_rgb(pixel_format) else "grey" if is_gray(pixel_format) else ""
+    full = pixel_format.name.startswith("yuvj")
     code = int(picture.colorspace)
     aspect = stream.sample_aspect_ratio
     return {
         "codec": stream.codec_context.name,
         "size": f"{picture.width}x{picture.height}",
-        "components": kind if kind in ("RGB", "grey") else f"YCbCr, chroma {kind}",
-        "bits": str(bits_of(form)),
-        "alpha": "yes" if has_alpha(form) else "",
-        "range": "full" if form.name.startswith("yuvj") else RANGES[int(picture.color_range)],
-        "matrix": "" if code == 2 or kind in ("RGB", "grey") else str(code),
-        "primaries": number(int(picture.color_primaries)),
-        "transfer": number(int(picture.color_trc)),
+        "components": plain or f"YCbCr, chroma {across}x{down}",
+        "bits": str(bits_of(pixel_format)),
+        "alpha": "yes" if has_alpha(pixel_format) else "",
+        "range": "full" if full else RANGES[int(picture.color_range)],
+        "matrix": "" if code == 2 or plain else str(code),
+        "primaries": tag_text(int(picture.color_primaries)),
+        "transfer": tag_text(int(picture.color_trc)),
         "chroma siting": siting if (across, down) == (2, 2) else "",
         "pixel aspect": "" if aspect in (None, 1) else str(aspect),
-        "rotation": turn(display.matrix),
+        "rotation": rotation_text(display.matrix),
         "mastering display": " ".join(f"{float(v):g}" for v in display.mastering or ()),
         "content light": " ".join(map(str, display.light or ())),
         "dynamic metadata": ", ".join(display.dynamic),
@@ -211,12 +217,12 @@ def describe_picture(picture: av.VideoFrame, stream: av.VideoStream, siting: str
     }
 
 
-def turn(matrix: tuple[int, ...] | None) -> str:
-    """How a picture is turned or mirrored, without the shift that brings it into view in mp4."""
+def rotation_text(matrix: tuple[int, ...] | None) -> str:
+    """Rotation and mirroring of a display matrix, without the shift that mp4 adds to it."""
     parts = [matrix[i] / 65536 for i in (0, 1, 3, 4)] if matrix else []
     return "" if parts in ([], [1, 0, 0, 1]) else " ".join(f"{part:g}" for part in parts)
 
 
-def number(code: int) -> str:
-    """A number of ITU-T H.273; 2 and 0 say nothing."""
+def tag_text(code: int) -> str:
+    """A number of ITU-T H.273 as text; empty for 2 and 0, which mean nothing."""
     return "" if code in (0, 2) else str(code)

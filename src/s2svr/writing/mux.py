@@ -1,4 +1,4 @@
-"""Encoded video, and everything that goes with it, into one container."""
+"""Joining of encoded video, and everything that goes with it, into one container."""
 
 import heapq
 import io
@@ -12,13 +12,13 @@ from typing import TypedDict
 import av
 from av.container import OutputContainer
 
-from .codecs import CODECS, Coding, configure, says_aspect
+from .codecs import CODECS, Coding, codec_stores_aspect, configure_encoder
 from .matroska import display_size, set_display_size
-from .tracks import Companions, has_other_keys, kept
+from .tracks import Companions, has_rare_keys, portable_metadata
 
 
-class Form(TypedDict):
-    """Arguments of av.open."""
+class OpenArguments(TypedDict):
+    """Arguments of ``av.open``."""
 
     format: str
     options: dict[str, str]
@@ -36,8 +36,8 @@ def mux(
 
     Errors are those of FFmpeg and the system.
     """
-    with av.open(str(path), "w", **form(coding, companions)) as output:
-        stream = begin(output, coding, companions, comment)
+    with av.open(str(path), "w", **open_arguments(coding, companions)) as output:
+        stream = write_header(output, coding, companions, comment)
         others = companions.packets() if companions is not None else iter(())
         for _, packet in heapq.merge(timed_packets(video, stream), others, key=itemgetter(0)):
             try:
@@ -48,19 +48,19 @@ def mux(
                 companions.refused += 1  # broken sound is no reason to lose the video
 
 
-def begin(
+def write_header(
     output: OutputContainer, coding: Coding, companions: Companions | None, comment: str
 ) -> av.VideoStream:
-    """Make the streams and write the header; returns the video stream."""
+    """Make the streams and write the header; return the video stream."""
     stream = output.add_stream(CODECS[coding.codec].encoder)
     assert isinstance(stream, av.VideoStream)
-    configure(stream.codec_context, coding)
+    configure_encoder(stream.codec_context, coding)
     stream.time_base = coding.time_base
     stream.set_display_matrix(coding.display.matrix)
     output.metadata["comment"] = comment
     if companions is not None:
         companions.attach(output)
-        stream.metadata.update(kept(companions.video.metadata))
+        stream.metadata.update(portable_metadata(companions.video.metadata))
         stream.disposition = companions.video.disposition
         output.metadata.update(companions.metadata)
         output.metadata["comment"] = "; ".join(filter(None, (companions.comment, comment)))
@@ -68,36 +68,36 @@ def begin(
     return stream
 
 
-def form(coding: Coding, companions: Companions | None) -> Form:
-    """How the container is opened."""
+def open_arguments(coding: Coding, companions: Companions | None) -> OpenArguments:
+    """Arguments that the container is opened with."""
     options = {"fflags": "+bitexact"}  # the same packets give the same file
     if coding.container in ("mp4", "mov"):
         # Starts are written in units of the movie, by default milliseconds: too coarse.
         options["movie_timescale"] = str(movie_timescale(coding, companions))
-    if companions is not None and has_other_keys(coding.container, companions.metadata):
+    if companions is not None and has_rare_keys(coding.container, companions.metadata):
         options["movflags"] = "use_metadata_tags"
     return {"format": coding.container, "options": options}
 
 
-def show_aspect(path: Path, coding: Coding) -> list[str]:
-    """Say in a Matroska or WebM file how its pixels are shaped; a warning if it has no room.
+def write_aspect(path: Path, coding: Coding) -> list[str]:
+    """Write the pixel aspect into a Matroska or WebM file; return a warning if it has no room.
 
-    H.264 and HEVC say it too, so that a size in whole pixels must not contradict them.
+    H.264 and HEVC store it too, and a size in whole pixels must not contradict them.
     """
-    shown = display_size(coding.width, coding.height, coding.aspect)
-    exact = coding.aspect == Fraction(shown[0] * coding.height, shown[1] * coding.width)
+    size = display_size(coding.width, coding.height, coding.aspect)
+    exact = coding.aspect == Fraction(size[0] * coding.height, size[1] * coding.width)
     if coding.aspect == 1 or coding.container not in ("matroska", "webm"):
         return []
-    if (says_aspect(coding.codec) and not exact) or set_display_size(path, *shown):
+    if (codec_stores_aspect(coding.codec) and not exact) or set_display_size(path, *size):
         return []
     return [f"the pixel aspect {coding.aspect} is not written: the file's header has no room"]
 
 
-def takes_all(coding: Coding, companions: Companions) -> bool:
-    """Whether the container takes all tracks together: the header is written in memory."""
+def holds_all_tracks(coding: Coding, companions: Companions) -> bool:
+    """True if the container holds all tracks together: tried by writing a header in memory."""
     try:
-        with av.open(io.BytesIO(), "w", **form(coding, companions)) as trial:
-            begin(trial, coding, companions, "")
+        with av.open(io.BytesIO(), "w", **open_arguments(coding, companions)) as trial:
+            write_header(trial, coding, companions, "")
     except (av.error.FFmpegError, OSError, ValueError):
         return False
     return True
@@ -106,14 +106,14 @@ def takes_all(coding: Coding, companions: Companions) -> bool:
 def timed_packets(
     packets: Iterable[av.Packet], stream: av.VideoStream
 ) -> Iterator[tuple[Fraction, av.Packet]]:
-    """Video packets with their decoding times in seconds."""
+    """Yield video packets with their decoding times in seconds."""
     for packet in packets:
         packet.stream = stream
         yield (packet.dts or 0) * packet.time_base, packet
 
 
 def movie_timescale(coding: Coding, companions: Companions | None) -> int:
-    """Units per second that hold every track's start exactly, or the video's alone."""
+    """Units per second that express every track's start exactly, or else the video's alone."""
     streams = [route.source for route in companions.routes] if companions else []
     bases = [coding.time_base, *(s.time_base for s in streams if s.time_base)]
     common = math.lcm(*(base.denominator for base in bases))

@@ -1,4 +1,7 @@
-"""What a finished file does not say of its source, though it was told to."""
+"""Metadata of the source that was written and that the finished file does not contain.
+
+Some containers drop what they cannot hold without an error: the file is read again and compared.
+"""
 
 from collections import defaultdict
 from pathlib import Path
@@ -7,68 +10,71 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from ..media import open_container
-from .inspect import kind_of, metadata_of, tags
+from .inspect import file_metadata, stream_kind, stream_tags
 from .tracks import Companions
 
 
 def find_omissions(path: Path, companions: Companions, damage: list[str]) -> list[str]:
-    """Compare the headers of a finished file with what it was made of; a line for each loss.
+    """Compare the headers of a finished file with its source; return a sentence for each loss.
 
-    ``damage`` is what its comment was to name.
+    ``damage`` holds the lines that the file's comment should contain.
     """
     written = open_container(path)
     try:
         return [
-            *lost_of_file(written, companions),
-            *lost_comment(written, companions, damage),
+            *file_omissions(written, companions),
+            *comment_omissions(written, companions, damage),
             *(
                 f"of the {stream.type} track {stream.index}, {what} is not written: "
                 f"{companions.format} cannot hold it"
-                for stream, made in stream_pairs(written, companions)
-                for what in lost_of_stream(stream, made)
+                for stream, copy in stream_pairs(written, companions)
+                for what in stream_omissions(stream, copy)
             ),
         ]
     finally:
         written.close()
 
 
-def lost_of_file(written: InputContainer, companions: Companions) -> list[str]:
-    """Metadata and chapters that are not there."""
-    lines, found = [], metadata_of(written)
-    missing = [k for k, v in metadata_of(companions.input).items() if found.get(k, "") != v]
+def file_omissions(written: InputContainer, companions: Companions) -> list[str]:
+    """Sentences about metadata and chapters that the file does not contain."""
+    lines, found = [], file_metadata(written)
+    missing = [k for k, v in file_metadata(companions.input).items() if found.get(k, "") != v]
     if missing := [key for key in missing if key != "comment"]:
         names = ", ".join(sorted(missing))
         lines.append(f"the metadata {names} are not written: {companions.format} cannot hold them")
-    count, kept = len(companions.chapters()), len(written.chapters())
-    if kept < count:
-        which = "every chapter" if not kept else f"each chapter after the first {kept}"
+    count, found_count = len(companions.chapters()), len(written.chapters())
+    if found_count < count:
+        first = f"each chapter after the first {found_count}"
+        which = first if found_count else "every chapter"
         lines.append(f"{which} is left out: {companions.format} cannot hold it")
     return lines
 
 
-def lost_comment(written: InputContainer, companions: Companions, damage: list[str]) -> list[str]:
-    """The remark of the source and what is missing, both of which the comment was to say."""
-    said, name = metadata_of(written).get("comment", ""), companions.format
+def comment_omissions(
+    written: InputContainer, companions: Companions, damage: list[str]
+) -> list[str]:
+    """Sentences about the source's comment and the damage, where the file's comment lacks them."""
+    comment, name = file_metadata(written).get("comment", ""), companions.format
     lines = []
-    if companions.comment not in said:
+    if companions.comment not in comment:
         lines.append(f"the metadata comment is not written: {name} cannot hold it")
-    if any(line not in said for line in damage):
+    if any(line not in comment for line in damage):
         lines.append(f"what is missing or broken is not named in the file: {name} has no comment")
     return lines
 
 
 def stream_pairs(written: InputContainer, companions: Companions) -> list[tuple[Stream, Stream]]:
-    """Source streams with what was made of them: the n-th of a kind with the n-th of that kind."""
-    made: dict[str, list[Stream]] = defaultdict(list)
+    """Pairs of a source stream and its copy: the n-th of a kind with the n-th of that kind."""
+    copies: dict[str, list[Stream]] = defaultdict(list)
     for stream in written.streams:
-        made[kind_of(stream)].append(stream)
+        copies[stream_kind(stream)].append(stream)
     sources = [companions.video, *(route.source for route in companions.routes)]
-    return [(s, made[kind_of(s)].pop(0)) for s in sources if made[kind_of(s)]]
+    return [(s, copies[stream_kind(s)].pop(0)) for s in sources if copies[stream_kind(s)]]
 
 
-def lost_of_stream(source: Stream, made: Stream) -> list[str]:
-    """Of what a stream says of itself: that which its copy does not."""
-    old, new = tags(source), tags(made)
+def stream_omissions(source: Stream, copy: Stream) -> list[str]:
+    """Tags of a stream that its copy lacks, as words."""
+    old, new = stream_tags(source), stream_tags(copy)
     flags = [flag for flag in old["disposition"].split() if flag not in new["disposition"].split()]
     words = [f"disposition {' '.join(flags)}"] if flags else []
     rest = (key for key, value in old.items() if key != "disposition" and value)

@@ -1,5 +1,6 @@
-"""The contract of writers."""
+"""The contract of writers, and what they are asked for."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
@@ -11,23 +12,34 @@ if TYPE_CHECKING:
     from .workfolder import WorkFolder
 
 
+@dataclass(frozen=True)
+class OutputFormat:
+    """Size and coding of an output; what is None follows the source or is our choice."""
+
+    width: int  # pixels
+    height: int
+    bits: int | None = None  # of each code
+    codec: str | None = None  # a key of CODECS; folders of images have none
+    crf: int | None = None  # quality of the codec, lower is better
+
+
 class Position(NamedTuple):
-    """How far a writer is: all that another one needs to go on in the same work folder."""
+    """Progress of a writer: all that another one needs to go on in the same work folder."""
 
     frames: int
     segments: int  # files of encoded video
-    last: int | None  # time stamp
-    moved: int  # time stamps
+    last: int | None  # time stamp of the last frame
+    moved: int  # number of time stamps that were moved forward
 
 
 class Writer(Protocol):
-    """Takes frames in the format it names; the file appears when its ``with`` block ends well."""
+    """Takes frames in the format it names; the file appears if ``with`` ends without exception."""
 
     path: Path
-    beside: "WorkFolder"  # the work folder
+    work: "WorkFolder"
     color: ColorInfo  # of the planes that ``write`` takes
     chroma: tuple[int, int]
-    warnings: list[str]  # what was converted or dropped
+    warnings: list[str]  # sentences about what was converted or dropped
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -36,6 +48,12 @@ class Writer(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-    def write(self, frame: Frame) -> None: ...
-    def end_segment(self) -> Position: ...
-    def go_on(self, position: Position) -> None: ...
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame."""
+
+    def end_segment(self) -> Position:
+        """Wait until all frames so far are on the disk; return how far that is."""
+
+    def go_on(self, position: Position) -> None:
+        """Continue after what the work folder holds; before the first ``write``."""

@@ -1,4 +1,4 @@
-"""Everything in a file beside the video: sound, subtitles, cover art, attachments, chapters."""
+"""Everything in a file but its video: sound, subtitles, cover art, attachments, chapters."""
 
 import io
 import re
@@ -18,9 +18,9 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from ..media import Reader, codec_name, demuxed, is_cover, open_container, video_stream
 from .audio import Transcoder
 
-# What sound and text are converted to where a container cannot hold them as they are.
-SOUND = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
-TEXT = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
+# Codecs that sound and text are converted to where a container cannot hold them as they are.
+SOUND_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
+TEXT_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # Keys of metadata that mp4 and mov write where every player looks for them.
 QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
 KEYS = {
@@ -31,17 +31,17 @@ KEYS = {
         *("composer", "album_artist", "grouping", "lyrics", "keywords"),
     },
 }
-# Of a file's metadata: what its muxer writes itself.
-WRITTEN = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
-READABLE = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
+# Keys of a file's metadata that its muxer writes itself.
+MUXER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
+READABLE_TEXT = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
 # MPEG-TS takes everything, but only these can be read again.
 BROADCAST = {
     *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
     *("libopus", "truehd", "dvbsub", "dvb_teletext", "libzvbi_teletextdec"),
 }
-# Of a stream's metadata: what describes its old file, and alpha, which is always left out.
+# Keys of a stream's metadata that describe its old file, or alpha, which is always left out.
 STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
-PAUSE = b"\0\0"  # an empty text of mp4, which its writers put between texts themselves
+EMPTY_TEXT = b"\0\0"  # of mp4, whose muxer puts it between texts by itself
 FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
@@ -61,7 +61,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 
 @dataclass
 class Route:
-    """Where the packets of one source stream go; ``codec`` is empty where they are copied."""
+    """Path of one source stream's packets into the output; ``codec`` is empty for a copy."""
 
     source: Stream
     codec: str = ""
@@ -71,7 +71,7 @@ class Route:
 
 
 class Companions:
-    """The streams that go from a source file into an output beside the video."""
+    """Streams of a source file that go into an output with the video."""
 
     def __init__(self, reader: Reader, container: str) -> None:
         self.format = container
@@ -83,24 +83,24 @@ class Companions:
         self.routes = [
             route
             for stream in self.input.streams
-            if stream.index != self.video.index and (route := self.plan(stream)) is not None
+            if stream.index != self.video.index and (route := self.choose_route(stream)) is not None
         ]
-        told = self.input.metadata  # Matroska's keys are in capitals
-        self.metadata = {k: v for k, v in told.items() if k.lower() not in WRITTEN}
-        self.comment = next((v for k, v in told.items() if k.lower() == "comment"), "")
+        metadata = self.input.metadata  # Matroska's keys are in capitals
+        self.metadata = {k: v for k, v in metadata.items() if k.lower() not in MUXER_KEYS}
+        self.comment = next((v for k, v in metadata.items() if k.lower() == "comment"), "")
 
-    def plan(self, stream: Stream) -> Route | None:
-        """Copy a stream where the container can hold it, else convert it or leave it out."""
+    def choose_route(self, stream: Stream) -> Route | None:
+        """Choose to copy a stream if the container can hold it, else to convert or leave it out."""
         name, kind = codec_name(stream), stream.type
         if kind == "data" and (name in ("", "bin_data") or "timecode" in stream.metadata):
             return None  # titles of chapters and time codes, made anew from the metadata
-        if self.fits(stream):
+        if self.can_copy(stream):
             return Route(stream)
         codec = None
-        if isinstance(stream, av.AudioStream) and has_sound(stream):
-            codec = SOUND[self.format]
-        elif kind == "subtitle" and name in READABLE:
-            codec = TEXT.get(self.format)
+        if isinstance(stream, av.AudioStream) and is_decodable(stream):
+            codec = SOUND_CODECS[self.format]
+        elif kind == "subtitle" and name in READABLE_TEXT:
+            codec = TEXT_CODECS.get(self.format)
         words = ", ".join(filter(None, (name or "of an unknown code", stream.language)))
         what = f"{kind} track {stream.index} ({words})"
         if codec is None:
@@ -111,17 +111,17 @@ class Companions:
         self.warnings.append(f"{what} is converted to {codec}: {self.format} cannot hold it")
         return Route(stream, codec)
 
-    def fits(self, stream: Stream) -> bool:
-        """Whether the output can hold a copy of a stream."""
+    def can_copy(self, stream: Stream) -> bool:
+        """True if the output can hold a copy of a stream."""
         if stream.type == "attachment" or is_cover(stream):
             covers = self.format == "mp4" and is_cover(stream)  # lost in mov without an error
-            return self.format == "matroska" or (covers and holds(self.format, stream))
+            return self.format == "matroska" or (covers and can_hold_copy(self.format, stream))
         if self.format == "mpegts":
             return codec_name(stream) in BROADCAST
-        return stream.type != "video" and holds(self.format, stream)
+        return stream.type != "video" and can_hold_copy(self.format, stream)
 
     def attach(self, output: OutputContainer) -> None:
-        """Make the output's streams and chapters."""
+        """Add the streams and chapters to the output."""
         for route in self.routes:
             source = route.source
             if isinstance(source, av.AudioStream) and route.codec:
@@ -139,7 +139,7 @@ class Companions:
                 continue
             else:
                 route.target = output.add_stream_from_template(source, opaque=True)
-            route.target.metadata.update(kept(source.metadata))
+            route.target.metadata.update(portable_metadata(source.metadata))
             route.target.disposition = source.disposition
         output.set_chapters(self.chapters())
 
@@ -158,18 +158,18 @@ class Companions:
         return found
 
     def delay(self) -> Fraction:
-        """Seconds by which FFmpeg moves all packets, and no chapter, where none may be below 0.
+        """Seconds by which FFmpeg moves all packets, but no chapter, so that no time is below 0.
 
-        Copied sound may begin there, as AAC in mp4 does.
+        Copied sound can begin below 0, as AAC in mp4 does.
         """
         below = "mp4" in self.input.format.name and self.start is None
         sound = [r.source for r in self.routes if r.source.type == "audio" and not r.codec]
         if not (below and sound) or self.format not in ("matroska", "webm"):
             return Fraction(0)
-        return max(Fraction(0), -earliest(self.path, [stream.index for stream in sound]))
+        return max(Fraction(0), -earliest_packet(self.path, [stream.index for stream in sound]))
 
     def packets(self) -> Iterator[tuple[Fraction, av.Packet]]:
-        """Packets for the output with their times in seconds, cut to start and end."""
+        """Yield packets for the output with their times in seconds, cut to start and end."""
         routes = {route.source.index: route for route in self.routes if route.target is not None}
         if not routes:
             return
@@ -181,7 +181,7 @@ class Companions:
                 yield (made.dts or 0) * made.time_base, made
 
     def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
-        """Packets of the source from some time before the cut to some time after it."""
+        """Yield packets of the source from LEAD seconds before the cut to LEAD seconds after it."""
         if self.start is not None:
             with suppress(av.error.FFmpegError):
                 self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
@@ -201,24 +201,24 @@ class Companions:
                 return
 
     def convert(self, route: Route, packet: av.Packet) -> list[av.Packet]:
-        """A source packet -> packets for the output."""
-        if codec_name(route.source) == "mov_text" and bytes(packet) == PAUSE:
+        """Turn a source packet into packets for the output; none where it is left out."""
+        if codec_name(route.source) == "mov_text" and bytes(packet) == EMPTY_TEXT:
             return []
-        if not is_cover(route.source) and not self.place(route, packet):
+        if not is_cover(route.source) and not self.retime(route, packet):
             return []
         try:
             if route.transcoder is not None:
                 return route.transcoder.convert(packet)
             if route.codec:
-                return as_text(packet, route)
+                return convert_text(packet, route)
         except (av.error.FFmpegError, ValueError):
             self.refused += 1
             return []
         packet.stream = route.target
         return [packet]
 
-    def place(self, route: Route, packet: av.Packet) -> bool:
-        """Move a packet to its time in the output; False where it lies outside the cut."""
+    def retime(self, route: Route, packet: av.Packet) -> bool:
+        """Give a packet its time in the output; False where it lies outside the cut."""
         base, text = packet.time_base, route.source.type == "subtitle"
         if packet.pts is None:
             follows = 0 if route.last is None else route.last + 1 + round(self.shift / base)
@@ -251,8 +251,8 @@ class Companions:
         self.input.close()
 
 
-def earliest(path: Path, indices: list[int]) -> Fraction:
-    """Seconds of the first packet that is not left out, among the first of some streams."""
+def earliest_packet(path: Path, indices: list[int]) -> Fraction:
+    """Time in seconds of the first packet of some streams that is not hidden by PRIMING."""
     container = open_container(path)
     try:
         packets = islice(
@@ -264,28 +264,28 @@ def earliest(path: Path, indices: list[int]) -> Fraction:
     return min((time for time in times if time >= -PRIMING), default=Fraction(0))
 
 
-def has_other_keys(container: str, metadata: dict[str, str]) -> bool:
-    """Whether metadata has keys that mp4 or mov only keep in a table that few players read."""
+def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
+    """True if metadata has keys that mp4 or mov keep only in a table that few players read."""
     known = KEYS.get(container)
     return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
 
 
-def has_sound(stream: av.AudioStream) -> bool:
-    """Whether a stream can be decoded, as far as its header says."""
+def is_decodable(stream: av.AudioStream) -> bool:
+    """True if the header of a sound stream says enough to decode it."""
     context = stream.codec_context
     return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
 
 
-def kept(metadata: dict[str, str]) -> dict[str, str]:
-    """A stream's metadata without what describes its old file."""
+def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """A stream's metadata without the keys that describe its old file."""
     found = {key: value for key, value in metadata.items() if not STALE.match(key)}
     if name := found.pop("name", None):  # as titles are called where they come from mp4
         found.setdefault("title", name)
     return found
 
 
-def holds(container: str, stream: Stream) -> bool:
-    """Whether a container of that format can hold a copy of a stream: tried in memory."""
+def can_hold_copy(container: str, stream: Stream) -> bool:
+    """True if a container of that format can hold a copy of a stream: tried in memory."""
     try:
         with av.open(io.BytesIO(), "w", format=container) as probe:
             probe.add_stream_from_template(stream, opaque=True)
@@ -295,8 +295,8 @@ def holds(container: str, stream: Stream) -> bool:
     return True
 
 
-def as_text(packet: av.Packet, route: Route) -> list[av.Packet]:
-    """A text subtitle in any code -> one in the route's, without styles."""
+def convert_text(packet: av.Packet, route: Route) -> list[av.Packet]:
+    """Convert a text subtitle to the codec of its route, without styles."""
     lines = []
     for part in packet.decode():
         text = getattr(part, "ass", b"").decode("utf-8", "replace").split(",", 8)[-1]
@@ -312,6 +312,6 @@ def as_text(packet: av.Packet, route: Route) -> list[av.Packet]:
 
 
 def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:
-    """Put a cover picture into a Matroska file, which holds it as an attachment."""
+    """Add a cover picture to a Matroska file, which holds it as an attachment."""
     kind = codec_name(source).replace("mjpeg", "jpeg")
     output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))

@@ -1,10 +1,11 @@
-"""Writing beside the target: the final name appears only when everything is written."""
+"""A folder beside the target to work in: the final name appears when all is written."""
 
 import errno
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -14,23 +15,28 @@ from ..files import sync, sync_folder
 from ..media import MediaError
 
 
+@dataclass(frozen=True)
+class WorkPolicy:
+    """Rules for what is found at the target and in its work folder."""
+
+    overwrite: bool = False  # replace the target if it exists
+    lasting: bool = False  # the work folder can outlive the writer, for a later try to go on
+    restart: bool = False  # remove what an earlier try has left in the work folder
+
+
+FRESH = WorkPolicy()
+
+
 class WorkFolder:
     """A hidden work folder beside ``path``, in which the product is made and then renamed.
 
-    Where ``lasting``, the folder has the same name every time and is for one process at a time; it
-    stays when ``keep_work`` is set, for another try to find it, which ``restart`` forbids.
+    A lasting folder has the same name every time and is for one process at a time; it stays where
+    ``keep_work`` is set. Raises MediaError.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        overwrite: bool,
-        images: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
-    ) -> None:
-        self.path, self.overwrite, self.images = path, overwrite, images
+    def __init__(self, path: Path, policy: WorkPolicy, *, images: bool = False) -> None:
+        self.path, self.overwrite, self.images = path, policy.overwrite, images
+        lasting = policy.lasting
         self.check()
         self.folder = lasting_folder(path)
         if not lasting:
@@ -42,13 +48,13 @@ class WorkFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.folder.mkdir(exist_ok=lasting)
             self.acquire()
-            if restart:
+            if policy.restart:
                 self.clear()
             elif images:
                 self.product.mkdir(exist_ok=lasting)
 
     def acquire(self) -> None:
-        """Keep other processes out of a lasting folder; the system lets go when this one ends."""
+        """Lock a lasting folder against other processes; the lock ends with this process."""
         try:
             if self.lock:
                 self.lock.acquire(timeout=0)
@@ -56,7 +62,7 @@ class WorkFolder:
             raise MediaError(f"{self.path} is being written by another process") from None
 
     def clear(self) -> None:
-        """Remove what another try has left."""
+        """Remove what an earlier try has left."""
         for item in self.folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)
@@ -66,7 +72,7 @@ class WorkFolder:
             self.product.mkdir()
 
     def check(self) -> None:
-        """Refuse a target that is there already, unless it may be overwritten."""
+        """Raise MediaError where the target exists and may not be overwritten."""
         path = self.path
         if not path.exists():
             return
@@ -80,7 +86,7 @@ class WorkFolder:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn what the system or FFmpeg says about writing into one sentence."""
+        """Turn errors of the system and of FFmpeg within the block into MediaError."""
         try:
             yield
         except (OSError, av.error.FFmpegError) as error:
@@ -92,8 +98,8 @@ class WorkFolder:
                 reason = error.strerror or str(error)
             raise MediaError(f"{self.path} cannot be written: {reason}") from error
 
-    def keep(self) -> None:
-        """Wait until the product is on the disk, and give it its name."""
+    def publish(self) -> None:
+        """Wait until the product is on the disk, then move it to the target."""
         with self.errors():
             sync(self.product.iterdir() if self.images else [self.product])
             self.check()
@@ -104,7 +110,7 @@ class WorkFolder:
         self.keep_work = False
 
     def discard(self) -> None:
-        """Let go of the work folder, and remove it unless it is to stay."""
+        """Unlock the work folder, and remove it unless ``keep_work`` is set."""
         if self.lock:
             self.lock.release()
         if not self.keep_work:
@@ -112,5 +118,5 @@ class WorkFolder:
 
 
 def lasting_folder(path: Path) -> Path:
-    """The work folder that has the same name every time."""
+    """Path of the work folder that has the same name every time."""
     return path.with_name(f".{path.name}-s2svr")

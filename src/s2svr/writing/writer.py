@@ -1,18 +1,18 @@
-"""Frames -> a video file with the sound and tags of its source."""
+"""Writing of frames to a video file with the sound and tags of its source."""
 
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..media import Frame, Reader
-from .codecs import choose_coding, losses
-from .encoder import Stamps, VideoEncoder
-from .mux import mux, show_aspect, takes_all
+from .codecs import choose_coding, picture_losses
+from .encoder import TimeStamps, VideoEncoder
+from .mux import holds_all_tracks, mux, write_aspect
 from .omissions import find_omissions
-from .packets import spooled
-from .protocol import Position
+from .packets import read_packet_files
+from .protocol import OutputFormat, Position
 from .tracks import Companions
-from .workfolder import WorkFolder
+from .workfolder import FRESH, WorkFolder, WorkPolicy
 
 
 class VideoWriter:
@@ -27,34 +27,25 @@ class VideoWriter:
         path: Path,
         *,
         reader: Reader,
-        width: int,
-        height: int,
-        bits: int | None = None,
-        codec: str | None = None,
-        crf: int | None = None,
-        overwrite: bool = False,
-        lasting: bool = False,
-        restart: bool = False,
-        comment: str | None = None,
+        output: OutputFormat,
+        policy: WorkPolicy = FRESH,
+        comment: str = "",
     ) -> None:
-        self.path, self.reader, self.comment = path, reader, comment or ""
-        self.coding = choose_coding(
-            reader.info, reader.display, path.suffix, width=width, height=height,
-            bits=bits, codec=codec, crf=crf,
-        )  # fmt: skip
-        self.warnings = losses(self.coding, reader.info)
+        self.path, self.reader, self.comment = path, reader, comment
+        self.coding = choose_coding(reader.info, reader.display, path.suffix, output)
+        self.warnings = picture_losses(self.coding, reader.info)
         self.color, self.chroma = self.coding.color, self.coding.chroma
-        self.stamps = Stamps(self.coding, reader.shift)
-        self.segments = 0  # that are begun
+        self.stamps = TimeStamps(self.coding, reader.shift)
+        self.segments = 0  # number of those begun
         self.companions: Companions | None = None
         self.encoder: VideoEncoder | None = None
-        self.beside = WorkFolder(path, overwrite=overwrite, lasting=lasting, restart=restart)
+        self.work = WorkFolder(path, policy)
         try:
             self.begin_segment()
             if reader.info.kind == "video":
                 self.companions = Companions(reader, self.coding.container)
                 self.warnings += self.companions.warnings
-                if not takes_all(self.coding, self.companions):
+                if not holds_all_tracks(self.coding, self.companions):
                     self.warnings.append("sound and subtitles are left out: they are broken")
                     self.companions.routes.clear()
         except BaseException:
@@ -62,34 +53,35 @@ class VideoWriter:
             raise
 
     def write(self, frame: Frame) -> None:
-        """Take the next frame, in ``color`` and ``chroma``."""
-        with self.beside.errors():
+        """Encode the next frame, in ``color`` and ``chroma``."""
+        with self.work.errors():
             if self.encoder is None:
                 self.begin_segment()
             assert self.encoder is not None
             self.encoder.write(frame)
 
     def begin_segment(self) -> None:
-        """Open the next encoder; MediaError where it does not open."""
-        with self.beside.errors():
-            self.encoder = VideoEncoder(self.spool(self.segments), self.coding, self.stamps)
+        """Open the next encoder. Raises MediaError where it does not open."""
+        with self.work.errors():
+            self.encoder = VideoEncoder(self.packet_path(self.segments), self.coding, self.stamps)
         self.segments += 1
 
     def end_segment(self) -> Position:
-        """Wait until all frames so far are encoded and on the disk."""
-        with self.beside.errors():
+        """Wait until all frames so far are encoded and on the disk; return how far that is."""
+        with self.work.errors():
             if self.encoder is not None:
                 self.encoder.close()
             self.encoder = None
         return Position(self.stamps.count, self.segments, self.stamps.last, self.stamps.moved)
 
     def go_on(self, position: Position) -> None:
-        """Take what the work folder has up to there for written; before the first ``write``."""
-        self.encoder = None  # it was opened to see whether it opens
+        """Continue after the segments that the work folder holds; before the first ``write``."""
+        self.encoder = None  # it was opened only to see whether it opens
         self.stamps.count, self.segments, self.stamps.last, self.stamps.moved = position
 
-    def spool(self, segment: int) -> Path:
-        return self.beside.folder / f"{segment:06d}.packets"
+    def packet_path(self, segment: int) -> Path:
+        """Path of a segment's packets."""
+        return self.work.folder / f"{segment:06d}.packets"
 
     def __enter__(self) -> Self:
         return self
@@ -107,31 +99,31 @@ class VideoWriter:
             self.discard()
 
     def finish(self) -> None:
-        """Join the video with everything else and give the file its name."""
+        """Join the video with everything else and move the file to its name."""
         if self.stamps.moved:
             self.warnings.append(
                 f"{self.stamps.moved} time stamps did not grow and were moved forward"
             )
         comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
         self.end_segment()
-        with self.beside.errors():
-            packets = spooled(map(self.spool, range(self.segments)), self.coding.time_base)
-            mux(self.beside.product, self.coding, packets, self.companions, comment=comment)
-        self.warnings += show_aspect(self.beside.product, self.coding)
-        if self.companions is not None:
-            self.warnings += find_omissions(
-                self.beside.product, self.companions, self.reader.damage
+        with self.work.errors():
+            packets = read_packet_files(
+                map(self.packet_path, range(self.segments)), self.coding.time_base
             )
+            mux(self.work.product, self.coding, packets, self.companions, comment=comment)
+        self.warnings += write_aspect(self.work.product, self.coding)
+        if self.companions is not None:
+            self.warnings += find_omissions(self.work.product, self.companions, self.reader.damage)
         if self.companions is not None and self.companions.refused:
             self.warnings.append(
                 f"{self.companions.refused} broken packets of sound or subtitles are left out"
             )
-        self.beside.keep()
+        self.work.publish()
 
     def discard(self) -> None:
-        """Let go of everything that is not finished."""
+        """Close everything that is open, and remove what is not finished."""
         if self.encoder is not None:
-            self.encoder.spool.drop()
+            self.encoder.packets.abandon()
         if self.companions is not None:
             self.companions.close()
-        self.beside.discard()
+        self.work.discard()

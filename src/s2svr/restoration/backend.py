@@ -1,0 +1,116 @@
+"""Backends run restoration networks: the contract, and PyTorch as its first implementation."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from ..files import network_fingerprint
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A network on a device, as the runner, the planner and the journal need it.
+
+    A memory is any tree of tuples and lists of maps (..., h, w), see ``tiles``; None where a shot
+    begins. A backend that has no room for what it is given raises torch.OutOfMemoryError.
+    """
+
+    scale: int  # times larger than the input are its results
+    lookahead: int  # frames after the last restored one that it looks at, where there are any
+    device: torch.device  # where frames are brought to, and results come from
+    precision: str  # as ``float32``
+    memory_types: Sequence[type]  # classes in a memory, which the journal may read again
+
+    @property
+    def identity(self) -> str:
+        """A digest of the network and its weights: equal ones give equal results."""
+        ...
+
+    def run(self, frames: Tensor, memory: Any, ahead: int, flows: Any = None) -> tuple[Tensor, Any]:
+        """Restore a window.
+
+        frames (1, T + ahead, 3, H, W) in [0, 1], of which the last ``ahead`` are seen and not
+        restored; ``memory`` of the frames before; ``flows`` those of ``flows``, cut to the same
+        part of the frame, or None: it estimates its own. Returns (T, 3, sH, sW) in float32 and the
+        memory after the last restored frame.
+        """
+        ...
+
+    def flows(self, frames: Tensor, memory: Any, ahead: int) -> Any:
+        """The motion in whole frames for ``run`` on their parts, as maps; None: it needs none."""
+        ...
+
+
+class TorchBackend:
+    """A PyTorch network with ``scale``, ``lookahead`` and the call of S2SVR.
+
+    Where it has ``flows``, ``restore`` and a memory with ``x`` as S2SVR does, motion is estimated
+    on whole frames.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        self.model: Any = model.eval().to(device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.scale, self.lookahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
+        self.device, self.dtype = device, dtype
+        self.precision = str(dtype).removeprefix("torch.")
+        self.memory_types: Sequence[type] = getattr(model, "memory_types", ())
+        if device.type == "cuda":  # the same every time: what is resumed has to fit what was done
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+
+    @cached_property
+    def identity(self) -> str:
+        return network_fingerprint(self.model)
+
+    def autocast(self) -> torch.autocast:
+        """The precision that was asked for."""
+        reduced = self.dtype != torch.float32
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=reduced)
+
+    @torch.inference_mode()
+    def run(self, frames: Tensor, memory: Any, ahead: int, flows: Any = None) -> tuple[Tensor, Any]:
+        """Restore a window, as Backend says."""
+        with self.autocast():
+            if flows is None:
+                restored, memory = self.model(frames, memory, ahead)
+            else:
+                restored, memory = self.model.restore(frames, flows, memory, ahead)
+        return restored[0].float(), memory
+
+    @torch.inference_mode()
+    def flows(self, frames: Tensor, memory: Any, ahead: int) -> Any:
+        """Optical flow of whole frames, as Backend says."""
+        if not hasattr(self.model, "flows"):
+            return None
+        past = [frame.to(self.device) for frame in memory.x] if memory is not None else []
+        with self.autocast():
+            return self.model.flows([*past, *frames.unbind(1)], frames.shape[1], ahead)
+
+
+def scale_of(model: object) -> int:
+    """The factor by which a restoration model enlarges; ValueError for other networks."""
+    scale = getattr(model, "scale", None)
+    if not isinstance(scale, int):
+        raise ValueError(f"expected a restoration model, got a {type(model).__name__}")
+    return scale
+
+
+def backend_of(
+    model: nn.Module | Backend,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Backend:
+    """The backend that runs a PyTorch network on a device (None: where it is); a backend as it is.
+
+    Raises ValueError for a network that restores nothing.
+    """
+    if not isinstance(model, nn.Module):
+        return model
+    scale_of(model)
+    if device is None:
+        first = next(model.parameters(), None)
+        device = "cpu" if first is None else first.device
+    return TorchBackend(model, torch.device(device), dtype)

@@ -1,0 +1,61 @@
+"""Settings of a restoration, as values that can be handed on, compared and stored."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+
+from ..media import Reader, open_reader
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """The frames of a source that are taken, and how they are read."""
+
+    start: Fraction | None = None  # seconds
+    end: Fraction | None = None
+    fps: Fraction | None = None  # frames a second of images and raw video
+    deinterlace: str = "auto"  # or off or refuse
+
+    def open(self, source: Path) -> Reader:
+        """The reader of these frames; raises MediaError."""
+        return open_reader(
+            source, fps=self.fps, start=self.start, end=self.end, deinterlace=self.deinterlace
+        )
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The form that the result is written in; None leaves the choice to the writer."""
+
+    codec: str | None = None
+    crf: int | None = None  # of the encoder: lower is better
+    bits: int | None = None  # 8 or 10
+    scale: int | None = None  # times larger than the input, at most the network's
+    size: tuple[int, int] | None = None  # or (width, height) in pixels
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The place, precision and pieces in which the network runs."""
+
+    device: torch.device | str | None = None  # None: where the network is
+    dtype: torch.dtype = torch.float32
+    threads: int | None = None  # of the CPU; None: as they are
+    window: int = 16  # frames that are restored at once, at most
+    tile: int | None = None  # longest side of a part of a frame, pixels; None: whole frames
+
+
+@dataclass(frozen=True)
+class Job:
+    """One restoration: all of it but the network."""
+
+    source: Path
+    target: Path
+    excerpt: Excerpt = field(default_factory=Excerpt)
+    encoding: Encoding = field(default_factory=Encoding)
+    compute: Compute = field(default_factory=Compute)
+    scene_cuts: bool = True  # memory starts afresh where a shot begins
+    overwrite: bool = False  # a target that is there is replaced
+    restart: bool = False  # what an earlier try has left is not gone on with

@@ -1,0 +1,29 @@
+"""Tasks: everything that the program looks up by a task's name, in one table."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """The choices that belong to one value of ``--task``."""
+
+    weights: str  # name of the bundled weights
+    damage: str  # made by evaluate where clips have no low quality; a name of damage.degradation
+    help: str  # what it does to a video, for --help
+
+
+TASKS = {
+    "sr": Task("sr-light", "bicubic", "enlarge clean video 4 times"),
+    "upscale": Task("sr-real", "bicubic", "enlarge compressed or noisy video 4 times"),
+    "deblur": Task("deblur-light", "blur-7", "sharpen what motion blurred"),
+    "compression": Task("compression-light", "hevc-37", "remove blocks and ringing"),
+}
+USUAL_TASK = "sr"  # where no task is named
+LOSSY_TASK = "upscale"  # the same, where restore gets a video of a lossy codec
+
+
+def task_named(name: str) -> Task:
+    """The task of this name. Raises ValueError, which lists all names."""
+    if name not in TASKS:
+        raise ValueError(f"expected the task {', '.join(TASKS)}, got {name!r}")
+    return TASKS[name]
