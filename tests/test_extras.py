@@ -1,11 +1,13 @@
 """A plain install, without any extra, does all but train; and then says what trainings need."""
 
+import ast
 import json
 import re
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from packaging.requirements import Requirement
 
 from media_clips import make_video
 
-PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NEEDED = "trainings need lightning-fabric and tensorboard: pip install 's2svr[train]' brings them"
 # Runs the code in its second argument as if the packages in its first were not installed.
 PLAIN = """
@@ -113,6 +116,21 @@ def test_python_says_so_too(absent: str):
     for room in ("s2svr.train", "s2svr.train.recipes"):
         run = run_plain(absent, f"import {room}")
         assert run.stderr.splitlines()[-1] == f"ModuleNotFoundError: {NEEDED}"
+
+
+def test_every_package_that_is_imported_is_a_requirement():
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    declared = {plain_name(Requirement(text).name) for text in chain(*groups)}
+    other = {"cv2": "opencv-python-headless"}
+    imported = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).partition(".")[0])
+    foreign = imported - sys.stdlib_module_names
+    assert {other.get(name, plain_name(name)) for name in foreign} <= declared
 
 
 def test_the_extra_of_the_tests_holds_that_of_the_trainings():

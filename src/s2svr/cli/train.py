@@ -60,14 +60,12 @@ def train_flow_command(
     cache: Cache = None,
 ) -> None:
     """Train a flow network without labels: a teacher, then a student that imitates it."""
-    from ..train import FlowRecipe, train_flow
+    from ..train import FlowRecipe, Run, train_flow
 
     if (stage is Stage.STUDENT) != (teacher is not None):
         raise ValueError("expected --teacher with --stage student, and with no other")
     if degradation is not None:
         overrides = [*(overrides or []), f"data.degradation={degradation}"]
-    from ..train import Run
-
     run = Run(out, device, processes, cache, recipe.name, say)
     chosen = recipe_of(recipe, overrides, FlowRecipe)
     typer.echo(train_flow(chosen, run, data=clips, teacher=teacher, init=init))
