@@ -131,7 +131,7 @@ def benchmark_video(
 
 
 def stage_shares(busy: dict[str, float], flow: float) -> dict[str, float]:
-    """Shares of the stages' busy seconds, with ``flow`` seconds of restoring apart from its body."""
+    """Shares of the busy seconds, with ``flow`` seconds of restoring apart from its body."""
     parts = {
         "decode": busy["decode"],
         "flow": flow,

@@ -165,7 +165,7 @@ def is_cut_off(path: Path) -> bool:
 
 
 def end_of_segment(head: bytes) -> int:
-    """Byte at which the Matroska segment behind the file header ends; 0 where its length is not given."""
+    """Byte at which the Matroska segment behind the file header ends; 0 if it gives no length."""
 
     def number(place: int) -> tuple[int, int, bool]:
         width = 9 - head[place].bit_length()
