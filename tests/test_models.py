@@ -366,13 +366,23 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
     return counts[0] - counts[1]
 
 
-@pytest.mark.parametrize("name", ["sr-light", "sr-real", "deblur-light", "compression-light"])
-def test_light_presets_are_within_their_size(name):
+@pytest.mark.parametrize(
+    ("name", "most", "macs"),
+    [
+        ("sr-light", 0.6e6, 20e9),
+        ("sr-real", 0.6e6, 14e9),
+        ("deblur-light", 0.6e6, 14e9),
+        ("compression-light", 0.6e6, 14e9),
+        ("sr-base", 2.1e6, 112e9),
+        ("sr-real-base", 2.1e6, 112e9),
+    ],
+)
+def test_trained_presets_are_within_their_size(name: str, most: float, macs: float):
     net = S2SVR(PRESETS[name]).eval()
-    assert parameters(net) <= 0.6e6
+    assert parameters(net) <= most
     # A quarter of 180x320 of the states' grid: the count is proportional to the pixels.
     grid = net.config.down
-    assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= 14e9
+    assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= macs
 
 
 def test_paper_presets_are_within_their_size():
