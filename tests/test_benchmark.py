@@ -14,7 +14,7 @@ from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 
 CPU = torch.device("cpu")
-TINY = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
+TINY = replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)
 
 
 class Slow(S2SVR):

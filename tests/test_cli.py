@@ -39,7 +39,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny super-resolution network, tagged as such."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     torch.manual_seed(0)
-    config = replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4)
+    config = replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)
     save(path, S2SVR(config), Card("sr", gain_db=0.25, clips="two clips"))
     return path
 

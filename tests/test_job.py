@@ -111,7 +111,7 @@ def test_every_pixel_and_time_stamp_is_as_it_should_be(
 
 def test_the_real_model_gives_the_same_as_frame_by_frame(movie: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = S2SVR(replace(PRESETS["sr-light"], channels=4, feedback=4, attention=4))
+    model = S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4))
     target = tmp_path / "out.mkv"
     restore_video(model, movie, target, window=3, codec="ffv1", threads=1)
     for ours, theirs in zip(decoded(target), expected(model, movie, (256, 192)), strict=True):

@@ -8,6 +8,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,10 @@ FRAMES = 22
 UNEVEN = [3003 * t + 700 * (t % 3) for t in range(FRAMES)]
 
 
-def network(seed: int = 0) -> S2SVR:
+BOTH_WAYS = {"slim": True, "deep": True, "bidirectional": True, "warm": 2}
+
+
+def network(seed: int = 0, **changes: Any) -> S2SVR:
     """A small network of which every weight matters, also what it remembers."""
     torch.manual_seed(seed)
     flow = PWCLiteConfig(
@@ -45,6 +49,7 @@ def network(seed: int = 0) -> S2SVR:
             attention=4,
             tail=0,
             flow=flow,
+            **changes,
         )  # fmt: skip
     )
     with torch.no_grad():
@@ -64,21 +69,33 @@ def bytes_of(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files}
 
 
-def by_and_by(source: Path, target: Path, **settings: object) -> tuple[int, Summary]:
+def by_and_by(net: S2SVR, source: Path, target: Path, **settings: object) -> tuple[int, Summary]:
     """How many calls it takes to restore, each of which stops after a segment; and the last."""
     for tries in range(1, 20):
         try:
-            return tries, restore_video(network(), source, target, stop=lambda: True, **settings)
+            return tries, restore_video(net, source, target, stop=lambda: True, **settings)
         except Stopped:
             assert not target.exists()
     raise AssertionError("it never ends")
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov", "pictures"])
-def test_many_short_tries_make_the_file_of_one_long(movie: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("out.mp4", {}),
+        ("out.mkv", {}),
+        ("out.mov", {}),
+        ("pictures", {}),
+        ("out.mkv", BOTH_WAYS),
+    ],
+)
+def test_many_short_tries_make_the_file_of_one_long(
+    movie: Path, tmp_path: Path, name: str, changes: dict[str, Any]
+) -> None:
+    net = network(**changes)
     settings = {"window": 3, "segment": 5, "codec": None if name == "pictures" else "h264"}
-    whole = restore_video(network(), movie, tmp_path / "whole" / name, **settings)
-    tries, last = by_and_by(movie, tmp_path / "parts" / name, **settings)
+    whole = restore_video(net, movie, tmp_path / "whole" / name, **settings)
+    tries, last = by_and_by(net, movie, tmp_path / "parts" / name, **settings)
     assert tries == 4  # segments of two windows: 6, 12, 18 and 22 frames
     assert bytes_of(tmp_path / "parts" / name) == bytes_of(tmp_path / "whole" / name)
     assert [path.name for path in (tmp_path / "parts").iterdir()] == [name]
@@ -86,7 +103,7 @@ def test_many_short_tries_make_the_file_of_one_long(movie: Path, tmp_path: Path,
     assert last.frames == whole.frames == FRAMES
     assert last.shots == whole.shots
     memoryless = {"window": FRAMES, "segment": 5, "codec": settings["codec"]}
-    restore_video(network(), movie, tmp_path / "other" / name, **memoryless)
+    restore_video(net, movie, tmp_path / "other" / name, **memoryless)
     if name != "pictures":  # segments have key frames of their own: the test can fail
         assert bytes_of(tmp_path / "other" / name) != bytes_of(tmp_path / "whole" / name)
 
@@ -229,7 +246,10 @@ def test_two_at_once_are_refused(movie: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_shortage_of_memory_is_not_found_out_twice(movie: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{}, BOTH_WAYS], ids=["one way", "both ways"])
+def test_a_shortage_of_memory_is_not_found_out_twice(
+    movie: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
     class Large(S2SVR):
         def forward(
             self, x: Tensor, state: object = None, lookahead: int = 0
@@ -238,7 +258,7 @@ def test_a_shortage_of_memory_is_not_found_out_twice(movie: Path, tmp_path: Path
                 raise torch.OutOfMemoryError
             return super().forward(x, state, lookahead)  # type: ignore[arg-type]
 
-    net = Large(network().config)
+    net = Large(network(**changes).config)
     settings = {"window": 4, "segment": 5}
     first = tmp_path / "out.mkv"
     with pytest.raises(Stopped):

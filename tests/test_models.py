@@ -47,6 +47,7 @@ SMALL = [
     replace(TINY, scale=4, tail=5),
     replace(TINY, flow=None),
     replace(TINY, slim=True),
+    replace(TINY, slim=True, deep=True),
 ]
 
 
@@ -93,9 +94,9 @@ def test_windows_with_carried_state_equal_the_whole_clip_bit_by_bit(config, leng
     assert torch.equal(streamed(net, x, window, net.lookahead), whole)
 
 
-@pytest.mark.parametrize("slim", [False, True])
-def test_bidirectional_windows_come_close_with_lookahead(slim):
-    net = lively(replace(TINY, bidirectional=True, warm=6, slim=slim))
+@pytest.mark.parametrize(("slim", "deep"), [(False, False), (True, False), (True, True)])
+def test_bidirectional_windows_come_close_with_lookahead(slim, deep):
+    net = lively(replace(TINY, bidirectional=True, warm=6, slim=slim, deep=deep))
     x = clip(14)
     with torch.inference_mode():
         whole, _ = net(x)
@@ -238,6 +239,10 @@ def test_wrong_shapes_are_refused():
         replace(TINY, scale=1, exposure=4)
     with pytest.raises(ValueError, match="quality with aligned neighbours, got 2 .*aligned=False"):
         replace(TINY, scale=1, neighbours=2, quality=4)
+    with pytest.raises(ValueError, match="deep with slim layers that have blocks, got slim=False"):
+        replace(TINY, deep=True)
+    with pytest.raises(ValueError, match="deep with slim layers.* got slim=True and 0 and 1 bl"):
+        replace(TINY, slim=True, deep=True, encoder_blocks=0)
 
 
 def pixel(conv: torch.nn.Conv2d, x: torch.Tensor, i: int, j: int) -> torch.Tensor:
@@ -287,6 +292,18 @@ def test_a_slim_layer_remembers_its_unit_alone():
     memory, out = layer(z, below)
     assert torch.equal(memory, layer.gru(z, below))
     assert torch.equal(out, below[:, :3] + layer.blocks(memory))
+
+
+@torch.no_grad()
+def test_a_deep_layer_remembers_what_its_blocks_make():
+    torch.manual_seed(0)
+    layer = ResConvGRU(5, 3, 2, slim=True, deep=True)
+    z, below = 6 * torch.rand(1, 3, 4, 4) - 3, torch.rand(1, 5, 4, 4)
+    memory, out = layer(z, below)
+    assert torch.equal(memory, layer.blocks(layer.gru(z, below)))
+    assert torch.equal(out, below[:, :3] + memory)
+    assert torch.equal(memory, layer(z.clamp(-2, 2), below)[0])
+    assert not torch.equal(memory, layer(z.clamp(-1, 1), below)[0])
 
 
 def test_a_fresh_network_starts_as_one_for_single_frames():
@@ -349,13 +366,23 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
     return counts[0] - counts[1]
 
 
-@pytest.mark.parametrize("name", ["sr-light", "sr-real", "deblur-light", "compression-light"])
-def test_light_presets_are_within_their_size(name):
+@pytest.mark.parametrize(
+    ("name", "most", "macs"),
+    [
+        ("sr-light", 0.6e6, 20e9),
+        ("sr-real", 0.6e6, 14e9),
+        ("deblur-light", 0.6e6, 14e9),
+        ("compression-light", 0.6e6, 14e9),
+        ("sr-base", 2.1e6, 112e9),
+        ("sr-real-base", 2.1e6, 112e9),
+    ],
+)
+def test_trained_presets_are_within_their_size(name: str, most: float, macs: float):
     net = S2SVR(PRESETS[name]).eval()
-    assert parameters(net) <= 0.6e6
+    assert parameters(net) <= most
     # A quarter of 180x320 of the states' grid: the count is proportional to the pixels.
     grid = net.config.down
-    assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= 14e9
+    assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= macs
 
 
 def test_paper_presets_are_within_their_size():
@@ -403,6 +430,27 @@ def test_memory_does_not_run_away():
             _, state = net(frame, state)
             sizes.append(max(float(s.abs().max()) for s in (*state.z, *state.s)))
     assert max(sizes[100:]) < 1.5 * max(sizes[:20])
+
+
+def test_deep_memory_stays_bounded_over_2000_frames():
+    net = lively(replace(TINY, slim=True, deep=True))
+    with torch.no_grad():  # blocks that double what they see, so that nothing but the clamp bounds
+        for layer in (m for m in net.modules() if isinstance(m, ResConvGRU)):
+            layer.gru.keep.fill_(1.0)
+            layer.gru.gates.bias.sub_(4)  # hardly forgets
+            for block in layer.blocks:
+                block.first.weight.zero_()
+                block.first.weight[range(6), range(6), 1, 1] = 1
+                block.second.weight.copy_(block.first.weight)
+    x = torch.rand(1, 2000, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    state, sizes = None, []
+    with torch.inference_mode():
+        for frames in x.split(20, 1):
+            y, state = net(frames, state)
+            assert y.isfinite().all()
+            sizes.append(max(float(s.abs().max()) for s in (*state.z, *state.s)))
+    assert 2 < max(sizes) < 6  # the clamp is at work: the blocks turn its 2 into 4
+    assert max(sizes[50:]) < 1.1 * max(sizes[:50])
 
 
 def test_detail_is_what_differs_from_the_mean_around():

@@ -52,6 +52,8 @@ def main() -> None:
         "--reduced", type=int, default=1, help="4 for a flow student of the small grid"
     )
     parser.add_argument("--data", default="", help="what it was trained on, in words")
+    parser.add_argument("--recipe", default="", help="and how, where no recipe file says it")
+    parser.add_argument("--warm", type=int, help="frames ahead of a network that reads both ways")
     parser.add_argument("--notes", default="")
     parser.add_argument("--into", type=Path, default=WEIGHTS)
     chosen = parser.parse_args()
@@ -60,9 +62,11 @@ def main() -> None:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     card = replace(card, data=chosen.data or card.data, notes=chosen.notes or card.notes)
-    card = replace(card, commit=commit)
+    card = replace(card, recipe=chosen.recipe or card.recipe, commit=commit)
     target = chosen.into / f"{chosen.name}.safetensors"
     if isinstance(model, S2SVR):
+        if chosen.warm is not None:
+            model.config = replace(model.config, warm=chosen.warm)
         save(target, model, card, half=True)
         sequences = DATASETS[chosen.dataset](chosen.clips, "")
         rows = evaluate(

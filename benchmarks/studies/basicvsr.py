@@ -1,7 +1,7 @@
-"""A small BasicVSR (Chan et al., 2021, https://arxiv.org/abs/2012.02181), the peer of ``sr-light``.
+"""A small BasicVSR (Chan et al., 2021, https://arxiv.org/abs/2012.02181), the peer of ``sr-real``.
 
 Features are propagated backward and forward through the whole clip, warped by the flow, and fused;
-flow network, output layer and base are those of ``sr-light``, and so is the number of operations.
+flow network, output layer and base are those of ``sr-real``, and so is the number of operations.
 It needs the whole clip at once and does not stream, so it stays outside the package;
 ``light_study.py`` trains it by the same recipe.
 """
@@ -22,7 +22,7 @@ from s2svr.train.clip_flow import with_stored_flow
 from s2svr.train.recipes import RestorationLoss
 from s2svr.train.step import Batch
 
-CHANNELS, BLOCKS = 34, 4  # as many operations as sr-light
+CHANNELS, BLOCKS = 34, 4  # as many operations as sr-real
 
 
 class Branch(nn.Module):

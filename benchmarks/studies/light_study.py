@@ -1,13 +1,14 @@
-"""What the ``sr-light`` network is made of, decided by measurement, and a BasicVSR of its size.
+"""What a light network that reads one way is made of, and a BasicVSR of its size.
 
     OMP_NUM_THREADS=1 nice python benchmarks/studies/light_study.py CLIPS VAL OUT \
         [--steps 600 500 0] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
-Trains each variant as ``sr-light`` is, on single frames, on clips and on longer clips (recipes
-``sr-light-start``, ``sr-light`` and ``sr-light-long``; ``--steps`` shortens or leaves out these
-phases), at equal steps, data and operations, for each seed, and prints PSNR (RGB, rounded) on VAL,
-and how much of it other frames are worth. Each training goes on from where it was stopped, and what
-is finished is only evaluated; several processes may share OUT, each with arms of its own.
+``sr-light`` was that network when this was decided; ``sr-real`` still is. Trains each variant on
+single frames, on clips and on longer clips (recipes ``sr-light-start``, ``sr-light`` and
+``sr-light-long``; ``--steps`` shortens or leaves out these phases), at equal steps, data and
+operations, for each seed, and prints PSNR (RGB, rounded) on VAL, and how much of it other frames
+are worth. Each training goes on from where it was stopped, and what is finished is only evaluated;
+several processes may share OUT, each with arms of its own.
 """
 
 import argparse
@@ -72,7 +73,7 @@ ARMS = {
 
 def configured(arm: Arm) -> S2SVRConfig:
     """The preset with the arm's changes."""
-    preset = PRESETS["sr-light"]
+    preset = PRESETS["sr-real"]
     assert isinstance(preset, S2SVRConfig)
     changes: dict = arm.preset | ({"flow": None} if "flow" in arm.preset else {})
     return replace(preset, **changes)

@@ -48,7 +48,7 @@ def sliding(model: S2SVR) -> Method:
 
 def peer(run: Path) -> nn.Module:
     """The BasicVSR of a phase of ``light_study.py``."""
-    config = PRESETS["sr-light"]
+    config = PRESETS["sr-real"]
     assert isinstance(config, S2SVRConfig)
     return averaged(BasicVSR(config), run)
 

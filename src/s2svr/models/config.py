@@ -29,6 +29,7 @@ class S2SVRConfig:
     exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
     quality: int = 0  # and of the one that tells how well a frame was coded; 0: none
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
+    deep: bool = False  # slim layers that remember what their blocks make
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
     flow_down: int = 1  # the frames are so much smaller where the flow is estimated
 
@@ -53,6 +54,11 @@ class S2SVRConfig:
             raise ValueError(
                 f"expected quality with aligned neighbours, got {self.neighbours} neighbours and "
                 f"aligned={self.aligned}"
+            )
+        if self.deep and not (self.slim and self.encoder_blocks and self.decoder_blocks):
+            raise ValueError(
+                f"expected deep with slim layers that have blocks, got slim={self.slim} and "
+                f"{self.encoder_blocks} and {self.decoder_blocks} blocks"
             )
         if self.flow_down not in (self.down, 2 * self.down, 4 * self.down):
             raise ValueError(

@@ -51,12 +51,14 @@ class Encoder(nn.Module):
         inputs = self.frame.channels * (2 if config.neighbours else 1)
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
-            ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
+            ResConvGRU(c, c, config.encoder_blocks, slim=config.slim, deep=config.deep)
             for _ in range(config.encoder_layers)
         )
         self.slim, self.bidirectional = config.slim, config.bidirectional
         if self.bidirectional:
-            self.backward_layer = ResConvGRU(c, c, config.encoder_blocks, slim=config.slim)
+            self.backward_layer = ResConvGRU(
+                c, c, config.encoder_blocks, slim=config.slim, deep=config.deep
+            )
             self.fuse = nn.Conv2d(2 * c, c, 3, padding=1)
 
     def step(self, z: list[Tensor], below: Tensor, first: int) -> tuple[list[Tensor], Tensor]:
@@ -114,7 +116,8 @@ class Decoder(nn.Module):
         self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
         inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
         self.layers = nn.ModuleList(
-            ResConvGRU(i, c, config.decoder_blocks, slim=config.slim) for i in inputs
+            ResConvGRU(i, c, config.decoder_blocks, slim=config.slim, deep=config.deep)
+            for i in inputs
         )
         self.output = Output(c, config.tail, factor, STEP if config.detail else 1.0)
 
