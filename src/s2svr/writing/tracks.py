@@ -16,10 +16,18 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from ..media import Reader, codec_name, demuxed, is_cover, open_container, video_stream
-from .audio import Transcoder
+from .audio import (
+    SOUND_CODECS,
+    Shape,
+    Transcoder,
+    choose_shape,
+    describe_change,
+    shape_of,
+    shapes_within,
+    widest,
+)
 
-# Codecs that sound and text are converted to where a container cannot hold them as they are.
-SOUND_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
+# Codecs that text is converted to where a container cannot hold it as it is.
 TEXT_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # Keys of metadata that mp4 and mov write where every player looks for them.
 QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
@@ -41,6 +49,7 @@ BROADCAST = {
 }
 # Keys of a stream's metadata that describe its old file, or alpha, which is always left out.
 STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
+MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
 EMPTY_TEXT = b"\0\0"  # of mp4, whose muxer puts it between texts by itself
 FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
@@ -65,6 +74,7 @@ class Route:
 
     source: Stream
     codec: str = ""
+    shape: Shape | None = None  # of sound that is converted
     target: Stream | None = None
     transcoder: Transcoder | None = None
     last: int | None = None  # decoding time of the last packet
@@ -74,7 +84,7 @@ class Companions:
     """Streams of a source file that go into an output with the video."""
 
     def __init__(self, reader: Reader, container: str) -> None:
-        self.format = container
+        self.format, self.refusal = container, f"{container} cannot hold it"
         self.warnings: list[str] = []
         self.refused = 0  # packets that could not be converted or written
         self.path, self.input = reader.path, open_container(reader.path)
@@ -96,20 +106,40 @@ class Companions:
             return None  # titles of chapters and time codes, made anew from the metadata
         if self.can_copy(stream):
             return Route(stream)
-        codec = None
-        if isinstance(stream, av.AudioStream) and is_decodable(stream):
-            codec = SOUND_CODECS[self.format]
-        elif kind == "subtitle" and name in READABLE_TEXT:
-            codec = TEXT_CODECS.get(self.format)
-        words = ", ".join(filter(None, (name or "of an unknown code", stream.language)))
-        what = f"{kind} track {stream.index} ({words})"
-        if codec is None:
+        if isinstance(stream, av.AudioStream):
+            return self.convert_sound(stream)
+        codec = TEXT_CODECS.get(self.format) if name in READABLE_TEXT else None
+        if kind != "subtitle" or codec is None:
             second = kind == "video" and not is_cover(stream)
-            why = "only one video is restored" if second else f"{self.format} cannot hold it"
-            self.warnings.append(f"{what} is left out: {why}")
+            self.leave_out(stream, "only one video is restored" if second else self.refusal)
             return None
-        self.warnings.append(f"{what} is converted to {codec}: {self.format} cannot hold it")
+        self.warnings.append(f"{describe(stream)} is converted to {codec}: {self.refusal}")
         return Route(stream, codec)
+
+    def convert_sound(self, stream: av.AudioStream) -> Route | None:
+        """Choose the codec and shape that sound is converted to, or leave it out."""
+        codec, source = SOUND_CODECS[self.format], None
+        if stream.codec_context is not None:
+            source = shape_of(stream.codec_context)
+        if source is None:
+            self.leave_out(stream, "it cannot be decoded")
+            return None
+        shape = choose_shape(codec, source)
+        if shape is None:
+            self.leave_out(stream, f"{codec} takes no sound of {source.layout}")
+            return None
+        why = MISREAD if self.is_misread(stream) else self.refusal
+        change = describe_change(source, shape)
+        self.warnings.append(f"{describe(stream)} is converted to {codec}{change}: {why}")
+        return Route(stream, codec, shape)
+
+    def leave_out(self, stream: Stream, why: str) -> None:
+        """Warn that a stream is left out."""
+        self.warnings.append(f"{describe(stream)} is left out: {why}")
+
+    def is_misread(self, stream: Stream) -> bool:
+        """True for sound that the container can hold and that many players do not read there."""
+        return self.format == "mp4" and codec_name(stream).startswith("pcm_")
 
     def can_copy(self, stream: Stream) -> bool:
         """True if the output can hold a copy of a stream."""
@@ -118,14 +148,16 @@ class Companions:
             return self.format == "matroska" or (covers and can_hold_copy(self.format, stream))
         if self.format == "mpegts":
             return codec_name(stream) in BROADCAST
+        if self.is_misread(stream):
+            return False
         return stream.type != "video" and can_hold_copy(self.format, stream)
 
     def attach(self, output: OutputContainer) -> None:
         """Add the streams and chapters to the output."""
         for route in self.routes:
             source = route.source
-            if isinstance(source, av.AudioStream) and route.codec:
-                route.transcoder = Transcoder(source, output, route.codec)
+            if isinstance(source, av.AudioStream) and route.shape is not None:
+                route.transcoder = Transcoder(source, output, route.codec, route.shape)
                 route.target = route.transcoder.target
             elif route.codec:
                 route.target = output.add_stream(route.codec)
@@ -177,7 +209,7 @@ class Companions:
             for made in self.convert(routes[packet.stream_index], packet):
                 yield (made.dts or 0) * made.time_base, made
         for route in routes.values():
-            for made in route.transcoder.encode(None) if route.transcoder else []:
+            for made in route.transcoder.finish() if route.transcoder else []:
                 yield (made.dts or 0) * made.time_base, made
 
     def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
@@ -270,10 +302,11 @@ def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
     return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
 
 
-def is_decodable(stream: av.AudioStream) -> bool:
-    """True if the header of a sound stream says enough to decode it."""
-    context = stream.codec_context
-    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
+def describe(stream: Stream) -> str:
+    """Kind, number, codec and language of a stream, as words."""
+    code = codec_name(stream) or "of an unknown code"
+    words = ", ".join(filter(None, (code, stream.language)))
+    return f"{stream.type} track {stream.index} ({words})"
 
 
 def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
