@@ -131,11 +131,7 @@ def benchmark_video(
 
 
 def stage_shares(busy: dict[str, float], flow: float) -> dict[str, float]:
-<<<<<<< HEAD
-    """Shares of the stages' busy seconds; ``flow`` seconds of restoring are told from its body."""
-=======
     """Shares of the busy seconds, with ``flow`` seconds of restoring apart from its body."""
->>>>>>> words
     parts = {
         "decode": busy["decode"],
         "flow": flow,
