@@ -14,7 +14,10 @@ from ..media import demuxed, open_container
 # Codecs that sound is converted to where a container cannot hold it as it is.
 SOUND_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
 # Layouts that most decoders know, in the order they are tried among equals.
-LAYOUTS = "mono stereo 2.1 3.0 quad 4.0 3.1 5.0 4.1 5.1 6.0 6.1 7.1".split()
+LAYOUTS = [
+    *("mono", "stereo", "2.1", "3.0", "quad", "4.0", "3.1", "5.0", "4.1", "5.1", "6.0", "6.1"),
+    "7.1",
+]
 # Sample formats, planar or not, by what they can tell apart.
 PRECISION = ["u8", "s16", "s32", "flt", "s64", "dbl"]
 OPUS_RATE = 48000  # at which every decoder of Opus plays, whatever the encoder was given

@@ -1,6 +1,7 @@
 """Everything in a file but its video: sound, subtitles, cover art, attachments, chapters."""
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -132,6 +133,29 @@ class Companions:
         change = describe_change(source, shape)
         self.warnings.append(f"{describe(stream)} is converted to {codec}{change}: {why}")
         return Route(stream, codec, shape)
+
+    def settle_sound(self) -> list[str]:
+        """Give sound that changes in the middle the widest shape that it has; say so in a list."""
+        lines = []
+        for route in self.routes:
+            stream = route.source
+            rewritten = codec_name(stream) == "aac" and "mpegts" in self.input.format.name
+            if route.shape is None and not (rewritten and self.format != "mpegts"):
+                continue  # what is copied says its shape in each packet
+            assert isinstance(stream, av.AudioStream)
+            seen = shapes_within(self.path, stream.index, self.start, self.end)
+            codec = SOUND_CODECS[self.format]
+            shape = choose_shape(codec, widest(seen)) if seen else None
+            if shape is None or (len(seen) == 1 and route.shape is None):
+                continue
+            route.codec, route.shape = codec, shape
+            if len(seen) > 1:
+                forms = " and ".join(f"{form.layout} at {form.rate} Hz" for form in seen)
+                lines.append(
+                    f"{describe(stream)} changes between {forms}: all of it is converted to "
+                    f"{codec}, {shape.layout} at {shape.rate} Hz"
+                )
+        return lines
 
     def leave_out(self, stream: Stream, why: str) -> None:
         """Warn that a stream is left out."""
@@ -272,8 +296,12 @@ class Companions:
         packet.pts = round((time - self.shift) / base)
         packet.dts = packet.pts - lead
         if not text:
-            if route.last is not None and packet.dts <= route.last:
-                packet.dts = route.last + 1
+            assert route.target is not None
+            step = max(
+                1, math.ceil((route.target.time_base or 0) / base)
+            )  # that is not rounded off
+            if route.last is not None and packet.dts < route.last + step:
+                packet.dts = route.last + step
                 packet.pts = max(packet.pts, packet.dts)
             route.last = packet.dts
         return True
