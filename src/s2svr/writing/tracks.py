@@ -27,9 +27,8 @@ from .audio import (
     shapes_within,
     widest,
 )
+from .texts import ASS_HEADER, EMPTY_TEXT, READABLE_TEXT, TEXT_CODECS, convert_text
 
-# Codecs that text is converted to where a container cannot hold it as it is.
-TEXT_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # Keys of metadata that mp4 and mov write where every player looks for them.
 QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
 KEYS = {
@@ -42,7 +41,6 @@ KEYS = {
 }
 # Keys of a file's metadata that its muxer writes itself.
 MUXER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
-READABLE_TEXT = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
 # MPEG-TS takes everything, but only these can be read again.
 BROADCAST = {
     *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
@@ -51,22 +49,9 @@ BROADCAST = {
 # Keys of a stream's metadata that describe its old file, or alpha, which is always left out.
 STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
 MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
-EMPTY_TEXT = b"\0\0"  # of mp4, whose muxer puts it between texts by itself
 FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
-ASS_HEADER = b"""[Script Info]
-ScriptType: v4.00+
-
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
-Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
-Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
 
 
 @dataclass
@@ -266,7 +251,7 @@ class Companions:
             if route.transcoder is not None:
                 return route.transcoder.convert(packet)
             if route.codec:
-                return convert_text(packet, route)
+                return convert_text(packet, route.codec, route.target)
         except (av.error.FFmpegError, ValueError):
             self.refused += 1
             return []
@@ -354,22 +339,6 @@ def can_hold_copy(container: str, stream: Stream) -> bool:
     except (av.error.FFmpegError, OSError, ValueError):
         return False
     return True
-
-
-def convert_text(packet: av.Packet, route: Route) -> list[av.Packet]:
-    """Convert a text subtitle to the codec of its route, without styles."""
-    lines = []
-    for part in packet.decode():
-        text = getattr(part, "ass", b"").decode("utf-8", "replace").split(",", 8)[-1]
-        lines.append(re.sub(r"\{[^}]*\}", "", text).replace("\\N", "\n").replace("\\h", " "))
-    data = "\n".join(lines).strip().encode()
-    if not data:
-        return []
-    made = av.Packet(len(data).to_bytes(2, "big") + data if route.codec == "mov_text" else data)
-    made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
-    made.time_base, made.is_keyframe = packet.time_base, True
-    made.stream = route.target
-    return [made]
 
 
 def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:
