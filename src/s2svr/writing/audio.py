@@ -13,11 +13,10 @@ from ..media import demuxed, open_container
 
 # Codecs that sound is converted to where a container cannot hold it as it is.
 SOUND_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
-# Layouts that most decoders know, in the order they are tried among equals.
-LAYOUTS = [
-    *("mono", "stereo", "2.1", "3.0", "quad", "4.0", "3.1", "5.0", "4.1", "5.1", "6.0", "6.1"),
-    "7.1",
-]
+LAYOUTS = ["mono", "stereo", "2.1", "3.0", "quad", "4.0", "5.0", "5.1", "6.1", "7.1"]
+# Layouts whose channels come back in their places. AAC has no name for the other ones that its
+# encoder takes, and FFmpeg's Opus exchanges channels of 5.0 and 6.1.
+FAITHFUL = {"aac": LAYOUTS, "libopus": ["mono", "stereo", "3.0", "quad", "5.1", "7.1"]}
 # Sample formats, planar or not, by what they can tell apart.
 PRECISION = ["u8", "s16", "s32", "flt", "s64", "dbl"]
 OPUS_RATE = 48000  # at which every decoder of Opus plays, whatever the encoder was given
@@ -51,7 +50,7 @@ def choose_shape(codec: str, source: Shape) -> Shape | None:
     """
     encoder = av.Codec(codec, "w")
     rate, sample_format = nearest_rate(encoder, source.rate), nearest_format(encoder, source.format)
-    for layout in nearest_layouts(source.layout):
+    for layout in nearest_layouts(codec, source.layout):
         shape = Shape(layout, rate, sample_format)
         if can_encode(codec, shape) and can_resample(source, shape):
             return shape
@@ -73,8 +72,8 @@ def nearest_format(encoder: av.Codec, name: str) -> str:
     return ranks[min((rank for rank in ranks if rank >= least), default=max(ranks))]
 
 
-def nearest_layouts(name: str) -> list[str]:
-    """Layouts for sound of a layout, the best first. One without names gets the usual ones."""
+def nearest_layouts(codec: str, name: str) -> list[str]:
+    """Layouts for sound of a layout, the best first. One without a name gets the usual name."""
     count = av.AudioLayout(name).nb_channels
     if "channels" in name:
         try:
@@ -86,10 +85,11 @@ def nearest_layouts(name: str) -> list[str]:
     def distance(other: str) -> tuple[int, int]:
         theirs = places(other)
         more = theirs.total() - count
-        tier = 0 if theirs == own else 1 if theirs >= own else 2 if more >= 0 else 3
+        enough = more >= 0 and theirs["LFE"] >= own["LFE"]  # which is not mixed into others
+        tier = 0 if theirs == own else 1 if theirs >= own else 2 if enough else 3
         return tier, abs(more)
 
-    return sorted(dict.fromkeys([*LAYOUTS, name]), key=distance)
+    return sorted(FAITHFUL.get(codec) or [name, *LAYOUTS], key=distance)
 
 
 def places(name: str) -> Counter[str]:
