@@ -1,10 +1,11 @@
-"""Write the parts of docs/reference/ that the program itself knows.
+"""Write the parts of the pages that the program itself knows.
 
     python docs/generate_reference.py
 
 Between a line ``<!-- generated: NAME -->`` and the next ``<!-- end -->`` of a page, everything is
 replaced: commands and options from the command line, signatures and docstrings from the package,
-entries from the recipes' types, tasks and damages from their tables. Run it after a change of one
+entries from the recipes' types, tasks and damages from their tables, and what becomes of sound from
+the encoders. Run it after a change of one
 of these; tests/test_docs.py checks that it was run.
 """
 
@@ -30,11 +31,30 @@ from s2svr.cli.app import app
 from s2svr.damage.table import DAMAGES, Strength
 from s2svr.tasks import TASKS
 from s2svr.train.recipes import KINDS
+from s2svr.writing.audio import SOUND_CODECS, Shape, choose_shape
 
 DOCS = Path(__file__).parent
-REFERENCE = DOCS / "reference"
 RECIPES = DOCS.parent / "recipes"
 PROGRAM = "s2svr"
+SOUND = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "ts": "mpegts"}
+LAYOUTS = [
+    *(
+        "mono",
+        "stereo",
+        "2.1",
+        "3.0",
+        "quad",
+        "quad(side)",
+        "4.0",
+        "3.1",
+        "5.0",
+        "5.0(side)",
+        "4.1",
+    ),
+    *("5.1", "5.1(side)", "6.0", "6.1", "6.1(back)", "7.0", "7.1", "7.1(wide)", "hexadecagonal"),
+    *("2 channels", "3 channels", "4 channels", "6 channels", "8 channels"),
+]
+RATES = [8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000]
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH", Fraction: "N", tuple: "TEXT"}
 
 
@@ -44,7 +64,7 @@ def main() -> None:
 
 
 def pages() -> dict[Path, str]:
-    """Every page of the reference with its generated parts as they have to be."""
+    """Every page that has generated parts, with these as they have to be."""
     parts = {
         "commands": commands(),
         "python": python(),
@@ -53,9 +73,11 @@ def pages() -> dict[Path, str]:
         "damage at one strength": one_strength(),
         "damage at random": at_random(),
         "damage by task": by_task(),
+        "layouts of sound": layouts_of_sound(),
+        "rates of sound": rates_of_sound(),
     }
     found: dict[Path, str] = {}
-    for path in sorted(REFERENCE.glob("*.md")):
+    for path in sorted(DOCS.glob("*/*.md")):
         text = path.read_text(encoding="utf-8")
         for name, part in parts.items():
             start, end = f"<!-- generated: {name} -->\n", "<!-- end -->"
@@ -348,6 +370,32 @@ def code(text: str) -> str:
 def plain(text: str) -> str:
     """A docstring's text: ``name`` in Markdown's code font."""
     return re.sub(r"``([^`]+)``", r"`\1`", inspect.cleandoc(text))
+
+
+# Sound
+
+
+def layouts_of_sound() -> str:
+    """The layout that sound of each layout is converted to, by container."""
+    rows = [(code(name), *converted(Shape(name, 48000, "s16"), "layout")) for name in LAYOUTS]
+    return "\n".join(table(("layout", *sound_columns()), rows))
+
+
+def rates_of_sound() -> str:
+    """The samples per second that sound of each rate is converted to, by container."""
+    rows = [(f"{rate} Hz", *converted(Shape("stereo", rate, "s16"), "rate")) for rate in RATES]
+    return "\n".join(table(("rate", *sound_columns()), rows))
+
+
+def sound_columns() -> list[str]:
+    """The containers, each with the encoder for sound that it cannot hold."""
+    return [f"{suffix} ({SOUND_CODECS[container]})" for suffix, container in SOUND.items()]
+
+
+def converted(source: Shape, what: str) -> list[str]:
+    """One property of the shape that sound is converted to in each container."""
+    shapes = [choose_shape(SOUND_CODECS[container], source) for container in SOUND.values()]
+    return [str(getattr(shape, what)) for shape in shapes]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from ..media import (
     subsampling,
     video_stream,
 )
-from .tracks import EMPTY_TEXT, portable_metadata
+from .texts import EMPTY_TEXT
+from .tracks import portable_metadata
 
 RANGES = {0: "", 1: "limited", 2: "full"}
 # Keys of a file's metadata by which its container describes itself.

@@ -103,6 +103,26 @@ def holds_all_tracks(coding: Coding, companions: Companions) -> bool:
     return True
 
 
+def keep_held_tracks(coding: Coding, companions: Companions) -> None:
+    """Convert or leave out, by name, each track that the container does not hold with the others.
+
+    Sound that is copied is converted instead, if that helps.
+    """
+    routes, companions.routes = companions.routes, []
+    for route in routes:
+        kept, stream = companions.routes, route.source
+        companions.routes = [*kept, route]
+        if holds_all_tracks(coding, companions):
+            continue
+        other = None
+        if isinstance(stream, av.AudioStream) and not route.codec:
+            other = companions.convert_sound(stream)
+        companions.routes = [*kept, other] if other is not None else kept
+        if other is None or not holds_all_tracks(coding, companions):
+            companions.routes = kept
+            companions.leave_out(stream, companions.refusal)
+
+
 def timed_packets(
     packets: Iterable[av.Packet], stream: av.VideoStream
 ) -> Iterator[tuple[Fraction, av.Packet]]:

@@ -1,6 +1,7 @@
 """Everything in a file but its video: sound, subtitles, cover art, attachments, chapters."""
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,11 +17,18 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from ..media import Reader, codec_name, demuxed, is_cover, open_container, video_stream
-from .audio import Transcoder
+from .audio import (
+    SOUND_CODECS,
+    Shape,
+    Transcoder,
+    choose_shape,
+    describe_change,
+    shape_of,
+    shapes_within,
+    widest,
+)
+from .texts import ASS_HEADER, EMPTY_TEXT, READABLE_TEXT, TEXT_CODECS, convert_text
 
-# Codecs that sound and text are converted to where a container cannot hold them as they are.
-SOUND_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
-TEXT_CODECS = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}
 # Keys of metadata that mp4 and mov write where every player looks for them.
 QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
 KEYS = {
@@ -33,7 +41,6 @@ KEYS = {
 }
 # Keys of a file's metadata that its muxer writes itself.
 MUXER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
-READABLE_TEXT = {"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"}
 # MPEG-TS takes everything, but only these can be read again.
 BROADCAST = {
     *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
@@ -41,22 +48,10 @@ BROADCAST = {
 }
 # Keys of a stream's metadata that describe its old file, or alpha, which is always left out.
 STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
-EMPTY_TEXT = b"\0\0"  # of mp4, whose muxer puts it between texts by itself
+MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
 FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
-ASS_HEADER = b"""[Script Info]
-ScriptType: v4.00+
-
-[V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
-Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
-Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0
-
-[Events]
-Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
 
 
 @dataclass
@@ -65,6 +60,7 @@ class Route:
 
     source: Stream
     codec: str = ""
+    shape: Shape | None = None  # of sound that is converted
     target: Stream | None = None
     transcoder: Transcoder | None = None
     last: int | None = None  # decoding time of the last packet
@@ -74,7 +70,7 @@ class Companions:
     """Streams of a source file that go into an output with the video."""
 
     def __init__(self, reader: Reader, container: str) -> None:
-        self.format = container
+        self.format, self.refusal = container, f"{container} cannot hold it"
         self.warnings: list[str] = []
         self.refused = 0  # packets that could not be converted or written
         self.path, self.input = reader.path, open_container(reader.path)
@@ -96,20 +92,63 @@ class Companions:
             return None  # titles of chapters and time codes, made anew from the metadata
         if self.can_copy(stream):
             return Route(stream)
-        codec = None
-        if isinstance(stream, av.AudioStream) and is_decodable(stream):
-            codec = SOUND_CODECS[self.format]
-        elif kind == "subtitle" and name in READABLE_TEXT:
-            codec = TEXT_CODECS.get(self.format)
-        words = ", ".join(filter(None, (name or "of an unknown code", stream.language)))
-        what = f"{kind} track {stream.index} ({words})"
-        if codec is None:
+        if isinstance(stream, av.AudioStream):
+            return self.convert_sound(stream)
+        codec = TEXT_CODECS.get(self.format) if name in READABLE_TEXT else None
+        if kind != "subtitle" or codec is None:
             second = kind == "video" and not is_cover(stream)
-            why = "only one video is restored" if second else f"{self.format} cannot hold it"
-            self.warnings.append(f"{what} is left out: {why}")
+            self.leave_out(stream, "only one video is restored" if second else self.refusal)
             return None
-        self.warnings.append(f"{what} is converted to {codec}: {self.format} cannot hold it")
+        self.warnings.append(f"{describe(stream)} is converted to {codec}: {self.refusal}")
         return Route(stream, codec)
+
+    def convert_sound(self, stream: av.AudioStream) -> Route | None:
+        """Choose the codec and shape that sound is converted to, or leave it out."""
+        codec, source = SOUND_CODECS[self.format], None
+        if stream.codec_context is not None:
+            source = shape_of(stream.codec_context)
+        if source is None:
+            self.leave_out(stream, "it cannot be decoded")
+            return None
+        shape = choose_shape(codec, source)
+        if shape is None:
+            self.leave_out(stream, f"{codec} takes no sound of {source.layout}")
+            return None
+        why = MISREAD if self.is_misread(stream) else self.refusal
+        change = describe_change(source, shape)
+        self.warnings.append(f"{describe(stream)} is converted to {codec}{change}: {why}")
+        return Route(stream, codec, shape)
+
+    def settle_sound(self) -> list[str]:
+        """Give sound that changes in the middle the widest shape that it has; say so in a list."""
+        lines = []
+        for route in self.routes:
+            stream = route.source
+            rewritten = codec_name(stream) == "aac" and "mpegts" in self.input.format.name
+            if route.shape is None and not (rewritten and self.format != "mpegts"):
+                continue  # what is copied says its shape in each packet
+            assert isinstance(stream, av.AudioStream)
+            seen = shapes_within(self.path, stream.index, self.start, self.end)
+            codec = SOUND_CODECS[self.format]
+            shape = choose_shape(codec, widest(seen)) if seen else None
+            if shape is None or (len(seen) == 1 and route.shape is None):
+                continue
+            route.codec, route.shape = codec, shape
+            if len(seen) > 1:
+                forms = " and ".join(f"{form.layout} at {form.rate} Hz" for form in seen)
+                lines.append(
+                    f"{describe(stream)} changes between {forms}: all of it is converted to "
+                    f"{codec}, {shape.layout} at {shape.rate} Hz"
+                )
+        return lines
+
+    def leave_out(self, stream: Stream, why: str) -> None:
+        """Warn that a stream is left out."""
+        self.warnings.append(f"{describe(stream)} is left out: {why}")
+
+    def is_misread(self, stream: Stream) -> bool:
+        """True for sound that the container can hold and that many players do not read there."""
+        return self.format == "mp4" and codec_name(stream).startswith("pcm_")
 
     def can_copy(self, stream: Stream) -> bool:
         """True if the output can hold a copy of a stream."""
@@ -118,14 +157,16 @@ class Companions:
             return self.format == "matroska" or (covers and can_hold_copy(self.format, stream))
         if self.format == "mpegts":
             return codec_name(stream) in BROADCAST
+        if self.is_misread(stream):
+            return False
         return stream.type != "video" and can_hold_copy(self.format, stream)
 
     def attach(self, output: OutputContainer) -> None:
         """Add the streams and chapters to the output."""
         for route in self.routes:
             source = route.source
-            if isinstance(source, av.AudioStream) and route.codec:
-                route.transcoder = Transcoder(source, output, route.codec)
+            if isinstance(source, av.AudioStream) and route.shape is not None:
+                route.transcoder = Transcoder(source, output, route.codec, route.shape)
                 route.target = route.transcoder.target
             elif route.codec:
                 route.target = output.add_stream(route.codec)
@@ -177,7 +218,7 @@ class Companions:
             for made in self.convert(routes[packet.stream_index], packet):
                 yield (made.dts or 0) * made.time_base, made
         for route in routes.values():
-            for made in route.transcoder.encode(None) if route.transcoder else []:
+            for made in route.transcoder.finish() if route.transcoder else []:
                 yield (made.dts or 0) * made.time_base, made
 
     def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
@@ -210,7 +251,7 @@ class Companions:
             if route.transcoder is not None:
                 return route.transcoder.convert(packet)
             if route.codec:
-                return convert_text(packet, route)
+                return convert_text(packet, route.codec, route.target)
         except (av.error.FFmpegError, ValueError):
             self.refused += 1
             return []
@@ -240,8 +281,12 @@ class Companions:
         packet.pts = round((time - self.shift) / base)
         packet.dts = packet.pts - lead
         if not text:
-            if route.last is not None and packet.dts <= route.last:
-                packet.dts = route.last + 1
+            assert route.target is not None
+            step = max(
+                1, math.ceil((route.target.time_base or 0) / base)
+            )  # that is not rounded off
+            if route.last is not None and packet.dts < route.last + step:
+                packet.dts = route.last + step
                 packet.pts = max(packet.pts, packet.dts)
             route.last = packet.dts
         return True
@@ -270,10 +315,11 @@ def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
     return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
 
 
-def is_decodable(stream: av.AudioStream) -> bool:
-    """True if the header of a sound stream says enough to decode it."""
-    context = stream.codec_context
-    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
+def describe(stream: Stream) -> str:
+    """Kind, number, codec and language of a stream, as words."""
+    code = codec_name(stream) or "of an unknown code"
+    words = ", ".join(filter(None, (code, stream.language)))
+    return f"{stream.type} track {stream.index} ({words})"
 
 
 def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
@@ -293,22 +339,6 @@ def can_hold_copy(container: str, stream: Stream) -> bool:
     except (av.error.FFmpegError, OSError, ValueError):
         return False
     return True
-
-
-def convert_text(packet: av.Packet, route: Route) -> list[av.Packet]:
-    """Convert a text subtitle to the codec of its route, without styles."""
-    lines = []
-    for part in packet.decode():
-        text = getattr(part, "ass", b"").decode("utf-8", "replace").split(",", 8)[-1]
-        lines.append(re.sub(r"\{[^}]*\}", "", text).replace("\\N", "\n").replace("\\h", " "))
-    data = "\n".join(lines).strip().encode()
-    if not data:
-        return []
-    made = av.Packet(len(data).to_bytes(2, "big") + data if route.codec == "mov_text" else data)
-    made.pts, made.dts, made.duration = packet.pts, packet.pts, packet.duration
-    made.time_base, made.is_keyframe = packet.time_base, True
-    made.stream = route.target
-    return [made]
 
 
 def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 from ..media import Frame, Reader
 from .codecs import choose_coding, picture_losses
 from .encoder import TimeStamps, VideoEncoder
-from .mux import holds_all_tracks, mux, write_aspect
+from .mux import holds_all_tracks, keep_held_tracks, mux, write_aspect
 from .omissions import find_omissions
 from .packets import read_packet_files
 from .protocol import OutputFormat, Position
@@ -44,10 +44,9 @@ class VideoWriter:
             self.begin_segment()
             if reader.info.kind == "video":
                 self.companions = Companions(reader, self.coding.container)
-                self.warnings += self.companions.warnings
                 if not holds_all_tracks(self.coding, self.companions):
-                    self.warnings.append("sound and subtitles are left out: they are broken")
-                    self.companions.routes.clear()
+                    keep_held_tracks(self.coding, self.companions)
+                self.warnings += self.companions.warnings
         except BaseException:
             self.discard()
             raise
@@ -106,6 +105,8 @@ class VideoWriter:
             )
         comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
         self.end_segment()
+        if self.companions is not None:
+            self.warnings += self.companions.settle_sound()
         with self.work.errors():
             packets = read_packet_files(
                 map(self.packet_path, range(self.segments)), self.coding.time_base
