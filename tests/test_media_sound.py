@@ -7,7 +7,7 @@ import av
 import pytest
 from typer.testing import CliRunner
 
-from media_clips import LOUDNESS, hear, make_sound
+from media_clips import LOUDNESS, hear, make_sound, payloads
 from s2svr.cli.app import app
 from s2svr.restoration import check_video, restore_video
 from s2svr.restoration.verify import Identity
@@ -99,6 +99,23 @@ def test_a_conversion_ends_with_0_and_a_check_says_what_it_was(tmp_path: Path):
     ran = CliRunner().invoke(app, command)
     assert ran.exit_code == 0, ran.output
     assert "converted" in json.dumps(ran.stdout)
+
+
+def test_only_sound_that_does_not_decode_is_called_broken(tmp_path: Path):
+    whole, spoilt = make_sound(tmp_path / "a.mkv", "ac3"), tmp_path / "spoilt.mkv"
+    with av.open(str(whole)) as source, av.open(str(spoilt), "w") as output:
+        copies = [output.add_stream_from_template(s, opaque=True) for s in source.streams]
+        for number, packet in enumerate(p for p in source.demux() if p.size):
+            copy = packet
+            if packet.stream_index == 1 and number % 5 == 0:
+                copy = av.Packet(bytes(packet.size))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+            copy.stream = copies[packet.stream_index]
+            output.mux_one(copy)
+    count = sum(not any(data) for _, data in payloads(spoilt, "audio"))
+    assert count > 0
+    found = restore_video(Identity(), spoilt, tmp_path / "b.webm")
+    assert found.damage == [f"packets of sound or subtitles that are broken: {count}"]
 
 
 # Changes in the middle
