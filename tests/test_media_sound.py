@@ -11,7 +11,9 @@ from media_clips import LOUDNESS, hear, make_sound, payloads
 from s2svr.cli.app import app
 from s2svr.restoration import check_video, restore_video
 from s2svr.restoration.verify import Identity
+from s2svr.writing import mux, writer
 from s2svr.writing.audio import Shape, choose_shape
+from s2svr.writing.tracks import Companions
 
 SLACK = 0.1  # seconds by which the length may differ
 MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
@@ -99,6 +101,22 @@ def test_a_conversion_ends_with_0_and_a_check_says_what_it_was(tmp_path: Path):
     ran = CliRunner().invoke(app, command)
     assert ran.exit_code == 0, ran.output
     assert "converted" in json.dumps(ran.stdout)
+
+
+def test_sound_that_does_not_go_with_the_other_tracks_is_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def holds(coding: object, companions: Companions) -> bool:
+        return all(route.codec for route in companions.routes)
+
+    for module in (mux, writer):
+        monkeypatch.setattr(module, "holds_all_tracks", holds)
+    source = make_sound(tmp_path / "a.mkv", "ac3", "5.1(side)")
+    warnings = convert(source, tmp_path / "b.mp4")
+    assert warnings == [
+        "audio track 1 (ac3) is converted to aac (5.1(side) as 5.1): mp4 cannot hold it"
+    ]
+    assert hear(tmp_path / "b.mp4")[0] == [("5.1", 48000)]
 
 
 def test_only_sound_that_does_not_decode_is_called_broken(tmp_path: Path):
