@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 VARIABLE = [0, 3003, 6006, 20000, 20100, 30000, 31000, 47047, 50050, 60060, 63063, 66066]
+LOUDNESS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
 ASS = (
     b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\n"
     b"Style: Default,Arial,16\n\n[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, "
@@ -125,6 +126,56 @@ def write_sound(
         frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
+
+
+def make_sound(
+    path: Path,
+    codec: str = "flac",
+    layout: str = "stereo",
+    rate: int = 48000,
+    *,
+    seconds: float = 0.4,
+    video: str = "mpeg4",
+) -> Path:
+    """Write a file with a small video and a tone, in channel N as loud as LOUDNESS[N - 1]."""
+    with av.open(str(path), "w") as output:
+        pictures = output.add_stream(video, rate=25)
+        pictures.width, pictures.height = 64, 48
+        pictures.pix_fmt = "yuvj420p" if video == "mjpeg" else "yuv420p"
+        voice = output.add_stream(codec, rate=rate, layout=layout)
+        if codec == "wmav2":  # which has no bit rate of its own
+            voice.bit_rate = 128000
+        output.start_encoding()
+        for index in range(round(seconds * 25)):
+            output.mux(pictures.encode(paint(pictures.pix_fmt, 64, 48, index, 256)))
+        output.mux(pictures.encode(None))
+        context = voice.codec_context
+        resampler = av.AudioResampler(context.format, layout, rate, context.frame_size or 1024)
+        channels = context.layout.nb_channels
+        tone = np.sin(2 * np.pi * 60 * np.arange(round(seconds * rate)) / rate)
+        wave = (tone[:, None] * LOUDNESS[:channels]).astype(np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(wave, "flt", layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            output.mux(voice.encode(part))
+        output.mux(voice.encode(None))
+    return path
+
+
+def hear(path: Path) -> tuple[list[tuple[str, int]], float, list[float]]:
+    """Layouts and rates of a file's sound, its seconds, and the loudness of each last channel."""
+    forms, seconds, waves = [], 0.0, []
+    with av.open(str(path)) as source:
+        for frame in source.decode(source.streams.audio[0]):
+            if (form := (frame.layout.name, frame.sample_rate)) not in forms:
+                forms.append(form)
+                waves.clear()
+            seconds += frame.samples / frame.sample_rate
+            plain = av.AudioResampler("flt", frame.layout.name, frame.sample_rate).resample(frame)
+            waves += [part.to_ndarray().reshape(-1, frame.layout.nb_channels) for part in plain]
+    whole = np.concatenate(waves)
+    middle = whole[len(whole) // 4 : -len(whole) // 4]
+    return forms, seconds, [float(value) for value in np.sqrt(2) * middle.std(0)]
 
 
 def add_text(output: av.container.OutputContainer, name: str) -> av.stream.Stream:

@@ -116,8 +116,8 @@ class VideoWriter:
         if self.companions is not None:
             self.warnings += find_omissions(self.work.product, self.companions, self.reader.damage)
         if self.companions is not None and self.companions.refused:
-            self.warnings.append(
-                f"{self.companions.refused} broken packets of sound or subtitles are left out"
+            self.reader.damage.append(
+                f"packets of sound or subtitles that are broken: {self.companions.refused}"
             )
         self.work.publish()
 
