@@ -104,9 +104,11 @@ class Companions:
 
     def convert_sound(self, stream: av.AudioStream) -> Route | None:
         """Choose the codec and shape that sound is converted to, or leave it out."""
-        codec, source = SOUND_CODECS[self.format], None
-        if stream.codec_context is not None:
-            source = shape_of(stream.codec_context)
+        codec = SOUND_CODECS[self.format]
+        if stream.codec_context is None:  # its codec is unknown
+            self.leave_out(stream, self.refusal)
+            return None
+        source = shape_of(stream.codec_context)
         if source is None:
             self.leave_out(stream, "it cannot be decoded")
             return None
