@@ -158,8 +158,8 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
     more = ["model.channels=8", "model.motion=false", "data.crop=24", "data.context=[24, 24]"]
     more += [
         "data.reverse=false",
-        "optim.steps=160",
-        "optim.decay=130",
+        "optim.steps=260",
+        "optim.decay=220",
         "optim.rate=2e-3",
         "optim.warmup=5",
         "optim.clip=0.3",

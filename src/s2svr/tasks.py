@@ -14,8 +14,10 @@ class Task:
 
 
 TASKS = {
-    "sr": Task("sr-light", "bicubic", "enlarge clean video 4 times"),
-    "upscale": Task("sr-real", "bicubic", "enlarge compressed or noisy video 4 times"),
+    "sr": Task("sr-light", "bicubic", "enlarge clean video 4 times", "sr-base"),
+    "upscale": Task(
+        "sr-real", "bicubic", "enlarge compressed or noisy video 4 times", "sr-real-base"
+    ),
     "deblur": Task("deblur-light", "blur-7", "sharpen what motion blurred"),
     "compression": Task("compression-light", "hevc-37", "remove blocks and ringing"),
 }
