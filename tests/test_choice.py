@@ -15,7 +15,7 @@ from media_clips import make_video
 from s2svr.checkpoint import Card, save
 from s2svr.cli.app import app
 from s2svr.models import PRESETS, S2SVR
-from s2svr.restoration import Compute, Job, choose_network
+from s2svr.restoration import Compute, Job, choose_network, plan
 from s2svr.restoration.pipeline import Stopped
 from s2svr.restoration.video import restore_job
 from s2svr.tasks import TASKS, Task
@@ -49,8 +49,8 @@ def never(name: str) -> nn.Module:
 
 
 def test_a_quality_that_is_named_is_taken(job: Job):
-    assert choose_network(TASK, "fast", job, never) == ("small", "--quality fast")
-    assert choose_network(TASK, "best", job, never) == ("large", "--quality best")
+    assert choose_network(TASK, "fast", job, never) == ("small", "--quality fast", None)
+    assert choose_network(TASK, "best", job, never) == ("large", "--quality best", None)
     with pytest.raises(ValueError, match="expected the quality auto, fast, best, got 'good'"):
         choose_network(TASK, "good", job, never)
 
@@ -59,18 +59,18 @@ def test_a_quality_that_is_named_is_taken(job: Job):
 def test_a_task_with_one_network_says_so(job: Job, quality: str):
     only = Task("small", "bicubic", "enlarge")
     found = choose_network(only, quality, job, never)
-    assert found == ("small", "the task has one network only")
+    assert found == ("small", "the task has one network only", None)
 
 
 def test_a_gpu_takes_the_best_one(job: Job):
     on_gpu = replace(job, compute=Compute(device="cuda:0"))
-    assert choose_network(TASK, "auto", on_gpu, never) == ("large", "a GPU is used")
+    assert choose_network(TASK, "auto", on_gpu, never) == ("large", "a GPU is used", None)
     assert choose_network(TASK, "fast", on_gpu, never).network == "small"
 
 
 def test_what_is_not_planned_is_done_fast(job: Job):
     found = choose_network(TASK, "auto", job, never, planned=False)
-    assert found == ("small", "nothing is planned")
+    assert found == ("small", "nothing is planned", None)
 
 
 @pytest.mark.parametrize(("patience", "wanted"), [(3600, "large"), (0, "small")])
@@ -81,7 +81,15 @@ def test_the_best_one_is_taken_where_it_ends_in_time(
     found = choose_network(TASK, "auto", job, load)
     assert found.network == wanted
     assert re.fullmatch(r"(it takes|large would take) about \d+:\d\d", found.why)
+    assert (found.plan is None) is (wanted == "small")
     assert not job.target.exists()
+
+
+def test_what_will_be_refused_is_not_measured(job: Job):
+    job.target.write_bytes(b"")
+    assert choose_network(TASK, "auto", job, never).network == "small"
+    only_planned = choose_network(TASK, "auto", job, load, brief=False)
+    assert only_planned.plan is not None
 
 
 def test_images_without_a_duration_are_done_fast(tmp_path: Path, job: Job):
@@ -96,7 +104,7 @@ def test_a_resume_never_changes_the_network(job: Job):
     with pytest.raises(Stopped):
         restore_job(load("small"), begun, segment=32, stop=lambda: True)
     assert choose_network(TASK, "auto", job, never) == (
-        "small", "the restoration was begun with it",
+        "small", "the restoration was begun with it", None,
     )  # fmt: skip
     with pytest.raises(Exception, match="begun with network's name small, and now it is large"):
         restore_job(load("small"), replace(job, network="large"), segment=32)
@@ -130,6 +138,23 @@ def test_plan_and_summary_name_the_network_and_why(job: Job, bundled: Callable):
     assert "network: small (--quality fast)\n" in shown
     summary = bundled(*words, "--quality", "best").stdout
     assert "network: large (--quality best)\n" in summary
+
+
+def test_what_was_measured_to_choose_is_not_measured_again(
+    job: Job, bundled: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    measured: list[int] = []
+    measure = plan.measure
+
+    def counting(trial, frames, suffix):
+        measured.append(frames)
+        return measure(trial, frames, suffix)
+
+    monkeypatch.setattr(plan, "measure", counting)
+    result = bundled(job.source, job.target, "--task", "sr")
+    assert result.exit_code == 0
+    assert measured == [40]
+    assert "network: large (it takes about " in result.stdout
 
 
 def test_impossible_qualities_are_refused_before_the_first_frame(job: Job, bundled: Callable):

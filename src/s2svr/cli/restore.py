@@ -45,7 +45,7 @@ from .progress import progress
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..restoration import Choice, Job, Say
+    from ..restoration import Choice, Job, Plan, Say
 
 
 def restore_command(
@@ -95,20 +95,20 @@ def restore_command(
         source, target, Excerpt(start, end, fps, deinterlace),
         Encoding(codec, crf, bits, scale, size), compute, scene_cuts, overwrite, restart,
     )  # fmt: skip
-    choice = chosen_network(job, task, weights, quality, planned=plan is not False)
+    choice = chosen_network(job, task, weights, quality, plan)
     job = replace(job, network=choice.network, why=choice.why)
     model = network(choice.network, task)
     if piece is not None:
         show_piece(model, job, piece, as_json=as_json)
         return
     if plan is not False:
-        job = planned(model, job, only=bool(plan), as_json=as_json)
+        job = planned(model, job, choice.plan, only=bool(plan), as_json=as_json)
     if not plan:
         run(model, job, as_json=as_json)
 
 
 def chosen_network(
-    job: "Job", task: str | None, weights: str | None, quality: str | None, *, planned: bool
+    job: "Job", task: str | None, weights: str | None, quality: str | None, plan: bool | None
 ) -> "Choice":
     """The weights asked for, or else the network of the task; and why.
 
@@ -121,13 +121,17 @@ def chosen_network(
         check_quality(quality)
     if weights is None:
         load = partial(network, task=task)
-        return choose_network(asked, quality or "auto", job, load, planned=planned)
+        return choose_network(
+            asked, quality or "auto", job, load, planned=plan is not False, brief=not plan
+        )
     if quality is not None:
         raise ValueError("expected --weights or --quality, a choice of the task's own, got both")
     return Choice(weights, "--weights")
 
 
-def planned(model: "nn.Module", job: "Job", *, only: bool, as_json: bool) -> "Job":
+def planned(
+    model: "nn.Module", job: "Job", chosen_by: "Plan | None", *, only: bool, as_json: bool
+) -> "Job":
     """The job with a window and tile that fit, after saying what it takes, if that is much.
 
     ``only``: no more than the plan is wanted, on the standard output. MediaError where the disk has
@@ -135,7 +139,7 @@ def planned(model: "nn.Module", job: "Job", *, only: bool, as_json: bool) -> "Jo
     """
     from ..restoration import settle
 
-    settled, plan = settle(model, job, brief=not only)
+    settled, plan = settle(model, job, chosen_by, brief=not only)
     if plan is None:
         return job  # which ends with a sentence, soon
     if only and as_json:

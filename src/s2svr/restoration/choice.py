@@ -11,7 +11,7 @@ from ..tasks import Task
 from ..text import duration_text
 from .backend import Backend
 from .journal import begun_with
-from .plan import make_plan
+from .plan import Plan, make_plan
 from .settings import Job
 from .video import restore_job
 
@@ -24,6 +24,7 @@ class Choice(NamedTuple):
 
     network: str
     why: str
+    plan: Plan | None = None  # of a restoration by this network, if one was made to choose it
 
 
 def check_quality(quality: str) -> None:
@@ -39,12 +40,14 @@ def choose_network(
     load: Callable[[str], nn.Module | Backend],
     *,
     planned: bool = True,
+    brief: bool = True,
 ) -> Choice:
     """The network that does a job, and the reason.
 
     ``auto`` takes the best one on a GPU, or where a plan says that it ends within PATIENCE_BEST; it
     is the fast one where nothing is ``planned`` or the time cannot be known. What an earlier try
-    was begun with stays. Raises ValueError for an unknown quality.
+    was begun with stays. Nothing is measured for what will be refused, unless ``brief`` is False.
+    Raises ValueError for an unknown quality.
     """
     check_quality(quality)
     if not task.best:
@@ -56,13 +59,14 @@ def choose_network(
         return Choice(str(begun), "the restoration was begun with it")
     if torch.device(job.compute.device or "cpu").type == "cuda":
         return Choice(task.best, "a GPU is used")
-    if not planned:
+    if not planned or (brief and job.is_refused()):
         return Choice(task.weights, "nothing is planned")
     best = load(task.best)
-    seconds = make_plan(best, job, partial(restore_job, best), brief=False).seconds
+    plan = make_plan(best, job, partial(restore_job, best), brief=False)
+    seconds = plan.seconds
     if seconds is None:
         return Choice(task.weights, "the time that the best one takes cannot be known")
     text = duration_text(seconds)
     if seconds <= PATIENCE_BEST:
-        return Choice(task.best, f"it takes about {text}")
+        return Choice(task.best, f"it takes about {text}", plan)
     return Choice(task.weights, f"{task.best} would take about {text}")

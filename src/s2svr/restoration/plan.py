@@ -130,16 +130,22 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
     )
 
 
-def settle(model: nn.Module | Backend, job: Job, *, brief: bool = True) -> tuple[Job, Plan | None]:
+def settle(
+    model: nn.Module | Backend, job: Job, plan: Plan | None = None, *, brief: bool = True
+) -> tuple[Job, Plan | None]:
     """The job with a window and a tile that fit, and the plan that says so.
 
-    Not planned is what would be refused anyhow, unless ``brief`` is False: a target that is there.
-    Time and disk are not measured where an earlier try is gone on with.
+    ``plan`` is the one that the network was chosen by, if there was one. Not planned is what will
+    be refused, unless ``brief`` is False. Time and disk are not measured where an earlier try is
+    gone on with.
     """
-    if brief and job.target.exists() and not job.overwrite:
+    if brief and job.is_refused():
         return job, None
-    resumes = can_go_on(job.target) and not job.restart
-    plan = make_plan(model, job, None if resumes else partial(restore_job, model), brief=brief)
+    if plan is None:
+        resumes = can_go_on(job.target) and not job.restart
+        plan = make_plan(model, job, None if resumes else partial(restore_job, model), brief=brief)
+    else:
+        plan = replace(plan, network=job.network, why=job.why)
     return replace(job, compute=replace(job.compute, window=plan.window, tile=plan.tile)), plan
 
 

@@ -61,3 +61,7 @@ class Job:
     restart: bool = False  # what an earlier try has left is not gone on with
     network: str = ""  # a name for the network, as people know it
     why: str = ""  # it was taken
+
+    def is_refused(self) -> bool:
+        """True if the target is there and may not be replaced: the writer will refuse it."""
+        return self.target.exists() and not self.overwrite
