@@ -267,6 +267,7 @@ def test_impossible_settings(
         (["--start", "soon"], "minutes:seconds"),
         (["--fps", "1/0"], "a number or a fraction"),
         (["--threads", "0"], "--threads"),
+        (["--preview", "0"], "expected more than 0 seconds"),
         (["--quick"], "--quick"),
     ],
 )

@@ -324,6 +324,7 @@ def test_the_public_surface_is_frozen():
     assert sorted(s2svr.__all__) == sorted(PUBLIC)
     for name in PUBLIC:
         assert getattr(s2svr, name) is not None
+    assert dir(s2svr) == sorted(PUBLIC)
 
 
 def test_the_command_line_is_there_without_torch():

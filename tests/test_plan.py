@@ -203,6 +203,24 @@ def test_too_little_disk_is_refused_with_numbers() -> None:
         plan(disk=2 * GIB, disk_free=200 * 2**20).check()
 
 
+def test_too_little_memory_is_refused_with_numbers() -> None:
+    plan(memory=16 * GIB).check()
+    with pytest.raises(MediaError, match=r"320x180 -> 1280x720 needs about 20.0 GiB .* cpu has 16"):
+        plan(memory=20 * GIB).check()
+
+
+def test_the_command_refuses_what_no_memory_holds(
+    movie: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s2svr.restoration.plan.total_memory", lambda device: 2**20)
+    monkeypatch.setattr("s2svr.restoration.plan.FEW", 2)
+    monkeypatch.setattr("s2svr.restoration.plan.measure", None)  # nothing is tried
+    result = run("restore", movie, tmp_path / "out.mkv", "--weights", weights)
+    assert result.exit_code == 2
+    assert "of memory and cpu has 1.0 MiB" in result.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_plan_in_words() -> None:
     assert plan_lines(plan()) == [
         "plan: 320x180 -> 1280x720, about 1000 frames on cpu, windows of 16 frames, whole frames",

@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -435,15 +436,86 @@ def test_gradients_stay_on_outside() -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (torch.zeros(1, 3, 4, 4), r"expected frames \(3, H, W\) of floats"),
-        (torch.zeros(4, 4, 4), r"got \(4, 4, 4\)"),
-        (torch.zeros(3, 4, 4, dtype=torch.uint8), "got .* of torch.uint8"),
+        (torch.zeros(1, 3, 4, 4), r"expected frames \(3, H, W\) of floats.*one by one"),
+        (torch.zeros(5, 4, 6), r"got \(5, 4, 6\) of torch.float32: take three planes"),
+        (torch.zeros(4, 4), r"got \(4, 4\) of torch.float32: a single frame is given as \[frame\]"),
+        (torch.zeros(3, 0, 4), r"got \(3, 0, 4\)"),
+        (torch.zeros(3, 4, 4, dtype=torch.uint8), "got .* of torch.uint8: frame / 255 is one"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "got .* of torch.int64"),
         (torch.zeros(3, 4, 5), r"expected all frames of one size \(3, 4, 4\), got \(3, 4, 5\)"),
+        (
+            np.zeros((4, 5, 3), np.uint8),
+            r"a numpy array \(4, 5, 3\) of uint8: "
+            r"torch.from_numpy\(frame\).permute\(2, 0, 1\) / 255 is one",
+        ),
+        (np.zeros((3, 4, 4)), r"of float64: torch.from_numpy\(frame\) is one"),
+        (np.zeros((4, 5, 4), np.uint16), r"\[..., :3\].permute\(2, 0, 1\) / 65535 is one"),
+        ("in.mp4", "got a str: read_clip reads files"),
+        (torch.full((3, 4, 4), 200.0), "got values from 200 to 200: divide them by 255"),
+        (torch.linspace(-1, 1, 48).view(3, 4, 4), "got values from -1 to 1: scale them"),
+        (torch.full((3, 4, 4), torch.nan), "not finite in frame 1"),
+        (torch.full((3, 4, 4), torch.inf), "not finite in frame 1"),
     ],
 )
 def test_wrong_frames_are_refused(frame: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         list(restore(Leaky(), [torch.zeros(3, 4, 4), frame]))
+
+
+def test_a_path_in_place_of_frames_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"one after the other, got a PosixPath: read_clip"):
+        restore(Leaky(), Path("in.mp4"))  # type: ignore[arg-type]
+
+
+def test_what_is_advised_makes_a_frame_and_other_floats_are_taken() -> None:
+    codes = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    frame = torch.from_numpy(codes).permute(2, 0, 1) / 255
+    wanted = list(restore(Leaky(), [frame]))
+    assert torch.equal(wanted[0], next(restore(Leaky(), [frame.double()])))
+    list(restore(Leaky(), [torch.full((3, 4, 4), 1.3), torch.full((3, 4, 4), -0.3)]))  # overshoot
+
+
+class Broken(nn.Module):
+    """Returns its frames, times the weight: as damaged weights or a broken driver may."""
+
+    scale, lookahead = 1, 0
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def forward(self, x: Tensor, state: None = None, lookahead: int = 0) -> tuple[Tensor, None]:
+        return x * self.weight, None
+
+
+@pytest.mark.parametrize(
+    ("weight", "found"),
+    [
+        (float("nan"), "is not finite"),
+        (float("inf"), "is not finite"),
+        (0.0, "is black where the source is not"),
+        (-1.0, "is black where the source is not"),
+    ],
+)
+def test_results_that_are_no_pictures_stop_at_once(weight: float, found: str) -> None:
+    asked = []
+
+    def frames() -> Iterator[Tensor]:
+        for frame in clip(40, 8, 8):
+            asked.append(frame)
+            yield frame
+
+    with pytest.raises(FloatingPointError, match=f"made {found}: its weights are damaged"):
+        list(restore(Broken(weight), frames(), window=4))
+    assert len(asked) < 12
+
+
+def test_black_frames_and_faint_ones_are_pictures() -> None:
+    star = torch.zeros(3, 24, 24)
+    star[:, 3, 3] = 1
+    for frame in (torch.zeros(3, 8, 8), torch.full((3, 8, 8), 0.01), star):
+        assert torch.equal(next(restore(Broken(1.0), [frame])), frame)
+    assert float(next(restore(Broken(0.0), [star])).max()) == 0  # nearly black: it may be noise
 
 
 def test_wrong_settings_are_refused() -> None:

@@ -34,6 +34,13 @@ def parse_seconds(text: str) -> Fraction:
     return 3600 * hours + 60 * minutes + rest
 
 
+def parse_length(text: str) -> Fraction:
+    """As ``parse_seconds``, but more than none."""
+    if not (seconds := parse_seconds(text)):
+        raise typer.BadParameter(f"expected more than 0 seconds, got {text!r}")
+    return seconds
+
+
 def parse_rate(text: str) -> Fraction:
     """``25``, ``23.976`` or ``24000/1001``."""
     try:
@@ -149,7 +156,7 @@ PreviewSeconds = Annotated[
     Fraction | None,
     typer.Option(
         "--preview",
-        parser=parse_seconds,
+        parser=parse_length,
         metavar="SECONDS",
         help="Restore only this many seconds, written beside the input's picture.",
     ),

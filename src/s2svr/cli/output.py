@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..restoration import Plan, Preview, Summary
 
 # Errors whose sentence is for people; ModuleNotFoundError where an extra is not installed.
-REFUSALS = (ValueError, OSError, MemoryError, ModuleNotFoundError)
+REFUSALS = (ValueError, FloatingPointError, OSError, MemoryError, ModuleNotFoundError)
 STAGES = {"decode": "decoding", "restore": "restoring", "encode": "encoding"}
 
 

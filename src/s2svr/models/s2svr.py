@@ -206,6 +206,11 @@ class S2SVR(nn.Module):
                 f"expected clips (B, T + {lookahead}, 3, H, W) with T of at least 1, "
                 f"got {tuple(x.shape)}"
             )
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            raise ValueError(
+                f"expected clips as a tensor of floats in [0, 1], got {type(x).__name__} of "
+                f"{x.dtype}; torch.as_tensor(x).float() / 255 makes one of 8-bit codes"
+            )
         frames = [*(state.x if state else []), *x.unbind(1)]
         return self.restore(x, self.flows(frames, x.shape[1], lookahead), state, lookahead)
 

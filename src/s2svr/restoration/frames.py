@@ -1,8 +1,10 @@
 """Restoration of an iterator of frames."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,9 @@ from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .runner import Runner
 from .windows import Cuts, Say, group_windows
+
+WANTED = "expected frames (3, H, W) of floats in [0, 1]"
+VALUES = -0.5, 1.5  # what enlarging makes at edges stays inside; codes of 0 to 255 do not
 
 
 def restore(
@@ -31,8 +36,12 @@ def restore(
     same, on a CPU bit by bit. Memory starts afresh where ``cuts`` says that a shot begins (None: it
     is all one shot). ``tile`` is the longest side, in pixels, of the parts that frames are restored
     in; ``dtype`` other than float32 is for GPUs. When memory runs out, smaller windows and then
-    tiles are used, and ``say`` is told; MemoryError when that does not suffice.
+    tiles are used, and ``say`` is told; MemoryError when that does not suffice. ValueError for
+    frames that are arrays, integers, beyond [0, 1] or not finite; FloatingPointError where the network
+    gives back what cannot be a picture.
     """
+    if not isinstance(frames, Iterable):
+        raise ValueError(f"{WANTED}, one after the other, got {described(frames)}: {advice(frames)}")
     backend = backend_of(model, device, dtype)
     runner = Runner(backend, window=window, tile=tile, say=say)
     shots = (cuts or single_shot)(checked(frames))
@@ -46,17 +55,54 @@ def single_shot(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
 
 
 def checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The frames; ValueError at the first that is none or is of another size."""
+    """The frames in float32; ValueError at the first that is none, or is of another size."""
     shape = None
-    for frame in frames:
-        shape = shape or frame.shape
-        if frame.ndim != 3 or len(frame) != 3 or not frame.is_floating_point():
+    for index, frame in enumerate(frames):
+        if not is_frame(frame):
+            raise ValueError(f"{WANTED}, got {described(frame)}: {advice(frame)}")
+        low, high = (float(value) for value in frame.aminmax())
+        if not math.isfinite(low + high):
             raise ValueError(
-                "expected frames (3, H, W) of floats in [0, 1], "
-                f"got {tuple(frame.shape)} of {frame.dtype}"
+                f"{WANTED}, got values that are not finite in frame {index}: mend what makes them"
             )
+        if not VALUES[0] <= low <= high <= VALUES[1]:
+            scaling = "divide them by 255" if low >= 0 and high <= 255 else "scale them"
+            raise ValueError(f"{WANTED}, got values from {low:g} to {high:g}: {scaling}")
+        shape = shape or frame.shape
         if frame.shape != shape:
             raise ValueError(
                 f"expected all frames of one size {tuple(shape)}, got {tuple(frame.shape)}"
             )
-        yield frame
+        yield frame.float()
+
+
+def is_frame(thing: object) -> bool:
+    """True for a tensor (3, H, W) of floats."""
+    if not (isinstance(thing, Tensor) and thing.is_floating_point() and thing.numel()):
+        return False
+    return thing.ndim == 3 and len(thing) == 3
+
+
+def described(thing: object) -> str:
+    """What was given in place of a frame, in words."""
+    if isinstance(thing, Tensor | np.ndarray):
+        kind = "a numpy array " if isinstance(thing, np.ndarray) else ""
+        return f"{kind}{tuple(thing.shape)} of {thing.dtype}"
+    return f"a {type(thing).__name__}"
+
+
+def advice(thing: object) -> str:
+    """What makes a frame of what was given in place of one."""
+    if not isinstance(thing, Tensor | np.ndarray):
+        return "read_clip reads files, and restore_video restores them"
+    if thing.ndim == 2:
+        return "a single frame is given as [frame], and a grey one as three planes"
+    if thing.ndim == 4:
+        return "give its frames one by one"
+    call = "frame" if isinstance(thing, Tensor) else "torch.from_numpy(frame)"
+    if thing.ndim == 3 and thing.shape[0] != 3 and thing.shape[-1] in (3, 4):
+        call += ("[..., :3]" if thing.shape[-1] == 4 else "") + ".permute(2, 0, 1)"
+    tops = {"uint8": 255, "uint16": 65535}
+    if top := tops.get(str(thing.dtype).removeprefix("torch.")):
+        call += f" / {top}"
+    return f"{call} is one" if call != "frame" else "take three planes: red, green and blue"

@@ -74,7 +74,14 @@ class Plan:
     why: str = ""
 
     def check(self) -> None:
-        """MediaError when the disk has no room for the output."""
+        """MediaError when the memory or the disk has no room for the restoration."""
+        if self.memory_there is not None and self.memory > self.memory_there:
+            raise MediaError(
+                f"{self.size_in[0]}x{self.size_in[1]} -> {self.size_out[0]}x{self.size_out[1]} needs "
+                f"about {amount(self.memory)} of memory and {self.device} has "
+                f"{amount(self.memory_there)}: take a device with more, another network or a "
+                "smaller picture, or go on all the same with --no-plan"
+            )
         if self.disk is not None and self.disk > self.disk_free:
             raise MediaError(
                 f"{self.target} needs about {amount(self.disk)} while it is written and "
@@ -97,7 +104,10 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
     counted, there = count_footprint(backend), total_memory(backend.device)
     window = fitting_window(compute.window, backend.scale, info)
     window, tile = choose_window(counted, info, size_out, window, compute.tile, there)
+    memory = counted.needed(info.width, info.height, window, tile, size_out)
     measured, disk = None, None
+    if there is not None and memory > there:
+        run = None  # it would end in the middle
     if run and info.frames and info.duration and (info.frames >= FEW or not brief):
         middle = (job.excerpt.start or 0) + info.duration * WHERE
         fitting = replace(job, compute=replace(compute, window=window, tile=tile))
@@ -109,8 +119,8 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
 
         measured = measure(trial, info.frames, target.suffix)
         if measured is not None:
-            memory = round(counted.state * info.width * info.height)
-            disk = disk_needed(measured, info.frames, target, size_out, memory)
+            kept = round(counted.state * info.width * info.height)
+            disk = disk_needed(measured, info.frames, target, size_out, kept)
     return Plan(
         target=target,
         frames=info.frames,
@@ -119,7 +129,7 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
         device=str(backend.device),
         window=window,
         tile=tile,
-        memory=counted.needed(info.width, info.height, window, tile, size_out),
+        memory=memory,
         memory_there=there,
         disk=disk,
         disk_free=shutil.disk_usage(existing(target)).free,

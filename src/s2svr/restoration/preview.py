@@ -45,6 +45,8 @@ def preview_video(
     planned before, windows and tiles are made to fit. The errors are those of ``restore_video``.
     """
     compute = job.compute
+    if seconds <= 0:
+        raise ValueError(f"expected a preview of more than 0 seconds, got {float(seconds):g}")
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     with piece_of(job, seconds).open(job.source) as reader:

@@ -1,5 +1,6 @@
 """A model run window by window, within the memory there is."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ from .windows import Say, Window
 # within the overlap is exact (lab/2026-11-23-tiles.md); the price is that frames ahead are
 # encoded once for each frame that sees them.
 JOINED = 1
+
+BLACK, DARK = 1 / 255, 0.02  # a result below the first is black, a source above the second is not
 
 # What errors say that are of no kind of their own: of the CPU, cuDNN and cuBLAS, and the driver.
 REFUSED = ("DefaultCPUAllocator", "STATUS_ALLOC_FAILED", "CUDA error: out of memory")
@@ -72,6 +75,7 @@ class Runner:
             if restored is None:
                 self.shrink()
                 continue
+            check_restored(restored, seen, self.backend)
             for index, y in enumerate(restored, start):
                 self.between_windows = index == count - 1
                 yield bounded(y, window.frames[index])
@@ -153,3 +157,23 @@ class Runner:
 def out_of_memory(error: RuntimeError) -> bool:
     """True for an error by which a GPU's, a library's or the CPU's allocator refuses."""
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in REFUSED)
+
+
+def check_restored(restored: Tensor, frames: list[Tensor], backend: Backend) -> None:
+    """FloatingPointError where a window (T, 3, H, W) cannot be what a network makes of its frames.
+
+    It is not finite, or its first frame is black and the source's is not.
+    """
+    low, high = (float(value) for value in restored.aminmax())
+    if not math.isfinite(low + high):
+        found = "is not finite"
+    elif float(restored[0].amax()) < BLACK and float(frames[0].mean()) > DARK:
+        found = "is black where the source is not"
+    else:
+        return
+    others = "" if backend.precision == "float32" else " --precision fp32,"
+    others += "" if backend.device.type == "cpu" else " --device cpu, a newer driver,"
+    raise FloatingPointError(
+        f"what the network made {found}: its weights are damaged, or {backend.device} computes "
+        f"wrongly; nothing more is written, so try{others} or other --weights"
+    )
