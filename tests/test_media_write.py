@@ -645,6 +645,51 @@ def test_outputs_that_exist_are_kept_unless_told_otherwise(tmp_path: Path):
         restore(source, tmp_path / "x" / ".." / "a.mp4", overwrite=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "bits", "form"),
+    [
+        ("a.mp4", None, 8, "yuv420p"),
+        ("a.mp4", None, 10, "yuv420p10le"),
+        ("a.mp4", None, 12, "yuv420p12le"),
+        ("a.mkv", "ffv1", 12, "yuv420p12le"),
+        ("a.mkv", "ffv1", 16, "yuv420p16le"),
+        ("a.webm", None, 10, "yuv420p10le"),
+        ("a.mov", "prores", 10, "yuv422p10le"),
+    ],
+)
+def test_the_bits_that_were_asked_for_are_written(
+    tmp_path: Path, name: str, codec: str | None, bits: int, form: str
+):
+    source = make_video(tmp_path / "in.mkv", codec="ffv1", size=(80, 72), pts=[0, 3003])
+    restore(source, tmp_path / name, codec=codec, bits=bits)
+    with av.open(str(tmp_path / name)) as made:
+        assert made.streams.video[0].codec_context.pix_fmt == form
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "bits", "message"),
+    [
+        ("a.mp4", None, -1, "expected 8, 10, 12, 16 bits, got -1"),
+        ("a.mp4", None, 9, "expected 8, 10, 12, 16 bits, got 9"),
+        (
+            "a.mp4",
+            "h264",
+            12,
+            "h264 cannot .* 12 bits here; choose --bits 8 or 10, or --code",
+        ),
+        ("a.mkv", "prores", 8, "prores cannot .* 8 bits here; choose --bits 10, or --codec h264"),
+        ("a.webm", None, 12, "av1 cannot .* 12 bits here; choose --bits 8 or 10, or another kind"),
+    ],
+)
+def test_bits_that_a_codec_has_not_are_refused(
+    tmp_path: Path, name: str, codec: str | None, bits: int, message: str
+):
+    source = make_video(tmp_path / "in.mkv", codec="ffv1", size=(80, 72), pts=[0, 3003])
+    with pytest.raises(MediaError, match=message):
+        restore(source, tmp_path / name, codec=codec, bits=bits)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+
 def test_outputs_that_cannot_be_are_refused(tmp_path: Path):
     source = make_video(tmp_path / "a.mp4", pts=STEADY[:3])
     for name, codec, crf, text in [

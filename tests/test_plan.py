@@ -205,7 +205,9 @@ def test_too_little_disk_is_refused_with_numbers() -> None:
 
 def test_too_little_memory_is_refused_with_numbers() -> None:
     plan(memory=16 * GIB).check()
-    with pytest.raises(MediaError, match=r"320x180 -> 1280x720 needs about 20.0 GiB .* cpu has 16"):
+    with pytest.raises(
+        MediaError, match=r"320x180 -> 1280x720 needs about 20.0 GiB of memory, and cpu has 16"
+    ):
         plan(memory=20 * GIB).check()
 
 
@@ -217,7 +219,7 @@ def test_the_command_refuses_what_no_memory_holds(
     monkeypatch.setattr("s2svr.restoration.plan.measure", None)  # nothing is tried
     result = run("restore", movie, tmp_path / "out.mkv", "--weights", weights)
     assert result.exit_code == 2
-    assert "of memory and cpu has 1.0 MiB" in result.stderr.splitlines()[-1]
+    assert "of memory, and cpu has 1.0 MiB" in result.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -463,7 +463,7 @@ def test_wrong_frames_are_refused(frame: Tensor, message: str) -> None:
 
 
 def test_a_path_in_place_of_frames_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"one after the other, got a PosixPath: read_clip"):
+    with pytest.raises(ValueError, match=r"one by one, got a PosixPath: read_clip"):
         restore(Leaky(), Path("in.mp4"))  # type: ignore[arg-type]
 
 

@@ -100,7 +100,10 @@ Crf = Annotated[
 ]
 Bits = Annotated[
     int | None,
-    typer.Option(help="Bits per sample of the output, 8 or 10; as the input if not given."),
+    typer.Option(
+        help="Bits per sample of the output: 8, 10 or 12, and 16 in images and FFV1; refused where "
+        "the codec has none such; as the input if not given."
+    ),
 ]
 Scale = Annotated[
     int | None,

@@ -37,11 +37,11 @@ def restore(
     is all one shot). ``tile`` is the longest side, in pixels, of the parts that frames are restored
     in; ``dtype`` other than float32 is for GPUs. When memory runs out, smaller windows and then
     tiles are used, and ``say`` is told; MemoryError when that does not suffice. ValueError for
-    frames that are arrays, integers, beyond [0, 1] or not finite; FloatingPointError where the network
-    gives back what cannot be a picture.
+    frames that are arrays, integers, beyond [0, 1] or not finite; FloatingPointError where what the
+    network gives back cannot be a picture.
     """
     if not isinstance(frames, Iterable):
-        raise ValueError(f"{WANTED}, one after the other, got {described(frames)}: {advice(frames)}")
+        raise ValueError(f"{WANTED}, one by one, got {described(frames)}: {advice(frames)}")
     backend = backend_of(model, device, dtype)
     runner = Runner(backend, window=window, tile=tile, say=say)
     shots = (cuts or single_shot)(checked(frames))

@@ -76,11 +76,11 @@ class Plan:
     def check(self) -> None:
         """MediaError when the memory or the disk has no room for the restoration."""
         if self.memory_there is not None and self.memory > self.memory_there:
+            (width, height), (wide, high) = self.size_in, self.size_out
             raise MediaError(
-                f"{self.size_in[0]}x{self.size_in[1]} -> {self.size_out[0]}x{self.size_out[1]} needs "
-                f"about {amount(self.memory)} of memory and {self.device} has "
-                f"{amount(self.memory_there)}: take a device with more, another network or a "
-                "smaller picture, or go on all the same with --no-plan"
+                f"{width}x{height} -> {wide}x{high} needs about {amount(self.memory)} of memory, "
+                f"and {self.device} has {amount(self.memory_there)}: take a device with more, "
+                "another network or a smaller picture, or go on all the same with --no-plan"
             )
         if self.disk is not None and self.disk > self.disk_free:
             raise MediaError(

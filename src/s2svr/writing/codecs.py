@@ -54,6 +54,7 @@ CONTAINERS = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
+BITS = 8, 10, 12, 16  # that can be asked for; the last in FFV1 and in some images
 HDR_ENCODERS = ("libx264", "libx265", "libsvtav1")  # which take HDR10 side data
 NOT_YCBCR = {"rgb": "RGB", "gray": "grey"}
 LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
@@ -86,6 +87,8 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
     """Choose how to write a video like ``info`` as ``output`` asks; MediaError where none fits."""
     container, codec, crf = CONTAINERS[suffix.lower()], output.codec, output.crf
     width, height = output.width, output.height
+    if output.bits not in (None, *BITS):
+        raise MediaError(f"expected {', '.join(map(str, BITS))} bits, got {output.bits}")
     if codec is None:
         codec = default_codec(container, output.bits or info.color.bits, width, height)
     check_coding(codec, crf, suffix, width, height)
@@ -96,6 +99,8 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
         info.color.bits if codec in LOSSLESS else 8 if info.color.bits <= 8 else 10
     )
     kind, depth, pixel_format = pick_format(codec, info, bits, (width, height))
+    if output.bits and depth != output.bits:
+        raise MediaError(bits_refusal(codec, output.bits, container))
     color = output_color(info.color, kind, depth, width, height)
     if codec == "prores":  # it cannot signal another range
         color = replace(color, full_range=False)
@@ -148,13 +153,32 @@ def check_coding(codec: str, crf: int | None, suffix: str, width: int, height: i
     if kind.encoder == "libx265" and min(width, height) <= BLOCK:
         least = f"more than {BLOCK}x{BLOCK} pixels"
         raise MediaError(f"hevc needs {least}, got {width}x{height}; choose h264")
-    try:
-        av.open(io.BytesIO(), "w", format=container).add_stream(kind.encoder)
-        fits = container != "mpegts" or codec.startswith(("h264", "hevc"))
-    except ValueError:
-        fits = False
-    if not fits:
+    if not holds_codec(container, codec):
         raise MediaError(f"{suffix} files cannot hold {codec}; choose another codec or name")
+
+
+def holds_codec(container: str, codec: str) -> bool:
+    """True if a container can hold a codec."""
+    try:
+        av.open(io.BytesIO(), "w", format=container).add_stream(CODECS[codec].encoder)
+    except ValueError:
+        return False
+    return container != "mpegts" or codec.startswith(("h264", "hevc"))
+
+
+def depths_of(codec: str) -> set[int]:
+    """Bits that a codec can have here; NVENC takes more than it keeps."""
+    formats = av.Codec(CODECS[codec].encoder, "w").video_formats or []
+    most = 10 if codec.endswith("nvenc") else max(BITS)
+    return {bits for bits in map(bits_of, formats) if bits <= most}
+
+
+def bits_refusal(codec: str, bits: int, container: str) -> str:
+    """Sentence for bits that a codec does not have: those it has, and codecs that have them."""
+    has = " or ".join(str(depth) for depth in BITS if depth in depths_of(codec))
+    others = [c for c in CODECS if bits in depths_of(c) and holds_codec(container, c)]
+    advice = f"or --codec {' or '.join(others)}" if others else "or another kind of file, as .mkv"
+    return f"{codec} cannot be written with {bits} bits here; choose --bits {has}, {advice}"
 
 
 def picture_losses(coding: Coding, info: MediaInfo) -> list[str]:
@@ -210,6 +234,7 @@ def pick_format(
         key = (planar_kind(pixel_format), bits_of(pixel_format))
         if planar == pixel_format.name or key not in choices:
             choices[key] = pixel_format.name
+    known = depths_of(codec)
     matrix, chroma = info.color.matrix, info.chroma
     if matrix in ("rgb", "gray"):
         chroma = (2, 2)
@@ -223,7 +248,7 @@ def pick_format(
     if codec in LOSSLESS and (matrix == "rgb" or (matrix == "gray" and grays)):
         kinds.insert(0, "gbrp" if matrix == "rgb" else "gray")
     for kind in kinds:
-        depths = sorted(depth for name, depth in choices if name == kind)
+        depths = sorted(depth for name, depth in choices if name == kind and depth in known)
         if depths:
             depth = next((depth for depth in depths if depth >= bits), depths[-1])
             return kind, depth, choices[kind, depth]
