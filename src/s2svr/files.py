@@ -10,6 +10,23 @@ import numpy as np
 import torch
 from torch import nn
 
+NAME_BYTES = 255  # that file systems take for a name
+
+
+def hidden_beside(path: Path, ending: str) -> Path:
+    """Path beside ``path`` for a hidden file or folder: its name and the ending.
+
+    A name that would be longer than NAME_BYTES is cut between two letters and gets a digest of the
+    whole, so that no two share it.
+    """
+    name = f".{path.name}{ending}"
+    if len(os.fsencode(name)) > NAME_BYTES:
+        whole_name = os.fsencode(path.name)
+        ending = f"-{hashlib.sha256(whole_name).hexdigest()[:12]}{ending}"
+        room = NAME_BYTES - 1 - len(os.fsencode(ending))
+        name = f".{whole_name[:room].decode('utf-8', 'ignore')}{ending}"
+    return path.with_name(name)
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -18,7 +35,7 @@ def whole(path: Path) -> Iterator[Path]:
     The file is on the disk before it gets its name: after a crash, ``path`` is what it was before
     or whole. An error in the block leaves ``path`` as it was and removes what was written.
     """
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    beside = hidden_beside(path.with_name(path.stem), f".{os.getpid()}{path.suffix}")
     try:
         yield beside
         sync([beside])

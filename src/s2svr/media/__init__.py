@@ -9,7 +9,15 @@ from torch import Tensor
 
 from ..color import to_rgb
 from .carrying import carried
-from .container import chroma_siting, codec_name, demuxed, is_cover, open_container, video_stream
+from .container import (
+    chroma_siting,
+    codec_name,
+    demuxed,
+    file_url,
+    is_cover,
+    open_container,
+    video_stream,
+)
 from .display import Display, display_of
 from .errors import MediaError
 from .exif import upright
@@ -49,6 +57,7 @@ __all__ = [
     "convert_format",
     "demuxed",
     "display_of",
+    "file_url",
     "flow_to_color",
     "frame_bytes",
     "from_picture",

@@ -28,6 +28,11 @@ MOST_BOXES = 1_000_000  # of an mp4 that are looked at
 LOG_LOCK = threading.Lock()
 
 
+def file_url(path: Path) -> str:
+    """Name of a file as FFmpeg takes it; by itself, what stands before a colon is a protocol."""
+    return f"file:{path}"
+
+
 def open_container(path: Path) -> InputContainer:
     """Open a media file. Raises MediaError with the reason in one sentence."""
     if not path.exists():
@@ -36,7 +41,7 @@ def open_container(path: Path) -> InputContainer:
         raise MediaError(f"expected a video file, {path} is none")
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        return av.open(file_url(path), options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise MediaError(f"{path} may not be read: permission denied") from error

@@ -10,7 +10,7 @@ import av
 from torch import Generator, Tensor
 
 from ..color import ColorInfo, from_rgb
-from ..media import flow_to_color, to_picture, write_flo
+from ..media import file_url, flow_to_color, to_picture, write_flo
 from ..writing import write_png
 from .frames import Rendered, render_scene, sensor_noise
 from .photos import choose_photos, free_photographs, photographs
@@ -40,7 +40,7 @@ def write_movie(
     height, width = first.shape[-2:]
     even = height % 2 == 0 and width % 2 == 0
     name, chroma = ("yuv420p", (2, 2)) if even else ("yuv444p", (1, 1))
-    with av.open(str(path), "w") as file:
+    with av.open(file_url(path), "w") as file:
         video = file.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "slow"})
         video.height, video.width, video.pix_fmt = height, width, name
         context = video.codec_context

@@ -20,7 +20,7 @@ from torch import nn
 from ..devices import total_memory
 from ..media import MediaError, MediaInfo
 from ..text import amount
-from ..writing import CONTAINERS
+from ..writing import CONTAINERS, WorkPolicy, open_writer
 from .backend import Backend, backend_of
 from .journal import can_go_on
 from .memory import Footprint, count_footprint
@@ -95,11 +95,14 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
 
     The job's window and tile are the largest to use. ``brief`` leaves out measuring where it would
     take more than a small part of the whole time; nothing is measured where ``run`` is None.
+    MediaError for an output that cannot be written.
     """
     target, compute = job.target, job.compute
     with job.excerpt.open(job.source) as reader:
         info = reader.info
-    size_out = output_size(model, info, job.encoding)
+        size_out = output_size(model, info, job.encoding)
+        output, policy = job.encoding.output(size_out), WorkPolicy(overwrite=True)
+        open_writer(target, reader=reader, output=output, policy=policy).discard()
     backend = backend_of(model, compute.device)
     counted, there = count_footprint(backend), total_memory(backend.device)
     window = fitting_window(compute.window, backend.scale, info)

@@ -12,7 +12,7 @@ from ..color import from_rgb, to_rgb
 from ..devices import total_memory
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
-from ..writing import OutputFormat, WorkPolicy, open_writer
+from ..writing import WorkPolicy, open_writer
 from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .frames import restore
@@ -108,12 +108,11 @@ def write_preview(
     # The writer keeps the shape of the source, which is that of one half.
     aspect = reader.info.aspect * (Fraction(1, 2) if turned else 2)
     reader.info = replace(reader.info, aspect=aspect)
-    encoding = job.encoding
     sides = (width, 2 * height) if turned else (2 * width, height)
     with open_writer(
         job.target,
         reader=reader,
-        output=OutputFormat(*sides, encoding.bits, encoding.codec, encoding.crf),
+        output=job.encoding.output(sides),
         policy=WorkPolicy(job.overwrite),
         comment="left: input, right: restored with s2svr",
     ) as writer:

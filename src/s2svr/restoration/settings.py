@@ -1,5 +1,6 @@
 """Settings of a restoration, as values that can be handed on, compared and stored."""
 
+import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ..media import Reader, open_reader
+from ..writing import OutputFormat
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ class Encoding:
     bits: int | None = None  # 8 or 10
     scale: int | None = None  # times larger than the input, at most the network's
     size: tuple[int, int] | None = None  # or (width, height) in pixels
+
+    def output(self, size: tuple[int, int]) -> OutputFormat:
+        """What a writer of frames of a size (width, height) is asked for."""
+        return OutputFormat(*size, self.bits, self.codec, self.crf)
 
 
 @dataclass(frozen=True)
@@ -64,4 +70,4 @@ class Job:
 
     def is_refused(self) -> bool:
         """True if the target is there and may not be replaced: the writer will refuse it."""
-        return self.target.exists() and not self.overwrite
+        return os.path.exists(self.target) and not self.overwrite  # also of a name too long to be

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..media import MediaInfo
-from ..writing import OutputFormat, WorkPolicy, open_writer
+from ..writing import WorkPolicy, open_writer
 from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
 from .frames import single_shot
@@ -103,11 +103,14 @@ def restore_job(
         runner = Runner(backend, window=window, tile=compute.tile, say=tell)
         segment = segment or segment_frames(size)
         conditions = conditions_of(job, reader, runner, size, segment)
-        output = OutputFormat(*size, encoding.bits, encoding.codec, encoding.crf)
         policy = WorkPolicy(job.overwrite, lasting=True, restart=job.restart)
         try:
             with open_writer(
-                job.target, reader=reader, output=output, policy=policy, comment=COMMENT
+                job.target,
+                reader=reader,
+                output=encoding.output(size),
+                policy=policy,
+                comment=COMMENT,
             ) as writer:
                 journal = Journal(writer.work, conditions, backend.memory_types)
                 pipeline = Pipeline(reader, runner, writer, journal, size, progress)

@@ -43,8 +43,10 @@ class VideoEncoder:
             self.context.open()
         except (av.error.FFmpegError, ValueError) as error:
             name = CODECS[coding.codec].encoder
-            text = f"the encoder {name} does not open for this video here; choose another codec"
-            raise MediaError(text) from error
+            raise MediaError(
+                f"the encoder {name} does not open for a video of {coding.width}x{coding.height} "
+                "pixels like this here; choose another codec, or a smaller size"
+            ) from error
         self.packets = PacketFile(path)
 
     def write(self, frame: Frame) -> None:

@@ -84,7 +84,11 @@ class ImageWriter:
             if kind is None:
                 self.work.publish()
         finally:
-            self.work.discard()
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove what is not finished."""
+        self.work.discard()
 
 
 def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:

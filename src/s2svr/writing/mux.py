@@ -4,6 +4,7 @@ import heapq
 import io
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TypedDict
 import av
 from av.container import OutputContainer
 
+from ..media import file_url
+from .begins import first_packets
 from .codecs import CODECS, Coding, codec_stores_aspect, configure_encoder
 from .matroska import display_size, set_display_size
 from .tracks import Companions, has_rare_keys, portable_metadata
@@ -36,7 +39,7 @@ def mux(
 
     Errors are those of FFmpeg and the system.
     """
-    with av.open(str(path), "w", **open_arguments(coding, companions)) as output:
+    with av.open(file_url(path), "w", **open_arguments(coding, companions)) as output:
         stream = write_header(output, coding, companions, comment)
         others = companions.packets() if companions is not None else iter(())
         for _, packet in heapq.merge(timed_packets(video, stream), others, key=itemgetter(0)):
@@ -46,6 +49,36 @@ def mux(
                 if companions is None or packet.stream_index == stream.index:
                     raise
                 companions.refused += 1  # broken sound is no reason to lose the video
+
+
+def mux_begin(
+    path: Path,
+    coding: Coding,
+    video: Iterable[av.Packet],
+    companions: Companions | None,
+    *,
+    comment: str = "",
+) -> None:
+    """Write a file with what a video and its companions begin with; errors as those of ``mux``."""
+    with av.open(file_url(path), "w", **open_arguments(coding, companions)) as output:
+        stream = write_header(output, coding, companions, comment)
+        for _, packet in timed_packets(video, stream):
+            output.mux_one(packet)
+        if companions is not None:
+            mux_first_packets(output, companions)
+
+
+def mux_first_packets(output: OutputContainer, companions: Companions) -> bool:
+    """Write what each track begins with; False where all that one has is refused."""
+    held = True
+    for packets in first_packets(companions):
+        accepted = 0
+        for packet in packets:
+            with suppress(av.error.ArgumentError, av.error.InvalidDataError):
+                output.mux_one(packet)
+                accepted += 1
+        held = held and (accepted > 0 or not packets)
+    return held
 
 
 def write_header(
@@ -94,13 +127,13 @@ def write_aspect(path: Path, coding: Coding) -> list[str]:
 
 
 def holds_all_tracks(coding: Coding, companions: Companions) -> bool:
-    """True if the container holds all tracks together: tried by writing a header in memory."""
+    """True if the container holds all tracks together: tried in memory with their begin."""
     try:
         with av.open(io.BytesIO(), "w", **open_arguments(coding, companions)) as trial:
             write_header(trial, coding, companions, "")
+            return mux_first_packets(trial, companions)
     except (av.error.FFmpegError, OSError, ValueError):
         return False
-    return True
 
 
 def keep_held_tracks(coding: Coding, companions: Companions) -> None:

@@ -57,3 +57,6 @@ class Writer(Protocol):
 
     def go_on(self, position: Position) -> None:
         """Continue after what the work folder holds; before the first ``write``."""
+
+    def discard(self) -> None:
+        """Close everything that is open, and remove what is not finished."""

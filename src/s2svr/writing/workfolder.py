@@ -4,14 +4,14 @@ import errno
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 from filelock import FileLock, Timeout
 
-from ..files import sync, sync_folder
+from ..files import hidden_beside, sync, sync_folder
 from ..media import MediaError
 
 
@@ -37,21 +37,26 @@ class WorkFolder:
     def __init__(self, path: Path, policy: WorkPolicy, *, images: bool = False) -> None:
         self.path, self.overwrite, self.images = path, policy.overwrite, images
         lasting = policy.lasting
-        self.check()
         self.folder = lasting_folder(path)
         if not lasting:
-            self.folder = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+            self.folder = hidden_beside(path, f"-{secrets.token_hex(4)}")
         self.product = self.folder / path.name
         self.keep_work = False
         self.lock = FileLock(self.folder / "lock") if lasting else None
         with self.errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.folder.mkdir(exist_ok=lasting)
-            self.acquire()
-            if policy.restart:
-                self.clear()
-            elif images:
-                self.product.mkdir(exist_ok=lasting)
+            self.check()
+            self.made = [folder for folder in path.parents if not folder.exists()]
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(exist_ok=lasting)
+                self.acquire()
+                if policy.restart:
+                    self.clear()
+                elif images:
+                    self.product.mkdir(exist_ok=lasting)
+            except BaseException:
+                self.remove_made()
+                raise
 
     def acquire(self) -> None:
         """Lock a lasting folder against other processes; the lock ends with this process."""
@@ -115,8 +120,15 @@ class WorkFolder:
             self.lock.release()
         if not self.keep_work:
             shutil.rmtree(self.folder, ignore_errors=True)
+            self.remove_made()
+
+    def remove_made(self) -> None:
+        """Remove the folders that were made for the target, unless something is in them."""
+        for folder in self.made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def lasting_folder(path: Path) -> Path:
     """Path of the work folder that has the same name every time."""
-    return path.with_name(f".{path.name}-s2svr")
+    return hidden_beside(path, "-s2svr")

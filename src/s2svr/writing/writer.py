@@ -5,9 +5,10 @@ from types import TracebackType
 from typing import Self
 
 from ..media import Frame, Reader
+from .begins import gray_frame
 from .codecs import choose_coding, picture_losses
 from .encoder import TimeStamps, VideoEncoder
-from .mux import holds_all_tracks, keep_held_tracks, mux, write_aspect
+from .mux import holds_all_tracks, keep_held_tracks, mux, mux_begin, write_aspect
 from .omissions import find_omissions
 from .packets import read_packet_files
 from .protocol import OutputFormat, Position
@@ -41,15 +42,34 @@ class VideoWriter:
         self.encoder: VideoEncoder | None = None
         self.work = WorkFolder(path, policy)
         try:
-            self.begin_segment()
             if reader.info.kind == "video":
                 self.companions = Companions(reader, self.coding.container)
                 if not holds_all_tracks(self.coding, self.companions):
                     keep_held_tracks(self.coding, self.companions)
                 self.warnings += self.companions.warnings
+            self.rehearse()
         except BaseException:
             self.discard()
             raise
+
+    def rehearse(self) -> None:
+        """Write the file with one frame and the begin of each track, and remove it again.
+
+        What encoders, container or file system refuse is refused here, before a frame is restored.
+        """
+        place = self.work.folder / "rehearsal.packets"
+        stamps = TimeStamps(self.coding, self.reader.shift)
+        with self.work.errors():
+            self.encoder = VideoEncoder(place, self.coding, stamps)
+            self.encoder.write(gray_frame(self.coding))
+            self.encoder.close()
+            self.encoder = None
+            packets = read_packet_files([place], self.coding.time_base)
+            mux_begin(
+                self.work.product, self.coding, packets, self.companions, comment=self.comment
+            )
+            place.unlink()
+            self.work.product.unlink()
 
     def write(self, frame: Frame) -> None:
         """Encode the next frame, in ``color`` and ``chroma``."""
@@ -75,7 +95,6 @@ class VideoWriter:
 
     def go_on(self, position: Position) -> None:
         """Continue after the segments that the work folder holds; before the first ``write``."""
-        self.encoder = None  # it was opened only to see whether it opens
         self.stamps.count, self.segments, self.stamps.last, self.stamps.moved = position
 
     def packet_path(self, segment: int) -> Path:
