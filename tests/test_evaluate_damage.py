@@ -256,6 +256,7 @@ evaluate(
 """
 
 
+@pytest.mark.slow
 def test_processes_share_the_clips_and_one_that_was_killed_goes_on(tmp_path: Path, weights: Path):
     for index in range(5):
         moving(tmp_path / f"clips/{index}", 4 + index)

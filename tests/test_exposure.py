@@ -50,6 +50,7 @@ def test_the_error_of_shares_is_that_of_the_mixed_frames():
         assert torch.allclose(seen, known, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_shares_that_undo_a_blur_are_learned():
     recipe = load_recipe(RECIPE, ["optim.steps=300"])
     said: list[str] = []

@@ -86,6 +86,7 @@ def test_a_plain_install_answers(absent: str, words: str):
     assert run.stdout
 
 
+@pytest.mark.slow
 def test_a_plain_install_restores_compares_and_evaluates(absent: str, benchmark, tmp_path: Path):
     weights = benchmark("apart").tiny_weights(tmp_path / "tiny.safetensors")
     clips, table = tmp_path / "clips", tmp_path / "scores.json"

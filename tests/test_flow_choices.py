@@ -61,6 +61,7 @@ def test_second_order_smoothness_equals_a_loop_and_lets_a_slope_be(script):
     assert float(smoothness(slope, image, 7.0)) > 0.01
 
 
+@pytest.mark.slow
 def test_choices_are_trained_and_compared(script, tmp_path: Path):
     for folder in ("clips", "val"):
         (tmp_path / folder).mkdir()

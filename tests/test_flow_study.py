@@ -15,6 +15,7 @@ def script(benchmark):
     return benchmark("flow_study")
 
 
+@pytest.mark.slow
 def test_study_trains_with_every_flow_and_goes_on(script, tmp_path: Path):
     for folder in ("clips", "val"):
         (tmp_path / folder).mkdir()

@@ -4,12 +4,14 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 import torch
 
 from s2svr.ops import resize_bicubic
 from s2svr.render.files import write_movie
 
 
+@pytest.mark.slow
 def test_an_arm_trains_and_is_measured(benchmark, tmp_path: Path, monkeypatch, capsys):
     script = benchmark("grids")
     monkeypatch.setattr(script, "FRAMES", range(2))

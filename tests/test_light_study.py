@@ -17,6 +17,7 @@ def scripts(benchmark):
     return {name: benchmark(name) for name in ("basicvsr", "light_study")}
 
 
+@pytest.mark.slow
 def test_arms_train_and_are_measured(scripts, tmp_path: Path):
     for folder in ("clips", "val"):
         (tmp_path / folder).mkdir()

@@ -435,6 +435,7 @@ def test_memory_does_not_run_away():
     assert max(sizes[100:]) < 1.5 * max(sizes[:20])
 
 
+@pytest.mark.slow
 def test_deep_memory_stays_bounded_over_2000_frames():
     net = lively(replace(TINY, slim=True, deep=True))
     with torch.no_grad():  # blocks that double what they see, so that nothing but the clamp bounds

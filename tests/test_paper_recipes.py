@@ -145,6 +145,7 @@ def test_three_stages_make_two_steps_on_a_published_tree(
     assert model.scale == (4 if name in ("reds", "vimeo90k") else 1)
 
 
+@pytest.mark.slow
 def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     root = tmp_path / "data"
     gopro_tree(root, monkeypatch.setattr)

@@ -110,6 +110,7 @@ def test_a_resumed_run_equals_an_unbroken_one(footage: Path, teacher: Path, tmp_
         assert torch.equal(tensor, weights(broken)[name])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(footage: Path, teacher: Path, tmp_path: Path):
     script = tmp_path / "run.py"
     script.write_text(
@@ -176,6 +177,7 @@ def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):
         Endless(3, 0, 0, 2)
 
 
+@pytest.mark.slow
 def test_one_clip_is_learnt(footage: Path, teacher: Path, tmp_path: Path):
     recipe = sr(60, "optim.rate=1e-3", "optim.average=0.9", "data.crop=24")
     said: list[str] = []

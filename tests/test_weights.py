@@ -1,5 +1,6 @@
 """The bundled weights: what they reach on the example clip, and how much room they take."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,37 @@ def test_restoration_reaches_what_it_reached_when_it_was_bundled(name: str, clip
     )
     assert psnr == pytest.approx(wanted, abs=0.01)
     assert psnr > base + gain
+
+
+# The corners of the colour cube, greys, and colours within it.
+COLOURS = [
+    *product((0.0, 1.0), repeat=3),
+    *((grey, grey, grey) for grey in (0.1, 0.25, 0.5, 0.75, 0.9)),
+    (0.5, 0.0, 0.0), (0.0, 0.0, 0.5), (0.8, 0.1, 0.6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_a_flat_colour_comes_out_flat(name: str):
+    model = load(name)
+    colours = torch.tensor(COLOURS).view(-1, 1, 3, 1, 1)
+    with torch.inference_mode():
+        restored, _ = model(colours.expand(-1, 3, 3, 24, 24).contiguous())
+    assert (restored - colours).abs().max() < 2 / 255
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN))
+def test_a_nearly_flat_colour_changes_by_no_more_than_its_contrast(name: str):
+    """Levels that coding leaves within a flat area: 1 of 255 apart."""
+    model = load(name)
+    colours = torch.tensor(COLOURS).view(-1, 1, 3, 1, 1).clamp(1 / 255, 254 / 255)
+    noise = torch.randint(
+        2, (len(COLOURS), 3, 3, 24, 24), generator=torch.Generator().manual_seed(0)
+    )
+    with torch.inference_mode():
+        restored, _ = model(colours + noise / 255)
+    # The bicubic base leaves the levels by a fifth, the change adds one.
+    assert (restored - colours - 0.5 / 255).abs().max() < 2 / 255
 
 
 def test_every_restoration_network_has_its_golden_number():

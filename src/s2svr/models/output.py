@@ -13,6 +13,17 @@ STEP = (
 )
 
 
+def bounded(change: Tensor, x: Tensor, scale: int) -> Tensor:
+    """What F_f adds, (B, 3, sH, sW), cut to the contrast of the frame x (B, 3, H, W) there.
+
+    Contrast: how far pixels within 5x5 are apart in any channel. Where a frame is flat there is
+    nothing to restore, but a network still answers with a pattern to a colour that it never saw.
+    """
+    contrast = (F.max_pool2d(x, 5, 1, 2) + F.max_pool2d(-x, 5, 1, 2)).amax(1, keepdim=True)
+    bound = F.interpolate(contrast, scale_factor=scale, mode="nearest")
+    return torch.minimum(torch.maximum(change, -bound), bound)
+
+
 def detail(x: Tensor) -> Tensor:
     """What sets a frame's pixels apart from the mean of the 5x5 around them, amplified."""
     return AMPLIFY * (x - F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, 1))
