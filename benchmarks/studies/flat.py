@@ -22,7 +22,7 @@ from s2svr.media import read_clip
 from s2svr.models import S2SVR
 from s2svr.ops import cut_to_multiple
 
-BOUND = "s2svr.models.s2svr.bounded"
+BOUND = "s2svr.models.s2svr.within_contrast"
 SIDE, BORDER = 32, 8  # low-quality pixels
 
 

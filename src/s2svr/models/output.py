@@ -13,7 +13,7 @@ STEP = (
 )
 
 
-def bounded(change: Tensor, x: Tensor, scale: int) -> Tensor:
+def within_contrast(change: Tensor, x: Tensor, scale: int) -> Tensor:
     """What F_f adds, (B, 3, sH, sW), cut to the contrast of the frame x (B, 3, H, W) there.
 
     Contrast: how far pixels within 5x5 are apart in any channel. Where a frame is flat there is

@@ -18,7 +18,7 @@ from .config import S2SVRConfig
 from .flows import Flows, align, chain_flows, cut_flows, frames_around
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .mixer import Exposure, Mixer
-from .output import STEP, FrameInput, Output, bounded, last_convolution
+from .output import STEP, FrameInput, Output, last_convolution, within_contrast
 from .pwclite import SLOPE, PWCLite, initialise
 from .quality import Quality
 
@@ -282,7 +282,7 @@ class S2SVR(nn.Module):
             s = [align(memory, o) for memory in s]
             s, change = self.decoder.step(s, self.seen(y, latents[0], o), around)
             change = change[..., : height * c.scale, : width * c.scale]
-            y = self.base(mixed[t]) + bounded(change, mixed[t], c.scale)
+            y = self.base(mixed[t]) + within_contrast(change, mixed[t], c.scale)
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
