@@ -2,7 +2,7 @@
 
 The paper writes sums over pixels; its weights (0.15, 50, 0.1) belong to ARFlow's normalisation
 (https://github.com/lliuz/ARFlow), which is followed here: means over the visible pixels, and
-smoothness of the flow divided by the frame's shorter side.
+smoothness of the flow divided by the shorter side of the frames, halved on each axis.
 """
 
 import torch
@@ -58,18 +58,19 @@ def structural(a: Tensor, b: Tensor, flow: Tensor, visible: Tensor | None) -> Te
     return masked_mean(((1 - ssim) / 2).clamp(0, 1).mean(1, keepdim=True), visible)
 
 
-def smoothness(flow: Tensor, image: Tensor, edge: float) -> Tensor:
+def smoothness(flow: Tensor, image: Tensor, edge: float, side: int) -> Tensor:
     """L_sm of Eq. 13: first-order gradient of the flow, less where the image has an edge.
 
-    flow (B, 2, H, W) in pixels, divided here by min(H, W); image (B, 3, H, W) in [0, 1]. The
-    weight is exp(-edge |dI|) with |dI| the mean over channels; x and y are averaged.
+    flow (B, 2, H, W) in pixels, divided here by ``side``, the shorter one of the pyramid's finest
+    level; image (B, 3, H, W) in [0, 1]. The weight is exp(-edge |dI|) with |dI| the mean over
+    channels. As ARFlow has it: half the steps on each axis, and the mean of both axes.
     """
-    flow = flow / min(flow.shape[-2:])
+    flow = flow / side
     total = flow.new_zeros(())
     for dim in (-1, -2):
         if flow.shape[dim] > 1:
             weight = torch.exp(-edge * image.diff(dim=dim).abs().mean(1, keepdim=True))
-            total = total + (weight * flow.diff(dim=dim).abs()).mean()
+            total = total + (weight * flow.diff(dim=dim).abs()).mean() / 2
     return total / 2
 
 

@@ -47,35 +47,68 @@ class FlowPairs(Dataset):
 def unsupervised(
     net: PWCLite, a: Tensor, b: Tensor, weights: FlowLoss, step: int
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """L_ph and L_sm of both directions over the pyramid (Eq. 11, 13, 14), and the finest flow F12.
+    """L_ph and L_sm over the pyramid (Eq. 11, 13, 14), means of both directions; the finest flows.
 
-    a, b (B, 3, H, W), sides divisible by the network's coarsest stride.
+    a, b (B, 3, H, W), sides divisible by the network's coarsest stride; the flows are those from a
+    to b and from b to a, (2B, 2, H, W).
     """
     size = (a.shape[-2], a.shape[-1])
-    both = [net.pyramid(a, b), net.pyramid(b, a)]
+    ahead, back = (judged(net.pyramid(*pair), size, weights.enlarged) for pair in ((a, b), (b, a)))
+    finest = torch.cat((ahead[0], back[0]))
     terms = {name: a.new_zeros(()) for name in ("photometric", "structural", "smooth")}
-    for level, weight in enumerate(weights.scales[: len(both[0])]):
-        f12, f21 = both[0][level], both[1][level]
-        if level == 0:  # the network's result: judged at full size
-            f12, f21 = resize_flow(f12, size), resize_flow(f21, size)
-            finest = torch.cat((f12, f21))
+    masks = [(None, None)] * len(ahead)
+    if step >= weights.mask_from:
+        masks = visibility(ahead, back, weights.enlarged)
+    levels = zip(ahead, back, masks, weights.scales, weights.smooth_scales, strict=False)
+    for f12, f21, (seen1, seen2), scale, smooth_scale in levels:
         one, two = shrink(a, f12), shrink(b, f12)
-        for x, y, forward, backward in ((one, two, f12, f21), (two, one, f21, f12)):
-            visible = occlusion(forward, backward) if step >= weights.mask_from else None
-            terms["photometric"] = terms["photometric"] + weight * photometric(
-                x, y, forward, visible
-            )
+        for x, y, flow, visible in ((one, two, f12, seen1), (two, one, f21, seen2)):
+            term = photometric(x, y, flow, visible)
+            terms["photometric"] = terms["photometric"] + scale * term
             if weights.structural:
-                terms["structural"] = terms["structural"] + weight * structural(
-                    x, y, forward, visible
-                )
-            terms["smooth"] = terms["smooth"] + weight * smoothness(forward, x, weights.edge)
+                term = structural(x, y, flow, visible)
+                terms["structural"] = terms["structural"] + scale * term
+            if smooth_scale:
+                term = smoothness(flow, x, weights.edge, min(size))
+                terms["smooth"] = terms["smooth"] + smooth_scale * term
+    terms = {name: total / 2 for name, total in terms.items()}
     total = (
         weights.photometric * terms["photometric"]
         + weights.structural * terms["structural"]
         + weights.smooth * terms["smooth"]
     )
     return {"loss": total, **{k: v for k, v in terms.items() if k != "structural"}}, finest
+
+
+def judged(flows: list[Tensor], size: tuple[int, int], enlarged: bool) -> list[Tensor]:
+    """A pyramid of flows, finest first, as its losses see it: the finest at the frames' size.
+
+    With ``enlarged`` the others are enlarged by the same factor, as in ARFlow.
+    """
+    factor = size[0] // flows[0].shape[-2]
+    return [
+        resize_flow(flow, (factor * flow.shape[-2], factor * flow.shape[-1]))
+        if enlarged or level == 0
+        else flow
+        for level, flow in enumerate(flows)
+    ]
+
+
+def visibility(
+    ahead: list[Tensor], back: list[Tensor], enlarged: bool
+) -> list[tuple[Tensor, Tensor]]:
+    """The masks O of both frames at every level of a pyramid of flows.
+
+    Each level's own; with ``enlarged`` the finest's, of which the others take every n-th pixel.
+    """
+    if not enlarged:
+        return [(occlusion(f, g), occlusion(g, f)) for f, g in zip(ahead, back, strict=True)]
+    one, two = occlusion(ahead[0], back[0]), occlusion(back[0], ahead[0])
+    sizes = [(flow.shape[-2], flow.shape[-1]) for flow in ahead]
+    return [
+        (nn.functional.interpolate(one, size), nn.functional.interpolate(two, size))
+        for size in sizes
+    ]
 
 
 def shrink(image: Tensor, flow: Tensor) -> Tensor:

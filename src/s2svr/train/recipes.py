@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..data import Data
 
@@ -55,7 +55,7 @@ class Optim(Section):
 
 
 class FlowLoss(Section):
-    """Weights of Eq. 14 and 17 in the normalisation that losses.py states."""
+    """Weights of Eq. 14 and 17 in the normalisation that losses.py states; the paper's if unset."""
 
     photometric: float = 0.15
     structural: float = 0.0
@@ -63,7 +63,18 @@ class FlowLoss(Section):
     distill: float = 0.1
     edge: float = 10.0  # of exp(-edge |dI|)
     scales: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # of the pyramid's levels, finest first
+    smooth_scales: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)  # the same, of the smoothness
+    enlarged: bool = True  # every level, as the finest is; else that one alone
     mask_from: int = 0  # the occlusion mask is used from this step on
+
+    @model_validator(mode="after")
+    def one_scale_a_level(self) -> "FlowLoss":
+        if len(self.scales) != len(self.smooth_scales):
+            raise ValueError(
+                f"expected scales and smooth_scales of equal length, got {len(self.scales)} and "
+                f"{len(self.smooth_scales)}"
+            )
+        return self
 
 
 class RestorationLoss(Section):
