@@ -35,7 +35,7 @@ def test_structural_gradients():
 
 
 def test_smoothness_gradients_of_flow_and_image():
-    assert gradcheck(lambda f, i: losses.smoothness(f, i, 10.0), (flow_between_pixels(), A))
+    assert gradcheck(lambda f, i: losses.smoothness(f, i, 10.0, 8), (flow_between_pixels(), A))
 
 
 def test_distillation_gradients_through_the_enlargement():

@@ -1,5 +1,6 @@
 """The sums of losses that the trainings minimise (Eq. 14, 15, 17), against their parts."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from s2svr.losses import distillation, photometric, smoothness
 from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.ops import resize_flow
-from s2svr.train.flow import student_loss, teacher_loss
+from s2svr.train.flow import student_loss, teacher_loss, unsupervised
 from s2svr.train.recipes import FlowLoss
 
 # One level at stride 2, whose flow is judged at full size; no mask, so that the sums are plain.
@@ -15,6 +16,7 @@ CONFIG = PWCLiteConfig(
     channels=(4,), features=4, search=1, estimator=(6, 6, 4), context=(6, 4), finest=0
 )
 WEIGHTS = FlowLoss(photometric=0.15, smooth=50.0, distill=0.1, mask_from=10)
+SCALES = (1.0, 0.8, 0.5)
 
 
 class Shift(PWCLite):
@@ -38,13 +40,14 @@ def pair(height: int, width: int) -> Tensor:
 
 
 def first_step(net: Shift, frames: Tensor) -> Tensor:
-    """Eq. 14 of both directions, written out."""
+    """Eq. 14, the mean of both directions, written out."""
     a, b = frames.unbind(1)
     flow = resize_flow(net.pyramid(a, b)[0], (a.shape[-2], a.shape[-1]))
     total = torch.zeros(())
     for x, y in ((a, b), (b, a)):
-        total = total + 0.15 * photometric(x, y, flow, None) + 50 * smoothness(flow, x, 10.0)
-    return total
+        side = min(x.shape[-2:])
+        total = total + 0.15 * photometric(x, y, flow, None) + 50 * smoothness(flow, x, 10.0, side)
+    return total / 2
 
 
 def test_the_teachers_loss_is_the_weighted_sum():  # Eq. 14
@@ -72,3 +75,112 @@ def test_the_mask_comes_at_its_step():
     assert early["photometric"].item() != late["photometric"].item()
     unmasked = teacher_loss(WEIGHTS.model_copy(update={"mask_from": 0}))(net, {"hq": hq}, 9)
     assert unmasked["photometric"].item() == late["photometric"].item()
+
+
+class Given(PWCLite):
+    """A flow network of levels at strides 4, 8 and 16 that answers with given flows."""
+
+    def __init__(self, first: Tensor, ahead: list[np.ndarray], back: list[np.ndarray]) -> None:
+        super().__init__(
+            PWCLiteConfig(
+                channels=(4, 4, 4, 4),
+                features=4,
+                search=1,
+                estimator=(6, 4),
+                context=(4,),
+                finest=1,
+            )
+        )
+        self.first, self.answers = first, (ahead, back)
+
+    def pyramid(self, a: Tensor, b: Tensor) -> list[Tensor]:
+        flows = self.answers[0 if torch.equal(a, self.first) else 1]
+        return [torch.from_numpy(flow)[None] for flow in flows]
+
+
+def sampled(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(C, H, W) between its pixels, those of the border repeated."""
+    height, width = image.shape[1:]
+    y, x = y.clip(0, height - 1), x.clip(0, width - 1)
+    top, left = np.floor(y).astype(int), np.floor(x).astype(int)
+    low, right = (top + 1).clip(max=height - 1), (left + 1).clip(max=width - 1)
+    upper = image[:, top, left] * (left + 1 - x) + image[:, top, right] * (x - left)
+    lower = image[:, low, left] * (left + 1 - x) + image[:, low, right] * (x - left)
+    return upper * (top + 1 - y) + lower * (y - top)
+
+
+def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.mgrid[:height, :width]
+    return y.astype(float), x.astype(float)
+
+
+def four_times(flow: np.ndarray) -> np.ndarray:
+    y, x = grid(4 * flow.shape[1], 4 * flow.shape[2])
+    return 4 * sampled(flow, (y + 0.5) / 4 - 0.5, (x + 0.5) / 4 - 0.5)
+
+
+def seen(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
+    y, x = grid(*flow.shape[1:])
+    y, x = y + flow[1], x + flow[0]
+    other = sampled(back, y, x)
+    inside = (y >= 0) & (x >= 0) & (y <= flow.shape[1] - 1) & (x <= flow.shape[2] - 1)
+    return inside & (((flow + other) ** 2).sum(0) < 0.01 * (flow**2 + other**2).sum(0) + 0.5)
+
+
+def arflow(frames: np.ndarray, ahead: list[np.ndarray], back: list[np.ndarray]) -> float:
+    """0.15 L_ph + 50 L_sm with ARFlow's settings, in NumPy: frames (2, 3, H, W), finest first."""
+    total, mask = 0.0, [np.ones(()), np.ones(())]
+    for level, weight in enumerate(SCALES):
+        flows, cell = [four_times(ahead[level]), four_times(back[level])], 2**level
+        height, width = flows[0].shape[1:]
+        if level == 0:
+            mask = [seen(flows[0], flows[1]), seen(flows[1], flows[0])]
+        area = frames.reshape(2, 3, height, cell, width, cell).mean((3, 5))
+        for i, flow in enumerate(flows):
+            y, x = grid(height, width)
+            distance = np.abs(area[i] - sampled(area[1 - i], y + flow[1], x + flow[0])).mean(0)
+            total += 0.15 * weight * distance[mask[i][::cell, ::cell]].mean() / 2
+            if level == 0:
+                across = np.exp(-10 * np.abs(np.diff(area[i], axis=2)).mean(0))
+                down = np.exp(-10 * np.abs(np.diff(area[i], axis=1)).mean(0))
+                unit = flow / min(height, width)
+                steps = (across * np.abs(np.diff(unit, axis=2)) / 2).mean() / 2
+                steps += (down * np.abs(np.diff(unit, axis=1)) / 2).mean() / 2
+                total += 50 * steps / 2
+    return total
+
+
+def test_the_papers_loss_over_a_pyramid_is_arflows():  # Eq. 11, 13, 14
+    random = np.random.default_rng(3)
+    frames = random.random((2, 3, 32, 48))
+    ahead = [random.normal(0.2, 0.4, (2, 8 // n, 12 // n)) for n in (1, 2, 4)]
+    back = [random.normal(0, 0.05, flow.shape) - flow for flow in ahead]
+    hidden = 1 - seen(four_times(ahead[0]), four_times(back[0])).mean()
+    assert 0.2 < hidden < 0.8  # the mask has something to say
+    a, b = torch.from_numpy(frames)[:, None]
+    weights = FlowLoss(scales=SCALES, smooth_scales=(1.0, 0.0, 0.0))
+    terms, _ = unsupervised(Given(a, ahead, back), a, b, weights, 0)
+    assert terms["loss"].item() == pytest.approx(arflow(frames, ahead, back), rel=1e-9)
+
+
+def test_the_light_recipes_weigh_each_level_by_its_own_size():  # as before they had such weights
+    random = np.random.default_rng(4)
+    a, b = torch.from_numpy(random.random((2, 3, 32, 48)))[:, None]
+    ahead, back = ([random.normal(0, 1, (2, 8 // n, 12 // n)) for n in (1, 2, 4)] for _ in "ab")
+    weights = FlowLoss(
+        photometric=0.0, smooth=4.0, edge=0.0,
+        scales=(1.0, 1.0, 1.0), smooth_scales=(1.0, 8.0, 16.0), enlarged=False,
+    )  # fmt: skip
+    total = 0.0
+    for flows in (ahead, back):
+        for flow in (four_times(flows[0]), *flows[1:]):
+            unit = flow / min(flow.shape[1:])
+            total += np.abs(np.diff(unit, axis=2)).mean() / 2
+            total += np.abs(np.diff(unit, axis=1)).mean() / 2
+    terms, _ = unsupervised(Given(a, ahead, back), a, b, weights, 0)
+    assert terms["loss"].item() == pytest.approx(total, rel=1e-9)
+
+
+def test_every_level_has_a_scale_of_its_smoothness():
+    with pytest.raises(ValueError, match="scales and smooth_scales of equal length, got 4 and 1"):
+        FlowLoss(smooth_scales=(1.0,))

@@ -43,6 +43,7 @@ def test_flow_is_trained_with_the_papers_numbers(name: str, stage: str):
     assert (recipe.model.preset, recipe.optim.rate) == ("flow-paper", 1e-4)
     loss = recipe.loss
     assert (loss.photometric, loss.smooth, loss.distill) == (0.15, 50.0, 0.1)
+    assert (loss.smooth_scales, loss.enlarged) == ((1.0, 0.0, 0.0, 0.0), True)  # as ARFlow
     assert 0 < loss.mask_from < recipe.optim.steps
     assert recipe.data.crop % SIDE == 0
 

@@ -31,8 +31,11 @@ from s2svr.train.recipes import FlowRecipe, load_recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "flow-light-teacher.toml"
 PLAIN = "L1 alone"
-L1 = ["loss.photometric=10", "loss.structural=0", "loss.smooth=2"]
-SMOOTHER = "loss.smooth=10"  # beside SSIM and census, which are several times as large as L1
+L1 = ["loss.photometric=20", "loss.structural=0", "loss.smooth=8"]
+SMOOTHER = "loss.smooth=40"  # beside SSIM and census, which are several times as large as L1
+FINEST = "[1.0, 0.0, 0.0, 0.0]"
+PAPER = ["loss.photometric=0.15", "loss.smooth=50"]
+PAPER += [f"loss.smooth_scales={FINEST}", "loss.enlarged=true"]
 
 
 def census(a: Tensor, b: Tensor, flow: Tensor, visible: Tensor | None) -> Tensor:
@@ -49,15 +52,15 @@ def census_of(image: Tensor) -> Tensor:
     return difference / (0.81 + difference.square()).sqrt()
 
 
-def second_order(flow: Tensor, image: Tensor, edge: float) -> Tensor:
+def second_order(flow: Tensor, image: Tensor, edge: float, side: int) -> Tensor:
     """``losses.smoothness`` of the flow's second derivatives: a constant gradient costs nothing."""
-    flow = flow / min(flow.shape[-2:])
+    flow = flow / side
     total = flow.new_zeros(())
     for dim in (-1, -2):
         if flow.shape[dim] > 2:
             steps = image.diff(dim=dim).abs().mean(1, keepdim=True)
             weight = torch.exp(-edge * steps.narrow(dim, 1, steps.shape[dim] - 1))
-            total = total + (weight * flow.diff(n=2, dim=dim).abs()).mean()
+            total = total + (weight * flow.diff(n=2, dim=dim).abs()).mean() / 2
     return total / 2
 
 
@@ -69,16 +72,16 @@ CHOICES: dict[str, tuple[list[str], dict[str, Callable]]] = {
     "edge weight 0": (["loss.edge=0"], {}),
     "edge weight 20": (["loss.edge=20"], {}),
     "smoothness of second order": ([], {"smoothness": second_order}),
-    "finest scale only": (["loss.scales=[1.0, 0.0, 0.0, 0.0]"], {}),
+    "finest scale only": ([f"loss.scales={FINEST}", f"loss.smooth_scales={FINEST}"], {}),
     "no moving photographs": (["data.rendered=0"], {}),
     "moving photographs only": (["data.rendered=1"], {}),
     "frames one apart": (["data.skip=1"], {}),
     "never backward in time": (["data.reverse=false"], {}),
     "census in place of L1": ([SMOOTHER], {"photometric": census}),
-    "SSIM beside L1": (["loss.photometric=1.5", "loss.structural=8.5", SMOOTHER], {}),
+    "SSIM beside L1": (["loss.photometric=3", "loss.structural=17", SMOOTHER], {}),
     "mask from the start": (["loss.mask_from=0"], {}),
     "with the film of the pairs": (["data.without=[]"], {}),
-    "the paper's weights": (["loss.photometric=0.15", "loss.smooth=50"], {}),
+    "the paper's weights": (PAPER, {}),
 }
 
 

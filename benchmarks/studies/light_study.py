@@ -90,7 +90,9 @@ def network(name: str, seed: int) -> S2SVR | BasicVSR:
 
 def with_flow_loss(loss: Loss) -> Loss:
     """The restoration's loss and, on neighbouring frames of the context, Eq. 14's."""
-    weights = FlowLoss(photometric=10.0, smooth=2.0)
+    weights = FlowLoss(
+        photometric=20.0, smooth=8.0, smooth_scales=(1.0, 4.0, 8.0, 16.0), enlarged=False
+    )
 
     def both(model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         terms = loss(model, batch, step)
