@@ -1,5 +1,7 @@
 """The sums of losses that the trainings minimise (Eq. 14, 15, 17), against their parts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -81,16 +83,7 @@ class Given(PWCLite):
     """A flow network of levels at strides 4, 8 and 16 that answers with given flows."""
 
     def __init__(self, first: Tensor, ahead: list[np.ndarray], back: list[np.ndarray]) -> None:
-        super().__init__(
-            PWCLiteConfig(
-                channels=(4, 4, 4, 4),
-                features=4,
-                search=1,
-                estimator=(6, 4),
-                context=(4,),
-                finest=1,
-            )
-        )
+        super().__init__(replace(CONFIG, channels=(4, 4, 4, 4), finest=1))
         self.first, self.answers = first, (ahead, back)
 
     def pyramid(self, a: Tensor, b: Tensor) -> list[Tensor]:

@@ -1,6 +1,6 @@
 """Unsupervised training of flow networks (Sec. 3.3, Algorithm 1), teacher and student."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,7 @@ def unsupervised(
     ahead, back = (judged(net.pyramid(*pair), size, weights.enlarged) for pair in ((a, b), (b, a)))
     finest = torch.cat((ahead[0], back[0]))
     terms = {name: a.new_zeros(()) for name in ("photometric", "structural", "smooth")}
-    masks = [(None, None)] * len(ahead)
+    masks: Sequence[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(ahead)
     if step >= weights.mask_from:
         masks = visibility(ahead, back, weights.enlarged)
     levels = zip(ahead, back, masks, weights.scales, weights.smooth_scales, strict=False)
