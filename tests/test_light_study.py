@@ -40,11 +40,7 @@ def test_arms_train_and_are_measured(scripts, tmp_path: Path):
 
 
 def test_basicvsr_sees_the_whole_clip_and_starts_at_its_base(scripts):
-    peer = scripts["basicvsr"]
-    torch.manual_seed(0)
-    net = peer.BasicVSR(
-        scripts["light_study"].configured(scripts["light_study"].ARMS["as bundled"])
-    )
+    net = scripts["light_study"].network(scripts["light_study"].PEER, 0)
     x = torch.rand(1, 5, 3, 16, 20)
     with torch.inference_mode():
         assert torch.equal(net(x), torch.stack([resize_bicubic(f, 4) for f in x.unbind(1)], 1))
@@ -54,3 +50,22 @@ def test_basicvsr_sees_the_whole_clip_and_starts_at_its_base(scripts):
             other = x.clone()
             other[:, changed] = 0.5
             assert not torch.equal(net(other)[:, seen], before[:, seen])
+
+
+@pytest.mark.slow
+def test_arms_that_read_both_ways_have_like_operations(scripts):
+    study = scripts["light_study"]
+    found = {name: study.operations(study.network(name, 0)) for name in study.BOTH_WAYS}
+    assert all(17.5 < gmac < 21 for gmac in found.values()), found
+
+
+def test_the_gradient_reaches_what_is_fed_back_only_where_it_is_let(scripts):
+    study = scripts["light_study"]
+    found = {}
+    for name in ("both ways", "gradient through the feedback"):
+        net = study.network(name, 0)
+        y = torch.rand(1, 3, 16, 16, requires_grad=True)
+        torch.nn.init.ones_(net.decoder.feedback.weight)
+        net.seen(y * 1, torch.zeros(1, 32, 4, 4), None).sum().backward()
+        found[name] = y.grad is not None
+    assert found == {"both ways": False, "gradient through the feedback": True}

@@ -1,7 +1,7 @@
-"""A small BasicVSR (Chan et al., 2021, https://arxiv.org/abs/2012.02181), the peer of ``sr-real``.
+"""A small BasicVSR (Chan et al., 2021, https://arxiv.org/abs/2012.02181), peer of light networks.
 
 Features are propagated backward and forward through the whole clip, warped by the flow, and fused;
-flow network, output layer and base are those of ``sr-real``, and so is the number of operations.
+flow network, output layer and base are those of ours, and so is the number of operations.
 It needs the whole clip at once and does not stream, so it stays outside the package;
 ``light_study.py`` trains it by the same recipe.
 """
@@ -21,8 +21,6 @@ from s2svr.ops import resize_bicubic
 from s2svr.train.clip_flow import with_stored_flow
 from s2svr.train.recipes import RestorationLoss
 from s2svr.train.step import Batch
-
-CHANNELS, BLOCKS = 34, 4  # as many operations as sr-real
 
 
 class Branch(nn.Module):
@@ -46,7 +44,7 @@ class Branch(nn.Module):
 class BasicVSR(nn.Module):
     """Clips (B, T, 3, H, W) in [0, 1] -> (B, T, 3, 4H, 4W)."""
 
-    def __init__(self, config: S2SVRConfig, channels: int = CHANNELS, blocks: int = BLOCKS) -> None:
+    def __init__(self, config: S2SVRConfig, channels: int, blocks: int) -> None:
         super().__init__()
         self.config, self.scale, self.channels = config, config.scale, channels
         self.backward_branch, self.forward_branch = (Branch(channels, blocks) for _ in range(2))

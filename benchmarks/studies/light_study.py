@@ -1,13 +1,14 @@
-"""What a light network that reads one way is made of, and a BasicVSR of its size.
+"""What a light network is made of, one that reads one way or both, and a BasicVSR of its size.
 
     OMP_NUM_THREADS=1 nice python benchmarks/studies/light_study.py CLIPS VAL OUT \
         [--steps 600 500 0] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
-``sr-light`` was that network when this was decided; ``sr-real`` still is. Trains each variant on
-single frames, on clips and on longer clips (recipes ``sr-light-start``, ``sr-light`` and
-``sr-light-long``; ``--steps`` shortens or leaves out these phases), at equal steps, data and
-operations, for each seed, and prints PSNR (RGB, rounded) on VAL, and how much of it other frames
-are worth. Each training goes on from where it was stopped, and what is finished is only evaluated;
+Arms of ``ONE_WAY`` vary ``sr-real``, which ``sr-light`` was like when that was decided; those of
+``BOTH_WAYS`` vary ``sr-light`` as it is, with its deep memory. Trains each on single frames, on
+clips and on longer clips (recipes ``sr-light-start``, ``sr-light`` and ``sr-light-long``;
+``--steps`` shortens or leaves out these phases), at equal steps, data and operations, for each
+seed, and prints PSNR (RGB, rounded) on VAL, and how much of it other frames are worth. Each
+training goes on from where it was stopped, and what is finished is only evaluated;
 several processes may share OUT, each with arms of its own.
 """
 
@@ -46,8 +47,28 @@ PHASES = ("sr-light-start", "sr-light", "sr-light-long")
 STUDENT = "flow-light-student-sr"
 FLOW_RATE = "optim.flow_rate=2.5e-4"  # the paper's quarter of the rate
 KEPT = 0.01  # weight of the unsupervised loss beside the restoration's
-PEER = "BasicVSR"
+PEER, LARGE_PEER = "BasicVSR", "BasicVSR of that size"
+PEERS = {PEER: (34, 4), LARGE_PEER: (40, 4)}  # channels and blocks: as many operations
 Say = Callable[[str], None]
+
+
+def open_feedback(model: S2SVR) -> None:
+    """The gradient goes back through the outputs that are fed back."""
+    seen = model.seen
+
+    def with_gradient(y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
+        if y is not None:
+            y.detach = lambda: y  # type: ignore[method-assign]
+        return seen(y, like, o)
+
+    model.seen = with_gradient  # type: ignore[method-assign]
+
+
+def papers_attention(model: S2SVR) -> None:
+    """Eq. 7 alone: no learned number beside the score of the frame itself."""
+    with torch.no_grad():
+        model.decoder.attention.own.zero_()
+    model.decoder.attention.own.requires_grad_(False)
 
 
 class Arm(NamedTuple):
@@ -56,9 +77,15 @@ class Arm(NamedTuple):
     preset: dict[str, int]  # "flow" of 0: without
     recipe: tuple[str, ...] = ()
     kept: bool = False  # the unsupervised loss of the flow network
+    base: str = "sr-real"
+    change: Callable[[S2SVR], None] | None = None  # of the network before training
 
 
-ARMS = {
+def both_ways(change: Callable[[S2SVR], None] | None = None, **preset: int) -> Arm:
+    return Arm(preset, base="sr-light", change=change)
+
+
+ONE_WAY = {
     "as bundled": Arm({}),
     "layers as the paper has them": Arm({"slim": 0, "encoder_blocks": 1, "decoder_blocks": 2}),
     "bidirectional": Arm({"bidirectional": 1, "channels": 28, "encoder_blocks": 2}),
@@ -69,11 +96,31 @@ ARMS = {
     "layers for blocks": Arm({"decoder_layers": 2, "decoder_blocks": 1, "channels": 33}),
     PEER: Arm({}),
 }
+BOTH_WAYS = {
+    "both ways": both_ways(),
+    "slim memory": both_ways(deep=0),
+    "deep, one way": both_ways(bidirectional=0, encoder_blocks=6, decoder_blocks=6),
+    "40 channels": both_ways(channels=40, encoder_blocks=1, decoder_blocks=3),
+    "24 channels": both_ways(channels=24, encoder_blocks=6, decoder_blocks=9),
+    "two encoder layers": both_ways(encoder_layers=2, encoder_blocks=2, decoder_blocks=3),
+    "two decoder layers": both_ways(decoder_layers=2, decoder_blocks=1),
+    "two and three layers": both_ways(
+        encoder_layers=2, encoder_blocks=1, decoder_layers=3, decoder_blocks=1
+    ),
+    "neither neighbours nor feedback": both_ways(
+        radius=0, attention=1, feedback=1, decoder_blocks=5
+    ),
+    "radius 2": both_ways(radius=2),
+    "attention as Eq. 7 has it": both_ways(papers_attention),
+    "gradient through the feedback": both_ways(open_feedback),
+    LARGE_PEER: both_ways(),
+}
+ARMS = ONE_WAY | BOTH_WAYS
 
 
 def configured(arm: Arm) -> S2SVRConfig:
     """The preset with the arm's changes."""
-    preset = PRESETS["sr-real"]
+    preset = PRESETS[arm.base]
     assert isinstance(preset, S2SVRConfig)
     changes: dict = arm.preset | ({"flow": None} if "flow" in arm.preset else {})
     return replace(preset, **changes)
@@ -82,7 +129,14 @@ def configured(arm: Arm) -> S2SVRConfig:
 def network(name: str, seed: int) -> S2SVR | BasicVSR:
     """The arm's network before training, with the student's flow."""
     torch.manual_seed(seed)
-    model = (BasicVSR if name == PEER else S2SVR)(configured(ARMS[name]))
+    arm = ARMS[name]
+    model: S2SVR | BasicVSR
+    if name in PEERS:
+        model = BasicVSR(configured(arm), *PEERS[name])
+    else:
+        model = S2SVR(configured(arm))
+        if arm.change:
+            arm.change(model)
     if model.flow is not None:
         model.flow.load_state_dict(load(STUDENT).state_dict())
     return model
@@ -121,7 +175,7 @@ def train(
         if model.flow is not None and not recipe.optim.flow_rate and not alone:
             flows = clip_flows(clips, model, recipe.data.skip, cache)  # type: ignore[arg-type]
             crops = FlowCrops(clips, flows, recipe.data, seed=seed)
-        loss = peer_loss(recipe.loss) if name == PEER else restoration_loss(recipe.loss, 0)
+        loss = peer_loss(recipe.loss) if name in PEERS else restoration_loss(recipe.loss, 0)
         fit(
             Objective(model, with_flow_loss(loss) if arm.kept and not alone else loss),
             batches(crops, recipe.data.batch, 0), recipe.optim, run, fabric=fabric,

@@ -14,17 +14,15 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from basicvsr import BasicVSR
+from light_study import PEER, network
 from studies import averaged
-from torch import Tensor, nn
+from torch import Tensor
 
 from s2svr.checkpoint import load
 from s2svr.damage.reduce import bicubic_down
 from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
-from s2svr.models import PRESETS
-from s2svr.models.config import S2SVRConfig
 from s2svr.models.s2svr import S2SVR
 
 LENGTHS = (5, 15, 30)
@@ -46,13 +44,6 @@ def sliding(model: S2SVR) -> Method:
     return run
 
 
-def peer(run: Path) -> nn.Module:
-    """The BasicVSR of a phase of ``light_study.py``."""
-    config = PRESETS["sr-real"]
-    assert isinstance(config, S2SVRConfig)
-    return averaged(BasicVSR(config), run)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("val", type=Path)
@@ -63,7 +54,7 @@ def main() -> None:
     assert isinstance(model, S2SVR)
     methods: dict[str, Method] = {"ours": lambda x: model(x[None])[0][0]}
     if chosen.peer is not None:
-        other = peer(chosen.peer)
+        other = averaged(network(PEER, 0), chosen.peer)
         methods["BasicVSR"] = lambda x: other(x[None])[0]
     methods["five frames"] = sliding(model)
     pairs = [bicubic_down(read_clip(s.hq).float() / 255) for s in folder_clips(chosen.val)]
