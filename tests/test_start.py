@@ -1,16 +1,18 @@
 """What can be known before the first frame is restored: names, encoders and containers."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from media_clips import make_sound, make_video
-from s2svr import MediaError, restore_video
+from s2svr import S2SVR, Card, MediaError, bundled, restore_video, save
 from s2svr.cli.app import app
 from s2svr.files import hidden_beside, whole
 from s2svr.media import open_reader
+from s2svr.models import PRESETS
 from s2svr.restoration import Job
 from s2svr.restoration.plan import make_plan
 from s2svr.restoration.verify import Identity
@@ -126,3 +128,21 @@ def test_a_track_whose_packets_the_container_refuses_is_converted(
         writer.discard()
     said = "audio track 1 (eac3) is converted to aac: mp4 cannot hold it"
     assert said in writer.warnings
+
+
+# What is said
+
+
+def test_the_list_of_models_fits_a_terminal(tmp_path: Path):
+    weights = tmp_path / f"{'long' * 20}.safetensors"
+    save(
+        weights,
+        S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)),
+        Card(task="sr", notes="n" * 300, gain_db=1.25),
+    )
+    lines = CliRunner().invoke(app, ["models", str(weights)]).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["name", "task", "parameters", "bytes", "gain_db", "error"]
+    assert lines[-1].split()[0] == "longlonglongl...glonglonglong"
+    assert lines[-1].split()[-1] == "1.250"
+    assert len(lines) == len(bundled()) + 2

@@ -18,10 +18,10 @@ RECENT = 300.0  # seconds after which it does not matter how fast frames came
 
 
 @contextmanager
-def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
+def progress(name: str = "") -> Iterator[tuple["Progress", Callable[[str], None]]]:
     """Functions that show how far a restoration is, and a line beside that.
 
-    A bar on a terminal, else a line every LINE_EVERY seconds.
+    A bar on a terminal, after the network's ``name``, else a line every LINE_EVERY seconds.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -41,9 +41,14 @@ def progress() -> Iterator[tuple["Progress", Callable[[str], None]]]:
 
         yield line, say
         return
-    columns = BarColumn(), MofNCompleteColumn(), TextColumn("frames, {task.fields[pace]}")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("frames, {task.fields[pace]}"),
+    )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, pace="starting")
+        task = bar.add_task(name, total=None, pace="starting")
 
         def move(done: int, total: int | None) -> None:
             text = pace.text(done, total, time.monotonic())

@@ -39,7 +39,7 @@ from .options import (
     Weights,
     Window,
 )
-from .output import plan_lines, preview_lines, print_json, say, summary_lines
+from .output import network_lines, plan_lines, preview_lines, print_json, say, summary_lines
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def planned(
     if only and as_json:
         print_json(plan)
     elif only or plan.seconds is not None or plan.tile != job.compute.tile:
-        for line in plan_lines(plan):
+        for line in plan_lines(plan if only else replace(plan, network="")):
             (typer.echo if only else say)(line)
     plan.check()
     return settled
@@ -168,7 +168,9 @@ def run(model: "nn.Module", job: "Job", *, as_json: bool) -> None:
     """Restore and report; ends with 1 where frames were damaged."""
     from ..restoration import restore_job
 
-    with progress() as (move, tell), stopping(tell) as stop:
+    with progress(job.network) as (move, tell), stopping(tell) as stop:
+        for line in network_lines(job.network, job.why):
+            tell(line)
         summary = restore_job(
             model, job, progress=move, say=lambda line: tell(f"warning: {line}"), stop=stop
         )

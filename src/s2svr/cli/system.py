@@ -1,13 +1,15 @@
 """Commands that tell what there is: weights, device, speed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .options import Device, Json, Precision, Task, Threads, Weights, parse_dimensions
-from .output import print_json, print_table, say
+from .output import cell, print_json, print_table, say
 from .restore import network
+
+LONGEST = 29  # letters of a name in a table: with the other columns 80
 
 
 def models_command(
@@ -16,7 +18,7 @@ def models_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the bundled weights and given files: size, training and measured gain of each."""
+    """List the bundled weights and given files: task, size and measured gain; all with --json."""
     from ..checkpoint import bundled, describe_weights
 
     names: list[str | Path] = [*bundled(), *(weights or [])]
@@ -24,9 +26,19 @@ def models_command(
     if as_json:
         print_json(rows)
     elif rows:
-        print_table(rows)
+        print_table([short_row(row) for row in rows])
+        say("recipe, data, clips and notes of each are shown by: s2svr models --json")
     else:
         say("no weights are bundled")
+
+
+def short_row(row: dict[str, Any]) -> dict[str, str]:
+    """What is most wanted of a card, in columns that fit a terminal."""
+    name = row["name"]
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST // 2 - 1]}...{name[LONGEST // 2 + 2 - LONGEST :]}"
+    wanted = ("task", "parameters", "bytes", "gain_db", "error")
+    return {"name": name} | {key: "" if row[key] is None else cell(row[key]) for key in wanted}
 
 
 def info_command(
