@@ -49,6 +49,14 @@ def parse_rate(text: str) -> Fraction:
         raise typer.BadParameter(f"expected a number or a fraction, got {text!r}") from None
 
 
+def parse_bitrate(text: str) -> int:
+    """``8M``, ``2.5M``, ``2500k`` or ``8000000`` bits a second."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", text)
+    if match is None:
+        raise typer.BadParameter(f"expected bits a second such as 8M or 2500k, got {text!r}")
+    return round(Fraction(match[1]) * {"": 1, "k": 1000, "m": 1000_000}[match[2].lower()])
+
+
 def parse_dimensions(text: str) -> tuple[int, int]:
     """``1920x1080``: width and height."""
     match = re.fullmatch(r"(\d+)x(\d+)", text)
@@ -97,6 +105,37 @@ Codec = Annotated[
 Crf = Annotated[
     int | None,
     typer.Option("--crf", help="Quality of the codec: lower is better and makes a larger file."),
+]
+Bitrate = Annotated[
+    int | None,
+    typer.Option(
+        parser=parse_bitrate,
+        metavar="RATE",
+        help="Bits per second of the video, such as 8M or 2500k, in place of --crf.",
+    ),
+]
+EncoderPreset = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder-preset",
+        help="Speed of the encoder: ultrafast to placebo for h264 and hevc, 0 (slow) to 13 for "
+        "av1, 0 to 5 for vp9, p1 to p7 (slow) for nvenc.",
+    ),
+]
+Audio = Annotated[
+    str | None,
+    typer.Option(
+        help="Sound of the output: copy, aac, flac or none. If not given, it is copied where the "
+        "container and its players take it, and else converted.",
+    ),
+]
+AudioTrack = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="N|LANGUAGE",
+        help="Keep only this sound, by its number in the file or its language; may be given more "
+        "than once; all of it if not given.",
+    ),
 ]
 Bits = Annotated[
     int | None,

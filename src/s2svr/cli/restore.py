@@ -14,12 +14,16 @@ import typer
 
 from ..tasks import LOSSY_TASK, USUAL_TASK, task_named
 from .options import (
+    Audio,
+    AudioTrack,
+    Bitrate,
     Bits,
     CheckOnly,
     Codec,
     Crf,
     Deinterlace,
     Device,
+    EncoderPreset,
     End,
     Json,
     NetworkQuality,
@@ -63,6 +67,10 @@ def restore_command(
     bits: Bits = None,
     scale: Scale = None,
     size: Size = None,
+    bitrate: Bitrate = None,
+    encoder_preset: EncoderPreset = None,
+    audio: Audio = None,
+    audio_track: AudioTrack = None,
     fps: Rate = None,
     start: Start = None,
     end: End = None,
@@ -86,16 +94,32 @@ def restore_command(
         return
     from ..devices import choose_device, choose_precision
     from ..restoration import Compute, Encoding, Excerpt, Job
+    from ..writing import SoundChoice
 
     place = choose_device(device)
     if weights is None and task is None:
         task = usual_task(source)
     compute = Compute(place, choose_precision(precision, place), threads, window, tile)
+    sound = SoundChoice(audio, tuple(audio_track or ()))
     job = Job(
         source, target, Excerpt(start, end, fps, deinterlace),
-        Encoding(codec, crf, bits, scale, size), compute, scene_cuts, overwrite, restart,
+        Encoding(codec, crf, bits, scale, size, bitrate, encoder_preset, sound),
+        compute, scene_cuts, overwrite, restart,
     )  # fmt: skip
     choice = chosen_network(job, task, weights, quality, plan)
+    carry_out(job, choice, task, plan, piece, as_json=as_json)
+
+
+def carry_out(
+    job: "Job",
+    choice: "Choice",
+    task: str | None,
+    plan: bool | None,
+    piece: Fraction | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Plan and restore by the chosen network, or one of them, or a piece."""
     job = replace(job, network=choice.network, why=choice.why)
     model = network(choice.network, task)
     if piece is not None:

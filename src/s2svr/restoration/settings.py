@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..media import Reader, open_reader
-from ..writing import OutputFormat
+from ..writing import OutputFormat, SoundChoice
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,15 @@ class Encoding:
     bits: int | None = None  # 8 or 10
     scale: int | None = None  # times larger than the input, at most the network's
     size: tuple[int, int] | None = None  # or (width, height) in pixels
+    bitrate: int | None = None  # bits a second, in place of crf
+    preset: str | None = None  # of the encoder: its speed
+    sound: SoundChoice = SoundChoice()
 
     def output(self, size: tuple[int, int]) -> OutputFormat:
         """What a writer of frames of a size (width, height) is asked for."""
-        return OutputFormat(*size, self.bits, self.codec, self.crf)
+        return OutputFormat(
+            *size, self.bits, self.codec, self.crf, self.bitrate, self.preset, self.sound
+        )
 
 
 @dataclass(frozen=True)

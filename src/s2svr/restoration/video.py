@@ -1,7 +1,7 @@
 """Restoration of a video file or a folder of images."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..media import MediaInfo
-from ..writing import WorkPolicy, open_writer
+from ..writing import SoundChoice, WorkPolicy, open_writer
 from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
 from .frames import single_shot
@@ -39,6 +39,10 @@ def restore_video(
     bits: int | None = None,
     scale: int | None = None,
     size: tuple[int, int] | None = None,
+    bitrate: int | None = None,
+    preset: str | None = None,
+    audio: str | None = None,
+    audio_tracks: Sequence[str | int] = (),
     fps: Fraction | None = None,
     start: Fraction | None = None,
     end: Fraction | None = None,
@@ -56,7 +60,9 @@ def restore_video(
     window (fewer for large frames), tile, device and dtype are those of ``restore``; threads are
     torch's. scale, or size (width, height) in pixels, is what the result is reduced to; start and
     end are in seconds, fps is the rate of an image folder, deinterlace as in ``open_reader``;
-    codec, crf, bits and overwrite are the writer's. ``say`` is told of warnings. An error leaves
+    codec, crf, bits, bitrate (bits a second), preset and overwrite are the writer's; audio is copy,
+    aac, flac or none (None: copied where possible), audio_tracks are the numbers of streams or the
+    languages of the sound that is kept (none: all). ``say`` is told of warnings. An error leaves
     nothing at ``target``: MediaError for files, ValueError for impossible settings.
 
     About every ``segment`` frames (None: by their size) what is done is made durable in a hidden
@@ -64,11 +70,12 @@ def restore_video(
     call goes on from there and makes the same file as if nothing had happened; with other settings,
     input or weights it is refused (MediaError). ``restart`` begins anew.
     """
+    sound = SoundChoice(audio, tuple(map(str, audio_tracks)))
     job = Job(
         source=Path(source),
         target=Path(target),
         excerpt=Excerpt(start, end, fps, deinterlace),
-        encoding=Encoding(codec, crf, bits, scale, size),
+        encoding=Encoding(codec, crf, bits, scale, size, bitrate, preset, sound),
         compute=Compute(device, dtype, threads, window, tile),
         scene_cuts=scene_cuts,
         overwrite=overwrite,

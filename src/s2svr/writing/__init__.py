@@ -6,7 +6,7 @@ from ..media import SUFFIXES, MediaError, Reader
 from .codecs import CODECS, CONTAINERS, lossless_codec
 from .images import ImageWriter, write_png
 from .inspect import Companion, Inspection, Packets, inspect_file
-from .protocol import OutputFormat, Position, Writer
+from .protocol import OutputFormat, Position, SoundChoice, Writer
 from .workfolder import FRESH, WorkFolder, WorkPolicy, lasting_folder
 from .writer import VideoWriter
 
@@ -18,6 +18,7 @@ __all__ = [
     "OutputFormat",
     "Packets",
     "Position",
+    "SoundChoice",
     "WorkFolder",
     "WorkPolicy",
     "Writer",

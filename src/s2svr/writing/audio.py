@@ -1,6 +1,7 @@
 """Conversion of sound that the output cannot hold into a codec that it can."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,10 +10,14 @@ import av
 from av.audio.codeccontext import AudioCodecContext
 from av.container import OutputContainer
 
-from ..media import demuxed, open_container
+from ..media import MediaError, codec_name, demuxed, open_container
+from .protocol import SoundChoice
 
 # Codecs that sound is converted to where a container cannot hold it as it is.
 SOUND_CODECS = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus", "mpegts": "aac"}
+SOUND_FORMS = ("copy", "aac", "flac", "none")
+# Containers that hold what can be asked for by name, and whose players read it.
+HOLD = {"aac": {"mp4", "mov", "matroska", "mpegts"}, "flac": {"mp4", "matroska"}}
 LAYOUTS = ["mono", "stereo", "2.1", "3.0", "quad", "4.0", "5.0", "5.1", "6.1", "7.1"]
 # Layouts whose channels come back in their places. AAC has no name for the other ones that its
 # encoder takes, and FFmpeg's Opus exchanges channels of 5.0 and 6.1.
@@ -33,6 +38,51 @@ class Shape:
     @property
     def channels(self) -> int:
         return av.AudioLayout(self.layout).nb_channels
+
+
+def sound_codec(choice: SoundChoice, container: str) -> str:
+    """Codec that sound is converted to; MediaError where the container cannot hold it."""
+    if choice.form not in (None, *SOUND_FORMS):
+        kinds = ", ".join(SOUND_FORMS)
+        raise MediaError(f"expected the sound {kinds}, got {choice.form!r}")
+    if choice.form == "none" and choice.tracks:
+        raise MediaError("expected tracks of sound or no sound at all, got both")
+    if choice.form not in HOLD:
+        return SOUND_CODECS[container]
+    if container not in HOLD[choice.form]:
+        raise MediaError(
+            f"{container} cannot hold {choice.form}; choose another form of sound, or container"
+        )
+    return choice.form
+
+
+def chosen_sound(
+    choice: SoundChoice, streams: Iterable[av.AudioStream], path: Path
+) -> list[av.AudioStream]:
+    """The streams of a file that a choice names; MediaError where it names one that is not there.
+
+    Languages are as the file has them, in any case.
+    """
+    streams = list(streams)
+    if choice.form == "none":
+        return []
+    for word in choice.tracks:
+        if not any(is_called(stream, word) for stream in streams):
+            found = ", ".join(track_name(stream) for stream in streams) or "no sound"
+            raise MediaError(f"expected tracks of sound in {path}, which has {found}; got {word}")
+    chosen = [s for s in streams if any(is_called(s, word) for word in choice.tracks)]
+    return chosen if choice.tracks else streams
+
+
+def is_called(stream: av.AudioStream, word: str) -> bool:
+    """True if a word is a stream's number or its language."""
+    return word == str(stream.index) or word.lower() == (stream.language or "").lower()
+
+
+def track_name(stream: av.AudioStream) -> str:
+    """Number, codec and language of a stream."""
+    words = ", ".join(filter(None, (codec_name(stream), stream.language)))
+    return f"{stream.index} ({words})"
 
 
 def shape_of(sound: AudioCodecContext | av.AudioFrame) -> Shape | None:
@@ -74,12 +124,9 @@ def nearest_format(encoder: av.Codec, name: str) -> str:
 
 def nearest_layouts(codec: str, name: str) -> list[str]:
     """Layouts for sound of a layout, the best first. One without a name gets the usual name."""
-    count = av.AudioLayout(name).nb_channels
-    if "channels" in name:
-        try:
-            name = av.AudioLayout(f"{count}c").name
-        except ValueError:  # nobody has so many loudspeakers
-            return []
+    count, name = av.AudioLayout(name).nb_channels, named_layout(name)
+    if not name:
+        return []
     own = places(name)
 
     def distance(other: str) -> tuple[int, int]:
@@ -90,6 +137,16 @@ def nearest_layouts(codec: str, name: str) -> list[str]:
         return tier, abs(more)
 
     return sorted(FAITHFUL.get(codec) or [name, *LAYOUTS], key=distance)
+
+
+def named_layout(name: str) -> str:
+    """A layout's name; the usual one of its number of channels where it has none; else empty."""
+    if "channels" not in name:
+        return name
+    try:
+        return av.AudioLayout(f"{av.AudioLayout(name).nb_channels}c").name
+    except ValueError:  # nobody has so many loudspeakers
+        return ""
 
 
 def places(name: str) -> Counter[str]:

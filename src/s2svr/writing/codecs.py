@@ -1,13 +1,11 @@
 """Encoder, pixel format, colour and quality of a video that is written."""
 
 import io
-import os
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
-import torch
 
 from ..color import ColorInfo, guess_matrix
 from ..media import (
@@ -30,21 +28,32 @@ class EncoderKind(NamedTuple):
     encoder: str
     quality: tuple[str, int, int] | None = None  # name of the option, our choice, the worst
     options: dict[str, str] = {}  # noqa: RUF012
+    presets: tuple[str, ...] = ()  # values of the option ``speed``
+    speed: str = "preset"
 
 
+X26X = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium"),
+    *("slow", "slower", "veryslow", "placebo"),
+)
+SVT = tuple(map(str, range(14)))
+VPX = tuple(map(str, range(6)))
+NVENC = tuple(f"p{number}" for number in range(1, 8))
 CODECS = {
-    "h264": EncoderKind("libx264", ("crf", 18, 51)),
-    "hevc": EncoderKind("libx265", ("crf", 20, 51)),
-    "av1": EncoderKind("libsvtav1", ("crf", 26, 63), {"preset": "6"}),
-    "vp9": EncoderKind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}),
+    "h264": EncoderKind("libx264", ("crf", 18, 51), presets=X26X),
+    "hevc": EncoderKind("libx265", ("crf", 20, 51), presets=X26X),
+    "av1": EncoderKind("libsvtav1", ("crf", 26, 63), {"preset": "6"}, SVT),
+    "vp9": EncoderKind("libvpx-vp9", ("crf", 24, 63), {"b": "0", "row-mt": "1"}, VPX, "cpu-used"),
     "ffv1": EncoderKind("ffv1", None, {"level": "3", "slicecrc": "1"}),
     "prores": EncoderKind("prores_ks"),
-    "h264-lossless": EncoderKind("libx264", None, {"qp": "0"}),
-    "h264rgb-lossless": EncoderKind("libx264rgb", None, {"qp": "0"}),
-    "hevc-lossless": EncoderKind("libx265", None, {"x265-params": "lossless=1"}),
-    "vp9-lossless": EncoderKind("libvpx-vp9", None, {"lossless": "1", "row-mt": "1"}),
-    "h264_nvenc": EncoderKind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}),
-    "hevc_nvenc": EncoderKind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}),
+    "h264-lossless": EncoderKind("libx264", None, {"qp": "0"}, X26X),
+    "h264rgb-lossless": EncoderKind("libx264rgb", None, {"qp": "0"}, X26X),
+    "hevc-lossless": EncoderKind("libx265", None, {"x265-params": "lossless=1"}, X26X),
+    "vp9-lossless": EncoderKind(
+        "libvpx-vp9", None, {"lossless": "1", "row-mt": "1"}, VPX, "cpu-used"
+    ),
+    "h264_nvenc": EncoderKind("h264_nvenc", ("cq", 19, 51), {"preset": "p5"}, NVENC),
+    "hevc_nvenc": EncoderKind("hevc_nvenc", ("cq", 21, 51), {"preset": "p5"}, NVENC),
 }
 CONTAINERS = {
     ".mp4": "mp4",
@@ -61,6 +70,7 @@ LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
 # Less crf where frames keep their size: what deblurring and the removal of compression change is
 # fainter than the noise of the usual crf (benchmarks/product/output_quality.py).
 FINER = 8
+LEAST_RATE = 1000  # bits a second: who asks for less has meant kilobits
 BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
 
 
@@ -80,6 +90,8 @@ class Coding:
     aspect: Fraction  # of a pixel
     container: str  # FFmpeg's name of the format
     crf: int | None = None
+    bitrate: int | None = None  # bits a second, in place of crf
+    preset: str | None = None
     display: Display = field(default_factory=Display)
 
 
@@ -92,6 +104,7 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
     if codec is None:
         codec = default_codec(container, output.bits or info.color.bits, width, height)
     check_coding(codec, crf, suffix, width, height)
+    check_effort(codec, output)
     quality = CODECS[codec].quality
     if crf is None and quality and (width, height) == (info.width, info.height):
         crf = quality[1] - FINER
@@ -118,6 +131,8 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
         aspect=aspect.limit_denominator(10000),
         container=container,
         crf=crf,
+        bitrate=output.bitrate,
+        preset=output.preset,
         display=display.scaled(Fraction(width, info.width), Fraction(height, info.height)),
     )
 
@@ -179,6 +194,23 @@ def bits_refusal(codec: str, bits: int, container: str) -> str:
     others = [c for c in CODECS if bits in depths_of(c) and holds_codec(container, c)]
     advice = f"or --codec {' or '.join(others)}" if others else "or another kind of file, as .mkv"
     return f"{codec} cannot be written with {bits} bits here; choose --bits {has}, {advice}"
+
+
+def check_effort(codec: str, output: OutputFormat) -> None:
+    """Raise MediaError for a preset or a bit rate that a codec does not take."""
+    kind = CODECS[codec]
+    if output.bitrate is not None:
+        if kind.quality is None:
+            raise MediaError(f"{codec} takes no bit rate")
+        if output.crf is not None:
+            raise MediaError("expected a quality (crf) or a bit rate, got both")
+        if output.bitrate < LEAST_RATE:
+            raise MediaError(
+                f"expected a bit rate of at least {LEAST_RATE} bits a second, got {output.bitrate}"
+            )
+    if output.preset is not None and output.preset not in kind.presets:
+        known = f"expected one of {', '.join(kind.presets)}" if kind.presets else "it has none"
+        raise MediaError(f"{codec} has no preset {output.preset}: {known}")
 
 
 def picture_losses(coding: Coding, info: MediaInfo) -> list[str]:
@@ -262,75 +294,3 @@ def output_color(color: ColorInfo, kind: str, bits: int, width: int, height: int
         return color
     matrix = guess_matrix(width, height)
     return replace(color, matrix=matrix, full_range=False, siting="left", matrix_code=None)
-
-
-def configure_encoder(context: av.VideoCodecContext, coding: Coding) -> None:
-    """Give an encoder that is not open yet all its settings."""
-    kind = CODECS[coding.codec]
-    flags = av.codec.context.Flags
-    context.width, context.height = coding.width, coding.height
-    context.pix_fmt = coding.pixel_format
-    context.time_base, context.framerate = coding.time_base, coding.rate
-    context.sample_aspect_ratio = coding.aspect
-    context.color_range = 2 if coding.color.full_range else 1
-    context.colorspace = coding.color.code
-    context.color_primaries, context.color_trc = coding.color.primaries, coding.color.transfer
-    context.thread_type = "AUTO"  # PyAV's own choice cuts every picture into slices
-    context.flags |= flags.frame_duration
-    if av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value:
-        context.flags |= flags.global_header
-    options = dict(kind.options)
-    if kind.quality:
-        name, quality, _ = kind.quality
-        options[name] = str(quality if coding.crf is None else coding.crf)
-    if coding.chroma == (2, 2):
-        options["chroma_sample_location"] = coding.color.siting
-    if kind.encoder == "libx264":
-        options["x264-params"] = x264_params(coding.display)
-    if kind.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
-        # x264's macroblock tree reads beyond its memory with AVX-512: no two runs are the same.
-        options["x264-params"] = ":".join(filter(None, (options["x264-params"], "asm=AVX2")))
-    if kind.encoder == "libx265":
-        # Closed groups of pictures can be cut and joined; its log would break progress bars.
-        lossless = kind.options.get("x265-params", "")
-        params = ["log-level=none:open-gop=0", lossless, x265_params(coding.display)]
-        options["x265-params"] = ":".join(filter(None, params))
-        if coding.container in ("mp4", "mov"):
-            context.codec_tag = "hvc1"  # what Apple's players want
-    if kind.encoder == "libsvtav1":
-        os.environ.setdefault("SVT_LOG", "1")
-        options["svtav1-params"] = svt_params(coding.display)
-    context.options = {name: value for name, value in options.items() if value}
-
-
-def x265_params(display: Display) -> str:
-    """HDR10 side data as options of x265, in units of 0.00002 and 0.0001 cd/m2."""
-    parts = []
-    if display.mastering:
-        rx, ry, gx, gy, bx, by, wx, wy = (round(v * 50000) for v in display.mastering[:8])
-        low, high = (round(v * 10000) for v in display.mastering[8:])
-        parts.append(
-            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
-        )
-    if display.light:
-        parts.append(f"max-cll={display.light[0]},{display.light[1]}")
-    return ":".join(parts)
-
-
-def x264_params(display: Display) -> str:
-    """HDR10 side data as options of x264, whose names differ from those of x265."""
-    params = x265_params(display)
-    return params.replace("master-display", "mastering-display").replace("max-cll", "cll")
-
-
-def svt_params(display: Display) -> str:
-    """HDR10 side data as options of SVT-AV1."""
-    parts = []
-    if display.mastering:
-        rx, ry, gx, gy, bx, by, wx, wy, low, high = (f"{float(v):.5f}" for v in display.mastering)
-        parts.append(
-            f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
-        )
-    if display.light:
-        parts.append(f"content-light={display.light[0]},{display.light[1]}")
-    return ":".join(parts)

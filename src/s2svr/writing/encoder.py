@@ -1,13 +1,15 @@
 """Encoding of frames into packets."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import torch
 
 from ..color import ColorInfo
-from ..media import Frame, MediaError, convert_format, to_picture
-from .codecs import CODECS, Coding, configure_encoder
+from ..media import Display, Frame, MediaError, convert_format, to_picture
+from .codecs import CODECS, Coding
 from .packets import PacketFile
 
 
@@ -79,3 +81,80 @@ def tag_color(picture: av.VideoFrame, color: ColorInfo) -> None:
     """Tag a picture with its colour, which ProRes encoders take from pictures alone."""
     picture.colorspace, picture.color_range = color.code, 2 if color.full_range else 1
     picture.color_primaries, picture.color_trc = color.primaries, color.transfer
+
+
+def configure_encoder(context: av.VideoCodecContext, coding: Coding) -> None:
+    """Give an encoder that is not open yet all its settings."""
+    kind = CODECS[coding.codec]
+    flags = av.codec.context.Flags
+    context.width, context.height = coding.width, coding.height
+    context.pix_fmt = coding.pixel_format
+    context.time_base, context.framerate = coding.time_base, coding.rate
+    context.sample_aspect_ratio = coding.aspect
+    context.color_range = 2 if coding.color.full_range else 1
+    context.colorspace = coding.color.code
+    context.color_primaries, context.color_trc = coding.color.primaries, coding.color.transfer
+    context.thread_type = "AUTO"  # PyAV's own choice cuts every picture into slices
+    context.flags |= flags.frame_duration
+    if av.ContainerFormat(coding.container, "w").flags & av.format.Flags.global_header.value:
+        context.flags |= flags.global_header
+    options = dict(kind.options)
+    if coding.preset is not None:
+        options[kind.speed] = coding.preset
+    if coding.bitrate is not None:
+        context.bit_rate = coding.bitrate
+        options.pop("b", None)
+    elif kind.quality:
+        name, quality, _ = kind.quality
+        options[name] = str(quality if coding.crf is None else coding.crf)
+    if coding.chroma == (2, 2):
+        options["chroma_sample_location"] = coding.color.siting
+    if kind.encoder == "libx264":
+        options["x264-params"] = x264_params(coding.display)
+    if kind.encoder == "libx264" and torch.backends.cpu.get_cpu_capability() == "AVX512":
+        # x264's macroblock tree reads beyond its memory with AVX-512: no two runs are the same.
+        options["x264-params"] = ":".join(filter(None, (options["x264-params"], "asm=AVX2")))
+    if kind.encoder == "libx265":
+        # Closed groups of pictures can be cut and joined; its log would break progress bars.
+        lossless = kind.options.get("x265-params", "")
+        params = ["log-level=none:open-gop=0", lossless, x265_params(coding.display)]
+        options["x265-params"] = ":".join(filter(None, params))
+        if coding.container in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # what Apple's players want
+    if kind.encoder == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "1")
+        options["svtav1-params"] = svt_params(coding.display)
+    context.options = {name: value for name, value in options.items() if value}
+
+
+def x265_params(display: Display) -> str:
+    """HDR10 side data as options of x265, in units of 0.00002 and 0.0001 cd/m2."""
+    parts = []
+    if display.mastering:
+        rx, ry, gx, gy, bx, by, wx, wy = (round(v * 50000) for v in display.mastering[:8])
+        low, high = (round(v * 10000) for v in display.mastering[8:])
+        parts.append(
+            f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if display.light:
+        parts.append(f"max-cll={display.light[0]},{display.light[1]}")
+    return ":".join(parts)
+
+
+def x264_params(display: Display) -> str:
+    """HDR10 side data as options of x264, whose names differ from those of x265."""
+    params = x265_params(display)
+    return params.replace("master-display", "mastering-display").replace("max-cll", "cll")
+
+
+def svt_params(display: Display) -> str:
+    """HDR10 side data as options of SVT-AV1."""
+    parts = []
+    if display.mastering:
+        rx, ry, gx, gy, bx, by, wx, wy, low, high = (f"{float(v):.5f}" for v in display.mastering)
+        parts.append(
+            f"mastering-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({high},{low})"
+        )
+    if display.light:
+        parts.append(f"content-light={display.light[0]},{display.light[1]}")
+    return ":".join(parts)

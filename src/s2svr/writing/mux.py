@@ -15,7 +15,8 @@ from av.container import OutputContainer
 
 from ..media import file_url
 from .begins import first_packets
-from .codecs import CODECS, Coding, codec_stores_aspect, configure_encoder
+from .codecs import CODECS, Coding, codec_stores_aspect
+from .encoder import configure_encoder
 from .matroska import display_size, set_display_size
 from .tracks import Companions, has_rare_keys, portable_metadata
 
@@ -39,7 +40,7 @@ def mux(
 
     Errors are those of FFmpeg and the system.
     """
-    with av.open(file_url(path), "w", **open_arguments(coding, companions)) as output:
+    with av.open(file_url(path), "w", **file_arguments(coding, companions)) as output:
         stream = write_header(output, coding, companions, comment)
         others = companions.packets() if companions is not None else iter(())
         for _, packet in heapq.merge(timed_packets(video, stream), others, key=itemgetter(0)):
@@ -60,7 +61,7 @@ def mux_begin(
     comment: str = "",
 ) -> None:
     """Write a file with what a video and its companions begin with; errors as those of ``mux``."""
-    with av.open(file_url(path), "w", **open_arguments(coding, companions)) as output:
+    with av.open(file_url(path), "w", **file_arguments(coding, companions)) as output:
         stream = write_header(output, coding, companions, comment)
         for _, packet in timed_packets(video, stream):
             output.mux_one(packet)
@@ -110,6 +111,18 @@ def open_arguments(coding: Coding, companions: Companions | None) -> OpenArgumen
     if companions is not None and has_rare_keys(coding.container, companions.metadata):
         options["movflags"] = "use_metadata_tags"
     return {"format": coding.container, "options": options}
+
+
+def file_arguments(coding: Coding, companions: Companions | None) -> OpenArguments:
+    """Arguments that a file is opened with: mp4 and mov get their index at the begin.
+
+    What follows is moved within the file; there is no second one.
+    """
+    found = open_arguments(coding, companions)
+    if coding.container in ("mp4", "mov"):
+        flags = found["options"].get("movflags", "")
+        found["options"]["movflags"] = "+".join(filter(None, (flags, "faststart")))
+    return found
 
 
 def write_aspect(path: Path, coding: Coding) -> list[str]:

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SoundChoice:
+    """The sound that goes into an output, and how."""
+
+    form: str | None = None  # of SOUND_FORMS; None: copied where container and players take it
+    tracks: tuple[str, ...] = ()  # numbers of streams, or languages; none: all of it
+
+
+@dataclass(frozen=True)
 class OutputFormat:
     """Size and coding of an output; what is None follows the source or is our choice."""
 
@@ -21,6 +29,9 @@ class OutputFormat:
     bits: int | None = None  # of each code
     codec: str | None = None  # a key of CODECS; folders of images have none
     crf: int | None = None  # quality of the codec, lower is better
+    bitrate: int | None = None  # bits a second, in place of crf
+    preset: str | None = None  # of the encoder: its speed
+    sound: SoundChoice = SoundChoice()
 
 
 class Position(NamedTuple):

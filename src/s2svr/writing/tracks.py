@@ -16,17 +16,18 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from ..media import Reader, codec_name, demuxed, is_cover, open_container, video_stream
+from ..media import MediaError, Reader, codec_name, demuxed, is_cover, open_container, video_stream
 from .audio import (
-    SOUND_CODECS,
     Shape,
     Transcoder,
     choose_shape,
+    chosen_sound,
     describe_change,
+    named_layout,
     shape_of,
-    shapes_within,
-    widest,
+    sound_codec,
 )
+from .protocol import SoundChoice
 from .texts import ASS_HEADER, EMPTY_TEXT, READABLE_TEXT, TEXT_CODECS, convert_text
 
 # Keys of metadata that mp4 and mov write where every player looks for them.
@@ -48,6 +49,7 @@ BROADCAST = {
 }
 # Keys of a stream's metadata that describe its old file, or alpha, which is always left out.
 STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
+EVERYTHING = SoundChoice()
 MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
 FIRST_PACKETS = 100  # among which is the first of each stream
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
@@ -69,13 +71,15 @@ class Route:
 class Companions:
     """Streams of a source file that go into an output with the video."""
 
-    def __init__(self, reader: Reader, container: str) -> None:
-        self.format, self.refusal = container, f"{container} cannot hold it"
+    def __init__(self, reader: Reader, container: str, sound: SoundChoice = EVERYTHING) -> None:
+        self.format, self.refusal, self.sound = container, f"{container} cannot hold it", sound
+        self.sound_codec = sound_codec(sound, container)
         self.warnings: list[str] = []
         self.refused = 0  # packets that could not be converted or written
         self.path, self.input = reader.path, open_container(reader.path)
         self.video = video_stream(self.input, reader.path)
         self.start, self.end, self.shift = reader.start, reader.end, reader.shift
+        self.heard = chosen_sound(sound, self.input.streams.audio, reader.path)
         self.routes = [
             route
             for stream in self.input.streams
@@ -90,6 +94,9 @@ class Companions:
         name, kind = codec_name(stream), stream.type
         if kind == "data" and (name in ("", "bin_data") or "timecode" in stream.metadata):
             return None  # titles of chapters and time codes, made anew from the metadata
+        if isinstance(stream, av.AudioStream) and stream not in self.heard:
+            self.leave_out(stream, "it was not asked for")
+            return None
         if self.can_copy(stream):
             return Route(stream)
         if isinstance(stream, av.AudioStream):
@@ -104,7 +111,12 @@ class Companions:
 
     def convert_sound(self, stream: av.AudioStream) -> Route | None:
         """Choose the codec and shape that sound is converted to, or leave it out."""
-        codec = SOUND_CODECS[self.format]
+        codec = self.sound_codec
+        if self.sound.form == "copy":
+            raise MediaError(
+                f"{describe(stream)} cannot be copied: {self.refusal}; choose another container, "
+                "or let it be converted"
+            )
         if stream.codec_context is None:  # its codec is unknown
             self.leave_out(stream, self.refusal)
             return None
@@ -117,39 +129,22 @@ class Companions:
             self.leave_out(stream, f"{codec} takes no sound of {source.layout}")
             return None
         why = MISREAD if self.is_misread(stream) else self.refusal
+        why = "as was asked for" if self.sound.form else why
         change = describe_change(source, shape)
         self.warnings.append(f"{describe(stream)} is converted to {codec}{change}: {why}")
         return Route(stream, codec, shape)
-
-    def settle_sound(self) -> list[str]:
-        """Give sound that changes in the middle the widest shape that it has; say so in a list."""
-        lines = []
-        for route in self.routes:
-            stream = route.source
-            rewritten = codec_name(stream) == "aac" and "mpegts" in self.input.format.name
-            if route.shape is None and not (rewritten and self.format != "mpegts"):
-                continue  # what is copied says its shape in each packet
-            assert isinstance(stream, av.AudioStream)
-            seen = shapes_within(self.path, stream.index, self.start, self.end)
-            codec = SOUND_CODECS[self.format]
-            shape = choose_shape(codec, widest(seen)) if seen else None
-            if shape is None or (len(seen) == 1 and route.shape is None):
-                continue
-            route.codec, route.shape = codec, shape
-            if len(seen) > 1:
-                forms = " and ".join(f"{form.layout} at {form.rate} Hz" for form in seen)
-                lines.append(
-                    f"{describe(stream)} changes between {forms}: all of it is converted to "
-                    f"{codec}, {shape.layout} at {shape.rate} Hz"
-                )
-        return lines
 
     def leave_out(self, stream: Stream, why: str) -> None:
         """Warn that a stream is left out."""
         self.warnings.append(f"{describe(stream)} is left out: {why}")
 
     def is_misread(self, stream: Stream) -> bool:
-        """True for sound that the container can hold and that many players do not read there."""
+        """True for sound that the container can hold and that is not wanted so.
+
+        Many players do not read it there, or another codec was asked for.
+        """
+        if self.sound.form:
+            return self.sound.form not in ("copy", codec_name(stream))
         return self.format == "mp4" and codec_name(stream).startswith("pcm_")
 
     def can_copy(self, stream: Stream) -> bool:
@@ -157,10 +152,10 @@ class Companions:
         if stream.type == "attachment" or is_cover(stream):
             covers = self.format == "mp4" and is_cover(stream)  # lost in mov without an error
             return self.format == "matroska" or (covers and can_hold_copy(self.format, stream))
+        if stream.type == "audio" and self.is_misread(stream):
+            return False
         if self.format == "mpegts":
             return codec_name(stream) in BROADCAST
-        if self.is_misread(stream):
-            return False
         return stream.type != "video" and can_hold_copy(self.format, stream)
 
     def attach(self, output: OutputContainer) -> None:
@@ -182,6 +177,9 @@ class Companions:
                 continue
             else:
                 route.target = output.add_stream_from_template(source, opaque=True)
+                if self.format == "mp4" and codec_name(source).startswith("pcm_"):
+                    name = named_layout(source.codec_context.layout.name)  # mp4 wants one
+                    route.target.codec_context.layout = name
             route.target.metadata.update(portable_metadata(source.metadata))
             route.target.disposition = source.disposition
         output.set_chapters(self.chapters())

@@ -12,6 +12,7 @@ from .mux import holds_all_tracks, keep_held_tracks, mux, mux_begin, write_aspec
 from .omissions import find_omissions
 from .packets import read_packet_files
 from .protocol import OutputFormat, Position
+from .sound import settle_sound
 from .tracks import Companions
 from .workfolder import FRESH, WorkFolder, WorkPolicy
 
@@ -43,7 +44,7 @@ class VideoWriter:
         self.work = WorkFolder(path, policy)
         try:
             if reader.info.kind == "video":
-                self.companions = Companions(reader, self.coding.container)
+                self.companions = Companions(reader, self.coding.container, output.sound)
                 if not holds_all_tracks(self.coding, self.companions):
                     keep_held_tracks(self.coding, self.companions)
                 self.warnings += self.companions.warnings
@@ -125,7 +126,7 @@ class VideoWriter:
         comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
         self.end_segment()
         if self.companions is not None:
-            self.warnings += self.companions.settle_sound()
+            self.warnings += settle_sound(self.companions)
         with self.work.errors():
             packets = read_packet_files(
                 map(self.packet_path, range(self.segments)), self.coding.time_base
