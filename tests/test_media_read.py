@@ -234,7 +234,8 @@ def test_a_cut_has_exactly_its_frames(
     for ours, theirs in zip(cut, wanted, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours.planes, theirs.planes, strict=True))
     with open_reader(path, start=start, end=end) as reader:
-        assert reader.shift == (first if start else 0)
+        # The clock of a transport stream has no begin: its first picture is at 0.
+        assert reader.shift == (first if start or name == "a.ts" else 0)
 
 
 def test_cuts_outside_the_video_are_refused(tmp_path: Path):

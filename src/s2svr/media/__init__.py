@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from ..color import to_rgb
+from .begin import FIRST_PACKETS, PRIMING, can_be_entered, earliest_packet, is_hidden
 from .carrying import carried
+from .clock import demuxed
 from .container import (
     chroma_siting,
     codec_name,
-    demuxed,
     file_url,
     is_cover,
     open_container,
@@ -37,12 +38,15 @@ from .planes import (
     subsampling,
     to_picture,
 )
+from .timecode import with_timecode
 from .video import VideoReader
 from .yuv import YuvReader, frame_bytes
 
 __all__ = [
     "CHROMA",
+    "FIRST_PACKETS",
     "PNG",
+    "PRIMING",
     "SUFFIXES",
     "Display",
     "Frame",
@@ -51,12 +55,14 @@ __all__ = [
     "Reader",
     "Track",
     "bits_of",
+    "can_be_entered",
     "carried",
     "chroma_siting",
     "codec_name",
     "convert_format",
     "demuxed",
     "display_of",
+    "earliest_packet",
     "file_url",
     "flow_to_color",
     "frame_bytes",
@@ -64,6 +70,7 @@ __all__ = [
     "has_alpha",
     "is_cover",
     "is_gray",
+    "is_hidden",
     "is_rgb",
     "open_container",
     "open_reader",
@@ -75,6 +82,7 @@ __all__ = [
     "to_picture",
     "upright",
     "video_stream",
+    "with_timecode",
     "write_flo",
 ]
 

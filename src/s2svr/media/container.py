@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,23 +66,6 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} claims a picture of {width}x{height}, too large to be true")
     return stream
-
-
-def demuxed(container: InputContainer, *streams: Stream) -> Iterator[av.Packet]:
-    """Yield the packets of some streams, at last an empty one of each, which flushes decoders.
-
-    PyAV ends with an IndexError at a packet of a stream that the header does not name; here
-    reading goes on after it.
-    """
-    packet = None
-    while True:
-        try:
-            for packet in container.demux(*streams):
-                yield packet
-            return
-        except IndexError:
-            if packet is not None and not packet.size:
-                return  # it was at the end
 
 
 def tagged_end(stream: VideoStream) -> Fraction | None:

@@ -58,6 +58,7 @@ class MediaInfo:
     container: str = ""
     interlaced: bool = False
     names: tuple[str, ...] = ()  # of images, without their suffixes
+    timecode: str = ""  # of the first frame that is read
 
     @property
     def frames(self) -> int | None:
@@ -80,7 +81,7 @@ class Reader(Protocol):
     warnings: list[str]  # sentences about what is dropped or assumed
     start: Fraction | None  # seconds in the file's time; None: its begin
     end: Fraction | None
-    shift: Fraction  # the time that an output begins with: ``start`` of a cut, else 0
+    shift: Fraction  # the time that becomes 0 in an output
     display: Display  # orientation and HDR10 side data
 
     def __enter__(self) -> Self: ...

@@ -1,11 +1,13 @@
 """Search for damage in the bytes of a file, since demuxers pass over it in silence."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 # Names of Matroska elements, RFC 9559: those on the first level, and those in a cluster.
-SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
+SEGMENT, CLUSTER, TIMESTAMP = 0x18538067, 0x1F43B675, 0xE7
+SLACK = 100  # of times that go back: sound and pictures are not quite in one order
 EVERYWHERE = {0xEC, 0xBF}  # Void and CRC-32
 TOP = {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367}
 TOP |= {CLUSTER, *EVERYWHERE}
@@ -40,6 +42,50 @@ def first_broken_byte(path: Path) -> int | None:
         if head[:1] == b"G":
             return broken_ts_byte(file)
     return None
+
+
+def times_go_back(path: Path) -> bool:
+    """True for Matroska and FLV whose times go back somewhere, so that no time tells a place."""
+    size, latest = path.stat().st_size, 0
+    with path.open("rb", buffering=0) as file:
+        head = file.read(9)
+        times: Iterator[int] = iter(())
+        if head[:4] == b"\x1a\x45\xdf\xa3":
+            times = cluster_times(file, size)
+        elif head[:3] == b"FLV":
+            times = flv_times(file, int.from_bytes(head[5:9], "big") + 4, size)
+        for time in times:
+            if time + SLACK < latest:
+                return True
+            latest = max(latest, time)
+    return False
+
+
+def cluster_times(file: BinaryIO, size: int) -> Iterator[int]:
+    """Times of the clusters of a Matroska file, in its units, which usually are milliseconds."""
+    _, _, place = read_element(file, 0, size)
+    _, place, end = read_element(file, place, size)
+    stop = end  # of the cluster, where its length is known
+    while place < min(end, size):
+        name, body, after = read_element(file, place, end)
+        if name == CLUSTER:
+            place, stop = body, after  # its elements come next
+        elif name == TIMESTAMP:
+            file.seek(body)
+            yield int.from_bytes(file.read(after - body), "big")
+            place = stop if stop < end else after
+        else:
+            place = after if name else end
+
+
+def flv_times(file: BinaryIO, place: int, size: int) -> Iterator[int]:
+    """Times of the sound and pictures of an FLV file, in milliseconds."""
+    while place + 11 <= size:
+        file.seek(place)
+        head = file.read(8)
+        if head[0] in (8, 9):
+            yield head[7] << 24 | int.from_bytes(head[4:7], "big")
+        place += 15 + int.from_bytes(head[1:4], "big")
 
 
 def broken_matroska_byte(file: BinaryIO, size: int) -> int | None:

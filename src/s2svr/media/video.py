@@ -10,9 +10,10 @@ from typing import Self
 import av
 
 from ..color import ColorInfo, guess_matrix
+from .begin import begin_of, can_be_entered
+from .clock import Clock, demuxed
 from .container import (
     chroma_siting,
-    demuxed,
     is_cut_off,
     open_container,
     other_tracks,
@@ -25,6 +26,7 @@ from .errors import MediaError
 from .frame import Frame, MediaInfo
 from .integrity import first_broken_byte
 from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
+from .timecode import find_timecode, later_timecode
 
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 UNTIMED = {
@@ -37,14 +39,18 @@ UNTIMED = {
     "avi",
 }  # formats without presentation times
 LIMITED_GRAY = {"h264", "hevc"}  # codecs whose untagged grey has the limited range
+LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
+LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
+MOST_HELD = 2000  # packets since a key frame
 
 
 class VideoReader:
     """Iterator of the frames of a video file between ``start`` and ``end``, seconds from its begin.
 
-    Times are those of the file, also where it is cut; ``shift`` is the time that becomes 0 in the
-    output of a cut. ``deinterlace``, of DEINTERLACE, is what happens to interlaced video. Raises
-    MediaError where nothing can be decoded.
+    Times are those of the file, also where it is cut, and go on where its clock jumps; ``shift`` is
+    the time that becomes 0 in the output. A cut begins with the picture that is shown there.
+    ``deinterlace``, of DEINTERLACE, is what happens to interlaced video. Raises MediaError where
+    nothing can be decoded.
     """
 
     def __init__(
@@ -62,14 +68,16 @@ class VideoReader:
         self.warnings: list[str] = []
         self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
         self.failed = 0  # packets without a time stamp that could not be decoded
-        self.corrupt = 0  # packets that a transport stream marks, or that others are missing before
+        # Times of packets that a transport stream marks, or that others are missing before.
+        self.corrupt: list[Fraction] = []
         self.open()
         rates = (self.stream.average_rate, self.stream.guessed_rate)
         self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
         self.origin = (self.stream.start_time or 0) * self.base
         self.start = None if start is None else self.origin + start
         self.end = None if end is None else self.origin + end
-        self.shift = self.start or Fraction(0)
+        begin = begin_of(self.container, self.origin)
+        self.shift = begin if self.start is None else self.start
         self.siting = chroma_siting(self.container, self.stream)
         self.pictures = self.pictures_in_range()
         try:
@@ -81,7 +89,7 @@ class VideoReader:
             self.container.close()
             cut = "" if start is None and end is None else " in the time asked for"
             raise MediaError(f"{path} has no picture that can be decoded{cut}")
-        self.info = self.describe_file(first[1])
+        self.info = self.describe_file(*first)
         self.display = display_of(first[1])
         self.frames = self.read(first)
 
@@ -98,8 +106,8 @@ class VideoReader:
         """True if each packet is one picture: VP8 has hidden ones. Fields are noticed later."""
         return self.stream.codec_context.name != "vp8"
 
-    def describe_file(self, picture: av.VideoFrame) -> MediaInfo:
-        """Facts of the headers and of the first picture."""
+    def describe_file(self, time: Fraction, picture: av.VideoFrame) -> MediaInfo:
+        """Facts of the headers and of the first picture, which is shown at ``time``."""
         container, stream = self.container, self.stream
         length = None
         if (stop := self.header_end()) is not None:
@@ -121,6 +129,7 @@ class VideoReader:
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=self.interlaced,
+            timecode=later_timecode(find_timecode(container), time - self.origin, self.rate),
         )
 
     def header_end(self) -> Fraction | None:
@@ -172,10 +181,14 @@ class VideoReader:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def decode(self) -> Iterator[av.VideoFrame]:
-        """Yield every picture that decodes from here on; ``waiting`` keeps the other packets."""
+    def packets(self) -> Iterator[av.Packet]:
+        """Yield the video's packets from here on, at last an empty one, which flushes."""
+        self.clock = Clock(self.container)
+        return demuxed(self.container, self.stream, clock=self.clock)
+
+    def decode(self, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
+        """Yield every picture that decodes of some packets; ``waiting`` keeps the others."""
         tracked = self.packet_per_picture()
-        packets = demuxed(self.container, self.stream)  # the last one is empty, and flushes
         while True:
             try:
                 packet = next(packets, None)
@@ -185,7 +198,8 @@ class VideoReader:
                 return
             if packet is None:
                 return
-            self.corrupt += packet.is_corrupt
+            if packet.is_corrupt:
+                self.corrupt.append((packet.pts or 0) * self.base)
             if tracked and packet.size and packet.pts is not None and not packet.is_discard:
                 self.waiting[packet.pts] = None
             try:
@@ -202,7 +216,9 @@ class VideoReader:
     def from_keyframe(self) -> Iterator[av.VideoFrame]:
         """Pictures from a key frame at or before ``start`` on."""
         if self.start is None:
-            return self.decode()
+            return self.decode(self.packets())
+        if not can_be_entered(self.container, self.path):
+            return self.decode(self.packets_before(self.start))
         for margin in (0, 2, 10, 60):  # seconds
             place = self.start - margin
             if place <= self.origin:
@@ -211,7 +227,7 @@ class VideoReader:
                 self.container.seek(int(place / self.base), stream=self.stream)
             except (av.error.FFmpegError, OSError):
                 break
-            pictures = self.decode()
+            pictures = self.decode(self.packets())
             first = next(pictures, None)
             if first is None or first.pts is None:
                 break
@@ -220,17 +236,54 @@ class VideoReader:
         self.waiting.clear()
         self.container.close()
         self.open()
-        return self.decode()
+        return self.decode(self.packets())
+
+    def packets_before(self, start: Fraction) -> Iterator[av.Packet]:
+        """Packets from a key frame before ``start`` on.
+
+        The file is read from its begin: where its clock may jump, no time tells a place.
+        """
+        packets, held = self.packets(), list[av.Packet]()
+        for packet in packets:
+            begins = packet.pts is not None and packet.pts * self.base <= start - LEAD
+            if packet.is_keyframe and begins:
+                held.clear()
+            held.append(packet)
+            if len(held) > MOST_HELD or (packet.dts or 0) * self.base > start:
+                break
+        yield from held
+        yield from packets
 
     def pictures_in_range(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-        """Yield the pictures between ``start`` and ``end``, with their times in seconds."""
-        time = self.origin - 1 / self.rate
+        """Yield the pictures between ``start`` and ``end``, with their times in seconds.
+
+        The first is the one that is shown at ``start``, if the next comes much later.
+        """
+        time, before = self.origin - 1 / self.rate, None
+        longest, stop = min(LONGEST, Fraction(3, 2) / self.rate), None
         for picture in deinterlaced(self.from_keyframe(), self.on_interlaced):
             time = time + 1 / self.rate if picture.pts is None else picture.pts * self.base
             if self.end is not None and time >= self.end:
-                return
-            if self.start is None or time >= self.start:
-                yield time, picture
+                stop = self.end
+                break
+            if self.start is not None and time < self.start:
+                before = picture
+                continue
+            if before is not None and time > self.shift + longest:
+                yield self.shift, before
+            before = None
+            yield time, picture
+        if before is not None:
+            stop = stop or self.shown_until(time, before)
+            if stop > self.shift:
+                before.duration = int((stop - self.shift) / self.base)
+                yield self.shift, before
+
+    def shown_until(self, time: Fraction, last: av.VideoFrame) -> Fraction:
+        """Time in seconds at which the last picture, shown at ``time``, ends."""
+        end = time + (last.duration or 0) * self.base
+        header = None if self.clock.jumps else self.header_end()
+        return max(end, header or end)
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """Yield the frames, the first of which was decoded already."""
@@ -252,6 +305,8 @@ class VideoReader:
 
     def note_damage(self, reached: Fraction) -> None:
         """Add to ``damage`` what is missing; the last frame ends at ``reached`` (seconds)."""
+        if line := self.clock.describe(self.start, self.end, self.shift):
+            self.warn(line)
         times = sorted(stamp * self.base for stamp in self.waiting)
         since, until = self.start, self.end
         times = [t for t in times if (since is None or t >= since) and (until is None or t < until)]
@@ -261,12 +316,12 @@ class VideoReader:
                 where = f", between {float(times[0]):.3f} s and {float(times[-1]):.3f} s"
             self.damage.append(f"frames that cannot be decoded: {len(times) + self.failed}{where}")
             reached = max([reached, *(time + 1 / self.rate for time in times)])
-        if self.corrupt:
-            self.damage.append(f"packets that are broken or follow a missing one: {self.corrupt}")
+        if corrupt := sum(not self.clock.joins_near(time) for time in self.corrupt):
+            self.damage.append(f"packets that are broken or follow a missing one: {corrupt}")
         if self.end is None and (place := first_broken_byte(self.path)) is not None:
             self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
         tagged = tagged_end(self.stream)
-        stop = tagged or self.header_end() or Fraction(0)
+        stop = tagged or (not self.clock.jumps and self.header_end()) or Fraction(0)
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
         known = cut or self.damage or tagged
         if known and stop > reached + 1 / self.rate and self.end is None:

@@ -9,10 +9,10 @@ from math import ceil
 import av
 import torch
 
-from ..media import Frame, demuxed, open_container
+from ..media import FIRST_PACKETS, Frame, demuxed, open_container
 from .codecs import Coding
 from .texts import convert_text
-from .tracks import FIRST_PACKETS, Companions, Route
+from .tracks import Companions, Route
 
 SAMPLES = 1024  # of silence that a sound encoder is tried with
 TRIED = 3  # packets of a track: the first may be a broken one

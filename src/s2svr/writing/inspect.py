@@ -15,10 +15,12 @@ from ..media import (
     bits_of,
     chroma_siting,
     codec_name,
+    demuxed,
     display_of,
     has_alpha,
     is_cover,
     is_gray,
+    is_hidden,
     is_rgb,
     open_container,
     subsampling,
@@ -129,15 +131,20 @@ def read_packets(
     video.thread_type = "AUTO"
     sums = {index: hashlib.sha256() for index in others}
     frames, first = Packets(video.time_base or MILLISECOND), None
+    shown: set[int] = set()  # streams that began
     try:
-        for packet in container.demux():
-            index = packet.stream_index
+        for packet in demuxed(container, *container.streams):
+            index = packet.stream.index  # an empty packet has no other
             if index == video.index:
                 for picture in decode_packet(video, packet):
                     first = first or picture
                     if picture.pts is not None:
                         frames.times.append(picture.pts)
             elif packet.size and index in others and (data := payload(packet, others[index])):
+                if is_hidden(packet, index in shown):
+                    continue
+                if not packet.is_discard:
+                    shown.add(index)
                 sums[index].update(data)
                 time = packet.pts if packet.pts is not None else packet.dts
                 others[index].packets.times.append(time or 0)

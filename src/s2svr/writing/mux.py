@@ -18,7 +18,18 @@ from .begins import first_packets
 from .codecs import CODECS, Coding, codec_stores_aspect
 from .encoder import configure_encoder
 from .matroska import display_size, set_display_size
-from .tracks import Companions, has_rare_keys, portable_metadata
+from .tracks import Companions
+
+# Keys of metadata that mp4 and mov write where every player looks for them.
+QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
+KEYS = {
+    "mov": {*QUICKTIME, "make", "model"},
+    "mp4": {
+        *QUICKTIME,
+        *("artist", "description", "synopsis", "show", "network", "episode_id", "track", "disc"),
+        *("composer", "album_artist", "grouping", "lyrics", "keywords"),
+    },
+}
 
 
 class OpenArguments(TypedDict):
@@ -94,7 +105,7 @@ def write_header(
     output.metadata["comment"] = comment
     if companions is not None:
         companions.attach(output)
-        stream.metadata.update(portable_metadata(companions.video.metadata))
+        stream.metadata.update(companions.video_metadata)
         stream.disposition = companions.video.disposition
         output.metadata.update(companions.metadata)
         output.metadata["comment"] = "; ".join(filter(None, (companions.comment, comment)))
@@ -123,6 +134,12 @@ def file_arguments(coding: Coding, companions: Companions | None) -> OpenArgumen
         flags = found["options"].get("movflags", "")
         found["options"]["movflags"] = "+".join(filter(None, (flags, "faststart")))
     return found
+
+
+def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
+    """True if metadata has keys that mp4 or mov keep only in a table that few players read."""
+    known = KEYS.get(container)
+    return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
 
 
 def write_aspect(path: Path, coding: Coding) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Stream
 
-from ..media import open_container
+from ..media import open_container, with_timecode
 from .inspect import file_metadata, stream_kind, stream_tags
 from .tracks import Companions
 
@@ -28,7 +28,7 @@ def find_omissions(path: Path, companions: Companions, damage: list[str]) -> lis
                 f"of the {stream.type} track {stream.index}, {what} is not written: "
                 f"{companions.format} cannot hold it"
                 for stream, copy in stream_pairs(written, companions)
-                for what in stream_omissions(stream, copy)
+                for what in stream_omissions(stream, copy, companions.timecode)
             ),
         ]
     finally:
@@ -38,7 +38,8 @@ def find_omissions(path: Path, companions: Companions, damage: list[str]) -> lis
 def file_omissions(written: InputContainer, companions: Companions) -> list[str]:
     """Sentences about metadata and chapters that the file does not contain."""
     lines, found = [], file_metadata(written)
-    missing = [k for k, v in file_metadata(companions.input).items() if found.get(k, "") != v]
+    wanted = with_timecode(file_metadata(companions.input), companions.timecode)
+    missing = [k for k, v in wanted.items() if found.get(k, "") != v]
     if missing := [key for key in missing if key != "comment"]:
         names = ", ".join(sorted(missing))
         lines.append(f"the metadata {names} are not written: {companions.format} cannot hold them")
@@ -72,9 +73,9 @@ def stream_pairs(written: InputContainer, companions: Companions) -> list[tuple[
     return [(s, copies[stream_kind(s)].pop(0)) for s in sources if copies[stream_kind(s)]]
 
 
-def stream_omissions(source: Stream, copy: Stream) -> list[str]:
-    """Tags of a stream that its copy lacks, as words."""
-    old, new = stream_tags(source), stream_tags(copy)
+def stream_omissions(source: Stream, copy: Stream, timecode: str) -> list[str]:
+    """Tags of a stream that its copy lacks, as words; the copy begins at ``timecode``."""
+    old, new = with_timecode(stream_tags(source), timecode), stream_tags(copy)
     flags = [flag for flag in old["disposition"].split() if flag not in new["disposition"].split()]
     words = [f"disposition {' '.join(flags)}"] if flags else []
     rest = (key for key, value in old.items() if key != "disposition" and value)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import av
@@ -16,12 +14,26 @@ from av.container import OutputContainer
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from ..media import MediaError, Reader, codec_name, demuxed, is_cover, open_container, video_stream
+from ..media import (
+    PRIMING,
+    MediaError,
+    Reader,
+    can_be_entered,
+    codec_name,
+    demuxed,
+    earliest_packet,
+    is_cover,
+    is_hidden,
+    open_container,
+    video_stream,
+    with_timecode,
+)
 from .audio import (
     Shape,
     Transcoder,
     choose_shape,
     chosen_sound,
+    decode_sound,
     describe_change,
     named_layout,
     shape_of,
@@ -30,16 +42,6 @@ from .audio import (
 from .protocol import SoundChoice
 from .texts import ASS_HEADER, EMPTY_TEXT, READABLE_TEXT, TEXT_CODECS, convert_text
 
-# Keys of metadata that mp4 and mov write where every player looks for them.
-QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
-KEYS = {
-    "mov": {*QUICKTIME, "make", "model"},
-    "mp4": {
-        *QUICKTIME,
-        *("artist", "description", "synopsis", "show", "network", "episode_id", "track", "disc"),
-        *("composer", "album_artist", "grouping", "lyrics", "keywords"),
-    },
-}
 # Keys of a file's metadata that its muxer writes itself.
 MUXER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
 # MPEG-TS takes everything, but only these can be read again.
@@ -51,8 +53,6 @@ BROADCAST = {
 STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
 EVERYTHING = SoundChoice()
 MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
-FIRST_PACKETS = 100  # among which is the first of each stream
-PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
 
 
@@ -66,6 +66,7 @@ class Route:
     target: Stream | None = None
     transcoder: Transcoder | None = None
     last: int | None = None  # decoding time of the last packet
+    shown: bool = False  # a packet that no edit list hides came already
 
 
 class Companions:
@@ -87,6 +88,9 @@ class Companions:
         ]
         metadata = self.input.metadata  # Matroska's keys are in capitals
         self.metadata = {k: v for k, v in metadata.items() if k.lower() not in MUXER_KEYS}
+        self.timecode = reader.info.timecode
+        self.metadata = with_timecode(self.metadata, self.timecode)
+        self.video_metadata = with_timecode(portable_metadata(self.video.metadata), self.timecode)
         self.comment = next((v for k, v in metadata.items() if k.lower() == "comment"), "")
 
     def choose_route(self, stream: Stream) -> Route | None:
@@ -207,7 +211,8 @@ class Companions:
         sound = [r.source for r in self.routes if r.source.type == "audio" and not r.codec]
         if not (below and sound) or self.format not in ("matroska", "webm"):
             return Fraction(0)
-        return max(Fraction(0), -earliest_packet(self.path, [stream.index for stream in sound]))
+        earliest = earliest_packet(self.path, [stream.index for stream in sound])
+        return max(Fraction(0), self.shift - earliest)
 
     def packets(self) -> Iterator[tuple[Fraction, av.Packet]]:
         """Yield packets for the output with their times in seconds, cut to start and end."""
@@ -222,8 +227,11 @@ class Companions:
                 yield (made.dts or 0) * made.time_base, made
 
     def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
-        """Yield packets of the source from LEAD seconds before the cut to LEAD seconds after it."""
-        if self.start is not None:
+        """Yield packets of the source from LEAD seconds before the cut to LEAD seconds after it.
+
+        A file whose clock may jump is read from its begin.
+        """
+        if self.start is not None and can_be_entered(self.input, self.path):
             with suppress(av.error.FFmpegError):
                 self.input.seek(max(0, int((self.start - LEAD) * 1_000_000)))
         packets = demuxed(self.input, *streams)
@@ -244,6 +252,10 @@ class Companions:
     def convert(self, route: Route, packet: av.Packet) -> list[av.Packet]:
         """Turn a source packet into packets for the output; none where it is left out."""
         if codec_name(route.source) == "mov_text" and bytes(packet) == EMPTY_TEXT:
+            return []
+        if is_hidden(packet, route.shown):
+            if route.transcoder is not None:  # the next one is decoded on from it
+                decode_sound(route.transcoder.source, packet)
             return []
         if not is_cover(route.source) and not self.retime(route, packet):
             return []
@@ -278,6 +290,7 @@ class Companions:
         if text:
             stop = stop if self.end is None else min(stop, self.end)
             packet.duration = round((stop - time) / base)
+        route.shown = route.shown or not packet.is_discard
         packet.pts = round((time - self.shift) / base)
         packet.dts = packet.pts - lead
         if not text:
@@ -294,25 +307,6 @@ class Companions:
     def close(self) -> None:
         """Close the source."""
         self.input.close()
-
-
-def earliest_packet(path: Path, indices: list[int]) -> Fraction:
-    """Time in seconds of the first packet of some streams that is not hidden by PRIMING."""
-    container = open_container(path)
-    try:
-        packets = islice(
-            demuxed(container, *(container.streams[i] for i in indices)), FIRST_PACKETS
-        )
-        times = [p.pts * p.time_base for p in packets if p.pts is not None]
-    finally:
-        container.close()
-    return min((time for time in times if time >= -PRIMING), default=Fraction(0))
-
-
-def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
-    """True if metadata has keys that mp4 or mov keep only in a table that few players read."""
-    known = KEYS.get(container)
-    return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
 
 
 def describe(stream: Stream) -> str:
