@@ -81,7 +81,7 @@ class Lane:
         return ((self.end if self.pictures else self.last + 1) - first) * self.base
 
 
-class Clock:
+class SteadyClock:
     """The time of a file whose own may jump; it has to see all packets from the file's begin on.
 
     ``jumps`` are the times, in seconds, at which the parts met so far begin.
@@ -279,13 +279,13 @@ def stamp(packet: av.Packet) -> int | None:
 
 
 def demuxed(
-    container: InputContainer, *streams: Stream, clock: Clock | None = None
+    container: InputContainer, *streams: Stream, clock: SteadyClock | None = None
 ) -> Iterator[av.Packet]:
     """Yield the packets of some streams, at last an empty one of each, which flushes decoders.
 
     Their times go on where the file's clock jumps; ``clock`` notes those places.
     """
-    clock = clock or Clock(container)
+    clock = clock or SteadyClock(container)
     wanted = {stream.index for stream in streams}
     looked_at = [s for s in container.streams if s.index in wanted or s.index in clock.lanes]
     for packet in clock.steady(plain_packets(container, looked_at)):

@@ -11,7 +11,7 @@ import av
 
 from ..color import ColorInfo, guess_matrix
 from .begin import begin_of, can_be_entered
-from .clock import Clock, demuxed
+from .clock import SteadyClock, demuxed
 from .container import (
     chroma_siting,
     is_cut_off,
@@ -183,7 +183,7 @@ class VideoReader:
 
     def packets(self) -> Iterator[av.Packet]:
         """Yield the video's packets from here on, at last an empty one, which flushes."""
-        self.clock = Clock(self.container)
+        self.clock = SteadyClock(self.container)
         return demuxed(self.container, self.stream, clock=self.clock)
 
     def decode(self, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
