@@ -146,9 +146,9 @@ def test_what_was_measured_to_choose_is_not_measured_again(
     measured: list[int] = []
     measure = plan.measure
 
-    def counting(trial, frames, suffix):
+    def counting(trial, frames, suffix, share):
         measured.append(frames)
-        return measure(trial, frames, suffix)
+        return measure(trial, frames, suffix, share)
 
     monkeypatch.setattr(plan, "measure", counting)
     result = bundled(job.source, job.target, "--task", "sr")

@@ -19,14 +19,13 @@ from media_clips import make_video, video_times
 from s2svr.checkpoint import Card, save
 from s2svr.cli.app import app, main
 from s2svr.cli.options import parse_dimensions, parse_rate, parse_seconds
-from s2svr.cli.output import sentence
-from s2svr.cli.restore import usual_task
 from s2svr.media import open_reader
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
+from s2svr.restoration import usual_task
 from s2svr.restoration.runner import Runner
-from s2svr.text import duration_text
+from s2svr.text import duration_text, sentence
 from s2svr.writing.encoder import VideoEncoder
 from s2svr.writing.images import write_png
 

@@ -24,6 +24,7 @@ LEVELS = {
     "devices": 0,
     "tasks": 0,
     "text": 0,
+    "pace": 0,
     "losses": 1,
     "metrics": 1,
     "models": 1,
@@ -37,9 +38,11 @@ LEVELS = {
     "flow": 4,
     "train": 4,
     "evaluation": 5,
-    "cli": 6,
-    "__main__": 7,
-    "__init__": 7,
+    "jobs": 6,
+    "web": 7,
+    "cli": 8,
+    "__main__": 9,
+    "__init__": 9,
 }
 ROOMS = sorted(path.parent for path in MODULES if path.name == "__init__.py" and path.parent != SRC)
 MOST = 20  # modules in a folder

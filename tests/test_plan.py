@@ -18,7 +18,6 @@ from media_clips import make_video
 from s2svr.checkpoint import Card, save
 from s2svr.cli.app import app
 from s2svr.cli.output import plan_lines
-from s2svr.cli.progress import Pace
 from s2svr.color import from_rgb, to_rgb
 from s2svr.devices import total_memory
 from s2svr.media import open_reader
@@ -27,6 +26,7 @@ from s2svr.media.frame import MediaInfo
 from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_to
+from s2svr.pace import Pace
 from s2svr.restoration import Compute, Encoding, Excerpt, Job, backend_of
 from s2svr.restoration.frames import restore
 from s2svr.restoration.memory import MARGIN, PROBE, PROCESS, Footprint, count_footprint

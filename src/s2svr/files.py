@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 NAME_BYTES = 255  # that file systems take for a name
 
@@ -81,8 +83,10 @@ def file_fingerprint(path: Path) -> str:
     return f"{path.name} ({hashlib.sha256(repr(stats).encode()).hexdigest()[:12]})"
 
 
-def network_fingerprint(model: nn.Module) -> str:
+def network_fingerprint(model: "nn.Module") -> str:
     """Digest of a network's kind, configuration and weights, wherever they are."""
+    import torch  # what only writes files need not wait for it
+
     total = hashlib.sha256(f"{type(model).__name__} {getattr(model, 'config', '')}".encode())
     for name, tensor in model.state_dict().items():
         total.update(name.encode())

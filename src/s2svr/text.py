@@ -1,4 +1,4 @@
-"""Amounts and durations as people read them."""
+"""Amounts, durations and errors as people read them."""
 
 
 def amount(count: float) -> str:
@@ -15,3 +15,17 @@ def duration_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def sentence(error: Exception) -> str:
+    """An error in one line."""
+    if isinstance(error, RuntimeError):  # a full device: its own text is a paragraph
+        return "out of memory on the GPU: use a smaller --window or --size, or --device cpu"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def notes(error: BaseException) -> list[str]:
+    """Lines that are said beside an error."""
+    return getattr(error, "__notes__", [])

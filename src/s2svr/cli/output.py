@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from ..text import amount, duration_text
+from ..text import amount, duration_text, notes, sentence
 
 if TYPE_CHECKING:
     from ..restoration import Plan, Preview, Summary
@@ -43,11 +43,6 @@ class Commands(TyperGroup):
             raise typer.Exit(2) from None
 
 
-def notes(error: BaseException) -> list[str]:
-    """Lines that are said beside an error."""
-    return getattr(error, "__notes__", [])
-
-
 def media_error() -> type[Exception]:
     """MediaError; before its module is loaded, which takes seconds, nothing can raise it."""
     module = sys.modules.get("s2svr.media")
@@ -58,15 +53,6 @@ def full_device() -> type[Exception]:
     """torch's error for a GPU whose memory is full, also beside the model; as above."""
     torch = sys.modules.get("torch")
     return torch.OutOfMemoryError if torch else ValueError
-
-
-def sentence(error: Exception) -> str:
-    """An error in one line."""
-    if isinstance(error, RuntimeError):  # a full device: its own text is a paragraph
-        return "out of memory on the GPU: use a smaller --window or --size, or --device cpu"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def say(line: str) -> None:

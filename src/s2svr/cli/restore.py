@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..tasks import LOSSY_TASK, USUAL_TASK, task_named
+from ..tasks import USUAL_TASK, task_named
 from .options import (
     Audio,
     AudioTrack,
@@ -93,7 +93,7 @@ def restore_command(
         run_check(source, target, codec=codec, overwrite=overwrite, as_json=as_json)
         return
     from ..devices import choose_device, choose_precision
-    from ..restoration import Compute, Encoding, Excerpt, Job
+    from ..restoration import Compute, Encoding, Excerpt, Job, usual_task
     from ..writing import SoundChoice
 
     place = choose_device(device)
@@ -212,14 +212,6 @@ def network(weights: str | None, task: str | None) -> "nn.Module":
 
     usual = task_named(task or USUAL_TASK).weights
     return load(weights or usual, task=task)
-
-
-def usual_task(source: Path) -> str:
-    """The task where none is given, by whether the source's codec is lossy."""
-    from ..media import open_reader
-
-    with open_reader(source) as reader:
-        return LOSSY_TASK if reader.info.lossy else USUAL_TASK
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """Restoration of frames and videos: windows, tiles, interruptions, plans, previews, proof."""
 
 from .backend import Backend, backend_of, scale_of
-from .choice import Choice, check_quality, choose_network
+from .choice import Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
 from .frames import restore
 from .pipeline import Progress, Summary, peak_memory
 from .plan import Plan, settle
-from .preview import Preview, preview_video
+from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job
 from .verify import Check, check_video
 from .video import restore_job, restore_video
@@ -31,10 +31,12 @@ __all__ = [
     "choose_network",
     "find_cuts",
     "peak_memory",
+    "piece_of",
     "preview_video",
     "restore",
     "restore_job",
     "restore_video",
     "scale_of",
     "settle",
+    "usual_task",
 ]

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from ..tasks import Task
+from ..media import open_reader
+from ..tasks import LOSSY_TASK, USUAL_TASK, Task
 from ..text import duration_text
 from .backend import Backend
 from .journal import begun_with
-from .plan import Plan, make_plan
+from .plan import SHARE, Plan, make_plan
 from .settings import Job
 from .video import restore_job
 
@@ -33,6 +35,12 @@ def check_quality(quality: str) -> None:
         raise ValueError(f"expected the quality {', '.join(QUALITIES)}, got {quality!r}")
 
 
+def usual_task(source: Path) -> str:
+    """The task where none is given, by whether the source's codec is lossy."""
+    with open_reader(source) as reader:
+        return LOSSY_TASK if reader.info.lossy else USUAL_TASK
+
+
 def choose_network(
     task: Task,
     quality: str,
@@ -41,13 +49,14 @@ def choose_network(
     *,
     planned: bool = True,
     brief: bool = True,
+    share: float = SHARE,
 ) -> Choice:
     """The network that does a job, and the reason.
 
     ``auto`` takes the best one on a GPU, or where a plan says that it ends within PATIENCE_BEST; it
     is the fast one where nothing is ``planned`` or the time cannot be known. What an earlier try
-    was begun with stays. Nothing is measured for what will be refused, unless ``brief`` is False.
-    Raises ValueError for an unknown quality.
+    was begun with stays. Nothing is measured for what will be refused, unless ``brief`` is False;
+    ``share`` is that of ``make_plan``. Raises ValueError for an unknown quality.
     """
     check_quality(quality)
     if not task.best:
@@ -62,7 +71,7 @@ def choose_network(
     if not planned or (brief and job.is_refused()):
         return Choice(task.weights, "nothing is planned")
     best = load(task.best)
-    plan = make_plan(best, job, partial(restore_job, best), brief=False)
+    plan = make_plan(best, job, partial(restore_job, best), brief=False, share=share)
     seconds = plan.seconds
     if seconds is None:
         return Choice(task.weights, "the time that the best one takes cannot be known")

@@ -90,11 +90,19 @@ class Plan:
             )
 
 
-def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: bool = True) -> Plan:
+def make_plan(
+    model: nn.Module | Backend,
+    job: Job,
+    run: Run | None,
+    *,
+    brief: bool = True,
+    share: float = SHARE,
+) -> Plan:
     """Plan a restoration, and measure a few of its frames by ``run``.
 
     The job's window and tile are the largest to use. ``brief`` leaves out measuring where it would
     take more than a small part of the whole time; nothing is measured where ``run`` is None.
+    ``share`` of the whole time may go to measuring, where that is more than PATIENCE.
     MediaError for an output that cannot be written.
     """
     target, compute = job.target, job.compute
@@ -120,7 +128,7 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
             few = replace(job.excerpt, start=middle, end=middle + count / info.rate)
             return run(replace(fitting, target=path, excerpt=few))
 
-        measured = measure(trial, info.frames, target.suffix)
+        measured = measure(trial, info.frames, target.suffix, share)
         if measured is not None:
             kept = round(counted.state * info.width * info.height)
             disk = disk_needed(measured, info.frames, target, size_out, kept)
@@ -144,19 +152,25 @@ def make_plan(model: nn.Module | Backend, job: Job, run: Run | None, *, brief: b
 
 
 def settle(
-    model: nn.Module | Backend, job: Job, plan: Plan | None = None, *, brief: bool = True
+    model: nn.Module | Backend,
+    job: Job,
+    plan: Plan | None = None,
+    *,
+    brief: bool = True,
+    share: float = SHARE,
 ) -> tuple[Job, Plan | None]:
     """The job with a window and a tile that fit, and the plan that says so.
 
     ``plan`` is the one that the network was chosen by, if there was one. Not planned is what will
     be refused, unless ``brief`` is False. Time and disk are not measured where an earlier try is
-    gone on with.
+    gone on with. ``share`` is that of ``make_plan``.
     """
     if brief and job.is_refused():
         return job, None
     if plan is None:
         resumes = can_go_on(job.target) and not job.restart
-        plan = make_plan(model, job, None if resumes else partial(restore_job, model), brief=brief)
+        run = None if resumes else partial(restore_job, model)
+        plan = make_plan(model, job, run, brief=brief, share=share)
     else:
         plan = replace(plan, network=job.network, why=job.why)
     return replace(job, compute=replace(job.compute, window=plan.window, tile=plan.tile)), plan
@@ -187,7 +201,9 @@ def choose_window(
     return pair
 
 
-def measure(trial: Callable[[Path, int], Summary], frames: int, suffix: str) -> Measured | None:
+def measure(
+    trial: Callable[[Path, int], Summary], frames: int, suffix: str, share: float = SHARE
+) -> Measured | None:
     """Time one frame, two, four, ... for as long as there is patience; None where it fails.
 
     trial restores so many frames into a file or folder.
@@ -206,7 +222,7 @@ def measure(trial: Callable[[Path, int], Summary], frames: int, suffix: str) -> 
             for count in (2**n for n in range(1, MOST.bit_length())):
                 done, seconds, _ = runs[-1]
                 spent = sum(past for _, past, _ in runs)
-                if spent + 2 * seconds > max(PATIENCE, SHARE * frames * seconds / done):
+                if spent + 2 * seconds > max(PATIENCE, share * frames * seconds / done):
                     break
                 run(count)
         except MediaError:  # no frame just there, or damage: the restoration itself will tell
