@@ -76,6 +76,11 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def lasting_folder(path: Path) -> Path:
+    """The work folder beside an output, which has the same name every time."""
+    return hidden_beside(path, "-s2svr")
+
+
 def file_fingerprint(path: Path) -> str:
     """Name, size and time of change of a file, or of all files of a folder, as a short digest."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]

@@ -17,6 +17,15 @@ def duration_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def no_room(target: object, needed: int, free: int) -> str:
+    """A sentence about an output that the disk has no room for; bytes."""
+    return (
+        f"{target} needs about {amount(needed)} while it is written and {amount(free)} are free: "
+        "free some, write to another disk, choose a higher --crf or a smaller --scale, or go on "
+        "all the same with --no-plan"
+    )
+
+
 def sentence(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, RuntimeError):  # a full device: its own text is a paragraph

@@ -8,8 +8,8 @@ from .pipeline import Progress, Summary, peak_memory
 from .plan import Plan, settle
 from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job
-from .verify import Check, check_video
-from .video import restore_job, restore_video
+from .verify import Check, check_video, what_was_kept
+from .video import output_size, restore_job, restore_video
 from .windows import Say
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "check_video",
     "choose_network",
     "find_cuts",
+    "output_size",
     "peak_memory",
     "piece_of",
     "preview_video",
@@ -39,4 +40,5 @@ __all__ = [
     "scale_of",
     "settle",
     "usual_task",
+    "what_was_kept",
 ]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..files import file_fingerprint, write_whole
+from ..files import file_fingerprint, lasting_folder, write_whole
 from ..media import MediaError, Reader
-from ..writing import Position, WorkFolder, lasting_folder
+from ..writing import Position, WorkFolder
 from .runner import Runner
 from .settings import Job
 from .tiles import Box, each, to_device

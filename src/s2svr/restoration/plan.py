@@ -19,7 +19,7 @@ from torch import nn
 
 from ..devices import total_memory
 from ..media import MediaError, MediaInfo
-from ..text import amount
+from ..text import amount, no_room
 from ..writing import CONTAINERS, WorkPolicy, open_writer
 from .backend import Backend, backend_of
 from .journal import can_go_on
@@ -83,11 +83,7 @@ class Plan:
                 "another network or a smaller picture, or go on all the same with --no-plan"
             )
         if self.disk is not None and self.disk > self.disk_free:
-            raise MediaError(
-                f"{self.target} needs about {amount(self.disk)} while it is written and "
-                f"{amount(self.disk_free)} are free: free some, write to another disk, choose a "
-                "higher --crf or a smaller --scale, or go on all the same with --no-plan"
-            )
+            raise MediaError(no_room(self.target, self.disk, self.disk_free))
 
 
 def make_plan(

@@ -107,16 +107,33 @@ def check_video(
     check = Check(source, target, codec, summary.frames, True, math.inf, math.inf)
     check.warnings = summary.warnings + summary.damage
     compare_pictures(check)
-    before, after = inspect_file(source), inspect_file(target)
-    compare_times(check, before.video, after.video)
-    check.rows += [*of_picture(before, after, check), *of_metadata(before, after, check)]
-    check.rows += of_companions(before, after, check)
+    compare_files(check)
     check.failures += [
         f"{row.what}: {row.fate}, and nothing was said"
         for row in check.rows
         if row.fate in ("converted", "dropped") and not row.why
     ]
     return check
+
+
+def what_was_kept(source: Path, target: Path, warnings: list[str]) -> list[Outcome]:
+    """The fate of every property, tag and stream of a video that was restored.
+
+    ``warnings`` are those of the restoration. The pictures themselves are not compared.
+    """
+    check = Check(source, target, "", 0, True, math.inf, math.inf, warnings=warnings)
+    compare_files(check)
+    times = f"up to {float(check.deviation):.6f} s away" if check.failures else "equal"
+    fate = "converted" if check.failures else "kept"
+    return [Outcome("time stamps", "", times, fate, "; ".join(check.failures)), *check.rows]
+
+
+def compare_files(check: Check) -> None:
+    """Compare times, tags and streams of a check's two files."""
+    before, after = inspect_file(check.source), inspect_file(check.target)
+    compare_times(check, before.video, after.video)
+    check.rows += [*of_picture(before, after, check), *of_metadata(before, after, check)]
+    check.rows += of_companions(before, after, check)
 
 
 # Pictures and times

@@ -7,7 +7,7 @@ from .codecs import CODECS, CONTAINERS, lossless_codec
 from .images import ImageWriter, write_png
 from .inspect import Companion, Inspection, Packets, inspect_file
 from .protocol import OutputFormat, Position, SoundChoice, Writer
-from .workfolder import FRESH, WorkFolder, WorkPolicy, lasting_folder
+from .workfolder import FRESH, WorkFolder, WorkPolicy
 from .writer import VideoWriter
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "WorkPolicy",
     "Writer",
     "inspect_file",
-    "lasting_folder",
     "lossless_codec",
     "open_writer",
     "write_png",

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 from filelock import FileLock, Timeout
 
-from ..files import hidden_beside, sync, sync_folder
+from ..files import hidden_beside, lasting_folder, sync, sync_folder
 from ..media import MediaError
 
 
@@ -127,8 +127,3 @@ class WorkFolder:
         for folder in self.made:
             with suppress(OSError):
                 folder.rmdir()
-
-
-def lasting_folder(path: Path) -> Path:
-    """Path of the work folder that has the same name every time."""
-    return hidden_beside(path, "-s2svr")

@@ -1,0 +1,70 @@
+"""Processes that do the work, so that the one that answers always answers.
+
+A line of JSON on a process's standard input is a command, a line on its standard output an event.
+It ends when its input ends: no work goes on without the one who asked for it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+Message = dict[str, Any]
+Receive = Callable[[Message], None]
+
+
+class Worker(Protocol):
+    """Takes commands; what it was launched with is told of events, the last one an ``end``."""
+
+    def send(self, message: Message) -> None:
+        """Hand over a command; one that has ended takes none."""
+
+    def kill(self) -> None:
+        """End it at once, whatever it does; when this returns, it has ended."""
+
+    def close(self) -> None:
+        """The same, and wait until all that it said is handed on."""
+
+
+class WorkerProcess:
+    """A worker that is a process of its own, which writes what it has to say to ``log``."""
+
+    def __init__(self, receive: Receive, log: Path, lock: Path) -> None:
+        self.receive, self.sending = receive, threading.Lock()
+        # Not from the folder that one happens to be in: -P. Ctrl-C is for the one who asks.
+        command = [sys.executable, "-P", "-m", "s2svr.jobs.worker", str(lock)]
+        with log.open("ab") as said:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
+                start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
+
+    def listen(self) -> None:
+        """Hand on what comes, until nothing does."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.receive(json.loads(line))
+        self.receive({"event": "end", "code": self.process.wait()})
+
+    def send(self, message: Message) -> None:
+        with self.sending:
+            assert self.process.stdin is not None
+            try:
+                self.process.stdin.write(json.dumps(message).encode() + b"\n")
+                self.process.stdin.flush()
+            except (BrokenPipeError, ValueError):
+                return  # its end is told by ``listen``
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        self.listener.join(10)

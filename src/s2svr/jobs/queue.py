@@ -1,0 +1,329 @@
+"""The queue: jobs in their order, one worker that restores, and one that looks, plans and shows."""
+
+import hashlib
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from ..files import lasting_folder
+from ..text import no_room
+from .crew import Message, Receive, Worker, WorkerProcess
+from .order import ACTIVE, Entry, Making, Order, QueueError, State
+from .scout import Scout
+from .store import Store
+
+DAY = 86400.0  # seconds
+
+Listener = Callable[[str, Entry | None], None]  # a job's id, and what it is now; None: gone
+Launch = Callable[[str, Receive], Worker]  # the worker's kind, and who is told of its events
+
+
+class NoRoom(QueueError):
+    """The disk has no room for what is asked for."""
+
+
+class JobQueue:
+    """Durable jobs of a folder. Every call is for any thread, and returns at once.
+
+    ``keep`` is the age in seconds at which jobs go that are not waiting, running or paused.
+    ``launch`` starts a worker. ValueError where another process has the folder.
+    """
+
+    def __init__(self, folder: Path, *, keep: float = 7 * DAY, launch: Launch | None = None):
+        self.store, self.keep = Store(folder), keep
+        self.launch = launch or self.launch_process
+        self.lock = threading.RLock()
+        self.listeners: list[Listener] = []
+        self.restorer: Worker | None = None
+        self.running: str | None = None  # or paused with all that it has in its memory
+        self.entries = {entry.id: entry for entry in self.store.load()}
+        self.scout = Scout(self)
+        self.closed = False
+
+    def launch_process(self, kind: str, receive: Receive) -> Worker:
+        """A worker in a process of its own."""
+        folder = self.store.folder
+        return WorkerProcess(receive, folder / "workers.log", folder / f"{kind}.lock")
+
+    def open(self) -> None:
+        """Go on with what was under way when the last process ended."""
+        with self.lock:
+            for entry in list(self.entries.values()):
+                if entry.state == "running":
+                    self.put(entry.but({"state": "waiting", "fps": None, "left": None}))
+                self.scout.resume(entry)
+            self.scout.begin()
+            self.pump()
+
+    def close(self) -> None:
+        """End the workers; what is unfinished goes on when the folder is opened again."""
+        with self.lock:
+            self.closed = True
+            workers = [self.restorer, self.scout.worker]
+        for worker in workers:
+            if worker is not None:
+                worker.close()
+        self.store.close()
+
+    # What there is
+
+    def get(self, name: str) -> Entry:
+        """The job of an id. Raises KeyError."""
+        return self.entries[name]
+
+    def all(self) -> list[Entry]:
+        """All jobs in the queue's order."""
+        with self.lock:
+            return sorted(self.entries.values(), key=lambda entry: (entry.rank, entry.created))
+
+    def folder(self, entry: Entry) -> Path:
+        """The job's own folder."""
+        return self.store.place(entry)
+
+    def expires(self, entry: Entry) -> float | None:
+        """The time, in seconds since 1970, at which a job goes; None while it is active."""
+        return None if entry.state in ACTIVE else entry.changed + self.keep
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell of every change from now on, in whatever thread; the result ends that."""
+        with self.lock:
+            self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def put(self, entry: Entry, *, durable: bool = True) -> Entry:
+        """Make a job what is given, and tell of it."""
+        with self.lock:
+            self.entries[entry.id] = entry
+            (self.store.save if durable else self.store.save_progress)(entry)
+            for listener in list(self.listeners):
+                listener(entry.id, entry)
+            return entry
+
+    # What people ask for
+
+    def look(self, entry: Entry) -> "Future[dict[str, Any]]":
+        """Facts about a job that need not be in the queue; QueueError where it is impossible."""
+        return self.scout.look(entry)
+
+    def add(self, entry: Entry) -> Entry:
+        """Take a job that was looked at; it is planned and shown, and starts when it is told to."""
+        with self.lock:
+            last = max((other.rank for other in self.entries.values()), default=0.0)
+            entry = self.put(entry.but({"rank": last + 1}))
+            self.scout.ask("plan", entry)
+            return self.preview(entry.id, None)
+
+    def change(self, name: str, order: Order, facts: dict[str, Any]) -> Entry:
+        """Give a job that has not begun other settings, which were looked at."""
+        with self.lock:
+            entry = self.expect(name, "new", "failed", "cancelled")
+            start = entry.preview.start if entry.preview else None
+            self.put(entry.but({
+                "order": order, "facts": facts, "plan": None, "network": "", "why": "",
+                "error": "", "state": "new", "changed": time.time(), "done": 0, "kept": 0,
+            }))  # fmt: skip
+            self.scout.ask("plan", self.get(name))
+            return self.preview(name, start)
+
+    def preview(self, name: str, start: float | None) -> Entry:
+        """Show SECONDS of a job, from ``start`` or from its middle."""
+        with self.lock:
+            entry = self.get(name)
+            making = Making(key=preview_key(entry, start), start=start)
+            place = self.folder(entry) / "previews" / f"{making.key}.mp4"
+            if place.is_file():
+                making = making.model_copy(update={"state": "ready"})
+            entry = self.put(entry.but({"preview": making}))
+            if making.state != "ready":
+                self.scout.ask("preview", entry)
+            return entry
+
+    def start(self, name: str) -> Entry:
+        """Put a job into the queue."""
+        with self.lock:
+            entry = self.expect(name, "new", "failed", "cancelled")
+            if entry.target.exists() and not entry.order.overwrite:
+                raise QueueError(
+                    f"{entry.target.name} exists already; name another output or add --overwrite"
+                )
+            disk, free = (entry.plan or {}).get("disk"), free_bytes(entry.target)
+            if disk is not None and disk > free and not entry.kept:
+                raise NoRoom(no_room(entry.target.name, disk, free))
+            changes = {"state": "waiting", "error": "", "said": [], "changed": time.time()}
+            entry = self.put(entry.but(changes))
+            self.pump()
+            return self.get(name)
+
+    def pause(self, name: str) -> Entry:
+        """Hold a job; what it has done stays. The next one takes its place."""
+        with self.lock:
+            entry = self.expect(name, "waiting", "running")
+            if name == self.running and self.restorer is not None:
+                self.restorer.send({"do": "pause"})
+            self.put(entry.but({"state": "paused", "left": None, "fps": None}))
+            self.pump()
+            return self.get(name)
+
+    def go_on(self, name: str) -> Entry:
+        """Let a paused job go on."""
+        with self.lock:
+            entry = self.expect(name, "paused")
+            here = name == self.running and self.restorer is not None
+            self.put(entry.but({"state": "running" if here else "waiting"}))
+            if here and self.restorer is not None:
+                self.restorer.send({"do": "go on"})
+            self.pump()
+            return self.get(name)
+
+    def cancel(self, name: str) -> Entry:
+        """End a job, and remove what it has done."""
+        with self.lock:
+            entry = self.expect(name, "waiting", "running", "paused")
+            self.let_go(name)
+            shutil.rmtree(lasting_folder(entry.target), ignore_errors=True)
+            gone = {"state": "cancelled", "done": 0, "kept": 0, "fps": None, "left": None,
+                    "changed": time.time()}  # fmt: skip
+            entry = self.put(entry.but(gone))
+            self.pump()
+            return entry
+
+    def remove(self, name: str) -> None:
+        """Remove a job and all that is in its folder; outputs beside it stay."""
+        with self.lock:
+            entry = self.get(name)
+            if entry.state in ACTIVE:
+                self.cancel(name)
+            if entry.state != "done" and not entry.owned:
+                shutil.rmtree(lasting_folder(entry.target), ignore_errors=True)
+            self.scout.forget(name)
+            del self.entries[name]
+            self.store.remove(entry)
+            for listener in list(self.listeners):
+                listener(name, None)
+
+    def reorder(self, names: Sequence[str]) -> None:
+        """Put jobs at the front, in this order. Raises KeyError for one that is not there."""
+        with self.lock:
+            first = [self.get(name) for name in dict.fromkeys(names)]
+            others = [entry for entry in self.all() if entry.id not in names]
+            for rank, entry in enumerate([*first, *others]):
+                if entry.rank != rank:
+                    self.put(entry.but({"rank": float(rank)}))
+
+    def sweep(self) -> None:
+        """Remove what is too old."""
+        with self.lock:
+            for entry in self.all():
+                expires = self.expires(entry)
+                if expires is not None and expires <= time.time():
+                    self.remove(entry.id)
+
+    # What happens
+
+    def expect(self, name: str, *states: State) -> Entry:
+        """The job, which must be in one of these states. Raises KeyError and QueueError."""
+        entry = self.get(name)
+        if entry.state not in states:
+            raise QueueError(f"{entry.name} is {entry.state}: expected one that is "
+                             f"{' or '.join(states)}")  # fmt: skip
+        return entry
+
+    def let_go(self, name: str) -> None:
+        """End the worker that restores a job."""
+        if name == self.running:
+            self.running = None
+            if self.restorer is not None:
+                self.restorer.kill()
+            self.restorer = None
+
+    def pump(self) -> None:
+        """Have the next job restored, if none is; a paused one gives way."""
+        waiting = [entry for entry in self.all() if entry.state == "waiting"]
+        if self.running is not None and (not waiting or self.get(self.running).state == "running"):
+            return
+        if self.running is not None:
+            self.let_go(self.running)
+        if self.closed or not waiting:
+            if self.restorer is not None:  # its memory is for others
+                self.restorer.kill()
+                self.restorer = None
+            return
+        entry = self.put(waiting[0].but({"state": "running", "fps": None, "left": None}))
+        self.running = entry.id
+        if self.restorer is None:
+            self.restorer = self.launched()
+        folder = self.folder(entry) / "pictures"
+        folder.mkdir(exist_ok=True)
+        self.restorer.send({"do": "restore", "entry": entry.model_dump(mode="json"),
+                            "folder": str(folder)})  # fmt: skip
+        if entry.order.restart:  # once: what it does from now on is gone on with
+            order = entry.order.model_copy(update={"restart": False})
+            self.put(entry.but({"order": order, "kept": 0, "done": 0}))
+
+    def launched(self) -> Worker:
+        """A new restorer; events of one that was let go are not heeded."""
+        mine: list[Worker] = []
+
+        def receive(message: Message) -> None:
+            with self.lock:
+                if mine and mine[0] is self.restorer and self.running is not None:
+                    self.heed(message, self.get(self.running))
+                elif mine and mine[0] is self.restorer and message["event"] == "end":
+                    self.restorer = None
+
+        mine.append(self.launch("restorer", receive))
+        return mine[0]
+
+    def heed(self, message: Message, entry: Entry) -> None:
+        """Note what happened to the job that is being restored."""
+        event = message.pop("event")
+        if event in ("progress", "kept", "picture", "planned"):
+            changes = {key: value for key, value in message.items() if key != "id"}
+            if entry.state == "paused":
+                changes |= {"fps": None, "left": None}
+            self.put(entry.but(changes), durable=event == "planned")
+        elif event == "said":
+            self.put(entry.but({"said": [*entry.said, message["line"]]}))
+        elif event in ("restored", "failed", "end"):
+            self.finish(event, message, entry)
+
+    def finish(self, event: str, message: Message, entry: Entry) -> None:
+        """Note how a restoration ended, and have the next one begin."""
+        changes: dict[str, Any] = {"fps": None, "left": None, "changed": time.time()}
+        if event == "restored":
+            done = message["summary"]["frames"]
+            changes |= {"state": "done", "summary": message["summary"], "done": done,
+                        "total": done, "kept": done}  # fmt: skip
+        elif event == "failed":
+            changes |= {"state": "failed", "error": message["error"]}
+        else:
+            self.restorer = None
+            changes |= {"state": "failed", "error": (
+                f"the process that restored ended without a word (code {message['code']}); it may "
+                "have run out of memory. Start the job again: it goes on from what is kept"
+            )}  # fmt: skip
+        self.running = None
+        entry = self.put(entry.but(changes))
+        if event == "restored":
+            self.scout.ask("report", entry)
+        self.pump()
+
+
+def preview_key(entry: Entry, start: float | None) -> str:
+    """A name for a preview: the same for the same seconds, settings and state."""
+    asked = entry.order.model_dump_json(include={
+        "task", "quality", "scale", "size", "fps", "deinterlace", "device", "precision",
+        "scene_cuts",
+    })  # fmt: skip
+    text = f"{asked} {start} {entry.state == 'done'}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that are free where a file is to be."""
+    place = next(place for place in path.absolute().parents if place.exists())
+    return shutil.disk_usage(place).free

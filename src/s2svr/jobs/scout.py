@@ -1,0 +1,190 @@
+"""The worker that looks, plans, shows and reports, while another one restores."""
+
+import itertools
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from .crew import Message, Worker
+from .order import Entry, Making, QueueError
+
+if TYPE_CHECKING:
+    from .queue import JobQueue
+
+FIRST = ("plan", "preview", "report")  # what is done first
+SECONDS = 3  # of a preview
+
+
+class Scout:
+    """What is still to be looked at, planned, shown and reported; under the queue's lock.
+
+    A report takes as long as it takes, so it is given up for whatever a person waits for, and made
+    afterwards.
+    """
+
+    def __init__(self, queue: "JobQueue") -> None:
+        self.queue = queue
+        self.worker: Worker | None = None
+        self.asked: list[tuple[str, str]] = []  # what, and a job's id
+        self.current: tuple[str, str] | None = None
+        self.stale = False  # what is being done is not wanted any more
+        self.looks: dict[int, tuple[Entry, Future[dict[str, Any]]]] = {}
+        self.numbers = itertools.count()
+        self.number = 0  # of what is being done
+
+    def begin(self) -> None:
+        """Have the worker ready: it takes seconds to start."""
+        if self.worker is None and not self.queue.closed:
+            mine: list[Worker] = []
+
+            def receive(message: Message) -> None:
+                with self.queue.lock:
+                    if mine and mine[0] is self.worker:
+                        self.heed(message)
+
+            mine.append(self.queue.launch("scout", receive))
+            self.worker = mine[0]
+            for number in list(self.looks):
+                self.send_look(number)
+        self.pump()
+
+    def resume(self, entry: Entry) -> None:
+        """Ask again for what the last process did not get."""
+        if entry.facts is None:
+            return
+        if entry.planning:
+            self.asked.append(("plan", entry.id))
+        if entry.preview is not None and entry.preview.state in ("waiting", "making"):
+            self.asked.append(("preview", entry.id))
+        if entry.state == "done" and entry.fidelity is None:
+            self.asked.append(("report", entry.id))
+
+    def look(self, entry: Entry) -> "Future[dict[str, Any]]":
+        """Facts about a job, soon."""
+        with self.queue.lock:
+            number = next(self.numbers)
+            self.looks[number] = entry, Future()
+            if self.worker is None:
+                self.begin()
+            else:
+                self.send_look(number)
+            return self.looks[number][1]
+
+    def send_look(self, number: int) -> None:
+        """Have the worker look."""
+        assert self.worker is not None
+        entry = self.looks[number][0].model_dump(mode="json")
+        self.worker.send({"do": "look", "number": number, "entry": entry})
+
+    def ask(self, what: str, entry: Entry) -> None:
+        """Have something done for a job; what is done of it already is done again."""
+        task = what, entry.id
+        if task not in self.asked:
+            self.asked.append(task)
+        if what == "plan":
+            self.queue.put(entry.but({"planning": True}))
+        if self.current in (task, ("preview", entry.id)):  # of other settings
+            self.stale = True
+            if self.worker is not None:
+                self.worker.send({"do": "drop", "number": self.number})
+        elif self.current is not None and self.current[0] == "report" and what != "report":
+            self.asked.append(self.current)
+            self.restart()
+        self.begin()
+
+    def forget(self, name: str) -> None:
+        """A job is gone."""
+        self.asked = [task for task in self.asked if task[1] != name]
+        if self.current is not None and self.current[1] == name:
+            self.restart()
+            self.begin()
+
+    def restart(self) -> None:
+        """End the worker, whatever it does."""
+        if self.worker is not None:
+            self.worker.kill()
+        self.worker, self.current, self.stale = None, None, False
+
+    def pump(self) -> None:
+        """Have the next thing done, if nothing is."""
+        if self.current is not None or not self.asked or self.worker is None:
+            return
+        task = min(self.asked, key=lambda task: FIRST.index(task[0]))
+        self.asked.remove(task)
+        what, name = task
+        entry = self.queue.entries.get(name)
+        if entry is None:
+            self.pump()
+            return
+        self.current, self.stale, self.number = task, False, next(self.numbers)
+        folder = self.queue.folder(entry) / "previews"
+        folder.mkdir(exist_ok=True)
+        self.worker.send({"do": what, "entry": entry.model_dump(mode="json"),
+                          "folder": str(folder), "seconds": SECONDS, "number": self.number})  # fmt: skip
+
+    def heed(self, message: Message) -> None:
+        """Note what the worker says."""
+        event = message.pop("event")
+        if event == "end":
+            self.lost(message)
+        elif event == "looked" or message.get("do") == "look":
+            self.answer(event, message)
+        elif self.current is not None:
+            entry = self.queue.entries.get(self.current[1])
+            if entry is not None and not self.stale:
+                self.note(event, message, entry)
+            ends = {"plan": "planned", "preview": "previewed", "report": "fidelity"}
+            if event in ("failed", "dropped", ends[self.current[0]]):
+                self.current = None
+        self.pump()
+
+    def answer(self, event: str, message: Message) -> None:
+        """Hand the facts, or the refusal, to the one who waits for them."""
+        _, future = self.looks.pop(message["number"])
+        if event == "looked":
+            future.set_result(message["facts"])
+        else:
+            future.set_exception(QueueError(message["error"]))
+
+    def note(self, event: str, message: Message, entry: Entry) -> None:
+        """Write down what became of a job's plan, preview or report."""
+        assert self.current is not None
+        if event == "planned":
+            self.queue.put(entry.but({
+                "network": message["network"], "why": message["why"], "plan": message["plan"],
+                "planning": False,
+            }))  # fmt: skip
+        elif event in ("preview", "previewed") and entry.preview is not None:
+            state = {"preview": "making", "previewed": "ready"}[event]
+            facts = {key: message[key] for key in ("done", "total", "pictures", "start")}
+            making = entry.preview.model_copy(update={"state": state} | facts)
+            self.queue.put(entry.but({"preview": making}), durable=event == "previewed")
+        elif event in ("report", "fidelity"):
+            self.queue.put(entry.but({event: message[event]}))
+        elif event == "failed":
+            self.failed(self.current[0], message["error"], entry)
+
+    def failed(self, what: str, error: str, entry: Entry) -> None:
+        """Say why something could not be done."""
+        if what == "plan":
+            self.queue.put(entry.but({"planning": False, "error": error}))
+        elif what == "preview":
+            making = entry.preview or Making(key="")
+            making = making.model_copy(update={"state": "failed", "error": error})
+            self.queue.put(entry.but({"preview": making}))
+        else:
+            self.queue.put(
+                entry.but({"report": entry.report or [], "fidelity": {"missing": error}})
+            )
+
+    def lost(self, message: Message) -> None:
+        """The worker ended by itself: what it did is not tried again."""
+        error = f"the process that looked at it ended without a word (code {message['code']})"
+        self.worker = None
+        for _, future in self.looks.values():
+            future.set_exception(QueueError(error))
+        self.looks.clear()
+        if self.current is not None and (entry := self.queue.entries.get(self.current[1])):
+            self.failed(self.current[0], error, entry)
+        self.current = None
+        if self.asked:
+            self.begin()
