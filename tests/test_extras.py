@@ -136,7 +136,7 @@ def test_every_package_that_is_imported_is_a_requirement():
 
 def test_the_extra_of_the_tests_holds_that_of_the_trainings():
     extras = PROJECT["optional-dependencies"]
-    assert "s2svr[train]" in extras["test"]
+    assert "s2svr[train,web]" in extras["test"]
     assert {Requirement(text).name for text in extras["train"]} == {
         "lightning-fabric",
         "tensorboard",

@@ -11,6 +11,7 @@ from .evaluate import evaluate_command, report_command
 from .flow import evaluate_flow_command, figures, flow_command, import_flow_command
 from .output import Commands
 from .restore import restore_command
+from .serve import serve_command
 from .system import benchmark_command, info_command, models_command
 from .train import data, render_command, train
 
@@ -47,6 +48,7 @@ def root(
 
 
 app.command("restore")(restore_command)
+app.command("serve")(serve_command)
 app.command("models")(models_command)
 app.command("info")(info_command)
 app.command("benchmark")(benchmark_command)

@@ -5,7 +5,7 @@ Nothing here imports torch: the workers do, in processes of their own.
 
 from .crew import Receive, Worker
 from .order import ACTIVE, Entry, Making, Order, QueueError
-from .queue import DAY, JobQueue, NoRoom, free_bytes
+from .queue import DAY, JobQueue, NoRoomError, free_bytes
 
 __all__ = [
     "ACTIVE",
@@ -13,7 +13,7 @@ __all__ = [
     "Entry",
     "JobQueue",
     "Making",
-    "NoRoom",
+    "NoRoomError",
     "Order",
     "QueueError",
     "Receive",

@@ -30,7 +30,7 @@ OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "dur
 TRANSFERS = {16: "HDR (PQ)", 18: "HDR (HLG)"}
 
 
-class Seen(Exception):
+class SeenError(Exception):
     """A writer was opened only to see what it would leave out."""
 
 
@@ -94,11 +94,11 @@ def look(entry: Entry) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             form = OutputFormat(*size, encoding.bits, encoding.codec, encoding.crf)
             with (
-                suppress(Seen),
+                suppress(SeenError),
                 open_writer(Path(folder) / job.target.name, reader=reader, output=form) as writer,
             ):
                 changes = [*reader.warnings, *writer.warnings]
-                raise Seen  # nothing is to be written
+                raise SeenError  # nothing is to be written
         return {
             **facts_of(reader),
             "size_out": shown(size, reader.info),
@@ -155,7 +155,8 @@ def kept_of(reader: Reader, changes: list[str]) -> list[str]:
             video = video_stream(container, reader.path)
             others = [stream.index for stream in container.streams if stream.index != video.index]
             for index, track in zip(others, info.tracks, strict=True):
-                if not any(f"track {index} (" in line for line in changes):
+                inner = track.kind == "data" and track.codec in ("", "bin_data")  # of chapters
+                if not inner and not any(f"track {index} (" in line for line in changes):
                     lines.append(str(track))
             if count := len(container.chapters()):
                 lines.append(f"{count} chapter{'s' if count > 1 else ''}")

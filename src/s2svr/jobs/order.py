@@ -39,6 +39,12 @@ class Order(BaseModel):
     overwrite: bool = Field(False, description="replace an output that exists")
     restart: bool = Field(False, description="discard what an earlier try has left")
 
+    @field_validator("size", mode="before")
+    @classmethod
+    def typed(cls, size: Any) -> Any:
+        """Width and height, which may come as ``1920x1080``."""
+        return tuple(size.split("x")) if isinstance(size, str) else size
+
     @field_validator("task")
     @classmethod
     def known(cls, task: str | None) -> str | None:

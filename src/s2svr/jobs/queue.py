@@ -22,7 +22,7 @@ Listener = Callable[[str, Entry | None], None]  # a job's id, and what it is now
 Launch = Callable[[str, Receive], Worker]  # the worker's kind, and who is told of its events
 
 
-class NoRoom(QueueError):
+class NoRoomError(QueueError):
     """The disk has no room for what is asked for."""
 
 
@@ -152,7 +152,7 @@ class JobQueue:
                 )
             disk, free = (entry.plan or {}).get("disk"), free_bytes(entry.target)
             if disk is not None and disk > free and not entry.kept:
-                raise NoRoom(no_room(entry.target.name, disk, free))
+                raise NoRoomError(no_room(entry.target.name, disk, free))
             changes = {"state": "waiting", "error": "", "said": [], "changed": time.time()}
             entry = self.put(entry.but(changes))
             self.pump()

@@ -118,8 +118,10 @@ class Scout:
         self.current, self.stale, self.number = task, False, next(self.numbers)
         folder = self.queue.folder(entry) / "previews"
         folder.mkdir(exist_ok=True)
-        self.worker.send({"do": what, "entry": entry.model_dump(mode="json"),
-                          "folder": str(folder), "seconds": SECONDS, "number": self.number})  # fmt: skip
+        self.worker.send({
+            "do": what, "entry": entry.model_dump(mode="json"), "folder": str(folder),
+            "seconds": SECONDS, "number": self.number,
+        })  # fmt: skip
 
     def heed(self, message: Message) -> None:
         """Note what the worker says."""

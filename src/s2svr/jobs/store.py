@@ -42,10 +42,16 @@ class Store:
         return self.jobs / entry.id
 
     def load(self) -> list[Entry]:
-        """All jobs, in the queue's order; what cannot be read is left where it is, and logged."""
+        """All jobs, in the queue's order; what cannot be read is left where it is, and logged.
+
+        Folders of jobs that were never taken, since the process ended before, are removed.
+        """
         found = []
         for folder in self.jobs.iterdir():
-            if not re.fullmatch(r"[0-9a-f]{16}", folder.name) or not (folder / RECORD).is_file():
+            if not re.fullmatch(r"[0-9a-f]{16}", folder.name):
+                continue
+            if not (folder / RECORD).is_file():
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
             try:
                 found.append(Entry.model_validate_json((folder / RECORD).read_bytes()))

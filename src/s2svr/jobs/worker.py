@@ -18,9 +18,9 @@ from ..text import notes, sentence
 from .crew import Message
 from .looking import look, planned
 from .order import Entry
-from .working import Bench, Dropped, plan_message, preview_entry, report_entry, restore_entry
+from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
-NICE = 5  # those who answer come first
+NICE = 2  # those who answer come first
 REFUSALS = (MediaError, ValueError, OSError, MemoryError, torch.OutOfMemoryError)
 
 
@@ -81,7 +81,7 @@ class Desk:
                   "number": message.get("number")}  # fmt: skip
         try:
             self.do(message, entry)
-        except Dropped:
+        except DroppedError:
             self.tell(failed | {"event": "dropped"})
         except REFUSALS as error:
             self.tell(failed | {"error": words(error, entry)})

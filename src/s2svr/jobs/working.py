@@ -39,7 +39,7 @@ TELL_EVERY = 0.25  # seconds between two events of one kind
 Tell = Callable[[Message], None]
 
 
-class Dropped(Exception):
+class DroppedError(Exception):
     """What was being done is not wanted any more."""
 
 
@@ -75,9 +75,9 @@ class Bench:
         return job
 
     def check(self) -> None:
-        """Raise Dropped if nobody waits for what is being done."""
+        """Raise DroppedError if nobody waits for what is being done."""
         if self.number in self.dropped:
-            raise Dropped
+            raise DroppedError
 
 
 def plan_message(plan: Plan) -> Message:
@@ -227,7 +227,7 @@ def report_entry(bench: Bench, entry: Entry) -> None:
     rows: list[dict[str, str]] = []
     if entry.source.is_file() and (entry.facts or {}).get("kind") == "video":
         found = what_was_kept(entry.source, entry.target, entry.said)
-        rows = [asdict(row) for row in found if not (row.what in ("size", "codec"))]
+        rows = [asdict(row) for row in found if row.what not in ("size", "codec")]
     bench.tell({"event": "report", "id": entry.id, "report": rows})
     figures: dict[str, Any]
     if entry.order.start or entry.order.end is not None:

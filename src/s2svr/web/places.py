@@ -1,0 +1,69 @@
+"""Names and paths that come from people: none is trusted."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+LONGEST = 100  # characters of a name
+VIDEOS = {
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg",
+    ".flv", ".wmv", ".asf", ".ogv", ".ogg", ".mxf", ".dv", ".y4m", ".yuv", ".gif", ".nut", ".vob",
+    ".h264", ".hevc", ".264", ".265", ".obu", ".ivf", ".3gp",
+}  # fmt: skip
+WRITTEN = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts")  # others become the fourth
+
+
+class OutsideError(Exception):
+    """A path that leaves the root; the message is one sentence for the user."""
+
+
+def shown_name(name: str) -> str:
+    """A name for people: its last part, without what is not printed."""
+    last = re.split(r"[/\\]", name)[-1]
+    text = "".join(c for c in last if unicodedata.category(c)[0] != "C").strip()
+    return text[-LONGEST:] or "video"
+
+
+def stored_name(name: str) -> str:
+    """A name for a file: letters, digits, points and dashes, and none that is hidden."""
+    plain = unicodedata.normalize("NFKD", shown_name(name)).encode("ascii", "ignore").decode()
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).lstrip("._-")[-LONGEST:]
+    return safe.lstrip("._-") or "video"
+
+
+def output_name(source: str) -> str:
+    """The name of what is made of a source."""
+    path = Path(source)
+    suffix = path.suffix.lower() if path.suffix.lower() in WRITTEN else WRITTEN[3]
+    return f"{path.stem}-restored{suffix}"
+
+
+def inside(root: Path, path: str) -> Path:
+    """The place of a path that is relative to the root. Raises OutsideError where it is not in it.
+
+    Links are followed first.
+    """
+    if "\0" in path or Path(path).is_absolute():
+        raise OutsideError(f"expected a path inside the server's folder, got {path!r}")
+    place = (root / path).resolve()
+    if not place.is_relative_to(root.resolve()):
+        raise OutsideError(f"expected a path inside the server's folder, {path!r} leaves it")
+    if any(part.startswith(".") for part in place.relative_to(root.resolve()).parts):
+        raise OutsideError(f"hidden files are not shown, such as {path!r}")
+    return place
+
+
+def listing(root: Path, path: str) -> list[dict[str, object]]:
+    """Folders and videos at a path inside the root, folders first; links that leave it are not."""
+    found: list[dict[str, object]] = []
+    for item in sorted(inside(root, path).iterdir(), key=lambda item: item.name.lower()):
+        relative = str(item.relative_to(root.resolve()))
+        try:
+            place = inside(root, relative)
+        except OutsideError:
+            continue
+        folder = place.is_dir()
+        if folder or (place.is_file() and item.suffix.lower() in VIDEOS):
+            size = None if folder else place.stat().st_size
+            found.append({"name": item.name, "path": relative, "folder": folder, "bytes": size})
+    return sorted(found, key=lambda item: not item["folder"])

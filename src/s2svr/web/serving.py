@@ -1,0 +1,109 @@
+"""Serving: the socket, the token, the address, and the end."""
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+
+from ..files import write_whole
+from ..jobs import JobQueue
+from .app import create_app
+from .settings import LOCAL, ServeSettings
+
+PORT = "port"  # names of files in the folder
+TOKEN = "token"
+GRACE = 2  # seconds that open answers get at the end
+
+
+def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C; ``ready`` is told of the address when the server answers.
+
+    OSError where the address cannot be had, ValueError where another process has the folder.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    queue = JobQueue(settings.folder, keep=settings.keep)
+    listening = bound(settings)
+    port = listening.getsockname()[1]
+    write_whole(settings.folder / PORT, str(port).encode())
+    if settings.host != LOCAL:
+        settings = replace(settings, token=kept_token(settings.folder))
+    config = uvicorn.Config(
+        create_app(queue, settings), log_config=None, access_log=False, server_header=False,
+        timeout_graceful_shutdown=GRACE, proxy_headers=False,
+    )  # fmt: skip
+    asyncio.run(
+        run_announced(uvicorn.Server(config), listening, lambda: ready(address(settings, port)))
+    )
+
+
+async def run_announced(
+    server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]
+) -> None:
+    """Run a server, and say so when it answers."""
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started and not running.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        ready()
+    await running
+
+
+def bound(settings: ServeSettings) -> socket.socket:
+    """A socket at the address that is asked for; at the last port again, if none is."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    ports = [settings.port] if settings.port else [last_port(settings.folder), 0]
+    for port in ports:
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((settings.host, port))
+        except OSError as error:
+            listening.close()
+            if port == ports[-1]:
+                raise OSError(
+                    f"expected an address of this machine that is free, got {settings.host} port "
+                    f"{port or 'any'}: {error.strerror}"
+                ) from error
+        else:
+            break
+    listening.set_inheritable(False)
+    return listening
+
+
+def last_port(folder: Path) -> int:
+    """The port that pages still know from the last time; 0 for any."""
+    place = folder / PORT
+    text = place.read_text(encoding="ascii").strip() if place.is_file() else ""
+    return int(text) if text.isdecimal() and int(text) < 65536 else 0
+
+
+def kept_token(folder: Path) -> str:
+    """The folder's token, made the first time; the file is its owner's alone."""
+    place = folder / TOKEN
+    if not place.is_file():
+        place.touch(mode=0o600)
+        place.write_text(secrets.token_urlsafe(24), encoding="ascii")
+    return place.read_text(encoding="ascii").strip()
+
+
+def address(settings: ServeSettings, port: int) -> str:
+    """The address of the page, as a browser takes it."""
+    host = settings.host
+    if host in ("0.0.0.0", "::"):
+        host = socket.gethostname()
+    elif is_v6(host):
+        host = f"[{host}]"
+    return f"http://{host}:{port}/" + (f"?token={settings.token}" if settings.token else "")
+
+
+def is_v6(host: str) -> bool:
+    """True for an address with colons."""
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
