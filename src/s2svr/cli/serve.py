@@ -34,7 +34,7 @@ def serve_command(
     port: Annotated[
         int | None,
         typer.Option(
-            min=1, max=65535, help="Port; if not given, the last one or any that is free."
+            min=1, max=65535, help="Port; if not given, the last one, or one that is free."
         ),
     ] = None,
     opens: Annotated[
@@ -50,9 +50,7 @@ def serve_command(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for uploads, jobs and results; in your data folder if not given."
-        ),
+        typer.Option(help="Folder of uploads, jobs and results; among your data if not given."),
     ] = None,
     max_upload: Annotated[
         int, typer.Option(parser=parse_bytes, metavar="BYTES", help="Largest upload, such as 20G.")

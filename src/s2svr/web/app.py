@@ -47,7 +47,7 @@ def create_app(queue: JobQueue, settings: ServeSettings) -> FastAPI:
     app.add_api_route("/docs", page("docs.html"), include_in_schema=False)
     app.add_api_route("/assets/{name}", asset, include_in_schema=False)
     add_errors(app)
-    app.add_middleware(Guard, settings=settings)  # type: ignore[arg-type]
+    app.add_middleware(Guard, settings=settings)
     return app
 
 

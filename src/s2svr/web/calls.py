@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Body, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import ValidationError
@@ -19,7 +19,15 @@ from .events import changes
 from .places import inside, listing, output_name, shown_name, stored_name
 from .settings import LOCAL, ServeSettings
 from .uploads import Form, UploadRequest, Uploads, UploadState, check_disk, too_large
-from .views import About, JobView, Problem, job_view
+from .views import (
+    About,
+    JobView,
+    PickRequest,
+    PreviewRequest,
+    Problem,
+    ReorderRequest,
+    job_view,
+)
 
 LOOK = 120.0  # seconds that a look may take on a busy machine
 FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
@@ -143,7 +151,7 @@ class Calls:
         return self.uploads.state(upload)
 
     async def append_upload(self, upload: str, offset: int, request: Request) -> UploadState:
-        """Send bytes of an upload from ``offset`` on, as many as you like; the last make the job."""
+        """Send bytes of an upload from ``offset`` on, in any number; the last make the job."""
         state = await self.uploads.append(upload, offset, request.stream())
         if state.received == state.bytes:
             place, asked = self.uploads.find(upload), self.uploads.request(upload)
@@ -167,18 +175,18 @@ class Calls:
             raise HTTPException(404, f"there is no folder {path!r}")
         return listing(root, path)
 
-    async def pick(self, path: str = Body(embed=True), order: Order | None = Body(None)) -> JobView:
+    async def pick(self, asked: PickRequest) -> JobView:
         """Make a job of a video, or a folder of images, in the server's own folder.
 
         The output appears beside it.
         """
-        source = inside(self.rooted(), path)
+        source = inside(self.rooted(), asked.path)
         if not source.exists():
-            raise HTTPException(404, f"there is no file {path!r}")
+            raise HTTPException(404, f"there is no file {asked.path!r}")
         name = source.name if source.is_file() else f"{source.name}.images"
         entry = Entry(
             name=source.name, source=source, target=source.with_name(output_name(name)),
-            order=self.usual(order or Order()),
+            order=self.usual(asked.order),
         )  # fmt: skip
         return self.view(await self.accept(entry))
 
@@ -225,16 +233,16 @@ class Calls:
         """Remove a job with its upload and its result; a result in the server's folder stays."""
         self.queue.remove(self.find(job).id)
 
-    def reorder(self, jobs: list[str] = Body(embed=True)) -> list[JobView]:
+    def reorder(self, asked: ReorderRequest) -> list[JobView]:
         """Put these jobs at the front of the queue, in this order."""
-        for job in jobs:
+        for job in asked.jobs:
             self.find(job)
-        self.queue.reorder(jobs)
+        self.queue.reorder(asked.jobs)
         return self.jobs()
 
-    def preview(self, job: str, start: float | None = Body(None, embed=True, ge=0)) -> JobView:
+    def preview(self, job: str, asked: PreviewRequest) -> JobView:
         """Show three seconds of a job, from ``start`` (seconds) or its middle."""
-        return self.view(self.queue.preview(self.find(job).id, start))
+        return self.view(self.queue.preview(self.find(job).id, asked.start))
 
     def preview_file(self, job: str, key: str) -> FileResponse:
         """A preview: H.264, the input in the upper half, the result in the lower."""

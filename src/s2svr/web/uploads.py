@@ -1,7 +1,6 @@
 """Uploads: in chunks to the disk, within the limits, and gone on with after a break."""
 
 import asyncio
-import json
 import os
 import re
 import secrets
@@ -237,8 +236,8 @@ class Uploads:
 
     def request(self, name: str) -> UploadRequest:
         """What was said of an upload."""
-        return UploadRequest.model_validate(
-            json.loads((self.find(name) / "upload.json").read_bytes())
+        return UploadRequest.model_validate_json(
+            (self.find(name) / "upload.json").read_bytes()
         )
 
     def state(self, name: str) -> UploadState:

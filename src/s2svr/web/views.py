@@ -54,6 +54,25 @@ def job_view(queue: JobQueue, entry: Entry, *, local: bool) -> JobView:
     )  # fmt: skip
 
 
+class PickRequest(BaseModel):
+    """A video, or a folder of images, of the server's own folder."""
+
+    path: str = Field(description="inside that folder")
+    order: Order = Field(default_factory=Order, description="the settings")
+
+
+class ReorderRequest(BaseModel):
+    """Jobs that come first, in their order."""
+
+    jobs: list[str] = Field(description="ids")
+
+
+class PreviewRequest(BaseModel):
+    """The seconds that are shown."""
+
+    start: float | None = Field(None, ge=0, description="seconds; null: those of the middle")
+
+
 class Problem(BaseModel):
     """An error: one sentence that says what was expected, what came, and what to do."""
 
