@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,6 +51,7 @@ class WorkerProcess:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.receive(json.loads(line))
+        self.process.stdout.close()
         self.receive({"event": "end", "code": self.process.wait()})
 
     def send(self, message: Message) -> None:
@@ -64,6 +66,9 @@ class WorkerProcess:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+        assert self.process.stdin is not None
+        with suppress(OSError):  # of a command that it did not read
+            self.process.stdin.close()
 
     def close(self) -> None:
         self.kill()

@@ -207,9 +207,10 @@ class Calls:
         return self.view(self.find(job))
 
     async def change(self, job: str, order: Order) -> JobView:
-        """Give a job that has not begun other settings; it is planned and shown again."""
+        """Change the settings that are given, of a job that has not begun; it is planned again."""
         entry = self.find(job)
-        order = self.usual(order)
+        given = {name: getattr(order, name) for name in order.model_fields_set}
+        order = self.usual(entry.order.model_copy(update=given))
         facts = await self.look(entry.but({"order": order, "plan": None}))
         return self.view(await asyncio.to_thread(self.queue.change, job, order, facts))
 

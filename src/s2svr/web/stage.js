@@ -40,9 +40,8 @@ export class Stage {
     this.scale.setAttribute("aria-label", "zoom")
     larger.addEventListener("click", () => this.zoomBy(2))
     smaller.addEventListener("click", () => this.zoomBy(0.5))
-    this.note = element("p", { className: "hint note" })
     this.root = element("div", { className: "stage" }, screen, this.slider,
-      element("div", { className: "row" }, this.play, smaller, larger, this.scale), this.seek, this.note)
+      element("div", { className: "row" }, this.play, smaller, larger, this.scale), this.seek)
     this.listen(screen)
   }
 

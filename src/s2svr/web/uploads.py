@@ -236,9 +236,7 @@ class Uploads:
 
     def request(self, name: str) -> UploadRequest:
         """What was said of an upload."""
-        return UploadRequest.model_validate_json(
-            (self.find(name) / "upload.json").read_bytes()
-        )
+        return UploadRequest.model_validate_json((self.find(name) / "upload.json").read_bytes())
 
     def state(self, name: str) -> UploadState:
         """How much of an upload is there."""
