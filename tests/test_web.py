@@ -146,7 +146,10 @@ def test_impossible_settings_are_refused(web: TestClient, fields: dict[str, str]
 
 def test_what_is_no_video_leaves_nothing(web: TestClient, tmp_path: Path):
     answer = sent(web, "x.mp4", b"bad")
-    assert (answer.status_code, answer.json()) == (422, {"detail": "x.mp4 is not a video that can be read"})
+    assert (answer.status_code, answer.json()) == (
+        422,
+        {"detail": "x.mp4 is not a video that can be read"},
+    )
     assert web.get("/api/jobs").json() == []
     for folder in ("jobs", "uploads"):
         assert list((tmp_path / "folder" / folder).iterdir()) == []

@@ -43,8 +43,6 @@ def serve_command(
     root: Annotated[
         Path | None,
         typer.Option(
-            exists=True,
-            file_okay=False,
             help="Folder whose videos may be picked on the page; results appear beside them.",
         ),
     ] = None,
@@ -68,6 +66,8 @@ def serve_command(
     ] = "auto",
 ) -> None:
     """Open a page in the browser: drop a video, watch it, compare, take it home."""
+    if root is not None and not root.is_dir():
+        raise ValueError(f"expected a folder as --root, {root} is none")
     from ..web import ServeSettings, serve
 
     settings = ServeSettings(

@@ -63,7 +63,7 @@ def task_of(entry: Entry) -> str:
     return entry.order.task or usual_task(entry.source)
 
 
-def planned(entry: Entry) -> tuple[Job, Plan]:
+def plan_entry(entry: Entry) -> tuple[Job, Plan]:
     """The job with its network, window and tile, and the plan, as the command line makes them.
 
     Raises what a restoration would.

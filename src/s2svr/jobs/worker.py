@@ -16,7 +16,7 @@ from filelock import FileLock
 from ..media import MediaError
 from ..text import notes, sentence
 from .crew import Message
-from .looking import look, planned
+from .looking import look, plan_entry
 from .order import Entry
 from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
@@ -24,7 +24,7 @@ NICE = 2  # those who answer come first
 REFUSALS = (MediaError, ValueError, OSError, MemoryError, torch.OutOfMemoryError)
 
 
-def main() -> None:
+def run_worker() -> None:
     """Work until the input ends. The argument is a file to lock: one worker of a kind at a time."""
     # What others print is no event.
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
@@ -98,7 +98,7 @@ class Desk:
             self.tell({"event": "looked", "number": message["number"], "facts": facts})
         elif message["do"] == "plan":
             self.bench.check()
-            _, plan = planned(entry)
+            _, plan = plan_entry(entry)
             self.tell({"event": "planned", "id": entry.id} | plan_message(plan))
         elif message["do"] == "preview":
             seconds = Fraction(str(message["seconds"]))
@@ -118,4 +118,4 @@ def words(error: Exception, entry: Entry) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_worker()

@@ -30,7 +30,7 @@ from ..restoration import (
     what_was_kept,
 )
 from .crew import Message
-from .looking import job_of, planned, task_of
+from .looking import job_of, plan_entry, task_of
 from .order import Entry
 from .pictures import OFTEN, Proxy, Watched, stacked, write_still
 
@@ -70,7 +70,7 @@ class Bench:
         """The job as it was planned, or is planned now; tells of the plan."""
         if entry.plan is not None:
             return job_of(entry)
-        job, plan = planned(entry)
+        job, plan = plan_entry(entry)
         self.tell({"event": "planned", "id": entry.id} | plan_message(plan))
         return job
 
