@@ -1,7 +1,6 @@
 """A look at a source: what it is, what will be kept of it, and what is proposed."""
 
 import tempfile
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,16 +21,12 @@ from ..restoration import (
     usual_task,
 )
 from ..tasks import TASKS
-from ..writing import OutputFormat, open_writer
+from ..writing import SoundChoice, open_writer
 from .order import Entry
 
 # Of the container itself, written anew.
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 TRANSFERS = {16: "HDR (PQ)", 18: "HDR (HLG)"}
-
-
-class SeenError(Exception):
-    """A writer was opened only to see what it would leave out."""
 
 
 def job_of(entry: Entry) -> Job:
@@ -43,7 +38,16 @@ def job_of(entry: Entry) -> Job:
         entry.source,
         entry.target,
         Excerpt(exact(order.start), exact(order.end), exact(order.fps), order.deinterlace),
-        Encoding(order.codec, order.crf, order.bits, order.scale, order.size),
+        Encoding(
+            order.codec,
+            order.crf,
+            order.bits,
+            order.scale,
+            order.size,
+            order.bitrate,
+            order.preset,
+            SoundChoice(order.audio, tuple(order.audio_tracks)),
+        ),  # fmt: skip
         Compute(place, choose_precision(order.precision, place), order.threads, window, tile),
         order.scene_cuts,
         order.overwrite,
@@ -90,15 +94,11 @@ def look(entry: Entry) -> dict[str, Any]:
         task = task_of(entry)
         network = load(TASKS[task].weights, task=task)
         size = output_size(network, reader.info, job.encoding)
-        encoding = job.encoding
         with tempfile.TemporaryDirectory() as folder:
-            form = OutputFormat(*size, encoding.bits, encoding.codec, encoding.crf)
-            with (
-                suppress(SeenError),
-                open_writer(Path(folder) / job.target.name, reader=reader, output=form) as writer,
-            ):
-                changes = [*reader.warnings, *writer.warnings]
-                raise SeenError  # nothing is to be written
+            place, output = Path(folder) / job.target.name, job.encoding.output(size)
+            writer = open_writer(place, reader=reader, output=output)
+            changes = [*reader.warnings, *writer.warnings]
+            writer.discard()  # it was opened only to see what it would leave out
         return {
             **facts_of(reader),
             "size_out": shown(size, reader.info),

@@ -26,6 +26,10 @@ class Order(BaseModel):
     bits: int | None = Field(None, description="of a sample, 8 or 10")
     scale: int | None = Field(None, description="times larger than the input")
     size: tuple[int, int] | None = Field(None, description="width and height, in place of scale")
+    bitrate: int | None = Field(None, ge=1, description="bits a second, in place of crf")
+    preset: str | None = Field(None, description="speed of the encoder, as it calls it")
+    audio: str | None = Field(None, description="form of the sound, as --audio of s2svr restore")
+    audio_tracks: tuple[str, ...] = Field((), description="sound that is taken; none: all of it")
     fps: float | None = Field(None, gt=0, description="frames a second of a folder of images")
     start: float | None = Field(None, ge=0, description="seconds at which the restoration begins")
     end: float | None = Field(None, gt=0, description="seconds at which it ends")
@@ -44,6 +48,12 @@ class Order(BaseModel):
     def typed(cls, size: Any) -> Any:
         """Width and height, which may come as ``1920x1080``."""
         return tuple(size.split("x")) if isinstance(size, str) else size
+
+    @field_validator("audio_tracks", mode="before")
+    @classmethod
+    def several(cls, tracks: Any) -> Any:
+        """Numbers or languages, which may come as ``1,eng``."""
+        return tuple(tracks.split(",")) if isinstance(tracks, str) else tracks
 
     @field_validator("task")
     @classmethod
