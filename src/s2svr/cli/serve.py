@@ -59,9 +59,7 @@ def serve_command(
     ] = 7.0,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Other name of this server; may be given more than once."
-        ),
+        typer.Option(metavar="NAME", help="Other name of the server; may be given more than once."),
     ] = None,
     device: Annotated[
         str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N.")

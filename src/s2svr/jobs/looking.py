@@ -32,6 +32,7 @@ TRANSFERS = {16: "HDR (PQ)", 18: "HDR (HLG)"}
 def job_of(entry: Entry) -> Job:
     """The restoration that an entry asks for, with what is settled of it. Raises ValueError."""
     order, plan = entry.order, entry.plan or {}
+    sound = SoundChoice(order.audio, order.audio_tracks)
     place = choose_device(order.device)
     window, tile = plan.get("window", order.window), plan.get("tile", order.tile)
     return Job(
