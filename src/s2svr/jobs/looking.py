@@ -47,7 +47,7 @@ def job_of(entry: Entry) -> Job:
             order.size,
             order.bitrate,
             order.preset,
-            SoundChoice(order.audio, tuple(order.audio_tracks)),
+            sound,
         ),  # fmt: skip
         Compute(place, choose_precision(order.precision, place), order.threads, window, tile),
         order.scene_cuts,
