@@ -12,14 +12,16 @@ from .begin import FIRST_PACKETS, PRIMING, can_be_entered, earliest_packet, is_h
 from .carrying import carried
 from .clock import demuxed
 from .container import (
-    chroma_siting,
+    Facts,
+    StreamFacts,
     codec_name,
     file_url,
     is_cover,
     open_container,
+    read_facts,
     video_stream,
 )
-from .display import Display, display_of
+from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
 from .exif import upright
 from .flo import flow_to_color, read_flo, write_flo
@@ -33,10 +35,19 @@ from .planes import (
     has_alpha,
     is_gray,
     is_rgb,
+    is_transparent,
     planar_kind,
     planar_name,
     subsampling,
     to_picture,
+)
+from .sidedata import (
+    Message,
+    lost_side_data,
+    message_name,
+    messages_of,
+    side_data_name,
+    side_data_of,
 )
 from .timecode import with_timecode
 from .video import VideoReader
@@ -49,15 +60,19 @@ __all__ = [
     "PRIMING",
     "SUFFIXES",
     "Display",
+    "Facts",
     "Frame",
     "MediaError",
     "MediaInfo",
+    "Message",
     "Reader",
+    "Spherical",
+    "Stereo",
+    "StreamFacts",
     "Track",
     "bits_of",
     "can_be_entered",
     "carried",
-    "chroma_siting",
     "codec_name",
     "convert_format",
     "demuxed",
@@ -72,12 +87,19 @@ __all__ = [
     "is_gray",
     "is_hidden",
     "is_rgb",
+    "is_transparent",
+    "lost_side_data",
+    "message_name",
+    "messages_of",
     "open_container",
     "open_reader",
     "planar_kind",
     "planar_name",
     "read_clip",
+    "read_facts",
     "read_flo",
+    "side_data_name",
+    "side_data_of",
     "subsampling",
     "to_picture",
     "upright",

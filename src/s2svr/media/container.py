@@ -2,6 +2,7 @@
 
 import re
 import threading
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,14 +23,48 @@ FORMATS = (
     "yuv4mpegpipe,dv,mxf,gif,apng,rm,vc1,wav,w64,caf,aiff,mp3,aac,flac,ac3,eac3"
 )
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
-SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 MOST_BOXES = 1_000_000  # of an mp4 that are looked at
-LOG_LOCK = threading.Lock()
 
 
 def file_url(path: Path) -> str:
     """Name of a file as FFmpeg takes it; by itself, what stands before a colon is a protocol."""
     return f"file:{path}"
+
+
+LOG_LOCK = threading.Lock()
+SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
+STREAM = re.compile(r"  Stream #\d+:(\d+)\b(.*)")
+TAG = re.compile(r"\((\S{4}|\[\S+?) / 0x[0-9A-Fa-f]{4,8}\)")
+PIXELS = re.compile(r"Video: .*?\b[a-z0-9]+\(([^()]*)\)")
+CROPPING = re.compile(r"(\d+)/(\d+)/(\d+)/(\d+)")
+
+
+@dataclass
+class StreamFacts:
+    """Facts of one stream; what the file does not say is empty."""
+
+    siting: str = ""  # position of chroma, one of SITINGS
+    tag: str = ""  # four characters by which a container calls its codec
+    sides: dict[str, str] = field(default_factory=dict)  # side data: name and value, as words
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """Pixels that a player hides: left, right, top, bottom."""
+        found = CROPPING.match(self.sides.get("Frame Cropping", ""))
+        left, right, top, bottom = map(int, found.groups()) if found else (0, 0, 0, 0)
+        return left, right, top, bottom
+
+
+@dataclass
+class Facts:
+    """Facts of a file: of each stream by its index, and the metadata of programs (of MPEG-TS)."""
+
+    streams: dict[int, StreamFacts] = field(default_factory=dict)
+    programs: list[dict[str, str]] = field(default_factory=list)
+
+    def of(self, index: int) -> StreamFacts:
+        """Facts of a stream; empty ones where the description leaves it out."""
+        return self.streams.get(index, StreamFacts())
 
 
 def open_container(path: Path) -> InputContainer:
@@ -100,27 +135,6 @@ def codec_name(stream: Stream) -> str:
     return getattr(stream, "name", None) or ""  # sound and video have none without a decoder
 
 
-def chroma_siting(container: InputContainer, stream: VideoStream) -> str | None:
-    """Position of chroma, one of SITINGS, or None where the file does not say.
-
-    PyAV has no attribute for it, so it is read from FFmpeg's description of the stream.
-    """
-    with LOG_LOCK:
-        av.logging.set_level(av.logging.INFO)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        try:
-            text = container.dumps_format()  # type: ignore[attr-defined]
-        finally:
-            # Not set_level(None): messages of other threads that are underway need a level.
-            av.logging.set_libav_level(av.logging.PANIC)
-            av.logging.restore_default_callback()
-    found = re.search(
-        rf"#0:{stream.index}\b.*Video:.*{stream.codec_context.pix_fmt}\((.*?)\)", text
-    )
-    words = found[1].split(", ") if found else []
-    return next((word for word in words if word in SITINGS), None)
-
-
 def is_cut_off(path: Path) -> bool:
     """True if a file ends earlier than its own sizes say.
 
@@ -165,3 +179,51 @@ def end_of_segment(head: bytes) -> int:
         return 0
     length, place, unknown = number(place + 4)
     return 0 if unknown else place + length
+
+
+def read_facts(container: InputContainer) -> Facts:
+    """Facts of an open file."""
+    with LOG_LOCK:
+        av.logging.set_level(av.logging.INFO)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            text = container.dumps_format()  # type: ignore[attr-defined]
+        finally:
+            # Not set_level(None): messages of other threads that are underway need a level.
+            av.logging.set_libav_level(av.logging.PANIC)
+            av.logging.restore_default_callback()
+    return parse_facts(text)
+
+
+def parse_facts(text: str) -> Facts:
+    """Facts that FFmpeg's description of a file names."""
+    facts, section = Facts(), ""
+    stream: StreamFacts | None = None
+    for line in text.splitlines():
+        depth, words = len(line) - len(line.lstrip()), line.strip()
+        if found := STREAM.match(line):
+            stream = facts.streams[int(found[1])] = stream_facts(found[2])
+        elif re.match(r"  Program \d+", line):
+            stream, section = None, "program"
+            facts.programs.append({})
+        elif depth == 2:
+            stream, section = None, ""
+        elif depth == 4 and stream is not None:
+            section = words
+        elif depth == 6 and ":" in words:
+            name, _, value = (part.strip() for part in words.partition(":"))
+            if stream is not None and section == "Side data:":
+                stream.sides[name] = value
+            elif section == "program":
+                facts.programs[-1][name] = value
+        elif depth == 6 and stream is not None and section == "Side data:":
+            stream.sides[words] = "yes"
+    return facts
+
+
+def stream_facts(text: str) -> StreamFacts:
+    """Facts that the line of a stream names."""
+    tag, pixels = TAG.search(text), PIXELS.search(text)
+    words = pixels[1].split(", ") if pixels else []
+    siting = next((word for word in words if word in SITINGS), "")
+    return StreamFacts(siting, tag[1] if tag else "")

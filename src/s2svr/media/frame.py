@@ -1,5 +1,6 @@
 """Frames as readers yield them, and the facts that readers know of a file."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ..color import ColorInfo
 from .display import Display
+from .sidedata import Message
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Frame:
     time: Fraction | None  # seconds, as in the file; None in image folders
     duration: Fraction | None = None  # seconds, where the file says so
     corrupt: bool = False  # the decoder met damage in this frame
+    messages: tuple[Message, ...] = ()  # captions and the like, which travel with the picture
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Reader(Protocol):
     info: MediaInfo
     damage: list[str]  # filled while reading: sentences about what is missing or broken
     warnings: list[str]  # sentences about what is dropped or assumed
+    messages: Counter[str]  # filled while reading: messages of frames, by the names of their kinds
     start: Fraction | None  # seconds in the file's time; None: its begin
     end: Fraction | None
     shift: Fraction  # the time that becomes 0 in an output

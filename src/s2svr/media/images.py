@@ -1,6 +1,7 @@
 """Reading of a folder of images, or one image, as a video without time stamps."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, pairwise
@@ -113,6 +114,7 @@ class ImageReader:
         self.path = path
         self.damage: list[str] = []
         self.warnings: list[str] = []
+        self.messages: Counter[str] = Counter()
         rate = fps or Fraction(25)
         self.files = images_in(path)
         if not self.files:

@@ -1,11 +1,13 @@
 """Conversion between PyAV pictures and planes of codes."""
 
 import re
+from collections.abc import Callable
 
 import av
 import torch
 from torch import Tensor
 
+from ..color import ColorInfo, guess_matrix
 from .errors import MediaError
 
 # Formats whose planes are taken as they are; Y, Cb, Cr or G, B, R come before alpha.
@@ -18,6 +20,8 @@ CHROMA = {
     (4, 1): "411",
     (4, 4): "410",
 }
+MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+LIMITED_GRAY = {"h264", "hevc"}  # codecs whose untagged grey has the limited range
 
 
 def from_picture(picture: av.VideoFrame) -> tuple[Tensor, ...]:
@@ -86,9 +90,45 @@ def has_alpha(pixel_format: av.VideoFormat) -> bool:
     return any(part.is_alpha for part in pixel_format.components)
 
 
+def is_transparent(picture: av.VideoFrame) -> bool:
+    """True if a picture has a pixel that is not wholly opaque."""
+    names = [part.is_alpha for part in picture.format.components]
+    if not any(names) and not picture.format.has_palette:
+        return False
+    deep = bits_of(picture.format) > 8
+    plain = picture.reformat(format="rgba64le" if deep else "rgba", threads=1)
+    return bool((plain.to_ndarray()[..., 3] < (65535 if deep else 255)).any())
+
+
 def is_rgb(pixel_format: av.VideoFormat) -> bool:
     return pixel_format.is_rgb or pixel_format.has_palette
 
 
 def is_gray(pixel_format: av.VideoFormat) -> bool:
     return not is_rgb(pixel_format) and len(pixel_format.components) - has_alpha(pixel_format) < 3
+
+
+def color_of(
+    picture: av.VideoFrame, codec: str, siting: str | None, warn: Callable[[str], None]
+) -> ColorInfo:
+    """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
+    code, tagged = int(picture.colorspace), int(picture.color_range)
+    pixel_format = picture.format
+    full = tagged == 2 or pixel_format.name.startswith("yuvj")
+    if is_rgb(pixel_format):
+        matrix, full = "rgb", tagged != 1
+    elif is_gray(pixel_format):
+        matrix, full = "gray", full or (tagged == 0 and codec not in LIMITED_GRAY)
+    else:
+        matrix = MATRICES.get(code) or guess_matrix(picture.width, picture.height)
+        if code not in MATRICES and code != 2:
+            warn(f"the colour matrix {code} is not known and read as {matrix}")
+    return ColorInfo(
+        matrix=matrix,
+        full_range=full,
+        bits=bits_of(pixel_format),
+        primaries=int(picture.color_primaries),
+        transfer=int(picture.color_trc),
+        siting=siting or "left",
+        matrix_code=code if code in MATRICES else None,
+    )

@@ -1,5 +1,6 @@
 """Reading of a video file's frames, through PyAV."""
 
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -9,26 +10,26 @@ from typing import Self
 
 import av
 
-from ..color import ColorInfo, guess_matrix
+from ..color import ColorInfo
 from .begin import begin_of, can_be_entered
 from .clock import SteadyClock, demuxed
 from .container import (
-    chroma_siting,
     is_cut_off,
     open_container,
     other_tracks,
+    read_facts,
     tagged_end,
     video_stream,
 )
 from .deinterlace import DEINTERLACE, deinterlaced
-from .display import display_of
+from .display import Observer, choose_crop, display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
 from .integrity import first_broken_byte
-from .planes import bits_of, from_picture, has_alpha, is_gray, is_rgb, subsampling
+from .planes import color_of, from_picture, is_transparent, subsampling
+from .sidedata import message_name, messages_of, side_data_of
 from .timecode import find_timecode, later_timecode
 
-MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 UNTIMED = {
     "h264",
     "hevc",
@@ -38,7 +39,7 @@ UNTIMED = {
     "obu",
     "avi",
 }  # formats without presentation times
-LIMITED_GRAY = {"h264", "hevc"}  # codecs whose untagged grey has the limited range
+TRANSPARENT = "the alpha channel is left out"
 LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
 LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
 MOST_HELD = 2000  # packets since a key frame
@@ -66,6 +67,7 @@ class VideoReader:
         self.path, self.deinterlace, self.interlaced = path, deinterlace, False
         self.damage: list[str] = []
         self.warnings: list[str] = []
+        self.messages: Counter[str] = Counter()
         self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
         self.failed = 0  # packets without a time stamp that could not be decoded
         # Times of packets that a transport stream marks, or that others are missing before.
@@ -78,7 +80,9 @@ class VideoReader:
         self.end = None if end is None else self.origin + end
         begin = begin_of(self.container, self.origin)
         self.shift = begin if self.start is None else self.start
-        self.siting = chroma_siting(self.container, self.stream)
+        facts = read_facts(self.container).of(self.stream.index)
+        self.siting = facts.siting or None
+        self.observer = Observer()
         self.pictures = self.pictures_in_range()
         try:
             first = next(self.pictures, None)
@@ -89,6 +93,7 @@ class VideoReader:
             self.container.close()
             cut = "" if start is None and end is None else " in the time asked for"
             raise MediaError(f"{path} has no picture that can be decoded{cut}")
+        self.crop = choose_crop(facts.crop, first[1], self.warn)
         self.info = self.describe_file(*first)
         self.display = display_of(first[1])
         self.frames = self.read(first)
@@ -113,11 +118,12 @@ class VideoReader:
         if (stop := self.header_end()) is not None:
             stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
-        if has_alpha(picture.format) or stream.metadata.get("alpha_mode") == "1":  # VP8, VP9
-            self.warn("the alpha channel is left out")
+        if stream.metadata.get("alpha_mode") == "1":  # VP8, VP9
+            self.warn(TRANSPARENT)
+        width, height = self.crop.size(picture)
         return MediaInfo(
-            width=picture.width,
-            height=picture.height,
+            width=width,
+            height=height,
             rate=self.rate,
             time_base=self.base,
             color=self.color(picture),
@@ -134,6 +140,8 @@ class VideoReader:
 
     def header_end(self) -> Fraction | None:
         """End of the video in seconds, as the headers say."""
+        if (tagged := tagged_end(self.stream)) is not None:
+            return tagged
         if self.stream.duration:
             return self.origin + self.stream.duration * self.base
         if not self.container.duration:
@@ -144,27 +152,7 @@ class VideoReader:
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
         """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
-        code, tagged = int(picture.colorspace), int(picture.color_range)
-        pixel_format = picture.format
-        full = tagged == 2 or pixel_format.name.startswith("yuvj")
-        if is_rgb(pixel_format):
-            matrix, full = "rgb", tagged != 1
-        elif is_gray(pixel_format):
-            matrix = "gray"
-            full = full or (tagged == 0 and self.stream.codec_context.name not in LIMITED_GRAY)
-        else:
-            matrix = MATRICES.get(code) or guess_matrix(picture.width, picture.height)
-            if code not in MATRICES and code != 2:
-                self.warn(f"the colour matrix {code} is not known and read as {matrix}")
-        return ColorInfo(
-            matrix=matrix,
-            full_range=full,
-            bits=bits_of(pixel_format),
-            primaries=int(picture.color_primaries),
-            transfer=int(picture.color_trc),
-            siting=self.siting or "left",
-            matrix_code=code if code in MATRICES else None,
-        )
+        return color_of(picture, self.stream.codec_context.name, self.siting, self.warn)
 
     def on_interlaced(self) -> bool:
         """Warn of interlaced video; return True to deinterlace it. MediaError if it is refused."""
@@ -287,7 +275,7 @@ class VideoReader:
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """Yield the frames, the first of which was decoded already."""
-        size = (self.info.width, self.info.height)
+        size = (first[1].width, first[1].height)
         reached = first[0]
         for time, picture in chain([first], self.pictures):
             if (picture.width, picture.height) != size:
@@ -298,9 +286,18 @@ class VideoReader:
                 return
             duration = (picture.duration or 0) * self.base or 1 / self.rate
             reached = time + duration
+            sides = side_data_of(picture)
+            messages = messages_of(sides)
+            self.messages.update(map(message_name, messages))
+            aspect = self.stream.codec_context.sample_aspect_ratio
+            for line in self.observer.look(picture, sides, aspect, time - self.shift):
+                self.warn(line)
+            if TRANSPARENT not in self.warnings and is_transparent(picture):
+                self.warn(TRANSPARENT)
             yield Frame(
-                from_picture(picture), self.color(picture), time, duration, picture.is_corrupt
-            )
+                self.crop.cut(from_picture(picture)), self.color(picture), time, duration,
+                picture.is_corrupt, messages,
+            )  # fmt: skip
         self.note_damage(reached)
 
     def note_damage(self, reached: Fraction) -> None:

@@ -1,6 +1,7 @@
 """Raw 8-bit planar 4:2:0 video without a header, as test sequences are published."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
@@ -58,6 +59,7 @@ class YuvReader:
         self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
         self.damage: list[str] = []
         self.warnings: list[str] = []
+        self.messages: Counter[str] = Counter()
         count, rest = divmod(path.stat().st_size, self.bytes)
         if rest:
             self.damage.append(f"frame {count} is cut off after {rest} of {self.bytes} bytes")

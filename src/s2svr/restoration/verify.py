@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import torch
@@ -21,9 +21,19 @@ from .pipeline import Progress
 from .video import restore_video
 
 LUMA, CHROMA = 50.0, 45.0  # dB that subsampled video has to reach
+FIRST = 48  # frames, one of which has captions in a video with captions
 SOUND_SLACK = Fraction(1, 10)  # seconds by which converted sound or text may begin elsewhere
+# Tracks that mp4 and mov have and others need not have, and what they are made of.
+REMADE = {
+    "titles of chapters": "made anew of the chapters",
+    "time code": "made anew of the metadata timecode",
+}
+UNKNOWN = "unknown: dropped"  # fate of a kind that is not on any list of kinds that are known
 # What a warning has to speak of to be the reason for a difference.
 SPOKEN = {
+    "size": "the crop of the file",
+    "crop": "the crop of the file",
+    "alpha": "the alpha channel",
     "components": "written as",
     "matrix": "written as",
     "pixel aspect": "pixel aspect",
@@ -55,7 +65,7 @@ class Outcome:
     what: str
     source: str
     output: str
-    fate: str  # kept, converted, dropped or added
+    fate: str  # kept, converted, dropped, added or UNKNOWN
     why: str = ""
 
 
@@ -100,7 +110,8 @@ def check_video(
     with open_reader(source) as reader:
         if reader.info.kind != "video":
             raise MediaError(f"expected a video file to check, {source} holds pictures only")
-        codec = codec or lossless_codec(target.suffix, reader.info)
+        carries = any(frame.messages for frame in islice(reader, FIRST))
+        codec = codec or lossless_codec(target.suffix, reader.info, carries=carries)
     summary = restore_video(
         Identity(), source, target, codec=codec, overwrite=overwrite, progress=progress, say=say
     )
@@ -111,7 +122,7 @@ def check_video(
     check.failures += [
         f"{row.what}: {row.fate}, and nothing was said"
         for row in check.rows
-        if row.fate in ("converted", "dropped") and not row.why
+        if row.fate in ("converted", "dropped", UNKNOWN) and not row.why
     ]
     return check
 
@@ -222,8 +233,14 @@ def row(what: str, old: str, new: str, check: Check, *spoken: str) -> Outcome:
         return Outcome(what, old, new, "kept")
     if not old:
         return Outcome(what, old, new, "added", "the source does not say it")
-    said = (line for line in check.warnings if all(word in line for word in spoken or (what,)))
-    return Outcome(what, old, new, "converted" if new else "dropped", next(said, ""))
+    why = said_of(*(spoken or (what,)), check=check)
+    fate = "converted" if new else UNKNOWN if "unknown" in what else "dropped"
+    return Outcome(what, old, new, fate, why)
+
+
+def said_of(*words: str, check: Check) -> str:
+    """The warning that holds all these words; empty where there is none."""
+    return next((line for line in check.warnings if all(word in line for word in words)), "")
 
 
 def of_picture(before: Inspection, after: Inspection, check: Check) -> Iterator[Outcome]:
@@ -233,8 +250,15 @@ def of_picture(before: Inspection, after: Inspection, check: Check) -> Iterator[
         if what == "codec":
             same = old == new
             yield Outcome(what, old, new, *(("kept",) if same else ("converted", "for the check")))
+        elif what == "crop" and old:
+            yield Outcome(
+                what, old, "applied", "converted", said_of("the crop of the file", check=check)
+            )
         elif old or new:
             yield row(what, old, new, check, SPOKEN.get(what, what))
+    for what in sorted(before.carried.keys() | after.carried.keys()):
+        old, new = before.carried.get(what, ""), after.carried.get(what, "")
+        yield row(what, old, new, check, SPOKEN.get(what, f"the {what} of"))
     yield from of_stream("video", before.index, before.tags, after.tags, check)
 
 
@@ -281,13 +305,18 @@ def of_companions(before: Inspection, after: Inspection, check: Check) -> Iterat
         gone = f"track {old.index} ("
         dropped = any(gone in line and "left out" in line for line in check.warnings)
         new = None if dropped else next((c for c in left if c.kind == old.kind), None)
+        if new is None and old.kind in REMADE:
+            yield Outcome(what, old.codec or "yes", "", "kept", REMADE[old.kind])
+            continue
         if new is None:
             yield row(what, old.codec or "yes", "", check, gone)
             continue
         left.remove(new)
         copied = old.packets.digest == new.packets.digest
         counts = [f"{c.codec} {len(c.packets.times)} packets" for c in (old, new)]
-        if copied:
+        if old.kind in REMADE:
+            yield Outcome(what, counts[0], counts[1], "kept", REMADE[old.kind])
+        elif copied:
             yield Outcome(what, counts[0], counts[1], "kept", "equal payloads")
         else:
             yield row(what, counts[0], f"{counts[1]}, other payloads", check, gone)
@@ -296,13 +325,13 @@ def of_companions(before: Inspection, after: Inspection, check: Check) -> Iterat
             check.failures.append(f"{what}: up to {float(late):.6f} s away from the video")
         yield from of_stream(old.kind, old.index, old.tags, new.tags, check)
     for new in left:
-        yield Outcome(f"{new.kind} {new.index}", "", new.codec, "added")
+        yield Outcome(f"{new.kind} {new.index}", "", new.codec, "added", REMADE.get(new.kind, ""))
 
 
 def lateness(old: Companion, new: Companion, shift: Fraction, copied: bool) -> Fraction:
     """Seconds by which a stream is away from where it was; 0 within what its times can say."""
     a, b = old.packets, new.packets
-    if not a.times or not b.times or old.kind in ("attachment", "cover"):
+    if not a.times or not b.times or old.kind in ("attachment", "cover", *REMADE):
         return Fraction(0)
     if copied:
         late = apart(a, b, shift)

@@ -53,6 +53,8 @@ def made_of(route: Route, packets: list[av.Packet]) -> Iterator[av.Packet]:
         yield from [*route.transcoder.encode(silence), *route.transcoder.encode(None)]
         return
     for count, packet in enumerate(packets):
+        if route.source.type == "subtitle":
+            packet.duration = round(1 / packet.time_base)  # its own may stand for none
         packet.pts = packet.dts = count * max(1, packet.duration or 0)
         if route.codec:
             yield from convert_text(packet, route.codec, route.target)

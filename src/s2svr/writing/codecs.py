@@ -137,11 +137,16 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
     )
 
 
-def lossless_codec(suffix: str, info: MediaInfo) -> str:
-    """Choose the codec that keeps every code of a video like ``info`` in a file of that suffix."""
+def lossless_codec(suffix: str, info: MediaInfo, *, carries: bool = False) -> str:
+    """Choose the codec that keeps every code of a video like ``info`` in a file of that suffix.
+
+    ``carries``: it has to carry captions and the like too, if one can.
+    """
     container, bits, matrix = CONTAINERS[suffix.lower()], info.color.bits, info.color.matrix
-    if container in ("matroska", "webm"):
-        return "ffv1" if container == "matroska" else "vp9-lossless"
+    if container == "webm":
+        return "vp9-lossless"
+    if container == "matroska" and not (carries and bits <= 10):
+        return "ffv1"
     hevc_only = bits > 10 or matrix == "gray" or (bits > 8 and matrix == "rgb")
     if hevc_only and min(info.width, info.height) > BLOCK:
         return "hevc-lossless"

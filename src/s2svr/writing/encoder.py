@@ -8,9 +8,9 @@ import av
 import torch
 
 from ..color import ColorInfo
-from ..media import Display, Frame, MediaError, convert_format, to_picture
+from ..media import Display, Frame, MediaError, Message, convert_format, to_picture
 from .codecs import CODECS, Coding
-from .packets import PacketFile
+from .packets import PacketFile, holds_messages, with_messages
 
 
 class TimeStamps:
@@ -50,6 +50,7 @@ class VideoEncoder:
                 "pixels like this here; choose another codec, or a smaller size"
             ) from error
         self.packets = PacketFile(path)
+        self.messages: dict[int, tuple[Message, ...]] = {}  # of pictures inside, by time stamp
 
     def write(self, frame: Frame) -> None:
         """Encode a frame whose planes are as ``coding`` says; ValueError for others."""
@@ -66,13 +67,21 @@ class VideoEncoder:
         tag_color(picture, c.color)
         picture.pts, picture.time_base = self.stamps.next(frame), c.time_base
         picture.duration = max(1, round((frame.duration or 1 / c.rate) / c.time_base))
-        for packet in self.context.encode(picture):
-            self.packets.append(packet)
+        if frame.messages and holds_messages(c.codec):
+            self.messages[picture.pts] = frame.messages
+        self.append(self.context.encode(picture))
+
+    def append(self, packets: list[av.Packet]) -> None:
+        """Keep packets, each with the messages of its picture."""
+        for packet in packets:
+            data = bytes(packet)
+            if messages := self.messages.pop(packet.pts or 0, ()):
+                data = with_messages(data, self.coding.codec, messages)
+            self.packets.append(packet, data)
 
     def close(self) -> None:
         """Encode what the encoder still holds back, and wait until all is on the disk."""
-        for packet in self.context.encode(None):
-            self.packets.append(packet)
+        self.append(self.context.encode(None))
         self.packets.close()
         del self.context  # and its memory, since joining opens another
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..color import ColorInfo
 from ..files import sync
 from ..media import Frame, Reader, convert_format, to_picture, upright
+from .packets import lost_messages
 from .protocol import Position
 from .workfolder import FRESH, WorkFolder, WorkPolicy
 
@@ -31,7 +32,7 @@ class ImageWriter:
         bits: int | None = None,
         policy: WorkPolicy = FRESH,
     ) -> None:
-        self.path = path
+        self.path, self.reader = path, reader
         self.warnings: list[str] = []
         source = reader.info.color
         bits = bits or source.bits
@@ -82,6 +83,7 @@ class ImageWriter:
     ) -> None:
         try:
             if kind is None:
+                self.warnings += lost_messages(self.reader, "a folder of images")
                 self.work.publish()
         finally:
             self.discard()

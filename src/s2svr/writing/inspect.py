@@ -2,6 +2,7 @@
 
 import hashlib
 from array import array
+from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -12,28 +13,33 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 
 from ..media import (
+    Facts,
+    StreamFacts,
     bits_of,
-    chroma_siting,
     codec_name,
     demuxed,
     display_of,
-    has_alpha,
     is_cover,
     is_gray,
     is_hidden,
     is_rgb,
+    is_transparent,
+    lost_side_data,
+    message_name,
+    messages_of,
     open_container,
+    read_facts,
+    side_data_name,
+    side_data_of,
     subsampling,
     video_stream,
 )
-from .texts import EMPTY_TEXT
-from .tracks import portable_metadata
+from .holding import CONTAINER_KEYS, REMADE, portable_metadata, service_metadata
+from .texts import EMPTY_TEXT, without_envelope
 
-RANGES = {0: "", 1: "limited", 2: "full"}
-# Keys of a file's metadata by which its container describes itself.
-CONTAINER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
 STREAM_KEYS = {"handler_name", "vendor_id", "language", "creation_time", "encoder", "duration"}
 MILLISECOND = Fraction(1, 1000)
+RANGES = {0: "", 1: "limited", 2: "full"}
 
 
 @dataclass
@@ -54,9 +60,9 @@ class Companion:
     """A stream beside the video."""
 
     index: int
-    kind: str  # audio, subtitle, attachment, cover or data
+    kind: str  # audio, subtitle, attachment, cover, data, video, unknown, or a value of REMADE
     codec: str
-    tags: dict[str, str]  # language, disposition and metadata
+    tags: dict[str, str]  # language, disposition, metadata and side data
     packets: Packets
 
 
@@ -66,6 +72,7 @@ class Inspection:
 
     index: int  # of the video stream
     picture: dict[str, str]  # coding and display of the video, by property
+    carried: dict[str, str]  # what its pictures carry beside their codes
     tags: dict[str, str]  # of the video, as Companion.tags
     metadata: dict[str, str]  # keys in small letters
     chapters: list[tuple[float, float, str]]  # begin and end in seconds, title
@@ -73,26 +80,59 @@ class Inspection:
     video: Packets  # frames, in the order they are shown, without payloads
 
 
-def inspect_file(path: Path) -> Inspection:
-    """Read a video file from begin to end. Raises MediaError."""
+class Pictures:
+    """Gathers what the pictures of a video carry, picture by picture."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()  # pictures with a kind of message
+        self.sums: dict[str, hashlib._Hash] = {}
+        self.lost: set[str] = set()  # names of side data that no output holds
+        self.kinds: set[str] = set()
+        self.transparent = False
+
+    def add(self, picture: av.VideoFrame) -> None:
+        """Look at the next picture, in the order in which they are shown."""
+        sides = side_data_of(picture)
+        for message in messages_of(sides):
+            name = message_name(message)
+            self.counts[name] += 1
+            self.sums.setdefault(name, hashlib.sha256()).update(message.payload)
+        new = [(kind, data) for kind, data in sides if kind not in self.kinds]
+        self.kinds |= {kind for kind, _ in new}
+        self.lost |= set(lost_side_data(new))
+        self.transparent = self.transparent or is_transparent(picture)
+
+    def found(self) -> dict[str, str]:
+        """What the pictures carry, by name; equal texts mean equal contents."""
+        carried = {
+            name: f"of {count} pictures, {self.sums[name].hexdigest()[:8]}"
+            for name, count in sorted(self.counts.items())
+        }
+        alpha = {"alpha": "yes"} if self.transparent else {}
+        return alpha | carried | dict.fromkeys(sorted(self.lost), "yes")
+
+
+def inspect_file(path: Path, *, most: int | None = None) -> Inspection:
+    """Read a video file from begin to end, or its first ``most`` pictures. Raises MediaError."""
     container = open_container(path)
     try:
-        video = video_stream(container, path)
+        video, facts = video_stream(container, path), read_facts(container)
         others = [
             Companion(
                 s.index,
-                stream_kind(s),
-                codec_name(s),
-                stream_tags(s),
+                stream_kind(s, facts),
+                " ".join(filter(None, (codec_name(s), facts.of(s.index).tag * (s.type == "data")))),
+                stream_tags(s, facts),
                 Packets(s.time_base or MILLISECOND),
             )
             for s in container.streams
             if s.index != video.index
-            and (s.type != "data" or codec_name(s) not in ("", "bin_data"))
         ]
-        siting = chroma_siting(container, video)
-        first, frames = read_packets(container, video, {other.index: other for other in others})
-        picture = {} if first is None else describe_picture(first, video, siting or "")
+        pictures = Pictures()
+        first, frames = read_packets(
+            container, video, {other.index: other for other in others}, pictures, most
+        )
+        picture = {} if first is None else describe_picture(first, video, facts.of(video.index))
         for other in others:
             stream = container.streams[other.index]
             if isinstance(stream, AttachmentStream):
@@ -100,8 +140,9 @@ def inspect_file(path: Path) -> Inspection:
         return Inspection(
             index=video.index,
             picture=picture,
-            tags=stream_tags(video),
-            metadata=file_metadata(container),
+            carried=pictures.found(),
+            tags=stream_tags(video, facts),
+            metadata=file_metadata(container, facts),
             chapters=[chapter_times(entry) for entry in container.chapters()],
             companions=others,
             video=frames,
@@ -110,9 +151,13 @@ def inspect_file(path: Path) -> Inspection:
         container.close()
 
 
-def file_metadata(container: InputContainer) -> dict[str, str]:
-    """A file's metadata without CONTAINER_KEYS; keys in small letters."""
-    return {k.lower(): v for k, v in container.metadata.items() if k.lower() not in CONTAINER_KEYS}
+def file_metadata(container: InputContainer, facts: Facts) -> dict[str, str]:
+    """A file's metadata without CONTAINER_KEYS; keys in small letters.
+
+    That of the programs of MPEG-TS is in it, the first one's by its own keys.
+    """
+    found = service_metadata(facts) | dict(container.metadata)
+    return {k.lower(): v for k, v in found.items() if k.lower() not in CONTAINER_KEYS}
 
 
 def chapter_times(entry: Any) -> tuple[float, float, str]:
@@ -126,8 +171,13 @@ def read_packets(
     container: InputContainer,
     video: av.VideoStream,
     others: dict[int, Companion],
+    pictures: Pictures,
+    most: int | None,
 ) -> tuple[av.VideoFrame | None, Packets]:
-    """Read every packet into ``others``; return the video's first picture and its frames' times."""
+    """Read every packet into ``others`` and every picture into ``pictures``, or ``most`` of them.
+
+    Returns the video's first picture and its frames' times.
+    """
     video.thread_type = "AUTO"
     sums = {index: hashlib.sha256() for index in others}
     frames, first = Packets(video.time_base or MILLISECOND), None
@@ -138,8 +188,11 @@ def read_packets(
             if index == video.index:
                 for picture in decode_packet(video, packet):
                     first = first or picture
+                    pictures.add(picture)
                     if picture.pts is not None:
                         frames.times.append(picture.pts)
+                if most is not None and len(frames.times) >= most:
+                    break
             elif packet.size and index in others and (data := payload(packet, others[index])):
                 if is_hidden(packet, index in shown):
                     continue
@@ -165,7 +218,7 @@ def decode_packet(video: av.VideoStream, packet: av.Packet) -> list[av.VideoFram
 
 def payload(packet: av.Packet, other: Companion) -> bytes:
     """A packet's data without what only its container needs; nothing for an empty text of mp4."""
-    data = bytes(packet)
+    data = bytes(without_envelope(packet) if other.codec == "dvbsub" else packet)
     if other.codec == "mov_text" and data == EMPTY_TEXT:
         return b""
     if other.codec == "aac" and len(data) > 7 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
@@ -173,33 +226,45 @@ def payload(packet: av.Packet, other: Companion) -> bytes:
     return data
 
 
-def stream_kind(stream: Stream) -> str:
-    """Kind of a stream: audio, subtitle, attachment, cover or data."""
+def stream_kind(stream: Stream, facts: Facts) -> str:
+    """Kind of a stream, as Companion has it."""
+    if stream.type == "data" and (remade := REMADE.get(facts.of(stream.index).tag)):
+        return remade
     return "cover" if stream.type == "video" and is_cover(stream) else stream.type
 
 
-def stream_tags(stream: Stream) -> dict[str, str]:
-    """Language, disposition and other metadata of a stream, without STREAM_KEYS."""
+def stream_tags(stream: Stream, facts: Facts) -> dict[str, str]:
+    """Language, disposition, side data and other metadata of a stream, without STREAM_KEYS."""
     found = {k.lower(): v for k, v in portable_metadata(stream.metadata).items()}
     language = found.get("language", "")
+    sides = facts.of(stream.index).sides
     return {
         "language": "" if language == "und" else language,
         "disposition": disposition_words(stream),
         **{k: v for k, v in found.items() if k not in STREAM_KEYS},
+        **{name: value for key, value in sides.items() if (name := side_data_name(key))},
     }
 
 
 def disposition_words(stream: Stream) -> str:
-    """Names of the flags that are set; "default" is left out of the first stream of a kind."""
+    """Names of the flags that are set; "default" only where it makes players take another one.
+
+    Matroska sets it for every track that is not marked: it counts for the first of a kind, and says
+    nothing if that is the first one anyway.
+    """
     flags = stream.disposition
-    if next(s for s in stream.container.streams if s.type == stream.type).index == stream.index:
+    alike = [s for s in stream.container.streams if s.type == stream.type]
+    chosen = next((s for s in alike if s.disposition & Disposition.default), alike[0])
+    if chosen.index != stream.index or alike[0].index == stream.index:
         flags &= ~Disposition.default
     return " ".join(flag.name or "" for flag in Disposition if flags & flag)
 
 
-def describe_picture(picture: av.VideoFrame, stream: av.VideoStream, siting: str) -> dict[str, str]:
+def describe_picture(
+    picture: av.VideoFrame, stream: av.VideoStream, facts: StreamFacts
+) -> dict[str, str]:
     """Coding, display and colour tags of the video, by the names of their properties."""
-    pixel_format, display = picture.format, display_of(picture)
+    pixel_format, display, siting = picture.format, display_of(picture), facts.siting
     across, down = subsampling(pixel_format)
     plain = "RGB" if is_rgb(pixel_format) else "grey" if is_gray(pixel_format) else ""
     full = pixel_format.name.startswith("yuvj")
@@ -210,7 +275,6 @@ def describe_picture(picture: av.VideoFrame, stream: av.VideoStream, siting: str
         "size": f"{picture.width}x{picture.height}",
         "components": plain or f"YCbCr, chroma {across}x{down}",
         "bits": str(bits_of(pixel_format)),
-        "alpha": "yes" if has_alpha(pixel_format) else "",
         "range": "full" if full else RANGES[int(picture.color_range)],
         "matrix": "" if code == 2 or plain else str(code),
         "primaries": tag_text(int(picture.color_primaries)),
@@ -221,6 +285,9 @@ def describe_picture(picture: av.VideoFrame, stream: av.VideoStream, siting: str
         "mastering display": " ".join(f"{float(v):g}" for v in display.mastering or ()),
         "content light": " ".join(map(str, display.light or ())),
         "dynamic metadata": ", ".join(display.dynamic),
+        "spherical projection": str(display.spherical or ""),
+        "stereo 3D": str(display.stereo or ""),
+        "crop": ", ".join(map(str, facts.crop)) if any(facts.crop) else "",
         "interlaced": "yes" if picture.interlaced_frame else "",
     }
 

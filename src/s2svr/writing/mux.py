@@ -15,21 +15,11 @@ from av.container import OutputContainer
 
 from ..media import file_url
 from .begins import first_packets
-from .codecs import CODECS, Coding, codec_stores_aspect
-from .encoder import configure_encoder
+from .codecs import Coding, codec_stores_aspect
+from .holding import has_rare_keys
 from .matroska import display_size, set_display_size
+from .sphere import add_video, hide_apple_box, view_aspect
 from .tracks import Companions
-
-# Keys of metadata that mp4 and mov write where every player looks for them.
-QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
-KEYS = {
-    "mov": {*QUICKTIME, "make", "model"},
-    "mp4": {
-        *QUICKTIME,
-        *("artist", "description", "synopsis", "show", "network", "episode_id", "track", "disc"),
-        *("composer", "album_artist", "grouping", "lyrics", "keywords"),
-    },
-}
 
 
 class OpenArguments(TypedDict):
@@ -61,6 +51,7 @@ def mux(
                 if companions is None or packet.stream_index == stream.index:
                     raise
                 companions.refused += 1  # broken sound is no reason to lose the video
+    hide_apple_box(path, coding)
 
 
 def mux_begin(
@@ -97,9 +88,7 @@ def write_header(
     output: OutputContainer, coding: Coding, companions: Companions | None, comment: str
 ) -> av.VideoStream:
     """Make the streams and write the header; return the video stream."""
-    stream = output.add_stream(CODECS[coding.codec].encoder)
-    assert isinstance(stream, av.VideoStream)
-    configure_encoder(stream.codec_context, coding)
+    stream = add_video(output, coding)
     stream.time_base = coding.time_base
     stream.set_display_matrix(coding.display.matrix)
     output.metadata["comment"] = comment
@@ -118,6 +107,7 @@ def open_arguments(coding: Coding, companions: Companions | None) -> OpenArgumen
     options = {"fflags": "+bitexact"}  # the same packets give the same file
     if coding.container in ("mp4", "mov"):
         # Starts are written in units of the movie, by default milliseconds: too coarse.
+        options["strict"] = "unofficial"  # for spheres and views
         options["movie_timescale"] = str(movie_timescale(coding, companions))
     if companions is not None and has_rare_keys(coding.container, companions.metadata):
         options["movflags"] = "use_metadata_tags"
@@ -136,19 +126,14 @@ def file_arguments(coding: Coding, companions: Companions | None) -> OpenArgumen
     return found
 
 
-def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
-    """True if metadata has keys that mp4 or mov keep only in a table that few players read."""
-    known = KEYS.get(container)
-    return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
-
-
 def write_aspect(path: Path, coding: Coding) -> list[str]:
     """Write the pixel aspect into a Matroska or WebM file; return a warning if it has no room.
 
     H.264 and HEVC store it too, and a size in whole pixels must not contradict them.
     """
-    size = display_size(coding.width, coding.height, coding.aspect)
-    exact = coding.aspect == Fraction(size[0] * coding.height, size[1] * coding.width)
+    aspect = view_aspect(coding)
+    size = display_size(coding.width, coding.height, aspect)
+    exact = aspect == Fraction(size[0] * coding.height, size[1] * coding.width)
     if coding.aspect == 1 or coding.container not in ("matroska", "webm"):
         return []
     if (codec_stores_aspect(coding.codec) and not exact) or set_display_size(path, *size):

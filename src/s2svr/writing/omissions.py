@@ -9,7 +9,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Stream
 
-from ..media import open_container, with_timecode
+from ..media import Facts, open_container, read_facts, with_timecode
 from .inspect import file_metadata, stream_kind, stream_tags
 from .tracks import Companions
 
@@ -20,26 +20,31 @@ def find_omissions(path: Path, companions: Companions, damage: list[str]) -> lis
     ``damage`` holds the lines that the file's comment should contain.
     """
     written = open_container(path)
+    facts = read_facts(written)
     try:
         return [
-            *file_omissions(written, companions),
-            *comment_omissions(written, companions, damage),
+            *file_omissions(written, facts, companions),
+            *comment_omissions(written, facts, companions, damage),
             *(
                 f"of the {stream.type} track {stream.index}, {what} is not written: "
                 f"{companions.format} cannot hold it"
-                for stream, copy in stream_pairs(written, companions)
-                for what in stream_omissions(stream, copy, companions.timecode)
+                for stream, copy in stream_pairs(written, facts, companions)
+                for what in stream_omissions(
+                    with_timecode(stream_tags(stream, companions.facts), companions.timecode),
+                    stream_tags(copy, facts),
+                )
             ),
         ]
     finally:
         written.close()
 
 
-def file_omissions(written: InputContainer, companions: Companions) -> list[str]:
+def file_omissions(written: InputContainer, facts: Facts, companions: Companions) -> list[str]:
     """Sentences about metadata and chapters that the file does not contain."""
-    lines, found = [], file_metadata(written)
-    wanted = with_timecode(file_metadata(companions.input), companions.timecode)
-    missing = [k for k, v in wanted.items() if found.get(k, "") != v]
+    lines, found = [], file_metadata(written, facts)
+    source = file_metadata(companions.input, companions.facts)
+    wanted = with_timecode(source, companions.timecode)
+    missing = [key for key, value in wanted.items() if found.get(key, "") != value]
     if missing := [key for key in missing if key != "comment"]:
         names = ", ".join(sorted(missing))
         lines.append(f"the metadata {names} are not written: {companions.format} cannot hold them")
@@ -52,10 +57,10 @@ def file_omissions(written: InputContainer, companions: Companions) -> list[str]
 
 
 def comment_omissions(
-    written: InputContainer, companions: Companions, damage: list[str]
+    written: InputContainer, facts: Facts, companions: Companions, damage: list[str]
 ) -> list[str]:
     """Sentences about the source's comment and the damage, where the file's comment lacks them."""
-    comment, name = file_metadata(written).get("comment", ""), companions.format
+    comment, name = file_metadata(written, facts).get("comment", ""), companions.format
     lines = []
     if companions.comment not in comment:
         lines.append(f"the metadata comment is not written: {name} cannot hold it")
@@ -64,18 +69,20 @@ def comment_omissions(
     return lines
 
 
-def stream_pairs(written: InputContainer, companions: Companions) -> list[tuple[Stream, Stream]]:
+def stream_pairs(
+    written: InputContainer, facts: Facts, companions: Companions
+) -> list[tuple[Stream, Stream]]:
     """Pairs of a source stream and its copy: the n-th of a kind with the n-th of that kind."""
     copies: dict[str, list[Stream]] = defaultdict(list)
     for stream in written.streams:
-        copies[stream_kind(stream)].append(stream)
+        copies[stream_kind(stream, facts)].append(stream)
     sources = [companions.video, *(route.source for route in companions.routes)]
-    return [(s, copies[stream_kind(s)].pop(0)) for s in sources if copies[stream_kind(s)]]
+    kinds = [stream_kind(source, companions.facts) for source in sources]
+    return [(s, copies[k].pop(0)) for s, k in zip(sources, kinds, strict=True) if copies[k]]
 
 
-def stream_omissions(source: Stream, copy: Stream, timecode: str) -> list[str]:
-    """Tags of a stream that its copy lacks, as words; the copy begins at ``timecode``."""
-    old, new = with_timecode(stream_tags(source), timecode), stream_tags(copy)
+def stream_omissions(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """Tags of a stream that its copy lacks, as words."""
     flags = [flag for flag in old["disposition"].split() if flag not in new["disposition"].split()]
     words = [f"disposition {' '.join(flags)}"] if flags else []
     rest = (key for key, value in old.items() if key != "disposition" and value)

@@ -1,6 +1,11 @@
-"""Encoded packets on the disk, exactly as they left the encoder."""
+"""Encoded packets on the disk, and messages of pictures, such as closed captions, in them.
+
+PyAV hands no side data to encoders, so what they would write of it is written here: SEI, as ITU-T
+H.264 and H.265 define it, before the first slice of the picture.
+"""
 
 import os
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -10,7 +15,11 @@ from typing import BinaryIO
 
 import av
 
+from ..media import Message, Reader
+
 HEADER = struct.Struct("<qq?I")  # pts, duration, key frame, bytes
+START = re.compile(b"\0\0\1")
+SEI_264, SEI_265 = b"\x06", b"\x4e\x01"  # headers of units; of H.265 those before the slices
 
 
 class PacketFile:
@@ -20,9 +29,9 @@ class PacketFile:
         self.path = path
         self.file: BinaryIO | None = None  # opened late: an encoder is tried before it is needed
 
-    def append(self, packet: av.Packet) -> None:
-        """Add a packet at the end."""
-        data, pts = bytes(packet), packet.pts or 0
+    def append(self, packet: av.Packet, data: bytes) -> None:
+        """Add a packet at the end, with ``data`` as its content."""
+        pts = packet.pts or 0
         self.file = self.file or self.path.open("wb")
         self.file.write(HEADER.pack(pts, packet.duration or 0, packet.is_keyframe, len(data)))
         self.file.write(data)
@@ -77,3 +86,58 @@ def decoding_times(shown: list[int]) -> list[int]:
     step = ordered[1] - ordered[0] if delay else 0
     before = [ordered[0] - step * (delay - index) for index in range(delay)]
     return (before + ordered)[: len(shown)]
+
+
+# Messages
+
+
+def holds_messages(codec: str) -> bool:
+    """True if a codec, a key of CODECS, carries messages."""
+    return codec.startswith(("h264", "hevc"))
+
+
+def with_messages(data: bytes, codec: str, messages: Iterable[Message]) -> bytes:
+    """A picture's packet, in units after start codes, with messages before its first slice."""
+    unit = sei_unit(codec, messages)
+    if not unit:
+        return data
+    for found in START.finditer(data):
+        place = found.end()
+        if place < len(data) and is_slice(codec, data[place]):
+            begin = found.start() - (data[found.start() - 1 : found.start()] == b"\0")
+            return data[:begin] + b"\0\0\0\1" + unit + data[begin:]
+    raise ValueError("expected a packet with a slice after a start code, got one without")
+
+
+def lost_messages(reader: Reader, holder: str) -> list[str]:
+    """Sentences about the messages of a source that was read, for an output that holds none."""
+    return [
+        f"left out: the {name} of {count} pictures; {holder} cannot hold this, h264 and hevc can"
+        for name, count in reader.messages.items()
+    ]
+
+
+def is_slice(codec: str, first: int) -> bool:
+    """True if a unit that begins with this byte holds a part of a picture."""
+    return (first & 0x1F) in (1, 5) if codec.startswith("h264") else (first >> 1 & 0x3F) < 32
+
+
+def sei_unit(codec: str, messages: Iterable[Message]) -> bytes:
+    """One unit with all messages, without its start code; empty where there is none."""
+    body = b"".join(
+        size_bytes(kind) + size_bytes(len(payload)) + payload for kind, payload in messages
+    )
+    if not body:
+        return b""
+    header = SEI_264 if codec.startswith("h264") else SEI_265
+    return header + escaped(body + b"\x80")
+
+
+def size_bytes(number: int) -> bytes:
+    """A number as SEI has it: 255 for each whole 255, and the rest."""
+    return b"\xff" * (number // 255) + bytes([number % 255])
+
+
+def escaped(body: bytes) -> bytes:
+    """Bytes of a unit with a 3 wherever they would look like a start code."""
+    return re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\0\0\3", body)

@@ -1,8 +1,6 @@
 """Everything in a file but its video: sound, subtitles, cover art, attachments, chapters."""
 
-import io
 import math
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from ..media import (
     is_cover,
     is_hidden,
     open_container,
+    read_facts,
     video_stream,
     with_timecode,
 )
@@ -39,18 +38,27 @@ from .audio import (
     shape_of,
     sound_codec,
 )
+from .holding import (
+    BROADCAST,
+    MUXER_KEYS,
+    REMADE,
+    attach_cover,
+    can_hold_copy,
+    describe,
+    portable_metadata,
+    service_metadata,
+)
 from .protocol import SoundChoice
-from .texts import ASS_HEADER, EMPTY_TEXT, READABLE_TEXT, TEXT_CODECS, convert_text
+from .texts import (
+    ASS_HEADER,
+    EMPTY_TEXT,
+    READABLE_TEXT,
+    TEXT_CODECS,
+    OpenEnds,
+    convert_text,
+    without_envelope,
+)
 
-# Keys of a file's metadata that its muxer writes itself.
-MUXER_KEYS = {"major_brand", "minor_version", "compatible_brands", "encoder", "comment"}
-# MPEG-TS takes everything, but only these can be read again.
-BROADCAST = {
-    *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
-    *("libopus", "truehd", "dvbsub", "dvb_teletext", "libzvbi_teletextdec"),
-}
-# Keys of a stream's metadata that describe its old file, or alpha, which is always left out.
-STALE = re.compile(r"(?i:alpha_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$")
 EVERYTHING = SoundChoice()
 MISREAD = "QuickTime, browsers and television sets play no PCM in mp4"
 LEAD = 30  # seconds: a subtitle that is still shown at a cut began at most so long before
@@ -67,6 +75,7 @@ class Route:
     transcoder: Transcoder | None = None
     last: int | None = None  # decoding time of the last packet
     shown: bool = False  # a packet that no edit list hides came already
+    ends: OpenEnds | None = None  # of subtitles
 
 
 class Companions:
@@ -79,14 +88,17 @@ class Companions:
         self.refused = 0  # packets that could not be converted or written
         self.path, self.input = reader.path, open_container(reader.path)
         self.video = video_stream(self.input, reader.path)
+        self.facts = read_facts(self.input)
         self.start, self.end, self.shift = reader.start, reader.end, reader.shift
         self.heard = chosen_sound(sound, self.input.streams.audio, reader.path)
+        self.length = reader.info.duration
         self.routes = [
             route
             for stream in self.input.streams
             if stream.index != self.video.index and (route := self.choose_route(stream)) is not None
         ]
-        metadata = self.input.metadata  # Matroska's keys are in capitals
+        # Matroska's keys are in capitals.
+        metadata = service_metadata(self.facts) | dict(self.input.metadata)
         self.metadata = {k: v for k, v in metadata.items() if k.lower() not in MUXER_KEYS}
         self.timecode = reader.info.timecode
         self.metadata = with_timecode(self.metadata, self.timecode)
@@ -96,8 +108,8 @@ class Companions:
     def choose_route(self, stream: Stream) -> Route | None:
         """Choose to copy a stream if the container can hold it, else to convert or leave it out."""
         name, kind = codec_name(stream), stream.type
-        if kind == "data" and (name in ("", "bin_data") or "timecode" in stream.metadata):
-            return None  # titles of chapters and time codes, made anew from the metadata
+        if kind == "data" and self.facts.of(stream.index).tag in REMADE:
+            return None
         if isinstance(stream, av.AudioStream) and stream not in self.heard:
             self.leave_out(stream, "it was not asked for")
             return None
@@ -140,7 +152,8 @@ class Companions:
 
     def leave_out(self, stream: Stream, why: str) -> None:
         """Warn that a stream is left out."""
-        self.warnings.append(f"{describe(stream)} is left out: {why}")
+        words = describe(stream, self.facts.of(stream.index).tag)
+        self.warnings.append(f"{words} is left out: {why}")
 
     def is_misread(self, stream: Stream) -> bool:
         """True for sound that the container can hold and that is not wanted so.
@@ -159,7 +172,8 @@ class Companions:
         if stream.type == "audio" and self.is_misread(stream):
             return False
         if self.format == "mpegts":
-            return codec_name(stream) in BROADCAST
+            private = codec_name(stream) == "bin_data" and "mpegts" in self.input.format.name
+            return codec_name(stream) in BROADCAST or private
         return stream.type != "video" and can_hold_copy(self.format, stream)
 
     def attach(self, output: OutputContainer) -> None:
@@ -219,12 +233,34 @@ class Companions:
         routes = {route.source.index: route for route in self.routes if route.target is not None}
         if not routes:
             return
-        for packet in self.read([route.source for route in routes.values()]):
-            for made in self.convert(routes[packet.stream_index], packet):
-                yield (made.dts or 0) * made.time_base, made
         for route in routes.values():
-            for made in route.transcoder.finish() if route.transcoder else []:
+            if route.source.type == "subtitle":
+                route.ends = OpenEnds(self.film_end(), needed=self.format in ("mp4", "mov"))
+        for packet in self.read([route.source for route in routes.values()]):
+            route = routes[packet.stream_index]
+            for made in self.convert(route, packet):
+                for whole in route.ends.add(made) if route.ends else [made]:
+                    yield (whole.dts or 0) * whole.time_base, whole
+        for route in routes.values():
+            held = route.transcoder or route.ends
+            for made in held.finish() if held else []:
                 yield (made.dts or 0) * made.time_base, made
+
+    def given_ends(self) -> list[str]:
+        """Sentences about subtitles that had no end, once all packets are written."""
+        return [
+            f"{describe(route.source)} had {route.ends.ended} subtitles without an end: "
+            f"each is shown until {'the next one or ' if route.ends.needed else ''}the film ends"
+            for route in self.routes
+            if route.ends is not None and route.ends.ended
+        ]
+
+    def film_end(self) -> Fraction | None:
+        """Time in the output at which the video ends, as far as its header says."""
+        if self.length is None:
+            return None
+        begin = (self.video.start_time or 0) * (self.video.time_base or 0)
+        return (begin if self.start is None else self.start) + self.length - self.shift
 
     def read(self, streams: list[Stream]) -> Iterator[av.Packet]:
         """Yield packets of the source from LEAD seconds before the cut to LEAD seconds after it.
@@ -267,6 +303,8 @@ class Companions:
         except (av.error.FFmpegError, ValueError):
             self.refused += 1
             return []
+        if codec_name(route.source) == "dvbsub":
+            packet = without_envelope(packet)
         packet.stream = route.target
         return [packet]
 
@@ -307,35 +345,3 @@ class Companions:
     def close(self) -> None:
         """Close the source."""
         self.input.close()
-
-
-def describe(stream: Stream) -> str:
-    """Kind, number, codec and language of a stream, as words."""
-    code = codec_name(stream) or "of an unknown code"
-    words = ", ".join(filter(None, (code, stream.language)))
-    return f"{stream.type} track {stream.index} ({words})"
-
-
-def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
-    """A stream's metadata without the keys that describe its old file."""
-    found = {key: value for key, value in metadata.items() if not STALE.match(key)}
-    if name := found.pop("name", None):  # as titles are called where they come from mp4
-        found.setdefault("title", name)
-    return found
-
-
-def can_hold_copy(container: str, stream: Stream) -> bool:
-    """True if a container of that format can hold a copy of a stream: tried in memory."""
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as probe:
-            probe.add_stream_from_template(stream, opaque=True)
-            probe.start_encoding()
-    except (av.error.FFmpegError, OSError, ValueError):
-        return False
-    return True
-
-
-def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:
-    """Add a cover picture to a Matroska file, which holds it as an attachment."""
-    kind = codec_name(source).replace("mjpeg", "jpeg")
-    output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))

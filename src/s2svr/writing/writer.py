@@ -10,9 +10,10 @@ from .codecs import choose_coding, picture_losses
 from .encoder import TimeStamps, VideoEncoder
 from .mux import holds_all_tracks, keep_held_tracks, mux, mux_begin, write_aspect
 from .omissions import find_omissions
-from .packets import read_packet_files
+from .packets import holds_messages, lost_messages, read_packet_files
 from .protocol import OutputFormat, Position
 from .sound import settle_sound
+from .sphere import sphere_losses
 from .tracks import Companions
 from .workfolder import FRESH, WorkFolder, WorkPolicy
 
@@ -35,7 +36,7 @@ class VideoWriter:
     ) -> None:
         self.path, self.reader, self.comment = path, reader, comment
         self.coding = choose_coding(reader.info, reader.display, path.suffix, output)
-        self.warnings = picture_losses(self.coding, reader.info)
+        self.warnings = picture_losses(self.coding, reader.info) + sphere_losses(self.coding)
         self.color, self.chroma = self.coding.color, self.coding.chroma
         self.stamps = TimeStamps(self.coding, reader.shift)
         self.segments = 0  # number of those begun
@@ -123,6 +124,8 @@ class VideoWriter:
             self.warnings.append(
                 f"{self.stamps.moved} time stamps did not grow and were moved forward"
             )
+        if not holds_messages(self.coding.codec):
+            self.warnings += lost_messages(self.reader, self.coding.codec)
         comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
         self.end_segment()
         if self.companions is not None:
@@ -132,6 +135,8 @@ class VideoWriter:
                 map(self.packet_path, range(self.segments)), self.coding.time_base
             )
             mux(self.work.product, self.coding, packets, self.companions, comment=comment)
+        if self.companions is not None:
+            self.warnings += self.companions.given_ends()
         self.warnings += write_aspect(self.work.product, self.coding)
         if self.companions is not None:
             self.warnings += find_omissions(self.work.product, self.companions, self.reader.damage)

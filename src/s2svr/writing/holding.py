@@ -1,0 +1,93 @@
+"""Rules of what containers hold: tracks, tried in memory, and keys of metadata."""
+
+import io
+import re
+
+import av
+from av.container import OutputContainer
+from av.stream import Stream
+
+from ..media import Facts, codec_name
+
+# Keys of metadata that mp4 and mov write where every player looks for them.
+QUICKTIME = {"title", "album", "comment", "genre", "copyright", "date", "creation_time", "location"}
+KEYS = {
+    "mov": {*QUICKTIME, "make", "model"},
+    "mp4": {
+        *QUICKTIME,
+        *("artist", "description", "synopsis", "show", "network", "episode_id", "track", "disc"),
+        *("composer", "album_artist", "grouping", "lyrics", "keywords"),
+    },
+}
+# Keys of a file's metadata by which its container describes itself.
+CONTAINER_KEYS = {
+    *("major_brand", "minor_version", "compatible_brands", "encoder", "duration"),
+    *("iswindowsmediafile", "wmfsdkversion", "wmfsdkneeded", "isvbr", "deviceconformancetemplate"),
+    *("metadatacreator", "hasmetadata", "hasvideo", "hasaudio", "haskeyframes", "cuepoints"),
+    *("canseektoend", "datasize", "videosize", "audiosize", "lasttimestamp"),
+    "lastkeyframetimestamp",
+}
+MUXER_KEYS = {*CONTAINER_KEYS, "comment"}  # which the output gets in another way
+# MPEG-TS takes everything, but only these can be read again.
+BROADCAST = {
+    *("mp2", "mp2float", "mp3", "mp3float", "aac", "aac_latm", "ac3", "eac3", "dca", "opus"),
+    *("libopus", "truehd", "dvbsub", "dvb_teletext", "libzvbi_teletextdec"),
+    *("klv", "timed_id3", "smpte_2038"),
+}
+# Keys of a stream's metadata that describe its old file, or what is read and written in other ways.
+STALE = re.compile(
+    r"(?i:alpha_mode|stereo_mode)|BPS|DURATION|NUMBER_OF_|_STATISTICS|encoder$|ENCODER$"
+)
+# Metadata of programs that muxers write by themselves.
+SERVICE = {"service_name": "Service01", "service_provider": "FFmpeg"}
+# Data tracks by which mp4 and mov keep chapters and time codes: they are made anew from both.
+REMADE = {"text": "titles of chapters", "tmcd": "time code"}
+
+
+def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
+    """True if metadata has keys that mp4 or mov keep only in a table that few players read."""
+    known = KEYS.get(container)
+    return known is not None and not {key.lower().split("-")[0] for key in metadata} <= known
+
+
+def describe(stream: Stream, tag: str = "") -> str:
+    """Kind, number, codec and language of a stream, as words; of data its container's tag too."""
+    code = codec_name(stream) or "of an unknown code"
+    tag = tag if stream.type in ("data", "unknown") and tag.isalnum() else ""
+    words = ", ".join(filter(None, (code, tag, stream.language)))
+    return f"{stream.type} track {stream.index} ({words})"
+
+
+def portable_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """A stream's metadata without the keys that describe its old file."""
+    found = {key: value for key, value in metadata.items() if not STALE.match(key)}
+    if name := found.pop("name", None):  # as titles are called where they come from mp4
+        found.setdefault("title", name)
+    return found
+
+
+def service_metadata(facts: Facts) -> dict[str, str]:
+    """Metadata of the programs of a transport stream, unless muxers write it by themselves."""
+    found = {}
+    for number, program in enumerate(facts.programs):
+        for key, value in program.items():
+            if SERVICE.get(key) != value:
+                found[key if number == 0 else f"program {number + 1} {key}"] = value
+    return found
+
+
+def can_hold_copy(container: str, stream: Stream) -> bool:
+    """True if a container of that format can hold a copy of a stream: tried in memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as probe:
+            probe.add_stream_from_template(stream, opaque=True)
+            probe.start_encoding()
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+    return True
+
+
+def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:
+    """Add a cover picture to a Matroska file, which holds it as an attachment."""
+    kind = codec_name(source).replace("mjpeg", "jpeg")
+    output.add_attachment(f"cover.{kind.replace('jpeg', 'jpg')}", f"image/{kind}", bytes(packet))
