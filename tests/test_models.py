@@ -474,3 +474,36 @@ def test_flow_of_smaller_frames_is_enlarged_to_the_grid_of_the_states():
     assert torch.allclose(o, torch.tensor(3.0))  # in pixels of the finer grid
     with pytest.raises(ValueError, match="flow_down of 1, 2 or 4 times down, got 2 and 4"):
         replace(TINY, scale=1, down=4, flow_down=2)
+
+
+def test_flow_of_several_pairs_at_once_is_that_of_each():
+    """Features are made once a frame, however many pairs it belongs to."""
+    torch.manual_seed(0)
+    frames = list(torch.rand(7, 2, 3, 32, 40, dtype=torch.float64))
+    for radius in (1, 2):
+        model = S2SVR(replace(PRESETS["sr-light"], radius=radius)).eval().double()
+        assert model.flow is not None
+        seen = []
+        make = model.flow.features
+        model.flow.features = lambda x, make=make, seen=seen: seen.append(x) or make(x)
+        with torch.inference_mode():
+            one = model.flows(frames, 5, 1)
+            assert len(seen) == (6 if radius == 1 else 7)  # only frames that a pair needs
+            model.pairs = 5
+            several = model.flows(frames, 5, 1)
+            model.flow.features = make
+            for d, lines in enumerate(zip(one.before, one.after, strict=True), 1):
+                for t in range(len(lines[0])):
+                    for sign, line in zip((-1, 1), lines, strict=True):
+                        other = 2 + t + sign * d
+                        known = 0 <= other < 7
+                        assert (line[t] is None) == (not known)
+                        if known:
+                            wanted = model.flow(frames[2 + t], frames[other])
+                            assert torch.allclose(line[t], wanted, atol=1e-9)
+        for mine, theirs in zip(
+            [*one.before, *one.after], [*several.before, *several.after], strict=True
+        ):
+            for a, b in zip(mine, theirs, strict=True):
+                assert (a is None) == (b is None)
+                assert a is None or torch.allclose(a, b, atol=1e-9)

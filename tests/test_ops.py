@@ -152,3 +152,9 @@ def test_symmetric_padding_equals_numpy(height: int, width: int, pad: int):
     image = random(1, height, width)
     want = np.pad(image.numpy(), ((0, 0), (pad, pad), (pad, pad)), mode="symmetric")
     assert np.array_equal(ops.pad_symmetric(image, pad).numpy(), want)
+
+
+def test_correlation_by_columns_is_that_by_shifts():
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 2, 5, 9, 11, generator=generator, dtype=torch.float64)
+    assert torch.allclose(ops.columnwise_correlation(a, b, 3), ops.correlation(a, b, 3), atol=1e-12)

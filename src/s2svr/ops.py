@@ -62,6 +62,8 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
     a, b (B, C, H, W); returns (B, (2 radius + 1)^2, H, W), shifts in row-major order (down, right),
     zero outside the frame. PWC-Net, https://arxiv.org/abs/1709.02371.
     """
+    if a.is_cuda:
+        return columnwise_correlation(a, b, radius)
     height, width = a.shape[-2:]
     padded = F.pad(b, (radius,) * 4)
     costs = [
@@ -70,6 +72,17 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
         for dx in range(2 * radius + 1)
     ]
     return torch.stack(costs, dim=1)
+
+
+def columnwise_correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
+    """``correlation`` by few large operations, all shifts down at once, for GPUs."""
+    side, width = 2 * radius + 1, a.shape[-1]
+    padded = F.pad(b, (radius,) * 4)
+    columns = []
+    for dx in range(side):
+        shifted = padded[..., dx : dx + width].unfold(2, side, 1).movedim(-1, 1)
+        columns.append((a[:, None] * shifted).mean(2))  # (B, side, H, W)
+    return torch.stack(columns, 2).flatten(1, 2)
 
 
 def occlusion(forward: Tensor, backward: Tensor) -> Tensor:

@@ -19,9 +19,13 @@ def within_contrast(change: Tensor, x: Tensor, scale: int) -> Tensor:
     Contrast: how far pixels within 5x5 are apart in any channel. Where a frame is flat there is
     nothing to restore, but a network still answers with a pattern to a colour that it never saw.
     """
-    contrast = (F.max_pool2d(x, 5, 1, 2) + F.max_pool2d(-x, 5, 1, 2)).amax(1, keepdim=True)
-    bound = F.interpolate(contrast, scale_factor=scale, mode="nearest")
-    return torch.minimum(torch.maximum(change, -bound), bound)
+    high, low = (
+        F.max_pool2d(F.max_pool2d(v, (5, 1), 1, (2, 0)), (1, 5), 1, (0, 2)) for v in (x, -x)
+    )
+    contrast = (high + low).amax(1, keepdim=True)
+    bound = contrast[..., :, None, :, None]
+    parts = change.unflatten(-1, (-1, scale)).unflatten(-3, (-1, scale))
+    return torch.clamp(parts, -bound, bound).flatten(-2).flatten(-3, -2)
 
 
 def detail(x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ so far, correlated with the first's, and one estimator, shared by all levels, ad
 a context network of dilated convolutions refines.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,10 @@ from torch import Tensor, nn
 from ..ops import correlation, pad_to_multiple, resize_flow, warp
 
 SLOPE = 0.1  # of the LeakyReLU
+
+# Of a frame, at each level, coarsest first: features that the estimator sees, and those that are
+# matched with another frame's; (B, C, h, w) each.
+Features = Sequence[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,11 @@ class PWCLite(nn.Module):
         )
         initialise(self)
 
-    def features(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """(B, 3, H, W) in [0, 1] -> reduced features and those to be matched, coarsest first."""
+    def features(self, image: Tensor) -> Features:
+        """(B, 3, H, W) in [0, 1] -> its features; other sides than those divisible by
+        ``2 ** len(channels)`` are padded by repeating the edge.
+        """
+        image = pad_to_multiple(image, 2 ** len(self.config.channels))
         x = image if self.config.arflow else image - 0.5
         levels = []
         for level in self.pyramid_levels:
@@ -124,12 +132,16 @@ class PWCLite(nn.Module):
 
         a, b (B, 3, H, W) in [0, 1], sides divisible by ``2 ** len(channels)``.
         """
-        ahead = self.features(torch.cat((a, b)))  # both frames in one batch
+        both = [[x.chunk(2) for x in level] for level in self.features(torch.cat((a, b)))]
+        first, second = ([(x[n], y[n]) for x, y in both] for n in (0, 1))
+        return self.match(first, second)
+
+    def match(self, first: Features, second: Features) -> list[Tensor]:
+        """``pyramid`` from the features of both frames."""
         theirs = self.config.arflow
         flow = None
         flows: list[Tensor] = []
-        for reduced, matched in ahead:
-            one, two = matched.chunk(2)
+        for (reduced, one), (_, two) in zip(first, second, strict=True):
             if flow is None:
                 flow = torch.zeros_like(one[:, :2], dtype=torch.float32)  # also in half precision
             else:
@@ -138,24 +150,36 @@ class PWCLite(nn.Module):
             if not theirs:
                 one, two = normalise(one), normalise(two)
             cost = F.leaky_relu(correlation(one, two, self.config.search), SLOPE)
-            seen, change = self.estimator(torch.cat((cost, reduced[: len(a)], flow), 1))
+            seen, change = self.estimator(torch.cat((cost, reduced, flow), 1))
             flow = flow + change
             flow = flow + self.context(torch.cat((seen, flow), 1))
             flows.append(flow)
         return flows[::-1]
 
+    def between(self, first: Features, second: Features, size: tuple[int, int]) -> Tensor:
+        """The flow (B, 2, H, W) of frames of ``size`` (H, W), of which the features are known."""
+        return self.enlarged(self.match(first, second)[0], size)
+
+    def enlarged(self, flow: Tensor, size: tuple[int, int]) -> Tensor:
+        """The finest level's flow on the grid of frames of ``size``."""
+        stride = 2 ** (self.config.finest + 1)
+        padded = (stride * flow.shape[-2], stride * flow.shape[-1])
+        return resize_flow(flow, padded, corners=self.config.arflow)[..., : size[0], : size[1]]
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Where each pixel of a lies in b.
 
-        a, b (B, 3, H, W) in [0, 1], any size; returns (B, 2, H, W) in pixels. Frames are padded
-        to a multiple of the coarsest stride by repeating the edge.
+        a, b (B, 3, H, W) in [0, 1], any size; returns (B, 2, H, W) in pixels.
         """
-        height, width = a.shape[-2:]
-        multiple = 2 ** len(self.config.channels)
-        a, b = pad_to_multiple(a, multiple), pad_to_multiple(b, multiple)
-        size = (a.shape[-2], a.shape[-1])
-        flow = resize_flow(self.pyramid(a, b)[0], size, corners=self.config.arflow)
-        return flow[..., :height, :width]
+        return self.enlarged(self.pyramid(a, b)[0], (a.shape[-2], a.shape[-1]))
+
+
+def join_features(frames: Sequence[Features]) -> Features:
+    """Features of several frames as those of one batch."""
+    if len(frames) == 1:
+        return frames[0]
+    levels = zip(*frames, strict=True)
+    return [tuple(map(torch.cat, zip(*level, strict=True))) for level in levels]  # type: ignore
 
 
 def normalise(x: Tensor) -> Tensor:

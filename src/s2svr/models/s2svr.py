@@ -19,7 +19,7 @@ from .flows import Flows, align, chain_flows, cut_flows, frames_around
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .mixer import Exposure, Mixer
 from .output import STEP, FrameInput, Output, last_convolution, within_contrast
-from .pwclite import SLOPE, PWCLite, initialise
+from .pwclite import SLOPE, Features, PWCLite, initialise, join_features
 from .quality import Quality
 
 WHOLE = 16  # pixels to a cell of a map that has one value; ``tiles`` cuts none that is coarser
@@ -171,6 +171,7 @@ class S2SVR(nn.Module):
         super().__init__()
         self.config = c = config or S2SVRConfig()
         self.scale = c.scale
+        self.pairs = 1  # of frames whose flow is estimated at once; a GPU is faster with more
         self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
@@ -224,24 +225,46 @@ class S2SVR(nn.Module):
         Flow to the neighbours, pair by pair, and what the mixer is told, of those ``encoded``.
         """
         c, end = self.config, len(frames) - count + self.encoded(count, lookahead)
-        direct = range(1, max(c.radius, 1) + 1)
-        small = [self.reduce(frame) for frame in frames] if self.flow else frames
         first = len(frames) - count
-
-        def pair(t: int, other: int) -> Tensor | None:
-            if self.flow is None or not 0 <= other < len(small):
-                return None
-            return flow_on_grid(self.flow(small[t], small[other]), frames[t], self.config)
-
         # A flow that is added up takes those of frames between, some of them outside the window.
-        extra = c.reach - len(direct)
+        extra = c.reach - max(c.radius, 1)
         times = range(max(first - extra, 0), min(end + extra, len(frames)))
-        flows = Flows(
-            before=[[pair(t, t - d) if t < end else None for t in times] for d in direct],
-            after=[[pair(t, t + d) if t >= first else None for t in times] for d in direct],
-        )
-        flows = cut_flows(chain_flows(flows, c.reach), first - times.start, end - times.start)
+        flows = chain_flows(self.direct_flows(frames, times, range(first, end)), c.reach)
+        flows = cut_flows(flows, first - times.start, end - times.start)
         return flows._replace(told=self.told(frames, range(first, end)))
+
+    def direct_flows(self, frames: list[Tensor], times: range, window: range) -> Flows:
+        """Flow of the frames ``times`` to those at most max(radius, 1) away, on the states' grid.
+
+        Back to earlier frames from those before the window's end, on to later ones from those
+        after its start. ``pairs`` of them are estimated at once, from features that are made once
+        a frame.
+        """
+        c, reach = self.config, max(self.config.radius, 1)
+        before, after = ([[None] * len(times) for _ in range(reach)] for _ in range(2))
+        flows = Flows(before, after)  # type: ignore[arg-type]
+        if self.flow is None:
+            return flows
+        wanted: list[tuple[list[Tensor | None], int, int]] = []  # where to, a frame, another one
+        for later in range(times.start, min(times.stop + reach, len(frames))):
+            for d in range(1, min(reach, later) + 1):
+                if later in times and later < window.stop:
+                    wanted.append((flows.before[d - 1], later, later - d))
+                if later - d in times and later - d >= window.start:
+                    wanted.append((flows.after[d - 1], later - d, later))
+        size = [-(-side // c.flow_down) for side in frames[0].shape[-2:]]
+        known: dict[int, Features] = {}
+        for start in range(0, len(wanted), self.pairs):
+            some = wanted[start : start + self.pairs]
+            for t in sorted({t for _, a, b in some for t in (a, b)} - known.keys()):
+                known[t] = self.flow.features(self.reduce(frames[t]))
+            one = join_features([known[t] for _, t, _ in some])
+            other = join_features([known[t] for _, _, t in some])
+            found = self.flow.between(one, other, (size[0], size[1]))
+            for (line, t, _), flow in zip(some, found.split(len(frames[0])), strict=True):
+                line[t - times.start] = flow_on_grid(flow, frames[t], c)
+            known = {t: kept for t, kept in known.items() if t >= max(some[-1][1:]) - reach}
+        return flows
 
     def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
         """What some of the whole frames (B, 3, H, W) tell of the mixer's shares, as maps."""

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from ..files import network_fingerprint
 
+PAIRS = 16  # of frames whose flow a GPU estimates at once
+
 
 @runtime_checkable
 class Backend(Protocol):
@@ -53,12 +55,14 @@ class TorchBackend:
 
     def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
         self.model: Any = model.eval().to(device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.scale, self.lookahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
         self.device, self.dtype = device, dtype
         self.precision = str(dtype).removeprefix("torch.")
         self.memory_types: Sequence[type] = getattr(model, "memory_types", ())
-        if device.type == "cuda":  # the same every time: what is resumed has to fit what was done
+        if device.type == "cuda":
+            model.pairs = PAIRS  # type: ignore[assignment]
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
 
     @cached_property
