@@ -334,7 +334,7 @@ class Spreading(nn.Module):
         total, out = state.sum if state else torch.zeros_like(x[:, 0, :1]), []
         for frame, o in zip(x.unbind(1), flows, strict=True):
             total = F.conv2d(F.pad(total, (1, 1, 1, 1), mode="replicate"), self.weight)
-            total = total + 0.001 * frame[:, :1] + (0 if o is None else o[:, :1])
+            total = total + 0.005 * frame[:, :1] + (0 if o is None else o[:, :1])
             out.append(total.expand_as(frame))
         return torch.stack(out, 1), Trace([x[:, -1]], total)
 

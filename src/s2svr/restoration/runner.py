@@ -171,9 +171,12 @@ def check_restored(restored: Tensor, frames: list[Tensor], backend: Backend) -> 
         found = "is black where the source is not"
     else:
         return
-    others = "" if backend.precision == "float32" else " --precision fp32,"
-    others += "" if backend.device.type == "cpu" else " --device cpu, a newer driver,"
+    ways = ["other --weights"]
+    if backend.device.type != "cpu":
+        ways = ["--device cpu", "a newer driver", *ways]
+    if backend.precision != "float32":
+        ways = ["--precision fp32", *ways]
     raise FloatingPointError(
         f"what the network made {found}: its weights are damaged, or {backend.device} computes "
-        f"wrongly; nothing more is written, so try{others} or other --weights"
+        f"wrongly; nothing more is written, so try {' or '.join(ways)}"
     )
