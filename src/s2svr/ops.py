@@ -62,8 +62,6 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
     a, b (B, C, H, W); returns (B, (2 radius + 1)^2, H, W), shifts in row-major order (down, right),
     zero outside the frame. PWC-Net, https://arxiv.org/abs/1709.02371.
     """
-    if a.is_cuda:
-        return columnwise_correlation(a, b, radius)
     height, width = a.shape[-2:]
     padded = F.pad(b, (radius,) * 4)
     costs = [
@@ -75,7 +73,7 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
 
 
 def columnwise_correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
-    """``correlation`` by few large operations, all shifts down at once, for GPUs."""
+    """``correlation`` by few large operations, all shifts down at once."""
     side, width = 2 * radius + 1, a.shape[-1]
     padded = F.pad(b, (radius,) * 4)
     columns = []

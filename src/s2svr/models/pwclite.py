@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import correlation, pad_to_multiple, resize_flow, warp
+from ..ops import columnwise_correlation, correlation, pad_to_multiple, resize_flow, warp
 
 SLOPE = 0.1  # of the LeakyReLU
 
@@ -136,9 +136,10 @@ class PWCLite(nn.Module):
         first, second = ([(x[n], y[n]) for x, y in both] for n in (0, 1))
         return self.match(first, second)
 
-    def match(self, first: Features, second: Features) -> list[Tensor]:
-        """``pyramid`` from the features of both frames."""
+    def match(self, first: Features, second: Features, few: bool = False) -> list[Tensor]:
+        """``pyramid`` from the features of both frames; by ``few`` large operations for a GPU."""
         theirs = self.config.arflow
+        costs = columnwise_correlation if few else correlation
         flow = None
         flows: list[Tensor] = []
         for (reduced, one), (_, two) in zip(first, second, strict=True):
@@ -149,16 +150,18 @@ class PWCLite(nn.Module):
                 two = warp(two, flow)
             if not theirs:
                 one, two = normalise(one), normalise(two)
-            cost = F.leaky_relu(correlation(one, two, self.config.search), SLOPE)
+            cost = F.leaky_relu(costs(one, two, self.config.search), SLOPE)
             seen, change = self.estimator(torch.cat((cost, reduced, flow), 1))
             flow = flow + change
             flow = flow + self.context(torch.cat((seen, flow), 1))
             flows.append(flow)
         return flows[::-1]
 
-    def between(self, first: Features, second: Features, size: tuple[int, int]) -> Tensor:
+    def between(
+        self, first: Features, second: Features, size: tuple[int, int], few: bool = False
+    ) -> Tensor:
         """The flow (B, 2, H, W) of frames of ``size`` (H, W), of which the features are known."""
-        return self.enlarged(self.match(first, second)[0], size)
+        return self.enlarged(self.match(first, second, few)[0], size)
 
     def enlarged(self, flow: Tensor, size: tuple[int, int]) -> Tensor:
         """The finest level's flow on the grid of frames of ``size``."""

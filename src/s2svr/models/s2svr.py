@@ -260,7 +260,7 @@ class S2SVR(nn.Module):
                 known[t] = self.flow.features(self.reduce(frames[t]))
             one = join_features([known[t] for _, t, _ in some])
             other = join_features([known[t] for _, _, t in some])
-            found = self.flow.between(one, other, (size[0], size[1]))
+            found = self.flow.between(one, other, (size[0], size[1]), few=self.pairs > 1)
             for (line, t, _), flow in zip(some, found.split(len(frames[0])), strict=True):
                 line[t - times.start] = flow_on_grid(flow, frames[t], c)
             known = {t: kept for t, kept in known.items() if t >= max(some[-1][1:]) - reach}
