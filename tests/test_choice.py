@@ -146,9 +146,9 @@ def test_what_was_measured_to_choose_is_not_measured_again(
     measured: list[int] = []
     measure = plan.measure
 
-    def counting(trial, frames, suffix, share):
+    def counting(trial, frames, target, share):
         measured.append(frames)
-        return measure(trial, frames, suffix, share)
+        return measure(trial, frames, target, share)
 
     monkeypatch.setattr(plan, "measure", counting)
     result = bundled(job.source, job.target, "--task", "sr")

@@ -694,8 +694,8 @@ def test_outputs_that_cannot_be_are_refused(tmp_path: Path):
     source = make_video(tmp_path / "a.mp4", pts=STEADY[:3])
     for name, codec, crf, text in [
         ("a.mp4/b.mp4", None, None, "b.mp4 cannot be written: (Not a directory|File exists)"),
-        ("b.avi", None, None, "expected an output named .mp4, .m4v, .mov, .mkv, .webm, .ts, or a"),
-        ("b.png", None, None, "or a folder of images, got .*b.png"),
+        ("b.avi", None, None, r"expected an output that is a video \(.mp4, .m4v, .mov, .mkv"),
+        ("b.png", None, None, "b.png is one picture, and .*a.mp4 holds more; name a folder"),
         ("b.mp4", "h266", None, "there is no codec h266; choose one of h264, hevc, av1"),
         ("b.webm", "h264", None, ".webm files cannot hold h264"),
         ("b.ts", "vp9", None, ".ts files cannot hold vp9"),

@@ -154,7 +154,7 @@ def test_time_and_size_are_extrapolated_exactly_and_soon(
 ) -> None:
     clock = Clock(once, frame)
     monkeypatch.setattr(s2svr.restoration.plan.time, "perf_counter", lambda: clock.now)
-    got = measure(clock.trial, frames, ".mkv")
+    got = measure(clock.trial, frames, Path("a.mkv"))
     assert got is not None
     whole = once + frames * frame
     assert clock.now <= max(PATIENCE, 0.02 * (whole + frames * once)) + once + frame
@@ -169,7 +169,7 @@ def test_a_trial_that_fails_leaves_the_plan_without_numbers() -> None:
     def trial(path: Path, count: int) -> Summary:
         raise MediaError("there is no frame")
 
-    assert measure(trial, 1000, ".mp4") is None
+    assert measure(trial, 1000, Path("a.mp4")) is None
 
 
 @pytest.mark.parametrize("memory", [300, 10**8])

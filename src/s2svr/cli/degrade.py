@@ -1,17 +1,16 @@
 """The command that makes damaged test videos."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import End, Overwrite, Rate, Start
+from .options import End, Overwrite, Rate, Source, Start, Target
 from .output import say
 
 
 def degrade_command(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
+    source: Source,
+    target: Target,
     bicubic: Annotated[
         bool, typer.Option("--bicubic", help="Reduce 4 times, bicubic as in MATLAB (BI).")
     ] = False,

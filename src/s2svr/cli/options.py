@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,6 +66,11 @@ def parse_dimensions(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_target(text: str) -> Path:
+    """A path; with a slash at its end that of a folder, whatever its name."""
+    return Path(text, "*") if text.endswith("/") and Path(text).suffix else Path(text)
+
+
 def parse_share(text: str) -> tuple[int, int]:
     """``0/3``: the first of three shares."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -73,6 +79,17 @@ def parse_share(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="Video file, image, or folder of images.")
+]
+Target = Annotated[
+    Path,
+    typer.Argument(
+        parser=parse_target,
+        metavar="OUT",
+        help="Video file, image, or folder of images: out/, or out/%06d.jpg.",
+    ),
+]
 Task = Annotated[str | None, typer.Option(help=task_help())]
 Weights = Annotated[
     str | None,

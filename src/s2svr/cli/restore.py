@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -36,7 +35,9 @@ from .options import (
     Scale,
     SceneCuts,
     Size,
+    Source,
     Start,
+    Target,
     Task,
     Threads,
     Tile,
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 
 def restore_command(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Video file or image folder.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Video file, or folder for PNGs.")],
+    source: Source,
+    target: Target,
     task: Task = None,
     weights: Weights = None,
     quality: NetworkQuality = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..color import from_rgb, to_rgb
 from ..media import carried, open_reader
-from ..writing import OutputFormat, WorkPolicy, open_writer
+from ..writing import OutputFormat, WorkPolicy, open_writer, parse_output
 from .table import shrinks, stream
 
 
@@ -35,12 +35,15 @@ def degrade_video(
             (replace(frame, planes=()), to_rgb(frame.planes, frame.color)) for frame in reader
         )
         count = 0
-        matroska = Path(target).suffix.lower() == ".mkv"
+        name = parse_output(Path(target))
         width, height = reader.info.width // shrink, reader.info.height // shrink
         if min(width, height) < 1:
             raise ValueError(f"expected frames of at least 4x4 pixels, {source} has smaller ones")
-        codec, crf = ("ffv1", None) if matroska else ("h264", 0)
-        output, policy = OutputFormat(width, height, 8, codec, crf), WorkPolicy(overwrite)
+        output = OutputFormat(width, height, bits=8)
+        if name.kind == "video":
+            codec, crf = ("ffv1", None) if name.suffix == ".mkv" else ("h264", 0)
+            output = OutputFormat(width, height, 8, codec, crf)
+        policy = WorkPolicy(overwrite)
         with open_writer(Path(target), reader=reader, output=output, policy=policy) as writer:
             for frame, picture in carried(decoded, damaged):
                 planes = from_rgb(picture, writer.color, writer.chroma)

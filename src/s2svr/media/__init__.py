@@ -1,5 +1,6 @@
 """Reading of videos, images and flow: frames, and what is known of a file beforehand."""
 
+import re
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from .container import (
     Facts,
     StreamFacts,
     codec_name,
+    encryption_in,
     file_url,
     is_cover,
     open_container,
@@ -23,10 +25,9 @@ from .container import (
 )
 from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
-from .exif import upright
 from .flo import flow_to_color, read_flo, write_flo
 from .frame import Frame, MediaInfo, Reader, Track
-from .images import PNG, SUFFIXES, ImageReader
+from .images import ImageReader, animated_form
 from .planes import (
     CHROMA,
     bits_of,
@@ -49,9 +50,14 @@ from .sidedata import (
     side_data_name,
     side_data_of,
 )
+from .stills import PNG, SUFFIXES, count_pictures, png_chunk, png_chunks, riff_chunks, upright
 from .timecode import with_timecode
 from .video import VideoReader
+from .webp import WebPReader
 from .yuv import YuvReader, frame_bytes
+
+# What begins like an address; a Path has one slash of its two.
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 __all__ = [
     "CHROMA",
@@ -59,6 +65,7 @@ __all__ = [
     "PNG",
     "PRIMING",
     "SUFFIXES",
+    "URL",
     "Display",
     "Facts",
     "Frame",
@@ -75,6 +82,7 @@ __all__ = [
     "carried",
     "codec_name",
     "convert_format",
+    "count_pictures",
     "demuxed",
     "display_of",
     "earliest_packet",
@@ -95,11 +103,14 @@ __all__ = [
     "open_reader",
     "planar_kind",
     "planar_name",
+    "png_chunk",
+    "png_chunks",
     "read_clip",
     "read_facts",
     "read_flo",
     "side_data_name",
     "side_data_of",
+    "riff_chunks",
     "subsampling",
     "to_picture",
     "upright",
@@ -117,29 +128,48 @@ def open_reader(
     end: Fraction | float | None = None,
     deinterlace: str = "auto",
 ) -> Reader:
-    """Open a video file, a folder of images or one image, from ``start`` to ``end`` in seconds.
+    """Open a video file, a folder of images or an image file, from ``start`` to ``end`` in seconds.
 
-    ``fps`` is the frame rate of images and raw video; other videos have their own times.
+    ``fps`` is the frame rate of images and raw video; other videos, and animated images, have their
+    own times.
     ``deinterlace`` is what happens to interlaced video: it is deinterlaced ("auto"), left as it is
     ("off") or an error ("refuse"). Raises MediaError.
     """
     path = Path(path)
-    if not path.exists():
-        raise MediaError(f"there is no file or folder {path}")
+    check_source(path)
     if not (path.is_file() or path.is_dir()):
         raise MediaError(f"expected a video file, {path} is none and no folder of images either")
     first, stop = exact_fraction(start), exact_fraction(end)
     if (first is not None and first < 0) or (stop is not None and stop <= (first or 0)):
         raise MediaError(f"expected 0 <= start < end in seconds, got start {start} and end {end}")
-    images, raw = path.is_dir() or path.suffix.lower() in SUFFIXES, path.suffix.lower() == ".yuv"
+    moving = animated_form(path)
+    images = path.is_dir() or (path.suffix.lower() in SUFFIXES and not moving)
+    raw = path.suffix.lower() == ".yuv"
     if images or raw:
         if fps is not None and fps <= 0:
             raise MediaError(f"expected a frame rate above 0, got {fps}")
         reader = ImageReader if images else YuvReader
         return reader(path, fps=exact_fraction(fps), start=first, end=stop)
     if fps is not None:
-        raise MediaError(f"a frame rate is for images; the video {path} has its own times")
+        what = "animated image" if moving else "video"
+        raise MediaError(f"a frame rate is for images; the {what} {path} has its own times")
+    if moving == "webp":
+        return WebPReader(path, start=first, end=stop)
+    if kind := encryption_in(path):
+        raise MediaError(f"{path} is encrypted ({kind}): decrypt it first, no keys are taken")
     return VideoReader(path, start=first, end=stop, deinterlace=deinterlace)
+
+
+def check_source(path: Path) -> None:
+    """MediaError for what is no file or folder; URLs and pipes are called so."""
+    if path.exists():
+        return
+    if URL.match(str(path)):
+        url = str(path).replace(":/", "://", 1)
+        raise MediaError(f"{url} is a URL, and only files are read: download it first")
+    if str(path) == "-":
+        raise MediaError("- stands for a pipe, and only files are read: write it to a file first")
+    raise MediaError(f"there is no file or folder {path}")
 
 
 def exact_fraction(value: Fraction | float | None) -> Fraction | None:

@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import av.logging
@@ -14,7 +15,7 @@ from av.video.stream import VideoStream
 
 from .errors import MediaError
 from .frame import Track
-from .integrity import ends_inside_unit
+from .integrity import ends_inside_unit, scrambled
 
 # Files only, and only formats that hold a picture or sound: no playlists or scripts that name
 # other files, and no text.
@@ -24,6 +25,15 @@ FORMATS = (
 )
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
 MOST_BOXES = 1_000_000  # of an mp4 that are looked at
+HEADER_LOOK = 1 << 16  # bytes that say whether a file is encrypted
+ENCRYPTED_ENTRY = re.compile(rb"stsd.{12}(encv|enca|drmi|drms)", re.DOTALL)
+# An element ContentEncoding (with its size) in which a ContentEncryption lies.
+MATROSKA_KEY = re.compile(rb"\x62\x40.{1,80}?\x50\x35", re.DOTALL)
+ASF_KEYS = (  # the objects ContentEncryption and ExtendedContentEncryption
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+)
+FLV_HEAD = 13  # bytes before the first tag
 
 
 def file_url(path: Path) -> str:
@@ -81,7 +91,7 @@ def open_container(path: Path) -> InputContainer:
             raise MediaError(f"{path} may not be read: permission denied") from error
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty") from error
-        raise MediaError(f"{path} is not a video that can be read{cut_off_note(path)}") from error
+        raise MediaError(f"{path} is not a video that can be read{why_unreadable(path)}") from error
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -93,10 +103,12 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not streams:
         kinds = sorted({stream.type for stream in container.streams} - {"video"})
         found = f", only {' and '.join(kinds)}" if kinds else ""
-        raise MediaError(f"{path} has no video{found}{cut_off_note(path)}")
+        raise MediaError(f"{path} has no video{found}{why_unreadable(path)}")
+    if container.metadata.get("major_brand") == "avis":  # beside its film is one still of it
+        streams = [s for s in streams if s.duration] or streams
     stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if stream.codec_context is None or not stream.codec_context.codec.is_decoder:
-        raise MediaError(f"{path} has a video that no decoder here knows{cut_off_note(path)}")
+        raise MediaError(f"{path} has a video that no decoder here knows{why_unreadable(path)}")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} claims a picture of {width}x{height}, too large to be true")
@@ -109,9 +121,11 @@ def tagged_end(stream: VideoStream) -> Fraction | None:
     return found and Fraction(found[3]) + 60 * int(found[2]) + 3600 * int(found[1])
 
 
-def cut_off_note(path: Path) -> str:
-    """Words that an error adds about a file that ends too early; empty for others."""
-    return ": it is cut off before its index" if is_cut_off(path) else ""
+def why_unreadable(path: Path) -> str:
+    """Words that an error adds about a file that ends too early or is scrambled; else empty."""
+    if is_cut_off(path):
+        return ": it is cut off before its index"
+    return ": it is encrypted (scrambled packets)" if scrambled(path) else ""
 
 
 def is_cover(stream: Stream) -> bool:
@@ -227,3 +241,41 @@ def stream_facts(text: str) -> StreamFacts:
     words = pixels[1].split(", ") if pixels else []
     siting = next((word for word in words if word in SITINGS), "")
     return StreamFacts(siting, tag[1] if tag else "")
+
+
+def encryption_in(path: Path) -> str:
+    """How a file's header says that it is encrypted, in words; empty where it does not.
+
+    Looked at are mp4 and mov, Matroska and WebM, ASF and FLV.
+    """
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file:
+        head = file.read(HEADER_LOOK)
+        if head[4:8] in (b"ftyp", b"moov", b"styp", b"wide", b"free", b"skip", b"mdat"):
+            found = ENCRYPTED_ENTRY.search(movie_header(file, size))
+            return {b"drm": "FairPlay"}.get(found[1][:3], "CENC") if found else ""
+        if head[:4] == b"\x1a\x45\xdf\xa3" and MATROSKA_KEY.search(head):
+            return "Matroska's encryption"
+        if head[:4] == b"\x30\x26\xb2\x75" and any(name in head for name in ASF_KEYS):
+            return "Windows Media DRM"
+        if head[:3] == b"FLV" and len(head) > FLV_HEAD and head[FLV_HEAD] & 0x20:
+            return "Flash Access"
+    return ""
+
+
+def movie_header(file: BinaryIO, size: int) -> bytes:
+    """The box ``moov`` of an mp4; empty where there is none."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if head[4:8] == b"moov":
+            file.seek(place)
+            return file.read(length or size)
+        if length < 8:
+            break
+        place += length
+    return b""

@@ -71,8 +71,7 @@ class MediaInfo:
     @property
     def lossy(self) -> bool:
         """True if coding may have lost detail; codecs that can also be lossless count as lossy."""
-        decoder = {"jpg": "mjpeg", "jpeg": "mjpeg", "tif": "tiff"}.get(self.codec, self.codec)
-        return av.Codec(decoder, "r").lossy
+        return av.Codec(self.codec, "r").lossy
 
 
 class Reader(Protocol):

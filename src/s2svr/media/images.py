@@ -4,30 +4,48 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import av
 
 from ..color import ColorInfo
-from .container import MAX_PIXELS
-from .display import Display
+from .container import MAX_PIXELS, open_container, video_stream
+from .display import Display, display_of
 from .errors import MediaError
-from .exif import COMPRESSION, ORIENTATION, read_tag, upright
 from .frame import Frame, MediaInfo
-from .planes import bits_of, from_picture, subsampling
+from .planes import MATRICES, bits_of, from_picture, is_transparent, subsampling
+from .stills import (
+    ALPHA,
+    COMPRESSION,
+    GRID,
+    HEIF,
+    ORIENTATION,
+    SUFFIXES,
+    count_pictures,
+    read_tag,
+    still_form,
+    tiff_of_page,
+    told_pictures,
+    upright,
+)
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
-PNG = b"\x89PNG\r\n\x1a\n"
-SIGNATURES = {
-    rb"\x89PNG\r\n\x1a\n": "png",
-    rb"\xff\xd8\xff": "mjpeg",
-    rb"II\*\0|MM\0\*": "tiff",
-    rb"BM": "bmp",
-    rb"RIFF....WEBP": "webp",
-}
+VIDEO_SUFFIXES = {
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mts", ".avi", ".flv", ".wmv",
+    ".mpg", ".mpeg", ".vob", ".3gp", ".ogv", ".mxf", ".y4m", ".yuv",
+}  # fmt: skip
+EXR_LIGHT = {"apply_trc": "iec61966_2_1"}  # linear light becomes what screens and networks expect
+
+
+class Picture(NamedTuple):
+    """A decoded picture as it is stored, and how it is to be turned."""
+
+    picture: av.VideoFrame
+    orientation: int  # EXIF's number
+    form: str  # its decoder
+    alpha: bool  # a part of it is not opaque
 
 
 def images_in(path: Path) -> list[Path]:
@@ -39,6 +57,18 @@ def images_in(path: Path) -> list[Path]:
     if odd := next((f for f in files if not f.is_file()), None):
         raise MediaError(f"expected an image file, {odd} is none, or a link that leads nowhere")
     return files
+
+
+def no_images(path: Path) -> str:
+    """Sentence for a folder without images; it says how to restore the videos that it holds."""
+    films = sorted(f.name for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+    if not films:
+        return f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))})"
+    return (
+        f"the folder {path} holds no images but videos ({films[0]}{', ...' * (len(films) > 1)}): "
+        f"restore them one by one, as in: for f in {path}/*{Path(films[0]).suffix}; do s2svr "
+        'restore "$f" "restored/$(basename "$f")"; done'
+    )
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
@@ -59,49 +89,101 @@ def numbering_gap(files: list[Path]) -> str:
     return ""
 
 
-def decode_image(path: Path) -> tuple[av.VideoFrame, int]:
-    """Decode an image file, whatever its suffix says; return it with its EXIF orientation."""
+def read_bytes(path: Path) -> bytes:
+    """The bytes of an image file. Raises MediaError."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise MediaError(f"the image {path} cannot be read: {error.strerror}") from error
-    names = [n for pattern, n in SIGNATURES.items() if re.match(pattern, data, re.DOTALL)]
-    if not names:
-        raise MediaError(f"expected a PNG, JPEG, TIFF, BMP or WebP image, {path} is none")
-    codec = av.VideoCodecContext.create(names[0], "r")
-    codec.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def animated_form(path: Path) -> str:
+    """The form of an animated image: png, gif, webp or HEIF; empty for all else.
+
+    Raises MediaError for a file that is named as an image and is none.
+    """
+    if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+        return ""
+    data = read_bytes(path)
+    form = still_form(data, path)
+    return form if form != "tiff" and count_pictures(data, form) > 1 else ""
+
+
+def decode_image(path: Path, page: int | None = None) -> Picture:
+    """Decode an image file, whatever its suffix says; of a TIFF one of its pages.
+
+    Raises MediaError, also for one that holds several pictures where no page is asked for.
+    """
+    data = read_bytes(path)
+    form = still_form(data, path)
+    count = count_pictures(data, form)
+    if page is None and count > 1:
+        raise MediaError(
+            f"the image {path} {told_pictures(count, form)}: give it alone as the input, or write "
+            "its pictures to files of their own first"
+        )
+    if form == HEIF:
+        return decode_heif(path, data)
+    if form == "tiff":
+        data = tiff_of_page(data, page or 0)
+    codec = av.VideoCodecContext.create(form, "r")
+    codec.options = {"max_pixels": str(MAX_PIXELS), **(EXR_LIGHT if form == "exr" else {})}
     try:
         pictures = codec.decode(av.Packet(data)) + codec.decode(None)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaError(f"the image {path} is broken or too large") from error
     if not pictures:
         raise MediaError(f"the image {path} holds no picture")
-    if names[0] == "tiff" and read_tag(data, COMPRESSION) in (6, 7):
+    if form == "tiff" and read_tag(data, COMPRESSION) in (6, 7):
         raise MediaError(f"the image {path} is a TIFF with JPEG inside, which is not supported")
-    return pictures[0], read_tag(data, ORIENTATION) or 1
+    picture = pictures[0]
+    return Picture(picture, read_tag(data, ORIENTATION) or 1, form, is_transparent(picture))
+
+
+def decode_heif(path: Path, data: bytes) -> Picture:
+    """Decode an AVIF or HEIC image, whose data are those of the file. Raises MediaError."""
+    if GRID.search(data):
+        raise MediaError(
+            f"the image {path} is put together of tiles, which is not supported; convert it to PNG"
+        )
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        try:
+            picture = next(container.decode(stream), None)
+        except av.error.FFmpegError as error:
+            raise MediaError(f"the image {path} is broken or too large") from error
+    if picture is None:
+        raise MediaError(f"the image {path} holds no picture")
+    turned, alpha = display_of(picture).orientation, ALPHA.search(data) is not None
+    return Picture(picture, turned, stream.codec_context.name, alpha)
 
 
 def read_image(path: Path) -> Frame:
     """Read one image as a frame, upright. Raises MediaError."""
-    return image_frame(*decode_image(path))
+    return image_frame(decode_image(path))
 
 
-def image_frame(picture: av.VideoFrame, orientation: int) -> Frame:
+def image_frame(decoded: Picture) -> Frame:
     """Make a frame of a decoded image, upright."""
+    picture = decoded.picture
     planes = from_picture(picture)
     rgb = picture.format.is_rgb or picture.format.has_palette
+    matrix = MATRICES.get(int(picture.colorspace), "bt601")
     color = ColorInfo(
-        "gray" if len(planes) == 1 else "rgb" if rgb else "bt601",
+        "gray" if len(planes) == 1 else "rgb" if rgb else matrix,
         full_range=picture.color_range != 1,
         bits=bits_of(picture.format),
         siting="center",
     )
-    planes = tuple(upright(plane, orientation) for plane in planes)
+    planes = tuple(upright(plane, decoded.orientation) for plane in planes)
     return Frame(planes, color, None, corrupt=picture.is_corrupt)
 
 
 class ImageReader:
-    """Iterator of the frames of a folder of images of one size; seconds count at ``fps``."""
+    """Iterator of the frames of a folder of images of one size, or of the pages of one TIFF.
+
+    Seconds count at ``fps``.
+    """
 
     def __init__(
         self,
@@ -116,48 +198,61 @@ class ImageReader:
         self.warnings: list[str] = []
         self.messages: Counter[str] = Counter()
         rate = fps or Fraction(25)
-        self.files = images_in(path)
-        if not self.files:
-            kinds = ", ".join(sorted(SUFFIXES))
-            raise MediaError(f"the folder {path} holds no images ({kinds})")
-        if note := numbering_gap(self.files):
+        files = images_in(path)
+        if not files:
+            raise MediaError(no_images(path))
+        if note := numbering_gap(files):
             self.warnings.append(f"{note}; what there is counts as one frame after the other")
-        times = [index / rate for index in range(len(self.files))]
+        pages = 1 if path.is_dir() else self.count_pages(path)
+        every = [(file, page) for file in files for page in range(pages)]
+        times = [index / rate for index in range(len(every))]
         first, stop = start or Fraction(0), times[-1] + 1 if end is None else end
-        self.files = [f for f, t in zip(self.files, times, strict=True) if first <= t < stop]
-        if not self.files:
-            raise MediaError(f"the folder {path} holds no images in the time asked for")
+        asked = [p for p, t in zip(every, times, strict=True) if first <= t < stop]
+        if not asked:
+            raise MediaError(f"{path} holds no images in the time asked for")
+        self.files = [file for file, _ in asked]
+        self.pages = [page if pages > 1 else None for _, page in asked]
         self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
-        picture, orientation = decode_image(self.files[0])
-        frame = image_frame(picture, orientation)
+        decoded = decode_image(self.files[0], self.pages[0])
+        frame = image_frame(decoded)
         height, width = frame.planes[0].shape
-        if any(part.is_alpha for part in picture.format.components):
+        if decoded.alpha:
             self.warnings.append("the alpha channel is left out")
+        if decoded.form == "exr":
+            self.warnings.append("linear light is read as sRGB, and what is brighter than 1 as 1")
         self.info = MediaInfo(
             width=width,
             height=height,
             rate=rate,
             time_base=1 / rate,
             color=frame.color,
-            chroma=subsampling(picture.format),
+            chroma=subsampling(decoded.picture.format),
             duration=len(self.files) / rate,
             kind="images",
-            codec=self.files[0].suffix[1:].lower(),
-            names=tuple(file.stem for file in self.files),
+            codec=decoded.form,
+            names=tuple(file.stem for file in self.files) if pages == 1 else (),
         )
         self.frames = self.read(frame)
+
+    @staticmethod
+    def count_pages(path: Path) -> int:
+        """Number of pages of an image file; 1 for what has none."""
+        data = read_bytes(path)
+        form = still_form(data, path)
+        return count_pictures(data, form) if form == "tiff" else 1
 
     def read(self, first: Frame) -> Iterator[Frame]:
         """Yield the frames, the first of which was read already."""
         size = first.planes[0].shape
-        for file, frame in zip(
-            self.files, chain([first], map(read_image, self.files[1:])), strict=True
-        ):
+        for index, (file, page) in enumerate(zip(self.files, self.pages, strict=True)):
+            frame = first if index == 0 else image_frame(decode_image(file, page))
             height, width = frame.planes[0].shape
             if (height, width) != size:
+                which = file.name if page is None else f"page {page + 1}"
+                begin = self.files[0].name if page is None else "the first page"
                 raise MediaError(
-                    f"expected images of one size, {self.files[0].name} is {size[1]}x{size[0]} "
-                    f"and {file.name} is {width}x{height}"
+                    f"expected images of one size, {begin} is {size[1]}x{size[0]} "
+                    f"and {which} is {width}x{height}"
                 )
             yield frame
 

@@ -1,6 +1,7 @@
 """Search for damage in the bytes of a file, since demuxers pass over it in silence."""
 
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -16,14 +17,18 @@ FLV_TAGS = {8, 9, 18}  # sound, video and data
 TS_PACKET = 188  # bytes
 TS_READ = TS_PACKET << 13
 CHUNK = re.compile(rb"[A-Za-z0-9 ]{4}")
+PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 PACK, PS_END = b"\0\0\x01\xba", b"\0\0\x01\xb9"
+PES_PACKET = re.compile(rb"\0\0\x01[\xbd\xc0-\xef]..[\x80-\xbf]", re.DOTALL)
 PACK_LOOK = 1 << 18  # bytes; a pack holds no more than 64 KiB of each of a few streams
 Y4M = re.compile(rb"YUV4MPEG2(?= )[^\n]*?\n")
 Y4M_CHROMA = {"420": (2, 2), "411": (4, 1), "422": (2, 1), "444": (1, 1)}
 
 
 def first_broken_byte(path: Path) -> int | None:
-    """First byte at which a file no longer consists of whole units: Matroska, FLV, GIF, AVI, TS.
+    """First byte at which a file no longer consists of whole units.
+
+    Looked at are Matroska, FLV, PNG, GIF, AVI and TS.
 
     A demuxer finds its way back some frames later and does not report what it has left out. None
     where nothing is wrong, and for other formats.
@@ -35,6 +40,8 @@ def first_broken_byte(path: Path) -> int | None:
             return broken_matroska_byte(file, size)
         if head[:3] == b"FLV":
             return broken_flv_byte(file, int.from_bytes(head[5:9], "big") + 4, size)
+        if head.startswith(PNG):
+            return broken_png_byte(file, size)
         if head[:4] == b"GIF8" and len(head) == 13:
             return broken_gif_byte(file, 13 + colour_table_bytes(head[10]), size)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -130,18 +137,47 @@ def broken_flv_byte(file: BinaryIO, place: int, size: int) -> int | None:
     return None
 
 
+def broken_png_byte(file: BinaryIO, size: int) -> int | None:
+    """First byte in PNG where no chunk begins whose checksum holds."""
+    place = len(PNG)
+    while place < size:
+        file.seek(place)
+        head = file.read(8)
+        length = int.from_bytes(head[:4], "big")
+        if len(head) < 8 or place + 12 + length > size:
+            return place
+        rest = file.read(length + 4)
+        if zlib.crc32(head[4:] + rest[:-4]) != int.from_bytes(rest[-4:], "big"):
+            return place
+        if head[4:] == b"IEND":
+            return None
+        place += 12 + length
+    return None
+
+
 def broken_gif_byte(file: BinaryIO, place: int, size: int) -> int | None:
-    """First byte in GIF where no picture or extension begins; each ends with an empty block."""
+    """First byte in GIF where no picture or extension begins."""
+    for kind, begin in gif_blocks(file, place, size):
+        if kind not in (b",", b"!") and (kind != b";" or begin != size - 1):
+            return begin
+    return None
+
+
+def gif_blocks(file: BinaryIO, place: int, size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield kind and place of each block of a GIF, up to the end or what is broken.
+
+    A picture is ``,``, an extension ``!`` and the end ``;``; anything else is none, and neither is
+    one that the file's end cuts off, whose kind is empty. Each ends with an empty part.
+    """
     while place < size:
         file.seek(place)
         head = file.read(10)
         after = place + 2
-        if head[:1] == b";":
-            return None if place == size - 1 else place
         if head[:1] == b"," and len(head) == 10:
             after = place + 11 + colour_table_bytes(head[9])
         elif head[:1] != b"!":
-            return place
+            yield head[:1] if head[:1] != b"," else b"", place
+            return
         while after < size:
             file.seek(after)
             length = file.read(1)[0]
@@ -149,9 +185,10 @@ def broken_gif_byte(file: BinaryIO, place: int, size: int) -> int | None:
             if not length:
                 break
         if after > size:
-            return place
+            yield b"", place
+            return
+        yield head[:1], place
         place = after
-    return None
 
 
 def broken_avi_byte(file: BinaryIO, size: int) -> int | None:
@@ -211,8 +248,12 @@ def read_element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
 
 
 def ends_inside_unit(path: Path, head: bytes) -> bool:
-    """True if a transport or program stream, a GIF or YUV4MPEG2 file ends inside a unit."""
+    """True if a transport or program stream, a PNG, GIF or YUV4MPEG2 file ends inside a unit."""
     size = path.stat().st_size
+    if head.startswith(PNG):
+        with path.open("rb") as file:
+            file.seek(-min(size, TS_PACKET), 2)
+            return PNG_END not in file.read()
     if head[:4] == PACK:
         return ends_inside_pack(path, size)
     if head[:1] == b"G" and head[:3] != b"GIF":  # G, 0x47, begins every packet
@@ -266,3 +307,15 @@ def y4m_frame_bytes(header: str) -> int:
             return 0
         codes += 2 * -(-width // x) * -(-height // y)
     return codes * (2 if form[2] else 1)
+
+
+def scrambled(path: Path) -> bool:
+    """True if most packets of a transport stream, or packs of a program stream, are scrambled."""
+    with path.open("rb") as file:
+        data = file.read(TS_READ)
+    packet, first = (192, 4) if data[4:5] == b"G" == data[196:197] else (TS_PACKET, 0)
+    if data[first : first + 1] == b"G":
+        marks = [flags & 0xC0 for flags in data[first + 3 :: packet]]
+    else:  # video and sound of a DVD
+        marks = [found[0][6] & 0x30 for found in PES_PACKET.finditer(data)]
+    return sum(mark > 0 for mark in marks) > len(marks) / 2

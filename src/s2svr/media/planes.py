@@ -20,6 +20,7 @@ CHROMA = {
     (4, 1): "411",
     (4, 4): "410",
 }
+# Matrices by their numbers in ITU-T H.273.
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 LIMITED_GRAY = {"h264", "hevc"}  # codecs whose untagged grey has the limited range
 

@@ -20,6 +20,7 @@ from .container import (
     read_facts,
     tagged_end,
     video_stream,
+    why_unreadable,
 )
 from .deinterlace import DEINTERLACE, deinterlaced
 from .display import Observer, choose_crop, display_of
@@ -92,7 +93,9 @@ class VideoReader:
         if first is None:
             self.container.close()
             cut = "" if start is None and end is None else " in the time asked for"
-            raise MediaError(f"{path} has no picture that can be decoded{cut}")
+            raise MediaError(
+                f"{path} has no picture that can be decoded{cut or why_unreadable(path)}"
+            )
         self.crop = choose_crop(facts.crop, first[1], self.warn)
         self.info = self.describe_file(*first)
         self.display = display_of(first[1])

@@ -63,7 +63,7 @@ def choose_network(
         return Choice(task.weights, "the task has one network only")
     if quality != "auto":
         return Choice(task.best if quality == "best" else task.weights, f"--quality {quality}")
-    begun = None if job.restart else begun_with(job.target)
+    begun = None if job.restart else begun_with(job.place)
     if begun in (task.weights, task.best):
         return Choice(str(begun), "the restoration was begun with it")
     if torch.device(job.compute.device or "cpu").type == "cuda":

@@ -143,6 +143,7 @@ def conditions_of(
         "version of s2svr": version("s2svr"),
         "version of torch": torch.__version__,
         "version of PyAV": version("av"),
+        "names": job.target.name if job.target != job.place else None,  # of images
         "codec": encoding.codec,
         "crf": encoding.crf,
         "bits": encoding.bits,

@@ -20,7 +20,7 @@ from torch import nn
 from ..devices import total_memory
 from ..media import MediaError, MediaInfo
 from ..text import amount, no_room
-from ..writing import CONTAINERS, WorkPolicy, open_writer
+from ..writing import WorkPolicy, open_writer, parse_output
 from .backend import Backend, backend_of
 from .journal import can_go_on
 from .memory import Footprint, count_footprint
@@ -124,7 +124,7 @@ def make_plan(
             few = replace(job.excerpt, start=middle, end=middle + count / info.rate)
             return run(replace(fitting, target=path, excerpt=few))
 
-        measured = measure(trial, info.frames, target.suffix, share)
+        measured = measure(trial, info.frames, target, share)
         if measured is not None:
             kept = round(counted.state * info.width * info.height)
             disk = disk_needed(measured, info.frames, target, size_out, kept)
@@ -164,7 +164,7 @@ def settle(
     if brief and job.is_refused():
         return job, None
     if plan is None:
-        resumes = can_go_on(job.target) and not job.restart
+        resumes = can_go_on(job.place) and not job.restart
         run = None if resumes else partial(restore_job, model)
         plan = make_plan(model, job, run, brief=brief, share=share)
     else:
@@ -198,20 +198,21 @@ def choose_window(
 
 
 def measure(
-    trial: Callable[[Path, int], Summary], frames: int, suffix: str, share: float = SHARE
+    trial: Callable[[Path, int], Summary], frames: int, target: Path, share: float = SHARE
 ) -> Measured | None:
     """Time one frame, two, four, ... for as long as there is patience; None where it fails.
 
-    trial restores so many frames into a file or folder.
+    trial restores so many frames into a file or folder, of the kind that ``target`` names.
     """
+    name = parse_output(target)
     runs: list[tuple[int, float, int]] = []  # frames, seconds, bytes
     with tempfile.TemporaryDirectory() as folder:
 
         def run(count: int) -> None:
-            path = Path(folder) / f"{count}{suffix}"
+            path = name.at(Path(folder) / str(count))
             began = time.perf_counter()
             restored = trial(path, count).frames
-            runs.append((restored, time.perf_counter() - began, bytes_of(path)))
+            runs.append((restored, time.perf_counter() - began, bytes_of(parse_output(path).place)))
 
         try:
             run(1)
@@ -241,7 +242,7 @@ def disk_needed(
     """
     segment = segment_frames(size_out)
     kept, older = (memory if frames >= count * segment else 0 for count in (1, 2))
-    if target.suffix.lower() not in CONTAINERS:
+    if parse_output(target).kind == "images":
         return round(measured.frame_bytes * (frames - 1)) + measured.first_bytes + kept + older
     keys = math.ceil(frames / segment)
     video = round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..media import Reader, open_reader
-from ..writing import OutputFormat, SoundChoice
+from ..writing import OutputFormat, SoundChoice, parse_output
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class Job:
     network: str = ""  # a name for the network, as people know it
     why: str = ""  # it was taken
 
+    @property
+    def place(self) -> Path:
+        """The file or folder that appears; MediaError for a target that cannot be."""
+        return parse_output(self.target).place
+
     def is_refused(self) -> bool:
         """True if the target is there and may not be replaced: the writer will refuse it."""
-        return os.path.exists(self.target) and not self.overwrite  # also of a name too long to be
+        return os.path.exists(self.place) and not self.overwrite  # also of a name too long to be

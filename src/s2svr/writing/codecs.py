@@ -62,6 +62,7 @@ CONTAINERS = {
     ".mkv": "matroska",
     ".webm": "webm",
     ".ts": "mpegts",
+    ".m2ts": "mpegts",  # by this name FFmpeg writes packets of 192 bytes, as Blu-rays have them
 }
 BITS = 8, 10, 12, 16  # that can be asked for; the last in FFV1 and in some images
 HDR_ENCODERS = ("libx264", "libx265", "libsvtav1")  # which take HDR10 side data

@@ -1,9 +1,10 @@
-"""A folder of PNG images, written frame by frame."""
+"""Images that are written: a folder of them, one of them, or one that is animated."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import av
 import torch
@@ -11,17 +12,78 @@ from torch import Tensor
 
 from ..color import ColorInfo
 from ..files import sync
-from ..media import Frame, Reader, convert_format, to_picture, upright
+from ..media import Frame, MediaError, Reader, convert_format, to_picture, upright
+from .animations import Delays, join_gif, join_png, join_webp
 from .packets import lost_messages
-from .protocol import Position
+from .protocol import OutputFormat, Position
 from .workfolder import FRESH, WorkFolder, WorkPolicy
 
 
-class ImageWriter:
-    """Writes frames as PNGs into a folder that appears if ``with`` ends without exception.
+class ImageKind(NamedTuple):
+    """FFmpeg's encoder of a kind of images, and how it is used."""
 
-    The names are those of the source images, or 000000.png, 000001.png ... for a video. Frames that
-    a player turns or mirrors are written as it shows them: not every viewer heeds an image's tag.
+    encoder: str
+    formats: dict[int, tuple[str, str]]  # by bits: of grey (empty: as colour) and of colour
+    worst: int | None = None  # crf; lower is better, and None: it takes none
+    largest: int = 65535  # pixels of a side
+    options: dict[str, str] = {}  # noqa: RUF012
+
+
+IMAGES = {
+    "png": ImageKind("png", {8: ("gray", "rgb24"), 16: ("gray16be", "rgb48be")}),
+    "tiff": ImageKind(
+        "tiff",
+        {8: ("gray", "rgb24"), 16: ("gray16le", "rgb48le")},
+        options={"compression_algo": "deflate"},
+    ),
+    "jpeg": ImageKind("mjpeg", {8: ("", "yuvj444p")}, 31),
+    "webp": ImageKind("libwebp", {8: ("", "bgra")}, 100, 16383),
+    "gif": ImageKind("gif", {8: ("", "pal8")}),
+    "bmp": ImageKind("bmp", {8: ("gray", "bgr24")}),
+}
+IMAGE_SUFFIXES = {
+    ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff",
+    ".tiff": "tiff", ".bmp": "bmp", ".gif": "gif", ".apng": "png",
+}  # fmt: skip
+# Suffixes of images that are animated where there is more than one frame, and what joins them.
+MOVING: dict[str, Callable[[Path, list[Path], Delays], None]] = {
+    ".gif": join_gif,
+    ".webp": join_webp,
+    ".apng": join_png,
+}
+JPEG_CRF = 2  # where none is given; WebP is lossless then
+PALETTE = "palettegen", "stats_mode=single:reserve_transparent=0"  # 256 colours for each picture
+TIMES = "times"  # a file beside the frames of an animation: seconds of each, and how long it is
+
+
+def image_codec(suffix: str, codec: str | None) -> str:
+    """The kind of images for a suffix (empty: none was named); MediaError where they disagree."""
+    if codec is None:
+        return IMAGE_SUFFIXES[suffix or ".png"]
+    if codec not in IMAGES:
+        raise MediaError(f"images are written with {', '.join(IMAGES)}, not with {codec}")
+    if suffix and IMAGE_SUFFIXES[suffix] != codec:
+        raise MediaError(f"{suffix} files cannot hold {codec}; choose another codec or name")
+    return codec
+
+
+def image_depth(codec: str, bits: int | None, source: int) -> int:
+    """Bits of the codes that are written, 8 or 16; MediaError for others that are asked for."""
+    known = list(IMAGES[codec].formats)
+    if bits is None:
+        return known[0] if source <= 8 else known[-1]
+    if bits not in known:
+        has = " or ".join(map(str, known))
+        raise MediaError(f"{codec} images have {has} bits, not {bits}; choose --bits {has}")
+    return bits
+
+
+class ImageWriter:
+    """Writes frames as images; what they make appears if ``with`` ends without exception.
+
+    In a folder the names are those of the source images, or numbers by ``pattern``. Without a
+    folder it is one image, or an animated one that all of them are joined to. Frames that a player
+    turns or mirrors are written as it shows them: not every viewer heeds an image's tag.
     """
 
     def __init__(
@@ -29,48 +91,89 @@ class ImageWriter:
         path: Path,
         *,
         reader: Reader,
-        bits: int | None = None,
+        output: OutputFormat,
         policy: WorkPolicy = FRESH,
+        suffix: str = "",
+        pattern: str = "",
+        folder: bool = True,
     ) -> None:
-        self.path, self.reader = path, reader
-        self.warnings: list[str] = []
-        source = reader.info.color
-        bits = bits or source.bits
-        matrix = "gray" if source.matrix == "gray" else "rgb"
-        self.color = ColorInfo(matrix, True, 8 if bits <= 8 else 16)
+        self.path, self.folder, self.reader = path, folder, reader
+        self.codec, self.crf = image_codec(suffix, output.codec), output.crf
+        self.suffix = suffix or next(s for s, c in IMAGE_SUFFIXES.items() if c == self.codec)
+        check_image_crf(self.codec, self.crf)
+        if output.bitrate is not None or output.preset is not None:
+            raise MediaError(f"{self.codec} images take no bit rate and no preset")
+        if (side := max(output.width, output.height)) > (most := IMAGES[self.codec].largest):
+            raise MediaError(f"{self.codec} images have at most {most} pixels a side, not {side}")
+        source, info = reader.info.color, reader.info
+        bits = image_depth(self.codec, output.bits, source.bits)
+        self.color = image_color(self.codec, source.matrix, bits)
         self.chroma = (1, 1)
-        names = reader.info.names
-        self.names = names if len(set(names)) == len(names) else ()
-        if any(track.kind in ("audio", "subtitle") for track in reader.info.tracks):
-            self.warnings.append("sound and subtitles are left out: a folder of images holds none")
-        if reader.info.aspect != 1:
-            self.warnings.append(f"the pixel aspect {reader.info.aspect} is not written in images")
+        self.warnings = image_losses(reader, self.color, self.codec)
+        names = info.names
+        self.names = names if len(set(names)) == len(names) and not pattern else ()
+        self.pattern = pattern or "%06d"
         self.orientation = reader.display.orientation
-        self.work = WorkFolder(path, policy, images=True)
+        self.rate, self.shift = info.rate, reader.shift
+        self.moving = MOVING.get(".apng" if suffix == ".png" else suffix)
+        if folder or info.frames == 1:
+            self.moving = None
+        self.times: list[tuple[Fraction, Fraction]] = []  # seconds: begin and duration
+        self.work = WorkFolder(path, policy, images=folder)
         self.count = self.synced = 0  # images, and those that are surely on the disk
 
     def write(self, frame: Frame) -> None:
         """Take the next frame, in ``color``."""
+        if self.count and not self.folder and not self.moving:
+            raise MediaError(
+                f"{self.path} is one picture, and there is more than one; name a folder"
+            )
         with self.work.errors():
             planes = tuple(upright(plane, self.orientation) for plane in frame.planes)
-            write_picture(self.image_path(self.count), planes)
+            write_picture(self.image_path(self.count), planes, self.codec, self.crf)
+        time = self.count / self.rate if frame.time is None else frame.time - self.shift
+        self.times.append((time, frame.duration or 1 / self.rate))
         self.count += 1
 
     def image_path(self, index: int) -> Path:
         """Path at which an image is written."""
-        name = self.names[index] if self.names else f"{index:06d}"
-        return self.work.product / f"{name}.png"
+        if self.moving:
+            return self.work.folder / f"{index:06d}{self.suffix}"
+        if not self.folder:
+            return self.work.product
+        name = self.names[index] if self.names else self.pattern % index
+        return self.work.product / f"{name}{self.suffix}"
 
     def end_segment(self) -> Position:
         """Wait until all frames so far are on the disk; return how far that is."""
         with self.work.errors():
-            sync([self.image_path(index) for index in range(self.synced, self.count)])
+            files = [self.image_path(index) for index in range(self.synced, self.count)]
+            if self.moving:
+                lines = (f"{time} {duration}\n" for time, duration in self.times)
+                (self.work.folder / TIMES).write_text("".join(lines), encoding="ascii")
+                files.append(self.work.folder / TIMES)
+            sync(files)
         self.synced = self.count
         return Position(self.count, 0, None, 0)
 
     def go_on(self, position: Position) -> None:
         """Continue after images that the work folder holds; before the first ``write``."""
         self.count = self.synced = position.frames
+        if self.moving:
+            with self.work.errors():
+                lines = (self.work.folder / TIMES).read_text(encoding="ascii").splitlines()
+            pairs = [line.split() for line in lines[: self.count]]
+            self.times = [(Fraction(time), Fraction(length)) for time, length in pairs]
+
+    def finish(self) -> None:
+        """Join an animation, and move what was made to its name."""
+        if self.moving:
+            frames = [self.image_path(index) for index in range(self.count)]
+            delays = Delays(self.times)
+            with self.work.errors():
+                self.moving(self.work.product, frames, delays)
+            self.warnings += delays.warnings
+        self.work.publish()
 
     def __enter__(self) -> Self:
         return self
@@ -83,8 +186,8 @@ class ImageWriter:
     ) -> None:
         try:
             if kind is None:
-                self.warnings += lost_messages(self.reader, "a folder of images")
-                self.work.publish()
+                self.warnings += lost_messages(self.reader, "an image")
+                self.finish()
         finally:
             self.discard()
 
@@ -93,17 +196,83 @@ class ImageWriter:
         self.work.discard()
 
 
-def write_picture(path: Path, planes: tuple[Tensor, ...]) -> None:
-    """Write R, G, B or grey planes of 8 or 16 bits as a PNG."""
-    gray, deep = len(planes) == 1, planes[0].dtype == torch.uint16
-    picture = to_picture(planes, ("gray" if gray else "gbrp") + ("16le" if deep else ""))
-    form = ("gray16be" if deep else "gray") if gray else ("rgb48be" if deep else "rgb24")
-    codec = av.VideoCodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, form
-    codec.time_base = Fraction(1, 25)
-    codec.color_range = 2
-    packets = codec.encode(convert_format(picture, form)) + codec.encode(None)
-    path.write_bytes(b"".join(bytes(packet) for packet in packets))
+def check_image_crf(codec: str, crf: int | None) -> None:
+    """MediaError for a quality that a kind of images does not take."""
+    worst = IMAGES[codec].worst
+    if crf is not None and worst is None:
+        raise MediaError(f"{codec} takes no quality (crf)")
+    if crf is not None and worst is not None and not 0 <= crf <= worst:
+        raise MediaError(f"expected a crf between 0 and {worst}, got {crf}")
+
+
+def image_color(codec: str, matrix: str, bits: int) -> ColorInfo:
+    """Colour of the codes that images hold."""
+    if codec == "jpeg":
+        return ColorInfo("bt601", full_range=True, siting="center")
+    gray = matrix == "gray" and IMAGES[codec].formats[bits][0]
+    return ColorInfo("gray" if gray else "rgb", full_range=True, bits=bits)
+
+
+def image_losses(reader: Reader, color: ColorInfo, codec: str) -> list[str]:
+    """List in words what of a source images do not hold."""
+    lines, info = [], reader.info
+    if any(track.kind in ("audio", "subtitle") for track in info.tracks):
+        lines.append("sound and subtitles are left out: images hold none")
+    if info.aspect != 1:
+        lines.append(f"the pixel aspect {info.aspect} is not written in images")
+    if color.bits < min(info.color.bits, 16):
+        lines.append(f"written with {color.bits} bits of {info.color.bits}")
+    if codec == "gif":
+        lines.append("each picture is written with 256 colours, as GIF has no more")
+    return lines
+
+
+def write_picture(
+    path: Path, planes: tuple[Tensor, ...], codec: str = "png", crf: int | None = None
+) -> None:
+    """Write R, G, B or grey planes of 8 or 16 bits, or a JPEG's Y, Cb, Cr, as an image."""
+    kind, gray, deep = IMAGES[codec], len(planes) == 1, planes[0].dtype == torch.uint16
+    form = kind.formats[16 if deep else 8][0 if gray else 1]
+    if codec == "jpeg":
+        picture = to_picture(planes, form)
+    else:
+        planar = to_picture(planes, ("gray" if gray else "gbrp") + ("16le" if deep else ""))
+        picture = with_palette(planar) if form == "pal8" else convert_format(planar, form)
+    encoder = av.VideoCodecContext.create(kind.encoder, "w")
+    encoder.width, encoder.height, encoder.pix_fmt = picture.width, picture.height, form
+    encoder.time_base = Fraction(1, 25)
+    encoder.color_range = 2
+    options = dict(kind.options)
+    if codec == "jpeg":
+        scale = str(max(1, JPEG_CRF if crf is None else crf))
+        options |= {"qmin": scale, "qmax": scale}
+    elif codec == "webp":
+        options |= {"lossless": "1"} if crf is None else {"quality": str(100 - crf)}
+    encoder.options = options
+    packets = encoder.encode(picture) + encoder.encode(None)
+    end = b";" if codec == "gif" else b""  # which FFmpeg's muxer adds
+    path.write_bytes(b"".join(bytes(packet) for packet in packets) + end)
+
+
+def with_palette(picture: av.VideoFrame) -> av.VideoFrame:
+    """The picture in the 256 colours that suit it best."""
+    graph = av.filter.Graph()
+    rgb = convert_format(picture, "rgb24")
+    rgb.pts, rgb.time_base = 0, Fraction(1, 25)
+    source = graph.add_buffer(
+        width=rgb.width, height=rgb.height, format=rgb.format, time_base=rgb.time_base
+    )
+    split, palette, use = graph.add("split"), graph.add(*PALETTE), graph.add("paletteuse", "new=1")
+    sink = graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    graph.push(rgb)
+    graph.push(None)
+    return graph.pull()
 
 
 def write_png(path: Path, rgb: Tensor) -> None:

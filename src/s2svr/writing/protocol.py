@@ -27,7 +27,7 @@ class OutputFormat:
     width: int  # pixels
     height: int
     bits: int | None = None  # of each code
-    codec: str | None = None  # a key of CODECS; folders of images have none
+    codec: str | None = None  # a key of CODECS, or of IMAGES
     crf: int | None = None  # quality of the codec, lower is better
     bitrate: int | None = None  # bits a second, in place of crf
     preset: str | None = None  # of the encoder: its speed

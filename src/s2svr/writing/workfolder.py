@@ -12,7 +12,7 @@ import av
 from filelock import FileLock, Timeout
 
 from ..files import hidden_beside, lasting_folder, sync, sync_folder
-from ..media import MediaError
+from ..media import SUFFIXES, MediaError
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class WorkFolder:
         if path.is_dir() != self.images:
             kind = "file" if self.images else "folder"
             raise MediaError(f"{path} is a {kind} and is left as it is; name another output")
-        if self.images and any(f.suffix != ".png" or f.is_dir() for f in path.iterdir()):
-            raise MediaError(f"the folder {path} holds more than PNG images and is left as it is")
+        if self.images and any(not is_image(file) for file in path.iterdir()):
+            raise MediaError(f"the folder {path} holds more than images and is left as it is")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -127,3 +127,8 @@ class WorkFolder:
         for folder in self.made:
             with suppress(OSError):
                 folder.rmdir()
+
+
+def is_image(file: Path) -> bool:
+    """True for a file with the name of an image."""
+    return file.suffix.lower() in SUFFIXES and not file.is_dir()
