@@ -43,6 +43,7 @@ def create_app(queue: JobQueue, settings: ServeSettings) -> FastAPI:
         summary="Restoration of videos: upload, plan, preview, restore, take home.",
     )  # fmt: skip
     app.include_router(routes(calls))
+    app.state.calls = calls
     app.add_api_route("/", page("page.html"), include_in_schema=False)
     app.add_api_route("/docs", page("docs.html"), include_in_schema=False)
     app.add_api_route("/assets/{name}", asset, include_in_schema=False)

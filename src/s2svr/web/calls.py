@@ -56,6 +56,7 @@ class Calls:
         self.queue, self.settings = queue, settings
         self.uploads = Uploads(settings.folder / "uploads", settings.max_upload)
         self.local = settings.host == LOCAL
+        self.ended = False  # nobody is told of changes any more
 
     # Jobs come
 
@@ -277,7 +278,7 @@ class Calls:
 
     async def events(self) -> AsyncIterator[ServerSentEvent]:
         """Every change: ``jobs`` with all of them at first, then ``job``, and ``gone`` with ids."""
-        async for event, data in changes(self.queue, self.view):
+        async for event, data in changes(self.queue, self.view, lambda: self.ended):
             yield ServerSentEvent(event=event, data=data)
 
     def find(self, job: str) -> Entry:
