@@ -68,6 +68,7 @@ def address(tmp_path: Path, crew: Crew) -> Iterator[str]:
     thread.start()
     until(lambda: server.started)
     yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    app.state.calls.ended = True
     server.should_exit = True
     thread.join()
     listening.close()
@@ -106,7 +107,7 @@ def test_a_video_from_the_drop_to_the_download(
     other.get_by_text("restoring").wait_for()
     other.close()
     crew.step("done")
-    link = card.get_by_role("link", name="Download")
+    link = card.get_by_role("link", name="Download: ")
     link.wait_for()
     with page.expect_download() as download:
         link.click()
@@ -297,7 +298,7 @@ def test_a_real_restoration_outlives_tabs_and_servers(
     tab.set_default_timeout(PATIENCE)
     tab.goto(again.address)
     with tab.expect_download(timeout=PATIENCE) as download:
-        tab.get_by_role("link", name="Download").click()
+        tab.get_by_role("link", name="Download: ").click()
     result = Path(download.value.path()).read_bytes()
     tab.get_by_text("Report").click()
     tab.get_by_text("of them were restored before a break, and kept").wait_for()

@@ -32,24 +32,33 @@ def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     write_whole(settings.folder / PORT, str(port).encode())
     if settings.host != LOCAL:
         settings = replace(settings, token=kept_token(settings.folder))
+    app, place = create_app(queue, settings), address(settings, port)
     config = uvicorn.Config(
-        create_app(queue, settings), log_config=None, access_log=False, server_header=False,
+        app, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=GRACE, proxy_headers=False,
     )  # fmt: skip
-    asyncio.run(
-        run_announced(uvicorn.Server(config), listening, lambda: ready(address(settings, port)))
-    )
+
+    def end() -> None:
+        app.state.calls.ended = True
+
+    asyncio.run(run_announced(uvicorn.Server(config), listening, lambda: ready(place), end))
 
 
 async def run_announced(
-    server: uvicorn.Server, listening: socket.socket, ready: Callable[[], None]
+    server: uvicorn.Server,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    end: Callable[[], None],
 ) -> None:
-    """Run a server, and say so when it answers."""
+    """Run a server; say so when it answers, and when it is about to end."""
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not running.done():
         await asyncio.sleep(0.01)
     if server.started:
         ready()
+    while not server.should_exit and not running.done():
+        await asyncio.sleep(0.1)
+    end()
     await running
 
 
