@@ -52,7 +52,7 @@ class FakeWorker:
 
     def run(self) -> None:
         while (message := self.inbox.get()) is not None:
-            for event in getattr(self, message["do"])(message):
+            for event in getattr(self, message["do"].replace(" ", "_"))(message):
                 if not self.killed.is_set():
                     self.receive(event)
 
@@ -67,7 +67,15 @@ class FakeWorker:
             )
             yield {"event": "failed", "do": "look", "number": number, "error": error}
         else:
-            yield {"event": "looked", "number": number, "facts": FACTS}
+            yield {"event": "answer", "number": number, "value": FACTS}
+
+    def so_far(self, message: dict[str, Any]):
+        if message["entry"]["kept"]:
+            Path(message["path"]).write_bytes(b"so far")
+            yield {"event": "answer", "number": message["number"], "value": 4}
+        else:
+            yield {"event": "failed", "do": "so far", "number": message["number"],
+                   "error": "nothing is on the disk yet"}  # fmt: skip
 
     def plan(self, message: dict[str, Any]):
         yield {"event": "planned", "id": message["entry"]["id"], "network": "sr-real",

@@ -20,10 +20,11 @@ from s2svr.jobs import Entry, JobQueue, Making, NoRoomError, Order, QueueError
 from s2svr.jobs.crew import WorkerProcess
 from s2svr.jobs.looking import look
 from s2svr.jobs.working import Bench, DroppedError, preview_entry, report_entry, restore_entry
-from s2svr.media import read_clip
+from s2svr.media import MediaError, read_clip
 from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
-from s2svr.restoration import Job, restore_job
+from s2svr.restoration import Compute, Job, restore_job, write_so_far
+from s2svr.restoration.pipeline import Stopped
 
 
 @pytest.fixture
@@ -311,6 +312,26 @@ def check_proxy(path: Path, event: dict[str, Any]) -> None:
     assert len(frames) == event["done"] == event["total"] == 6
     times = [round(frame.pts * frame.time_base * 30000) for frame in frames]
     assert times == [1001 * i for i in range(6)]
+
+
+def test_what_is_done_so_far_can_be_taken_while_more_is_done(tmp_path: Path, tiny: S2SVR):
+    source = make_video(tmp_path / "in.mp4", pts=[3003 * i for i in range(12)], sound=["aac"])
+    job = Job(source, tmp_path / "out.mp4")
+    with pytest.raises(MediaError, match="nothing of .* is on the disk yet: wait for the end"):
+        write_so_far(job, tmp_path / "part.mp4")
+    stops = iter([False, True])
+    with pytest.raises(Stopped):
+        restore_job(tiny, replace(job, compute=Compute(window=4)), segment=4,
+                    stop=lambda: next(stops))  # fmt: skip
+    before = {path.name: path.read_bytes() for path in lasting_folder(job.target).iterdir()}
+    assert write_so_far(job, tmp_path / "part.mp4") == 8
+    assert before == {path.name: path.read_bytes() for path in lasting_folder(job.target).iterdir()}
+    part = read_clip(tmp_path / "part.mp4")
+    with av.open(str(tmp_path / "part.mp4")) as file:
+        ends = [float(s.start_time * s.time_base + s.duration * s.time_base) for s in file.streams]
+    assert max(ends) < 8 * 3003 / 90000 + 0.05  # sound ends with the last frame
+    restore_job(tiny, replace(job, compute=Compute(window=4)), segment=4)
+    assert torch.equal(part, read_clip(job.target)[:8])
 
 
 def test_a_preview_before_the_restoration_shows_what_it_will_be(tmp_path: Path, tiny: S2SVR):

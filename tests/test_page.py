@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def test_what_is_refused_is_said_and_the_queue_is_ordered_by_keys(
     card.get_by_text("film-restored.mp4 exists already").wait_for()
     card.get_by_label("Replace the output").check()
     card.get_by_text("film-restored.mp4 exists already").wait_for(state="hidden")
-    card.get_by_label("Size").select_option("2")
+    card.get_by_label("Size", exact=True).select_option("2")
     card.get_by_role("button", name="Start").click()
     card.get_by_text("restoring").wait_for()
     crew.step("fail")
@@ -208,11 +208,27 @@ class Served:
         self.address = self.process.stdout.readline().strip()
 
     def end(self, number: int) -> int:
+        """End it by a signal; its exit code."""
         self.process.send_signal(number)
         code = self.process.wait(30)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
+
+
+@pytest.fixture
+def serving() -> Iterator[Callable[[Path], Served]]:
+    """Starts servers, and ends those that a test left."""
+    begun: list[Served] = []
+
+    def start(folder: Path) -> Served:
+        begun.append(Served(folder))
+        return begun[-1]
+
+    yield start
+    for server in begun:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
 
 
 PIXELS = """canvas => {
@@ -248,17 +264,17 @@ def grey_steps(path: Path, count: int) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_real_restoration_outlives_tabs_and_servers(
-    page: Any, tmp_path: Path, problems: list[str]
+    page: Any, tmp_path: Path, problems: list[str], serving: Callable[[Path], Served]
 ):
     page.set_default_timeout(PATIENCE)
     source = grey_steps(tmp_path / "in.mp4", 260)  # more than a segment of 240
-    server = Served(tmp_path / "folder")
+    server = serving(tmp_path / "folder")
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", server.address)
     page.goto(server.address)
     page.get_by_label("Choose files").set_input_files(source)
     card = page.get_by_role("article", name="in.mp4")
     card.wait_for()
-    card.get_by_label("Task").select_option("deblur")
+    card.get_by_label("Task", exact=True).select_option("deblur")
     card.get_by_text("deblur-light (the task has one network only)").wait_for()
     card.get_by_text(re.compile(r"Three seconds from \d+:\d\d")).wait_for()
     card.get_by_role("button", name="Pause", exact=True).click()
@@ -292,7 +308,7 @@ def test_a_real_restoration_outlives_tabs_and_servers(
     while '"kept": 2' not in job_file(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.2)
     server.end(signal.SIGKILL)
-    again = Served(tmp_path / "folder")
+    again = serving(tmp_path / "folder")
     assert again.address == server.address  # tabs that are open find it again
     tab = page.context.new_page()
     tab.set_default_timeout(PATIENCE)
@@ -317,8 +333,8 @@ def job_file(folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_the_server_says_what_hinders_it(tmp_path: Path):
-    server = Served(tmp_path / "folder")
+def test_the_server_says_what_hinders_it(tmp_path: Path, serving: Callable[[Path], Served]):
+    server = serving(tmp_path / "folder")
     command = [sys.executable, "-m", "s2svr", "serve", "--no-open", "--folder"]
     second = subprocess.run(
         [*command, str(tmp_path / "folder")], capture_output=True, text=True, timeout=100

@@ -99,8 +99,13 @@ def test_a_job_from_the_upload_to_the_result(web: TestClient, crew: Crew):
     )  # fmt: skip
     assert web.get(f"/api/jobs/{name}/report").status_code == 409
     assert web.post(f"/api/jobs/{name}/start").json()["state"] == "running"
+    nothing = web.get(f"/api/jobs/{name}/so-far")
+    assert (nothing.status_code, nothing.json()["detail"]) == (409, "nothing is on the disk yet")
     crew.step("picture", "progress")
-    until(lambda: job_of(web, name)["pictures"] == 1)
+    until(lambda: job_of(web, name)["kept"] == 4)
+    part_of_it = web.get(f"/api/jobs/{name}/so-far")
+    assert part_of_it.content == b"so far"
+    assert 'filename="a-restored-so-far.mp4"' in part_of_it.headers["content-disposition"]
     assert web.get(f"/api/jobs/{name}/pictures/1.jpg").content == b"jpeg"
     assert web.post(f"/api/jobs/{name}/pause").json()["state"] == "paused"
     assert web.post(f"/api/jobs/{name}/pause").status_code == 409

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,16 @@ def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array as a whole .npy file."""
     with whole(path) as place, place.open("wb") as file:
         np.save(file, array)
+
+
+def share_file(source: Path, target: Path) -> None:
+    """Make ``target`` the same file, or a copy where the disk has no links."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def sync(files: Iterable[Path]) -> None:

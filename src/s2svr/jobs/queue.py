@@ -107,7 +107,12 @@ class JobQueue:
 
     def look(self, entry: Entry) -> "Future[dict[str, Any]]":
         """Facts about a job that need not be in the queue; QueueError where it is impossible."""
-        return self.scout.look(entry)
+        return self.scout.question({"do": "look", "entry": entry.model_dump(mode="json")})
+
+    def so_far(self, entry: Entry, path: Path) -> "Future[int]":
+        """Write what a job has on the disk as a video; frames, or QueueError where none is."""
+        asked = {"do": "so far", "entry": entry.model_dump(mode="json"), "path": str(path)}
+        return self.scout.question(asked)
 
     def add(self, entry: Entry) -> Entry:
         """Take a job that was looked at; it is planned and shown, and starts when it is told to."""

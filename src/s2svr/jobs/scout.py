@@ -27,7 +27,7 @@ class Scout:
         self.asked: list[tuple[str, str]] = []  # what, and a job's id
         self.current: tuple[str, str] | None = None
         self.stale = False  # what is being done is not wanted any more
-        self.looks: dict[int, tuple[Entry, Future[dict[str, Any]]]] = {}
+        self.questions: dict[int, tuple[Message, Future[Any]]] = {}  # that are answered at once
         self.numbers = itertools.count()
         self.number = 0  # of what is being done
 
@@ -43,8 +43,8 @@ class Scout:
 
             mine.append(self.queue.launch("scout", receive))
             self.worker = mine[0]
-            for number in list(self.looks):
-                self.send_look(number)
+            for message, _ in self.questions.values():
+                self.worker.send(message)
         self.pump()
 
     def resume(self, entry: Entry) -> None:
@@ -58,22 +58,17 @@ class Scout:
         if entry.state == "done" and entry.fidelity is None:
             self.asked.append(("report", entry.id))
 
-    def look(self, entry: Entry) -> "Future[dict[str, Any]]":
-        """Facts about a job, soon."""
+    def question(self, message: Message) -> "Future[Any]":
+        """The answer to a command, which comes soon, or a QueueError."""
         with self.queue.lock:
-            number = next(self.numbers)
-            self.looks[number] = entry, Future()
+            number, answer = next(self.numbers), Future[Any]()
+            message = message | {"number": number}
+            self.questions[number] = message, answer
             if self.worker is None:
                 self.begin()
             else:
-                self.send_look(number)
-            return self.looks[number][1]
-
-    def send_look(self, number: int) -> None:
-        """Have the worker look."""
-        assert self.worker is not None
-        entry = self.looks[number][0].model_dump(mode="json")
-        self.worker.send({"do": "look", "number": number, "entry": entry})
+                self.worker.send(message)
+            return answer
 
     def ask(self, what: str, entry: Entry) -> None:
         """Have something done for a job; what is done of it already is done again."""
@@ -128,8 +123,12 @@ class Scout:
         event = message.pop("event")
         if event == "end":
             self.lost(message)
-        elif event == "looked" or message.get("do") == "look":
-            self.answer(event, message)
+        elif message.get("number") in self.questions:
+            _, answer = self.questions.pop(message["number"])
+            if event == "answer":
+                answer.set_result(message["value"])
+            else:
+                answer.set_exception(QueueError(message["error"]))
         elif self.current is not None:
             entry = self.queue.entries.get(self.current[1])
             if entry is not None and not self.stale:
@@ -138,14 +137,6 @@ class Scout:
             if event in ("failed", "dropped", ends[self.current[0]]):
                 self.current = None
         self.pump()
-
-    def answer(self, event: str, message: Message) -> None:
-        """Hand the facts, or the refusal, to the one who waits for them."""
-        _, future = self.looks.pop(message["number"])
-        if event == "looked":
-            future.set_result(message["facts"])
-        else:
-            future.set_exception(QueueError(message["error"]))
 
     def note(self, event: str, message: Message, entry: Entry) -> None:
         """Write down what became of a job's plan, preview or report."""
@@ -182,9 +173,9 @@ class Scout:
         """The worker ended by itself: what it did is not tried again."""
         error = f"the process that looked at it ended without a word (code {message['code']})"
         self.worker = None
-        for _, future in self.looks.values():
-            future.set_exception(QueueError(error))
-        self.looks.clear()
+        for _, answer in self.questions.values():
+            answer.set_exception(QueueError(error))
+        self.questions.clear()
         if self.current is not None and (entry := self.queue.entries.get(self.current[1])):
             self.failed(self.current[0], error, entry)
         self.current = None

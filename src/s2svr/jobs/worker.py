@@ -14,12 +14,14 @@ import torch
 from filelock import FileLock
 
 from ..media import MediaError
+from ..restoration import write_so_far
 from ..text import notes, sentence
 from .crew import Message
-from .looking import look, plan_entry
+from .looking import job_of, look, plan_entry
 from .order import Entry
 from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
+AT_ONCE = ("look", "so far")  # beside whatever is being done
 NICE = 2  # those who answer come first
 REFUSALS = (MediaError, ValueError, OSError, MemoryError, torch.OutOfMemoryError)
 
@@ -61,7 +63,7 @@ class Desk:
                 self.bench.gate.set()
             elif message["do"] == "drop":
                 self.bench.dropped.add(message["number"])
-            elif message["do"] == "look":
+            elif message["do"] in AT_ONCE:
                 threading.Thread(target=self.attempt, args=(message,), daemon=True).start()
             else:
                 self.waiting.put(message)
@@ -95,7 +97,10 @@ class Desk:
         """Do what a command says."""
         if message["do"] == "look":
             facts = look(entry)
-            self.tell({"event": "looked", "number": message["number"], "facts": facts})
+            self.tell({"event": "answer", "number": message["number"], "value": facts})
+        elif message["do"] == "so far":
+            frames = write_so_far(job_of(entry), Path(message["path"]))
+            self.tell({"event": "answer", "number": message["number"], "value": frames})
         elif message["do"] == "plan":
             self.bench.check()
             _, plan = plan_entry(entry)

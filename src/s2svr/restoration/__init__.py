@@ -8,6 +8,7 @@ from .pipeline import Progress, Summary, peak_memory
 from .plan import Plan, settle
 from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job
+from .sofar import write_so_far
 from .verify import Check, check_video, what_was_kept
 from .video import output_size, restore_job, restore_video
 from .windows import Say
@@ -41,4 +42,5 @@ __all__ = [
     "settle",
     "usual_task",
     "what_was_kept",
+    "write_so_far",
 ]

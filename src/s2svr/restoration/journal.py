@@ -1,7 +1,8 @@
 """The journal of a restoration: what is done is on the disk, is not lost and not done again.
 
 The work folder beside the target holds ``journal.json``, all that the result depends on, and
-``checkpoint``, the memory after the last frame that is surely written.
+``checkpoint``, the memory after the last frame that is surely written. How far that is stands in
+``position.json`` once more, for those who read no memories.
 """
 
 import io
@@ -25,7 +26,7 @@ from .tiles import Box, each, to_device
 
 Conditions = dict[str, str | int | None]
 
-JOURNAL, CHECKPOINT = "journal.json", "checkpoint"  # names of files
+JOURNAL, CHECKPOINT, POSITION = "journal.json", "checkpoint", "position.json"  # names of files
 NAME = "network's name"
 
 
@@ -119,6 +120,7 @@ class Journal:
         torch.save([tuple(position), window, [tuple(box) for box in boxes], *rest], buffer)
         with self.work.errors():
             write_whole(self.state, buffer.getvalue())
+            write_whole(self.state.with_name(POSITION), json.dumps(position).encode())
         self.work.keep_work = True
         self.position, self.checkpoint = position, checkpoint
 

@@ -13,8 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 
 from ..jobs import JobQueue, NoRoomError, QueueError
-from .calls import Calls, first_problem, routes
+from .calls import Calls, routes
 from .guard import Guard
+from .intake import first_problem
 from .places import OutsideError
 from .settings import ServeSettings
 
@@ -57,7 +58,7 @@ async def sweep(calls: Calls) -> None:
     while True:
         try:
             await asyncio.to_thread(calls.queue.sweep)
-            await asyncio.to_thread(calls.uploads.sweep)
+            await asyncio.to_thread(calls.intake.uploads.sweep)
         except OSError as error:
             logging.getLogger(__name__).warning("what is old could not be removed: %s", error)
         await asyncio.sleep(SWEEP_EVERY)

@@ -25,6 +25,7 @@ __all__ = [
     "SoundChoice",
     "WorkFolder",
     "WorkPolicy",
+    "VideoWriter",
     "Writer",
     "check_output",
     "inspect_file",

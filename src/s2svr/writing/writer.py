@@ -4,6 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..files import share_file
 from ..media import Frame, Reader
 from .begins import gray_frame
 from .codecs import choose_coding, picture_losses
@@ -98,6 +99,14 @@ class VideoWriter:
     def go_on(self, position: Position) -> None:
         """Continue after the segments that the work folder holds; before the first ``write``."""
         self.stamps.count, self.segments, self.stamps.last, self.stamps.moved = position
+
+    def adopt(self, folder: Path, position: Position) -> None:
+        """Continue after the segments of another writer's work folder, which stays as it is."""
+        with self.work.errors():
+            for segment in range(position.segments):
+                place = self.packet_path(segment)
+                share_file(folder / place.name, place)
+        self.go_on(position)
 
     def packet_path(self, segment: int) -> Path:
         """Path of a segment's packets."""
