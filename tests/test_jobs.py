@@ -294,13 +294,13 @@ def test_a_worker_restores_as_the_command_line_does(tmp_path: Path, tiny: S2SVR)
     fates = {row["what"]: row["fate"] for row in events[-2]["report"]}
     assert (fates["time stamps"], fates["audio 1"]) == ("kept", "kept")
     assert events[-1]["fidelity"]["frames"] == 9
-    shown = entry.but({"preview": Making(key="k", start=0.2), "plan": events[0]["plan"]})
+    shown = entry.but({"preview": Making(key="k", start=0.1), "plan": events[0]["plan"]})
     preview_entry(Bench(events.append), shown, tmp_path, Fraction(1, 5))
     check_proxy(tmp_path / "k.mp4", events[-1])
 
 
 def check_proxy(path: Path, event: dict[str, Any]) -> None:
-    """A preview is H.264 with its index first, both halves in one picture, at the source's times"""
+    """A preview is H.264, its index first, both halves in a picture, at the times of the source."""
     assert event["event"] == "previewed"
     data = path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
