@@ -15,7 +15,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from ..jobs import Entry, JobQueue, Order, free_bytes
 from ..tasks import TASKS
 from .events import changes
-from .intake import Intake, in_time
+from .intake import Intake, answer_of
 from .places import output_name
 from .settings import LOCAL, ServeSettings
 from .views import (
@@ -141,7 +141,7 @@ class Calls:
         folder = self.queue.folder(entry) / "so-far"
         folder.mkdir(exist_ok=True)
         path = folder / f"{secrets.token_hex(8)}{entry.target.suffix}"
-        await in_time(self.queue.so_far(entry, path))
+        await answer_of(self.queue.so_far(entry, path))
         name, after = Path(download_name(entry)), BackgroundTasks()
         after.add_task(path.unlink)
         return FileResponse(path, filename=f"{name.stem}-so-far{name.suffix}", background=after)

@@ -80,7 +80,7 @@ class Intake:
     async def look(self, entry: Entry) -> dict[str, Any]:
         """Facts about a job. HTTPException with a sentence if it is impossible."""
         try:
-            return await in_time(self.queue.look(entry))
+            return await answer_of(self.queue.look(entry))
         except QueueError as error:
             raise HTTPException(422, str(error)) from error
 
@@ -155,7 +155,7 @@ class Intake:
         return self.settings.root
 
 
-async def in_time(answer: "Future[T]") -> T:
+async def answer_of(answer: "Future[T]") -> T:
     """A worker's answer. HTTPException where the machine is too busy to give it."""
     try:
         return await asyncio.wait_for(asyncio.wrap_future(answer), LOOK)
