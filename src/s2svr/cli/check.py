@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..restoration import Check
 
 WIDTH = 44  # characters of a value in the table
-HEEDED = {"source", "target", "check", "codec", "overwrite", "as_json"}
+HEEDED = {"source", "target", "check", "codec", "deinterlace", "overwrite", "as_json"}
 
 
 def refuse_others(context: typer.Context) -> None:
@@ -25,21 +25,28 @@ def refuse_others(context: typer.Context) -> None:
             given.append(parameter.opts[0])
     if given:
         raise ValueError(
-            f"expected --check with --codec, --overwrite and --json alone, got {', '.join(given)} "
-            "beside it; a check takes the whole video and no model, so leave them out"
+            "expected --check with --codec, --deinterlace, --overwrite and --json alone, got "
+            f"{', '.join(given)} beside it; a check takes the whole video and no model, so leave "
+            "them out"
         )
 
 
 def run_check(
-    source: Path, target: Path, *, codec: str | None, overwrite: bool, as_json: bool
+    source: Path,
+    target: Path,
+    *,
+    codec: str | None,
+    deinterlace: str,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Check and report; ends with 1 where something does not hold."""
     from ..restoration import check_video
 
     with progress() as (move, tell):
         check = check_video(
-            source, target, codec=codec, overwrite=overwrite, progress=move,
-            say=lambda line: tell(f"warning: {line}"),
+            source, target, codec=codec, deinterlace=deinterlace, overwrite=overwrite,
+            progress=move, say=lambda line: tell(f"warning: {line}"),
         )  # fmt: skip
     if as_json:
         print_json(check)

@@ -230,6 +230,8 @@ Deinterlace = Annotated[
     str,
     typer.Option(
         "--deinterlace",
-        help="Interlaced video: auto (deinterlace it), off (leave it) or refuse (end in an error).",
+        help="Interlaced video: auto (deinterlace what is marked), off (leave it), refuse (end in "
+        "an error), bob (a frame of each field, double rate) or ivtc (film out of 29.97 frames a "
+        "second, by inverse telecine).",
     ),
 ]

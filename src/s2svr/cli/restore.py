@@ -91,7 +91,10 @@ def restore_command(
         from .check import refuse_others, run_check
 
         refuse_others(context)
-        run_check(source, target, codec=codec, overwrite=overwrite, as_json=as_json)
+        run_check(
+            source, target, codec=codec, deinterlace=deinterlace, overwrite=overwrite,
+            as_json=as_json,
+        )  # fmt: skip
         return
     from ..devices import choose_device, choose_precision
     from ..restoration import Compute, Encoding, Excerpt, Job, usual_task

@@ -133,7 +133,8 @@ def open_reader(
     ``fps`` is the frame rate of images and raw video; other videos, and animated images, have their
     own times.
     ``deinterlace`` is what happens to interlaced video: it is deinterlaced ("auto"), left as it is
-    ("off") or an error ("refuse"). Raises MediaError.
+    ("off") or an error ("refuse"); or, whatever the file says, each field becomes a frame ("bob"),
+    or a 3:2 telecine is undone ("ivtc"). Raises MediaError.
     """
     path = Path(path)
     check_source(path)
@@ -148,6 +149,8 @@ def open_reader(
     if images or raw:
         if fps is not None and fps <= 0:
             raise MediaError(f"expected a frame rate above 0, got {fps}")
+        if deinterlace in ("bob", "ivtc"):
+            raise MediaError(f"expected a video file to deinterlace, got {path}")
         reader = ImageReader if images else YuvReader
         return reader(path, fps=exact_fraction(fps), start=first, end=stop)
     if fps is not None:

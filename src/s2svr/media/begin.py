@@ -1,5 +1,6 @@
 """Begins: of a file, of what is shown of it, and of reading in its middle."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,8 @@ from .integrity import times_go_back
 
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 FIRST_PACKETS = 100  # among which is the first of each stream
+LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
+MOST_HELD = 2000  # packets since a key frame
 
 
 def is_hidden(packet: av.Packet, began: bool) -> bool:
@@ -53,3 +56,22 @@ def earliest_packet(path: Path, indices: list[int]) -> Fraction:
     finally:
         container.close()
     return min((time for time in times if time >= -PRIMING), default=Fraction(0))
+
+
+def packets_before(
+    packets: Iterator[av.Packet], base: Fraction, start: Fraction
+) -> Iterator[av.Packet]:
+    """Packets of a video from a key frame before ``start`` on; ``base`` is the unit of their times.
+
+    The file is read from its begin: where its clock may jump, no time tells a place.
+    """
+    held = list[av.Packet]()
+    for packet in packets:
+        begins = packet.pts is not None and packet.pts * base <= start - LEAD
+        if packet.is_keyframe and begins:
+            held.clear()
+        held.append(packet)
+        if len(held) > MOST_HELD or (packet.dts or 0) * base > start:
+            break
+    yield from held
+    yield from packets

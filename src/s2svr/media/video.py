@@ -11,8 +11,9 @@ from typing import Self
 import av
 
 from ..color import ColorInfo
-from .begin import begin_of, can_be_entered
+from .begin import begin_of, can_be_entered, packets_before
 from .clock import SteadyClock, demuxed
+from .combing import Watch
 from .container import (
     is_cut_off,
     open_container,
@@ -22,28 +23,19 @@ from .container import (
     video_stream,
     why_unreadable,
 )
-from .deinterlace import DEINTERLACE, deinterlaced
+from .deinterlace import CHANGES, DEINTERLACE, deinterlaced, film_rate, frame_times
 from .display import Observer, choose_crop, display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
 from .integrity import first_broken_byte
 from .planes import color_of, from_picture, is_transparent, subsampling
-from .sidedata import message_name, messages_of, side_data_of
+from .sidedata import Message, message_name, messages_of, side_data_of
 from .timecode import find_timecode, later_timecode
 
-UNTIMED = {
-    "h264",
-    "hevc",
-    "m4v",
-    "mpegvideo",
-    "vc1",
-    "obu",
-    "avi",
-}  # formats without presentation times
+# Formats without presentation times.
+UNTIMED = {"h264", "hevc", "m4v", "mpegvideo", "vc1", "obu", "avi"}
 TRANSPARENT = "the alpha channel is left out"
 LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
-LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
-MOST_HELD = 2000  # packets since a key frame
 
 
 class VideoReader:
@@ -75,7 +67,8 @@ class VideoReader:
         self.corrupt: list[Fraction] = []
         self.open()
         rates = (self.stream.average_rate, self.stream.guessed_rate)
-        self.rate = next((rate for rate in rates if rate and rate <= 1000), Fraction(25))
+        self.claimed = [rate for rate in rates if rate and rate <= 1000] or [Fraction(25)]
+        self.combing = Watch(wanted=deinterlace == "auto", film=film_rate(self.claimed) is not None)
         self.origin = (self.stream.start_time or 0) * self.base
         self.start = None if start is None else self.origin + start
         self.end = None if end is None else self.origin + end
@@ -84,8 +77,10 @@ class VideoReader:
         facts = read_facts(self.container).of(self.stream.index)
         self.siting = facts.siting or None
         self.observer = Observer()
-        self.pictures = self.pictures_in_range()
         try:
+            # Of the frames that are given: their rate, and the unit of their times.
+            self.rate, self.unit = frame_times(deinterlace, self.claimed, self.base)
+            self.pictures = self.pictures_in_range()
             first = next(self.pictures, None)
         except MediaError:
             self.container.close()
@@ -128,7 +123,7 @@ class VideoReader:
             width=width,
             height=height,
             rate=self.rate,
-            time_base=self.base,
+            time_base=self.unit,
             color=self.color(picture),
             chroma=subsampling(picture.format),
             rotation=picture.rotation,
@@ -166,6 +161,14 @@ class VideoReader:
         how = "each frame is deinterlaced with bwdif" if done else "both fields are restored as one"
         self.warn(f"the video is interlaced; {how}")
         return done
+
+    def whole_pictures(self) -> Iterator[av.VideoFrame]:
+        """Pictures from a key frame on, deinterlaced as was asked for."""
+        if self.deinterlace not in CHANGES:
+            return deinterlaced(self.from_keyframe(), self.on_interlaced)
+        words, make = CHANGES[self.deinterlace]
+        self.warn(f"the video is deinterlaced: {words}, {float(self.rate):.6g} frames a second")
+        return make(self.from_keyframe(), self.base, self.rate, self.unit)
 
     def warn(self, text: str) -> None:
         """Add a warning, unless it is there already."""
@@ -209,7 +212,7 @@ class VideoReader:
         if self.start is None:
             return self.decode(self.packets())
         if not can_be_entered(self.container, self.path):
-            return self.decode(self.packets_before(self.start))
+            return self.decode(packets_before(self.packets(), self.base, self.start))
         for margin in (0, 2, 10, 60):  # seconds
             place = self.start - margin
             if place <= self.origin:
@@ -229,22 +232,6 @@ class VideoReader:
         self.open()
         return self.decode(self.packets())
 
-    def packets_before(self, start: Fraction) -> Iterator[av.Packet]:
-        """Packets from a key frame before ``start`` on.
-
-        The file is read from its begin: where its clock may jump, no time tells a place.
-        """
-        packets, held = self.packets(), list[av.Packet]()
-        for packet in packets:
-            begins = packet.pts is not None and packet.pts * self.base <= start - LEAD
-            if packet.is_keyframe and begins:
-                held.clear()
-            held.append(packet)
-            if len(held) > MOST_HELD or (packet.dts or 0) * self.base > start:
-                break
-        yield from held
-        yield from packets
-
     def pictures_in_range(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
         """Yield the pictures between ``start`` and ``end``, with their times in seconds.
 
@@ -252,8 +239,8 @@ class VideoReader:
         """
         time, before = self.origin - 1 / self.rate, None
         longest, stop = min(LONGEST, Fraction(3, 2) / self.rate), None
-        for picture in deinterlaced(self.from_keyframe(), self.on_interlaced):
-            time = time + 1 / self.rate if picture.pts is None else picture.pts * self.base
+        for picture in self.whole_pictures():
+            time = time + 1 / self.rate if picture.pts is None else picture.pts * self.unit
             if self.end is not None and time >= self.end:
                 stop = self.end
                 break
@@ -267,17 +254,18 @@ class VideoReader:
         if before is not None:
             stop = stop or self.shown_until(time, before)
             if stop > self.shift:
-                before.duration = int((stop - self.shift) / self.base)
+                before.duration = int((stop - self.shift) / self.unit)
                 yield self.shift, before
 
     def shown_until(self, time: Fraction, last: av.VideoFrame) -> Fraction:
         """Time in seconds at which the last picture, shown at ``time``, ends."""
-        end = time + (last.duration or 0) * self.base
+        end = time + (last.duration or 0) * self.unit
         header = None if self.clock.jumps else self.header_end()
         return max(end, header or end)
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """Yield the frames, the first of which was decoded already."""
+        last: tuple[Message, ...] = ()
         size = (first[1].width, first[1].height)
         reached = first[0]
         for time, picture in chain([first], self.pictures):
@@ -287,21 +275,35 @@ class VideoReader:
                     f"{picture.height} at {float(time):.3f} s; what follows is left out"
                 )
                 return
-            duration = (picture.duration or 0) * self.base or 1 / self.rate
+            duration = (picture.duration or 0) * self.unit or 1 / self.rate
             reached = time + duration
             sides = side_data_of(picture)
             messages = messages_of(sides)
+            if messages and self.deinterlace in CHANGES:
+                messages, last = self.messages_once(messages, last), messages
             self.messages.update(map(message_name, messages))
             aspect = self.stream.codec_context.sample_aspect_ratio
             for line in self.observer.look(picture, sides, aspect, time - self.shift):
                 self.warn(line)
             if TRANSPARENT not in self.warnings and is_transparent(picture):
                 self.warn(TRANSPARENT)
-            yield Frame(
+            frame = Frame(
                 self.crop.cut(from_picture(picture)), self.color(picture), time, duration,
                 picture.is_corrupt, messages,
             )  # fmt: skip
+            if not self.interlaced and (advice := self.combing.look(frame)):
+                self.warn(advice)
+            yield frame
         self.note_damage(reached)
+
+    def messages_once(
+        self, messages: tuple[Message, ...], last: tuple[Message, ...]
+    ) -> tuple[Message, ...]:
+        """Messages of a picture where there are more or fewer of those than in the file."""
+        if self.deinterlace == "ivtc":
+            self.warn("closed captions and user data are left out: ivtc drops frames with some")
+            return ()
+        return () if messages == last else messages  # both fields of a picture have them
 
     def note_damage(self, reached: Fraction) -> None:
         """Add to ``damage`` what is missing; the last frame ends at ``reached`` (seconds)."""

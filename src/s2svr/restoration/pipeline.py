@@ -130,6 +130,8 @@ class Pipeline:
         equal = 0
         for index, frame in enumerate(timed(self.frames, self.spent, "wait")):
             self.progress(self.done, self.reader.info.frames)
+            for line in self.reader.warnings:
+                self.runner.say(line)  # who tells them but once
             self.corrupt += frame.corrupt
             same = len(before) > 0 and all(map(torch.equal, frame.planes, before))
             equal = equal + 1 if same and equal < FROZEN else 0

@@ -18,7 +18,7 @@ class Excerpt:
     start: Fraction | None = None  # seconds
     end: Fraction | None = None
     fps: Fraction | None = None  # frames a second of images and raw video
-    deinterlace: str = "auto"  # or off or refuse
+    deinterlace: str = "auto"  # or off, refuse, bob or ivtc
 
     def open(self, source: Path) -> Reader:
         """The reader of these frames; raises MediaError."""

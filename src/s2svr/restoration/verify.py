@@ -96,29 +96,31 @@ def check_video(
     target: Path,
     *,
     codec: str | None = None,
+    deinterlace: str = "auto",
     overwrite: bool = False,
     progress: Progress = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Check:
     """Send a video file through the normal path with a model that changes nothing, and compare.
 
-    ``codec`` is a lossless one where it is None. Raises MediaError where a file cannot be read or
-    written.
+    ``codec`` is a lossless one where it is None; ``deinterlace`` is that of ``open_reader``, whose
+    frames are compared. Raises MediaError where a file cannot be read or written.
     """
     if target.suffix.lower() not in CONTAINERS or source.is_dir():
         raise MediaError(f"expected two video files to check, got {source} and {target}")
-    with open_reader(source) as reader:
+    with open_reader(source, deinterlace=deinterlace) as reader:
         if reader.info.kind != "video":
             raise MediaError(f"expected a video file to check, {source} holds pictures only")
         carries = any(frame.messages for frame in islice(reader, FIRST))
         codec = codec or lossless_codec(target.suffix, reader.info, carries=carries)
     summary = restore_video(
-        Identity(), source, target, codec=codec, overwrite=overwrite, progress=progress, say=say
-    )
+        Identity(), source, target, codec=codec, deinterlace=deinterlace, overwrite=overwrite,
+        progress=progress, say=say,
+    )  # fmt: skip
     check = Check(source, target, codec, summary.frames, True, math.inf, math.inf)
     check.warnings = summary.warnings + summary.damage
-    compare_pictures(check)
-    compare_files(check)
+    read = compare_pictures(check, deinterlace)
+    compare_files(check, read if deinterlace in ("bob", "ivtc") else None)
     check.failures += [
         f"{row.what}: {row.fate}, and nothing was said"
         for row in check.rows
@@ -139,10 +141,13 @@ def what_was_kept(source: Path, target: Path, warnings: list[str]) -> list[Outco
     return [Outcome("time stamps", "", times, fate, "; ".join(check.failures)), *check.rows]
 
 
-def compare_files(check: Check) -> None:
-    """Compare times, tags and streams of a check's two files."""
+def compare_files(check: Check, shown: Packets | None = None) -> None:
+    """Compare times, tags and streams of a check's two files.
+
+    ``shown`` are the source's frames as they were read, where those are not its pictures.
+    """
     before, after = inspect_file(check.source), inspect_file(check.target)
-    compare_times(check, before.video, after.video)
+    compare_times(check, shown or before.video, after.video)
     check.rows += [*of_picture(before, after, check), *of_metadata(before, after, check)]
     check.rows += of_companions(before, after, check)
 
@@ -150,11 +155,20 @@ def compare_files(check: Check) -> None:
 # Pictures and times
 
 
-def compare_pictures(check: Check) -> None:
-    """Compare every frame with its source: codes where they mean the same, else RGB."""
+def compare_pictures(check: Check, deinterlace: str) -> Packets:
+    """Compare every frame with its source: codes where they mean the same, else RGB.
+
+    Returns the times at which the reader shows the source's frames.
+    """
     squares, counts, comparable, subsampled, frames = [0.0, 0.0], [0, 0], True, False, 0
-    with open_reader(check.source) as old, open_reader(check.target) as new:
+    with (
+        open_reader(check.source, deinterlace=deinterlace) as old,
+        open_reader(check.target) as new,
+    ):
+        shown = Packets(old.info.time_base)
         for a, b in zip_longest(old, new):
+            if a is not None and a.time is not None:
+                shown.times.append(round(a.time / shown.base))
             if a is None or b is None:
                 which = "output" if b is None else "source"
                 check.failures.append(f"frames: the {which} has only {frames}")
@@ -177,6 +191,7 @@ def compare_pictures(check: Check) -> None:
         )
     if comparable and not subsampled and not check.equal:
         check.failures.append(f"pictures: expected equal frames, got {check.luma_db:.2f} dB")
+    return shown
 
 
 def mean_the_same(a: Frame, b: Frame) -> bool:

@@ -97,8 +97,9 @@ def restore_job(
     began, said = time.perf_counter(), []
 
     def tell(line: str) -> None:
-        said.append(line)
-        say(line)
+        if line not in said:
+            said.append(line)
+            say(line)
 
     encoding, compute, journal = job.encoding, job.compute, None
     if compute.threads is not None:
@@ -119,6 +120,8 @@ def restore_job(
                 policy=policy,
                 comment=COMMENT,
             ) as writer:
+                for line in [*reader.warnings, *writer.warnings]:
+                    tell(line)
                 journal = Journal(writer.work, conditions, backend.memory_types)
                 pipeline = Pipeline(reader, runner, writer, journal, size, progress)
                 pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
