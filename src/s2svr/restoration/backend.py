@@ -94,6 +94,22 @@ class TorchBackend:
             return self.model.flows([*past, *frames.unbind(1)], frames.shape[1], ahead)
 
 
+class Identity:
+    """The backend that changes nothing."""
+
+    scale, lookahead = 1, 0
+    device, precision = torch.device("cpu"), "float32"
+    memory_types: Sequence[type] = ()
+    identity = "nothing is changed"
+
+    def run(self, frames: Tensor, memory: None, ahead: int, flows: None = None) -> tuple:
+        """Frames (1, T + ahead, 3, H, W) -> the first T of them, and no memory."""
+        return frames[0, : frames.shape[1] - ahead], None
+
+    def flows(self, frames: Tensor, memory: None, ahead: int) -> None:
+        """There is no motion to know of."""
+
+
 def scale_of(model: object) -> int:
     """The factor by which a restoration model enlarges; ValueError for other networks."""
     scale = getattr(model, "scale", None)

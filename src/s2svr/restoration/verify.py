@@ -5,7 +5,7 @@ lossless codec; then both files are compared: every frame, time stamp, stream an
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice, zip_longest
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..color import to_rgb
 from ..media import Frame, MediaError, open_reader
 from ..writing import CONTAINERS, Companion, Inspection, Packets, inspect_file, lossless_codec
+from .backend import Identity
 from .pipeline import Progress
 from .video import restore_video
 
@@ -40,22 +41,6 @@ SPOKEN = {
     "mastering display": "HDR10",
     "content light": "HDR10",
 }
-
-
-class Identity:
-    """The backend that changes nothing."""
-
-    scale, lookahead = 1, 0
-    device, precision = torch.device("cpu"), "float32"
-    memory_types: Sequence[type] = ()
-    identity = "nothing is changed"
-
-    def run(self, frames: Tensor, memory: None, ahead: int, flows: None = None) -> tuple:
-        """Frames (1, T + ahead, 3, H, W) -> the first T of them, and no memory."""
-        return frames[0, : frames.shape[1] - ahead], None
-
-    def flows(self, frames: Tensor, memory: None, ahead: int) -> None:
-        """There is no motion to know of."""
 
 
 @dataclass(frozen=True)
