@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from media_clips import make_video
+from s2svr import devices
+from s2svr.checkpoint import load
 from s2svr.media import read_clip
 from s2svr.models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
 from s2svr.restoration import Backend, Compute, Job, backend_of, restore, restore_job
@@ -105,3 +108,38 @@ def test_a_video_passes_through_a_backend(tmp_path: Path):
     source = make_video(tmp_path / "in.mkv", codec="ffv1", form="yuv444p", size=(32, 24))
     summary = restore_job(Identity(), Job(source, tmp_path / "out.mkv"))
     assert summary.frames == len(read_clip(source)) == len(read_clip(tmp_path / "out.mkv"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "there"),
+    [("fpu avx2 avx512_bf16 amx_tile", True), ("amx_bf16", True), ("fpu avx2 avx512f", False)],
+)
+def test_bf16_is_for_cpus_that_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, there: bool
+):
+    facts = tmp_path / "cpuinfo"
+    facts.write_text(f"model name\t: A CPU\nflags\t\t: {flags}\nbugs\t\t: avx512_bf16_bug\n")
+    monkeypatch.setattr(devices, "CPU_FACTS", facts)
+    cpu = torch.device("cpu")
+    if there:
+        assert devices.choose_precision("bf16", cpu) == torch.bfloat16
+    else:
+        with pytest.raises(ValueError, match="bf16 is slower than fp32 on this CPU"):
+            devices.choose_precision("bf16", cpu)
+    with pytest.raises(ValueError, match="fp16 is slower"):
+        devices.choose_precision("fp16", cpu)
+    assert devices.choose_precision("auto", cpu) == torch.float32
+
+
+def test_bf16_changes_a_frame_by_few_levels():
+    """Coordinates of warps stay in float32, so nothing moves."""
+    model = load("sr-light")
+    generator = torch.Generator().manual_seed(0)
+    wide = F.interpolate(torch.rand(1, 3, 6, 8, generator=generator), (24, 40), mode="bicubic")
+    frames = torch.stack([wide[0, ..., t : t + 32].clamp(0, 1) for t in range(3)])[None]
+    exact, near = (
+        TorchBackend(model, torch.device("cpu"), dtype).run(frames, None, 0)[0]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert near.dtype == torch.float32
+    assert 0 < (exact - near).abs().max() < 4 / 255

@@ -239,7 +239,7 @@ def test_weights_of_another_task(restore: Run, movie: Path, tmp_path: Path) -> N
     [
         (["--device", "cuda:99"], "device cuda:99 is not there"),
         (["--device", "gpu"], "expected the device auto, cpu, cuda or cuda:N, got 'gpu'"),
-        (["--device", "cpu", "--precision", "fp16"], "slower than fp32 on a CPU"),
+        (["--device", "cpu", "--precision", "fp16"], "slower than fp32 on this CPU"),
         (["--precision", "int8"], "expected the precision auto, fp32"),
         (["--scale", "8"], "expected a scale from 1 to 4"),
         (["--size", "4000x10"], "expected a size of at most 256x192"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+CPU_FACTS = Path("/proc/cpuinfo")
 # What a container may use, in the two versions of Linux's control groups.
 LIMITS = [
     Path("/sys/fs/cgroup/memory.max"),
@@ -28,14 +29,26 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` (float32), ``fp32``, ``fp16`` or ``bf16``; the last two on GPUs only."""
+    """``auto`` (float32), ``fp32``, ``fp16`` or ``bf16``.
+
+    fp16 is for GPUs alone; bf16 also for CPUs that have instructions for it.
+    """
     if name == "auto":
         return torch.float32
     if name not in PRECISIONS:
         raise ValueError(f"expected the precision auto, {', '.join(PRECISIONS)}, got {name!r}")
-    if device.type == "cpu" and name != "fp32":
-        raise ValueError(f"the precision {name} is slower than fp32 on a CPU; use fp32 or a GPU")
+    if device.type == "cpu" and (name == "fp16" or name == "bf16" and not cpu_has_bf16()):
+        raise ValueError(f"the precision {name} is slower than fp32 on this CPU; use fp32 or a GPU")
     return PRECISIONS[name]
+
+
+def cpu_has_bf16() -> bool:
+    """True where the processor multiplies numbers in bfloat16 (Linux on x86)."""
+    if not CPU_FACTS.is_file():
+        return False
+    lines = CPU_FACTS.read_text(encoding="utf-8").splitlines()
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def total_memory(device: torch.device) -> int | None:

@@ -108,7 +108,9 @@ Device = Annotated[
 ]
 Precision = Annotated[
     str,
-    typer.Option(help="Number format: auto (fp32), fp32, fp16 or bf16; the last two need a GPU."),
+    typer.Option(
+        help="Number format: auto (fp32), fp32, fp16 (GPUs) or bf16 (GPUs, and CPUs made for it)."
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads that the network uses.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
