@@ -228,6 +228,16 @@ def test_broken_and_foreign_weights(movie: Path, tmp_path: Path, weights: Path) 
     assert not (tmp_path / "out.mp4").exists()
 
 
+def test_results_that_are_no_pictures_leave_nothing(movie: Path, tmp_path: Path) -> None:
+    net = S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4))
+    for parameter in net.parameters():
+        torch.nn.init.constant_(parameter, float("nan"))
+    save(tmp_path / "net", net, Card("sr"))
+    result = run("restore", movie, tmp_path / "out.mp4", "--weights", tmp_path / "net", "--no-plan")
+    assert "what the network made is not finite: its weights are damaged" in one_sentence(result)
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
 def test_weights_of_another_task(restore: Run, movie: Path, tmp_path: Path) -> None:
     result = restore(movie, tmp_path / "out.mp4", "--task", "deblur")
     assert "expected weights for deblur, " in one_sentence(result)

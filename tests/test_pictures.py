@@ -164,7 +164,7 @@ def test_pages_of_a_tiff_are_frames(tmp_path: Path):
     first.save(tmp_path / "b.tif", save_all=True, append_images=[second])
     with (
         open_reader(tmp_path / "b.tif") as reader,
-        pytest.raises(MediaError, match="the first page is 32x24 and page 2 is 10x10"),
+        pytest.raises(MediaError, match="a page is 32x24 and another is 10x10"),
     ):
         list(reader)
 
@@ -176,6 +176,16 @@ def test_thumbnails_and_masks_are_no_pages(tmp_path: Path, kind: int, pages: int
     second.encoderinfo = {"tiffinfo": {0x00FE: kind}}
     moving()[0].save(path, save_all=True, append_images=[second])
     assert len(tiff_pages(path.read_bytes())) == pages
+
+
+def test_a_thumbnail_before_the_page_is_passed_over(tmp_path: Path):
+    first, second = moving()[:2]
+    first.resize((8, 6)).save(
+        tmp_path / "a.tif", save_all=True, append_images=[second], tiffinfo={0x00FE: 1}
+    )
+    with open_reader(tmp_path / "a.tif") as reader:
+        (frame,) = reader
+    assert np.array_equal(shown(frame).round(), np.asarray(second))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif", "a.webp", "a.avif", "a.tif"])

@@ -117,8 +117,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Codec = Annotated[
     str | None,
     typer.Option(
-        help="Codec of the output, such as h264, hevc, av1, vp9, prores or ffv1; chosen by the "
-        "output's name and bit depth if not given."
+        help="Codec of the output, such as h264, hevc, av1, vp9, prores or ffv1, or png, jpeg, "
+        "webp, tiff of a folder of images; chosen by the output's name and bit depth if not given."
     ),
 ]
 Crf = Annotated[

@@ -86,7 +86,7 @@ def restore_command(
     check: CheckOnly = False,
     as_json: Json = False,
 ) -> None:
-    """Restore a video file or a folder of images."""
+    """Restore a video file, an image or a folder of images."""
     if check:
         from .check import refuse_others, run_check
 

@@ -172,7 +172,9 @@ def check_source(path: Path) -> None:
         raise MediaError(f"{url} is a URL, and only files are read: download it first")
     if str(path) == "-":
         raise MediaError("- stands for a pipe, and only files are read: write it to a file first")
-    raise MediaError(f"there is no file or folder {path}")
+    pattern = "%" in path.name or "*" in path.name
+    advice = f"; images are given as a folder, {path.parent}" if pattern else ""
+    raise MediaError(f"there is no file or folder {path}{advice}")
 
 
 def exact_fraction(value: Fraction | float | None) -> Fraction | None:

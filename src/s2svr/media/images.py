@@ -27,7 +27,8 @@ from .stills import (
     count_pictures,
     read_tag,
     still_form,
-    tiff_of_page,
+    tiff_at,
+    tiff_pages,
     told_pictures,
     upright,
 )
@@ -109,23 +110,28 @@ def animated_form(path: Path) -> str:
     return form if form != "tiff" and count_pictures(data, form) > 1 else ""
 
 
-def decode_image(path: Path, page: int | None = None) -> Picture:
-    """Decode an image file, whatever its suffix says; of a TIFF one of its pages.
+def decode_image(path: Path) -> Picture:
+    """Decode an image file, whatever its suffix says.
 
-    Raises MediaError, also for one that holds several pictures where no page is asked for.
+    Raises MediaError, also for one that holds several pictures.
     """
     data = read_bytes(path)
     form = still_form(data, path)
     count = count_pictures(data, form)
-    if page is None and count > 1:
+    if count > 1:
         raise MediaError(
             f"the image {path} {told_pictures(count, form)}: give it alone as the input, or write "
             "its pictures to files of their own first"
         )
     if form == HEIF:
         return decode_heif(path, data)
-    if form == "tiff":
-        data = tiff_of_page(data, page or 0)
+    if pages := tiff_pages(data):  # a thumbnail may come before the page
+        data = tiff_at(data, pages[0])
+    return decode_still(path, data, form)
+
+
+def decode_still(path: Path, data: bytes, form: str) -> Picture:
+    """Decode the one picture in the bytes of an image file; of a TIFF, its first page."""
     codec = av.VideoCodecContext.create(form, "r")
     codec.options = {"max_pixels": str(MAX_PIXELS), **(EXR_LIGHT if form == "exr" else {})}
     try:
@@ -203,17 +209,19 @@ class ImageReader:
             raise MediaError(no_images(path))
         if note := numbering_gap(files):
             self.warnings.append(f"{note}; what there is counts as one frame after the other")
-        pages = 1 if path.is_dir() else self.count_pages(path)
-        every = [(file, page) for file in files for page in range(pages)]
+        self.document = b"" if path.is_dir() else read_bytes(path)  # a TIFF of several pages
+        places = tiff_pages(self.document)
+        if len(places) < 2:
+            self.document, places = b"", [0]
+        every = [(file, place) for file in files for place in places]
         times = [index / rate for index in range(len(every))]
         first, stop = start or Fraction(0), times[-1] + 1 if end is None else end
         asked = [p for p, t in zip(every, times, strict=True) if first <= t < stop]
         if not asked:
             raise MediaError(f"{path} holds no images in the time asked for")
-        self.files = [file for file, _ in asked]
-        self.pages = [page if pages > 1 else None for _, page in asked]
+        self.files, self.places = [file for file, _ in asked], [place for _, place in asked]
         self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
-        decoded = decode_image(self.files[0], self.pages[0])
+        decoded = self.decode(0)
         frame = image_frame(decoded)
         height, width = frame.planes[0].shape
         if decoded.alpha:
@@ -230,29 +238,28 @@ class ImageReader:
             duration=len(self.files) / rate,
             kind="images",
             codec=decoded.form,
-            names=tuple(file.stem for file in self.files) if pages == 1 else (),
+            names=tuple(file.stem for file in self.files) if not self.document else (),
         )
         self.frames = self.read(frame)
 
-    @staticmethod
-    def count_pages(path: Path) -> int:
-        """Number of pages of an image file; 1 for what has none."""
-        data = read_bytes(path)
-        form = still_form(data, path)
-        return count_pictures(data, form) if form == "tiff" else 1
+    def decode(self, index: int) -> Picture:
+        """Decode an image, or a page."""
+        if not self.document:
+            return decode_image(self.files[index])
+        return decode_still(self.path, tiff_at(self.document, self.places[index]), "tiff")
 
     def read(self, first: Frame) -> Iterator[Frame]:
         """Yield the frames, the first of which was read already."""
         size = first.planes[0].shape
-        for index, (file, page) in enumerate(zip(self.files, self.pages, strict=True)):
-            frame = first if index == 0 else image_frame(decode_image(file, page))
+        for index, file in enumerate(self.files):
+            frame = image_frame(self.decode(index)) if index else first
             height, width = frame.planes[0].shape
             if (height, width) != size:
-                which = file.name if page is None else f"page {page + 1}"
-                begin = self.files[0].name if page is None else "the first page"
+                pages = self.document != b""
                 raise MediaError(
-                    f"expected images of one size, {begin} is {size[1]}x{size[0]} "
-                    f"and {which} is {width}x{height}"
+                    f"expected images of one size, {'a page' if pages else self.files[0].name} is "
+                    f"{size[1]}x{size[0]} and {'another' if pages else file.name} is "
+                    f"{width}x{height}"
                 )
             yield frame
 

@@ -44,6 +44,7 @@ SUBFILE, OLD_SUBFILE = 0x00FE, 0x00FF  # tags that tell pages from thumbnails an
 MARKERS = re.compile(
     rb"\xff\xe1..Exif\0\0|eXIf|EXIF.{4}(?:Exif\0\0)?|^(?=II\*\0|MM\0\*)", re.DOTALL
 )
+MOST_TAGS = 1_000_000  # of a TIFF that are looked at
 WIDTHS = {1: 1, 3: 2}  # bytes of an integer, by the number of its type; others have 4
 ORIENTATION, COMPRESSION = 0x0112, 0x0103
 GRID = re.compile(rb"infe.{8,10}grid", re.DOTALL)  # an item that is put together of others
@@ -142,9 +143,8 @@ def tiff_pages(data: bytes) -> list[int]:
     ]
 
 
-def tiff_of_page(data: bytes, page: int) -> bytes:
-    """A TIFF whose first page is another one of it."""
-    place = tiff_pages(data)[page]
+def tiff_at(data: bytes, place: int) -> bytes:
+    """A TIFF whose first directory is another one of it."""
     return data[:4] + place.to_bytes(4, "little" if data[:2] == b"II" else "big") + data[8:]
 
 
@@ -164,10 +164,13 @@ def tiff_directories(tiff: bytes) -> Iterator[tuple[int, dict[int, int]]]:
     def number(place: int, size: int) -> int:
         return int.from_bytes(tiff[place : place + size], "little" if order == "little" else "big")
 
-    seen, place = {0}, number(4, 4)
+    seen, place, left = {0}, number(4, 4), MOST_TAGS
     while place not in seen and place + 2 <= len(tiff):
         seen.add(place)
         count = number(place, 2)
+        left -= count + 1
+        if left < 0:
+            return
         entries = range(place + 2, place + 2 + 12 * count, 12)
         yield place, {number(e, 2): number(e + 8, WIDTHS.get(number(e + 2, 2), 4)) for e in entries}
         place = number(place + 2 + 12 * count, 4)

@@ -33,7 +33,7 @@ class Encoding:
 
     codec: str | None = None
     crf: int | None = None  # of the encoder: lower is better
-    bits: int | None = None  # 8 or 10
+    bits: int | None = None  # 8, 10, 12 or 16
     scale: int | None = None  # times larger than the input, at most the network's
     size: tuple[int, int] | None = None  # or (width, height) in pixels
     bitrate: int | None = None  # bits a second, in place of crf

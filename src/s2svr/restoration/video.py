@@ -55,7 +55,7 @@ def restore_video(
     progress: Progress = lambda done, total: None,
     say: Say = lambda line: None,
 ) -> Summary:
-    """Restore a video file or a folder of images into a video file or a folder of PNGs.
+    """Restore a video file, an image or a folder of images into what the target's name asks for.
 
     window (fewer for large frames), tile, device and dtype are those of ``restore``; threads are
     torch's. scale, or size (width, height) in pixels, is what the result is reduced to; start and
