@@ -180,6 +180,7 @@ def test_thumbnails_and_masks_are_no_pages(tmp_path: Path, kind: int, pages: int
 
 def test_a_thumbnail_before_the_page_is_passed_over(tmp_path: Path):
     first, second = moving()[:2]
+    second.encoderinfo = {"tiffinfo": {0x00FE: 0}}
     first.resize((8, 6)).save(
         tmp_path / "a.tif", save_all=True, append_images=[second], tiffinfo={0x00FE: 1}
     )
