@@ -92,9 +92,9 @@ def test_a_folder_without_images_is_not_replaced(film: Path, tmp_path: Path):
     folder.mkdir()
     text = refused(film, folder)
     assert f"the folder {folder} is there and holds no images" in text
-    assert f"as {folder}/a.mp4, another folder or add --overwrite" in text
+    assert f"as {folder}/a.mp4, or another folder, or add --overwrite" in text
     (folder / "notes.txt").touch()
-    assert f"as {folder}/a.mp4, another folder" in refused(film, folder, overwrite=True)
+    assert f"as {folder}/a.mp4, or another folder" in refused(film, folder, overwrite=True)
     mkv = make_video(tmp_path / "b.avi", codec="mjpeg", form="yuvj420p", pts=[0, 3600])
     assert f"as {folder}/b.mp4" in refused(mkv, folder)
     Image.new("RGB", (8, 8)).save(tmp_path / "c.jpg")

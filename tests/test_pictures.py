@@ -17,7 +17,7 @@ from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame
 from s2svr.media.stills import count_pictures, tiff_pages
 from s2svr.restoration import restore_video
-from s2svr.restoration.verify import Identity
+from s2svr.restoration.verify import Identity, check_video
 from s2svr.writing.animations import Delays, short_fraction
 from s2svr.writing.images import image_color, write_picture
 
@@ -396,6 +396,18 @@ def test_an_animation_becomes_a_video_with_its_times(tmp_path: Path):
         copied(save_moving(tmp_path / name), tmp_path / f"{name}.mkv")
         with open_reader(tmp_path / f"{name}.mkv") as reader:
             assert [frame.time for frame in reader] == TIMES
+
+
+def test_the_still_in_an_animated_avif_is_no_track(tmp_path: Path):
+    source = save_moving(tmp_path / "a.avif")
+    assert copied(source, tmp_path / "a.mp4") == []
+    check = check_video(source, tmp_path / "b.mkv")
+    assert check.holds, check.failures
+    first, *rest = [image.convert("RGBA") for image in moving()]
+    first.putalpha(100)
+    first.save(tmp_path / "b.avif", save_all=True, append_images=rest, duration=40)
+    (said,) = copied(tmp_path / "b.avif", tmp_path / "b.mp4")
+    assert said.endswith("is left out: it is the alpha channel")
 
 
 def test_a_stopped_animation_goes_on_and_is_the_same(tmp_path: Path):

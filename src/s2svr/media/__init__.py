@@ -19,8 +19,10 @@ from .container import (
     encryption_in,
     file_url,
     is_cover,
+    is_moving_avif,
     open_container,
     read_facts,
+    streams_beside,
     video_stream,
 )
 from .display import Display, Spherical, Stereo, display_of
@@ -94,6 +96,7 @@ __all__ = [
     "is_cover",
     "is_gray",
     "is_hidden",
+    "is_moving_avif",
     "is_rgb",
     "is_transparent",
     "lost_side_data",
@@ -111,6 +114,7 @@ __all__ = [
     "side_data_name",
     "side_data_of",
     "riff_chunks",
+    "streams_beside",
     "subsampling",
     "to_picture",
     "upright",

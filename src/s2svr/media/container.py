@@ -104,7 +104,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         kinds = sorted({stream.type for stream in container.streams} - {"video"})
         found = f", only {' and '.join(kinds)}" if kinds else ""
         raise MediaError(f"{path} has no video{found}{why_unreadable(path)}")
-    if container.metadata.get("major_brand") == "avis":  # beside its film is one still of it
+    if is_moving_avif(container):
         streams = [s for s in streams if s.duration] or streams
     stream = next((s for s in streams if s.disposition & Disposition.default), streams[0])
     if stream.codec_context is None or not stream.codec_context.codec.is_decoder:
@@ -137,9 +137,20 @@ def other_tracks(container: InputContainer, video: VideoStream) -> list[Track]:
     """Describe the streams of a file other than ``video``."""
     return [
         Track(s.type, codec_name(s), s.metadata.get("language", ""), s.metadata.get("title", ""))
-        for s in container.streams
-        if s.index != video.index
+        for s in streams_beside(container, video)
     ]
+
+
+def streams_beside(container: InputContainer, video: VideoStream) -> list[Stream]:
+    """The streams of a file other than ``video``, without the stills of an AVIF that moves."""
+    moving = is_moving_avif(container)
+    streams = [s for s in container.streams if s.index != video.index]
+    return [s for s in streams if not (moving and s.type == "video" and not s.duration)]
+
+
+def is_moving_avif(container: InputContainer) -> bool:
+    """True for an animated AVIF: beside its film it holds one still of it."""
+    return container.metadata.get("major_brand") == "avis"
 
 
 def codec_name(stream: Stream) -> str:

@@ -91,12 +91,12 @@ def check_output(name: OutputName, reader: Reader, overwrite: bool) -> None:
     if place.resolve() == source.resolve():
         raise MediaError(f"the output {place} is the input; name another output")
     if name.kind == "images" and os.path.isdir(place) and not holds_images(place):
-        meant = f"{place / likely_name(reader)}, another folder"
-        more = " or add --overwrite" if not any(place.iterdir()) else ""
-        if not (overwrite and more):
+        empty = not any(place.iterdir())
+        if not (overwrite and empty):
+            more = ", or add --overwrite" if empty else ""
             raise MediaError(
-                f"the folder {place} is there and holds no images; name the file in it, as "
-                f"{meant}{more}"
+                f"the folder {place} is there and holds no images; name what is to be in it, as "
+                f"{place / likely_name(reader)}, or another folder{more}"
             )
     if name.kind == "image" and not (is_single(reader) or moves(name, reader)):
         moving = "" if name.suffix in MOVING else f", an animated image ({', '.join(MOVING)})"

@@ -101,7 +101,7 @@ def choose_coding(info: MediaInfo, display: Display, suffix: str, output: Output
     container, codec, crf = CONTAINERS[suffix.lower()], output.codec, output.crf
     width, height = output.width, output.height
     if output.bits not in (None, *BITS):
-        raise MediaError(f"expected {', '.join(map(str, BITS))} bits, got {output.bits}")
+        raise MediaError(f"expected 8, 10, 12 or 16 bits, got {output.bits}")
     if codec is None:
         codec = default_codec(container, output.bits or info.color.bits, width, height)
     check_coding(codec, crf, suffix, width, height)

@@ -31,6 +31,7 @@ from ..media import (
     read_facts,
     side_data_name,
     side_data_of,
+    streams_beside,
     subsampling,
     video_stream,
 )
@@ -125,8 +126,7 @@ def inspect_file(path: Path, *, most: int | None = None) -> Inspection:
                 stream_tags(s, facts),
                 Packets(s.time_base or MILLISECOND),
             )
-            for s in container.streams
-            if s.index != video.index
+            for s in streams_beside(container, video)
         ]
         pictures = Pictures()
         first, frames = read_packets(

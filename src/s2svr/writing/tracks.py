@@ -22,8 +22,10 @@ from ..media import (
     earliest_packet,
     is_cover,
     is_hidden,
+    is_moving_avif,
     open_container,
     read_facts,
+    streams_beside,
     video_stream,
     with_timecode,
 )
@@ -92,11 +94,8 @@ class Companions:
         self.start, self.end, self.shift = reader.start, reader.end, reader.shift
         self.heard = chosen_sound(sound, self.input.streams.audio, reader.path)
         self.length = reader.info.duration
-        self.routes = [
-            route
-            for stream in self.input.streams
-            if stream.index != self.video.index and (route := self.choose_route(stream)) is not None
-        ]
+        routes = map(self.choose_route, streams_beside(self.input, self.video))
+        self.routes = [route for route in routes if route is not None]
         # Matroska's keys are in capitals.
         metadata = service_metadata(self.facts) | dict(self.input.metadata)
         self.metadata = {k: v for k, v in metadata.items() if k.lower() not in MUXER_KEYS}
@@ -120,7 +119,10 @@ class Companions:
         codec = TEXT_CODECS.get(self.format) if name in READABLE_TEXT else None
         if kind != "subtitle" or codec is None:
             second = kind == "video" and not is_cover(stream)
-            self.leave_out(stream, "only one video is restored" if second else self.refusal)
+            alone = "only one video is restored"
+            if second and is_moving_avif(self.input):
+                alone = "it is the alpha channel"
+            self.leave_out(stream, alone if second else self.refusal)
             return None
         self.warnings.append(f"{describe(stream)} is converted to {codec}: {self.refusal}")
         return Route(stream, codec)
