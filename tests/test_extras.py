@@ -112,6 +112,16 @@ def test_trainings_without_their_extra_say_how_to_get_it(absent: str, tmp_path: 
     assert not (tmp_path / "run").exists()
 
 
+def test_the_page_without_its_extra_says_how_to_get_it(absent: str, tmp_path: Path):
+    run = run_plain(absent, COMMAND, "serve", "--no-open", "--folder", tmp_path / "folder")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (
+        "error: the page needs fastapi, uvicorn and python-multipart: "
+        "pip install 's2svr[web]' brings them\n"
+    )
+    assert not (tmp_path / "folder").exists()
+
+
 def test_python_says_so_too(absent: str):
     assert run_plain(absent, "import s2svr.restoration, s2svr.evaluation").returncode == 0
     for room in ("s2svr.train", "s2svr.train.recipes"):

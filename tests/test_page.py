@@ -323,7 +323,8 @@ def test_a_real_restoration_outlives_tabs_and_servers(
     words = ["restore", str(source), str(tmp_path / "plain.mp4"), "--task", "deblur"]
     subprocess.run([sys.executable, "-m", "s2svr", *words], check=True, capture_output=True)
     assert result == (tmp_path / "plain.mp4").read_bytes()
-    assert problems == []
+    # The browser would like canvases that a test reads to be made for that.
+    assert [text for text in problems if "willReadFrequently" not in text] == []
 
 
 def job_file(folder: Path) -> str:

@@ -36,12 +36,15 @@ class WorkerProcess:
 
     def __init__(self, receive: Receive, log: Path, lock: Path) -> None:
         self.receive, self.sending = receive, threading.Lock()
-        # Not from the folder that one happens to be in: -P. Ctrl-C is for the one who asks.
+        # This very package, and nothing of the folder that one happens to be in: -P. Ctrl-C is for
+        # the one who asks.
+        here = str(Path(__file__).parents[2])
+        places = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "s2svr.jobs.worker", str(lock)]
         with log.open("ab") as said:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-                start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True, env=os.environ | {"PYTHONPATH": places},
             )  # fmt: skip
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
