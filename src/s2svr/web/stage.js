@@ -64,6 +64,7 @@ export class Stage {
     })
     for (const name of ["pointerup", "pointercancel"]) screen.addEventListener(name, () => { held = null })
     screen.addEventListener("wheel", event => {
+      if (!event.ctrlKey && this.zoom === 1) return // the page scrolls
       event.preventDefault()
       this.zoomBy(event.deltaY < 0 ? 1.25 : 0.8)
     }, { passive: false })
@@ -79,6 +80,7 @@ export class Stage {
   zoomBy(factor) {
     this.zoom = Math.min(MOST, Math.max(1, this.zoom * factor))
     this.scale.textContent = `${Math.round(this.zoom * 100)} %`
+    this.root.classList.toggle("zoomed", this.zoom > 1)
     this.draw()
   }
 
