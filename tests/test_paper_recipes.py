@@ -64,7 +64,11 @@ def test_restoration_is_trained_with_the_papers_numbers(
     assert isinstance(recipe, RestorationRecipe)
     assert (recipe.model.preset, recipe.data.frames, recipe.data.batch) == (preset, frames, 8)
     optim = recipe.optim
-    assert (optim.rate, optim.flow_rate, optim.flow_from) == (2e-4, 5e-5, 10_000)
+    assert (optim.rate, optim.flow_rate) == (2e-4, 5e-5)
+    assert optim.flow_from == (5_000 if name == "gopro" else 10_000)
+    assert (optim.decay, optim.rate * optim.floor) == (steps, pytest.approx(1e-7))
+    assert not recipe.data.reverse
+    assert recipe.data.transpose is (name == "gopro")  # where the context is square
     assert (optim.steps, recipe.loss.eps) == (steps, 1e-12)
     assert recipe.data.mirrored is (name == "vimeo90k")
 

@@ -357,6 +357,7 @@ def test_rate_warms_up_stays_and_falls():
     assert rate_share(9, optim) == rate_share(50, optim) == rate_share(80, optim) == 1.0
     assert rate_share(90, optim) == pytest.approx(0.505)
     assert 0.01 <= rate_share(99, optim) < 0.03
+    assert rate_share(99, optim.model_copy(update={"floor": 0.5})) == pytest.approx(0.503, abs=1e-3)
 
 
 def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):

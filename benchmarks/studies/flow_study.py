@@ -16,74 +16,31 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
-import torch
 from studies import averaged, quality
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from s2svr.checkpoint import Card, load
-from s2svr.damage.reduce import bicubic_down
+from s2svr.checkpoint import load
 from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder_clips
 from s2svr.flow.cases import rendered_cases
 from s2svr.flow.dis import DIS, dis_flow
 from s2svr.flow.score import MEAN, ZERO, evaluate_flow
-from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
-from s2svr.ops import resize_flow
-from s2svr.render.photos import MovingPhotographs, photographs
-from s2svr.render.scene import Look
+from s2svr.render.photos import photographs
 from s2svr.train.clip_flow import FlowCrops, clip_flows
 from s2svr.train.fit import Objective, batches, fit
-from s2svr.train.flow import fitting, train_flow
+from s2svr.train.flow import train_flow
 from s2svr.train.launch import Run, start_processes
 from s2svr.train.network import build
 from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.restoration import groups, restoration_loss
 from s2svr.train.store import store_damaged
+from s2svr.train.supervised import train_supervised
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 NONE, TRUE, PLAIN, DISTILLED = "none", "supervised", "unsupervised", "unsupervised, distilled"
 Say = Callable[[str], None]
-
-
-class Labelled(Dataset):
-    """Rendered pairs with their truth: {"lq": (2, 3, h, w), "flow": (2, H, W)}."""
-
-    def __init__(self, photos: list[Tensor], recipe: FlowRecipe) -> None:
-        side = 4 * recipe.data.crop
-        look = Look(speed=(0.0, recipe.data.speed))
-        self.clips = MovingPhotographs(
-            photos, frames=2, size=(side, side), seed=recipe.optim.seed, look=look
-        )
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        clip = self.clips[index]
-        return {"lq": bicubic_down(clip.frames).lq, "flow": clip.flow_forward[0]}
-
-
-def supervised_loss(net: nn.Module, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-    """Mean distance to the truth of the full size."""
-    assert isinstance(net, PWCLite)
-    lq, truth = fitting(batch["lq"], net), batch["flow"]
-    truth = truth[..., : 4 * lq.shape[-2], : 4 * lq.shape[-1]]
-    found = resize_flow(net.pyramid(*lq.unbind(1))[0], (truth.shape[-2], truth.shape[-1]))
-    return {"loss": (found - truth).abs().mean()}
-
-
-def train_supervised(recipe: FlowRecipe, data: Path, start: str, out: Path, say: Say) -> Path:
-    """``train_flow`` with true flow in place of a teacher; returns the weights' path."""
-    run = Run(out, "cpu", say=say)
-    fabric = start_processes(recipe.optim, run)
-    net = load(start)
-    assert isinstance(net, PWCLite)
-    torch.manual_seed(recipe.optim.seed)
-    pairs = Labelled(photographs(data), recipe)
-    fit(
-        Objective(net, supervised_loss), batches(pairs, recipe.data.batch, 0), recipe.optim, run,
-        fabric=fabric, card=Card(task="flow", data="rendered truth"),
-    )  # fmt: skip
-    return run.weights
 
 
 class Estimator(nn.Module):
@@ -129,7 +86,8 @@ def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
     assert isinstance(recipe, FlowRecipe)
     assert isinstance(plain, FlowRecipe)
     teacher, out = chosen.teacher, chosen.out
-    found = {TRUE: train_supervised(recipe, chosen.clips, teacher, out / "supervised", say)}
+    run = Run(out / "supervised", "cpu", say=say)
+    found = {TRUE: train_supervised(recipe, run, data=chosen.clips, init=teacher)}
     for name, one, place in ((PLAIN, plain, "plain"), (DISTILLED, recipe, "distilled")):
         run = Run(out / place, "cpu", cache=chosen.cache or out / "clips", say=say)
         found[name] = train_flow(one, run, data=chosen.clips, teacher=teacher, init=teacher)

@@ -15,10 +15,11 @@ data = typer.Typer(no_args_is_help=True, help="Examine data sets.")
 
 
 class Stage(StrEnum):
-    """Steps of Algorithm 1."""
+    """Steps of Algorithm 1, and what they are compared with."""
 
     TEACHER = "teacher"
     STUDENT = "student"
+    SUPERVISED = "supervised"
 
 
 Recipe = Annotated[
@@ -46,7 +47,10 @@ def train_flow_command(
     recipe: Recipe,
     clips: Clips,
     out: Out,
-    stage: Annotated[Stage, typer.Option(help="Which of the two networks is trained.")],
+    stage: Annotated[
+        Stage,
+        typer.Option(help="What is learned from: good frames, a teacher too, or true flow."),
+    ],
     teacher: Annotated[
         str | None, typer.Option(help="Weights of the teacher that a student imitates.")
     ] = None,
@@ -59,8 +63,8 @@ def train_flow_command(
     processes: Processes = 1,
     cache: Cache = None,
 ) -> None:
-    """Train a flow network without labels: a teacher, then a student that imitates it."""
-    from ..train import FlowRecipe, Run, train_flow
+    """Train a flow network without labels: a teacher, then a student; or one by true flow."""
+    from ..train import FlowRecipe, Run, train_flow, train_supervised
 
     if (stage is Stage.STUDENT) != (teacher is not None):
         raise ValueError("expected --teacher with --stage student, and with no other")
@@ -68,6 +72,9 @@ def train_flow_command(
         overrides = [*(overrides or []), f"data.degradation={degradation}"]
     run = Run(out, device, processes, cache, recipe.name, say)
     chosen = recipe_of(recipe, overrides, FlowRecipe)
+    if stage is Stage.SUPERVISED:
+        typer.echo(train_supervised(chosen, run, data=clips, init=init))
+        return
     typer.echo(train_flow(chosen, run, data=clips, teacher=teacher, init=init))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from .clip import Clip, Degradation, Pair, as_float, to_bytes
 from .clips import ClipPairs, Data, Draw
 from .damaged import damaged_clip
+from .flyingchairs import FlowPair, flyingchairs
 from .folder import IMAGES, VIDEOS, folder_clips
 from .gopro import gopro
 from .mfqev2 import mfqev2
@@ -24,6 +25,8 @@ __all__ = [
     "Data",
     "Degradation",
     "Draw",
+    "FLOW_DATASETS",
+    "FlowPair",
     "IMAGES",
     "LOW_QUALITY",
     "MOVING",
@@ -55,6 +58,8 @@ DATASETS: dict[str, Callable[[Path, str], list[Clip]]] = {
     "mfqev2": mfqev2,
     "vid4": vid4,
 }
+# Pairs of frames with their true flow, for supervised trainings.
+FLOW_DATASETS: dict[str, Callable[[Path, str], list[FlowPair]]] = {"flyingchairs": flyingchairs}
 SPLITS: dict[str, tuple[str, ...]] = {
     "folder": ("",),
     "pairs": ("",),
@@ -63,6 +68,7 @@ SPLITS: dict[str, tuple[str, ...]] = {
     "gopro": ("train", "test"),
     "mfqev2": ("train", "test"),
     "vid4": ("test", "bd"),
+    "flyingchairs": ("train", "val"),
 }
 
 # What stands in the published low-quality halves, by data set or by data set and split.
@@ -109,11 +115,12 @@ def check_dataset(name: str, root: Path) -> list[str]:
 
     The last sentence says where the data set is published.
     """
-    dataset, split = named_dataset(name)
+    sets = {**DATASETS, **FLOW_DATASETS}
+    dataset, split = (name, "") if name in FLOW_DATASETS else named_dataset(name)
     faults, published = [], ""
     for part in (split,) if name in BENCHMARKS else SPLITS[dataset]:
         try:
-            DATASETS[dataset](Path(root), part)
+            sets[dataset](Path(root), part)
         except DatasetError as error:
             faults += [f"{part}: {fault}" if part else fault for fault in error.faults]
             published = error.published

@@ -48,7 +48,7 @@ def absent(place: Path) -> str:
     """A sentence that names the highest missing folder above ``place``, or ``place`` itself."""
     while not place.parent.exists() and place != place.parent:
         place = place.parent
-    kind = "file" if place.suffix in (".txt", ".yuv") else "folder"
+    kind = "file" if place.suffix in (".txt", ".yuv", ".ppm", ".flo") else "folder"
     return f"there is no {kind} {place}"
 
 

@@ -17,6 +17,7 @@ from .launch import Run
 from .quality import train_quality
 from .recipes import ExposureRecipe, FlowRecipe, QualityRecipe, RestorationRecipe, load_recipe
 from .restoration import train_restoration
+from .supervised import train_supervised
 
 __all__ = [
     "ExposureRecipe",
@@ -29,4 +30,5 @@ __all__ = [
     "train_flow",
     "train_quality",
     "train_restoration",
+    "train_supervised",
 ]

@@ -172,13 +172,14 @@ def mean_of_all(fabric: Fabric, value: Tensor) -> float:
 
 
 def rate_share(step: int, optim: Optim) -> float:
-    """Share of the peak rate at ``step``: linear warm-up, constant, cosine fall to 1 %."""
+    """Share of the peak rate at ``step``: linear warm-up, constant, cosine fall to the floor."""
     if step < optim.warmup:
         return (step + 1) / optim.warmup
     left = optim.steps - step
     if left >= optim.decay:
         return 1.0
-    return 0.01 + 0.99 * 0.5 * (1 - math.cos(math.pi * left / optim.decay))
+    fall = 0.5 * (1 - math.cos(math.pi * left / optim.decay))
+    return optim.floor + (1 - optim.floor) * fall
 
 
 @torch.no_grad()

@@ -166,6 +166,20 @@ def fitting(frames: Tensor, net: PWCLite) -> Tensor:
     return frames[..., :height, :width]
 
 
+def flow_network(recipe: FlowRecipe, init: Path | str | None) -> PWCLite:
+    """The recipe's network, with the weights of ``init`` if there are any."""
+    config = PRESETS[recipe.model.preset]
+    assert isinstance(config, PWCLiteConfig)
+    torch.manual_seed(recipe.optim.seed)
+    net = PWCLite(config)
+    if init is not None:
+        start = load(init)
+        if not isinstance(start, PWCLite) or start.config != config:
+            raise ValueError(f"expected a network as {config} to start from, {init} holds another")
+        net.load_state_dict(start.state_dict())
+    return net
+
+
 def train_flow(
     recipe: FlowRecipe,
     run: Run,
@@ -180,15 +194,7 @@ def train_flow(
     its teacher). The averaged weights are written.
     """
     fabric = start_processes(recipe.optim, run)
-    config = PRESETS[recipe.model.preset]
-    assert isinstance(config, PWCLiteConfig)
-    torch.manual_seed(recipe.optim.seed)
-    net = PWCLite(config)
-    if init is not None:
-        start = load(init)
-        if not isinstance(start, PWCLite) or start.config != config:
-            raise ValueError(f"expected a network as {config} to start from, {init} holds another")
-        net.load_state_dict(start.state_dict())
+    net = flow_network(recipe, init)
     clips, damage = recipe_clips(recipe.data, data), recipe.data.degradation
     with fabric.rank_zero_first():
         stored = store_damaged(clips, damage, run.clips, recipe.optim.workers)

@@ -41,7 +41,8 @@ class Optim(Section):
     keep_mixer: bool = False  # the mixer's weights stay as they are
     flow_from: int = Field(0, ge=0)  # the flow network is frozen before this step
     warmup: int = Field(0, ge=0)
-    decay: int = Field(0, ge=0)  # the last steps, over which the rate falls to a hundredth
+    decay: int = Field(0, ge=0)  # the last steps, over which the rate falls to its floor
+    floor: float = Field(0.01, ge=0, le=1)  # the share of the rate that it falls to
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     clip: float = Field(1.0, gt=0)  # largest norm of the gradient
