@@ -1,5 +1,6 @@
 """Scripts of benchmarks/studies, on networks and flows of which the answer is known."""
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -115,9 +116,9 @@ def test_motion_and_the_weight_of_the_neighbours_are_measured(benchmark):
     assert script.speed(net, x) == pytest.approx(20)  # 5 pixels, 20 of the full size
     with torch.no_grad():
         net.decoder.attention.score.weight.zero_()
-        net.decoder.attention.own.zero_()  # each of the two or three frames weighs the same
+        net.decoder.attention.own.fill_(math.log(2))  # the frame itself weighs as much as two
     y, weight = script.attended(net, x)
-    assert weight == pytest.approx((1 / 2 + 2 / 3 + 2 / 3 + 1 / 2) / 4)
+    assert weight == pytest.approx((1 / 3 + 2 / 4 + 2 / 4 + 1 / 3) / 4)
     assert torch.allclose(y, resize_bicubic(x, 4))
 
 
