@@ -119,8 +119,11 @@ def test_a_moving_scene_is_restored_as_a_still_one(config: S2SVRConfig, both_way
 class Difference(nn.Module):
     """Flow to the right by how much brighter the first frame is, in tenths."""
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        right = 10 * (a - b).mean(1, keepdim=True)
+    def features(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [(image, image)]
+
+    def between(self, first, second, size: tuple[int, int], few: bool = False) -> Tensor:
+        right = 10 * (first[0][0] - second[0][0]).mean(1, keepdim=True)
         return torch.cat((right, torch.zeros_like(right)), 1)
 
 

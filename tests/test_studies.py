@@ -15,7 +15,7 @@ from s2svr.checkpoint import Card, save
 from s2svr.flow.figure import GAP, captioned
 from s2svr.media import read_clip
 from s2svr.models.config import S2SVRConfig
-from s2svr.models.pwclite import PWCLiteConfig
+from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_bicubic
 from s2svr.render.files import write_movie
@@ -102,16 +102,16 @@ def test_segments_are_restored_each_on_its_own(benchmark, monkeypatch, clips, we
         assert float(row[3]) > 3  # the twin is brighter by a half
 
 
-class Still(nn.Module):
+class Still(PWCLite):
     """A motion of three pixels to the right and four down everywhere."""
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(len(a), 2, *a.shape[-2:])
+    def enlarged(self, flow: Tensor, size: tuple[int, int]) -> Tensor:
+        return torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(len(flow), 2, *size)
 
 
 def test_motion_and_the_weight_of_the_neighbours_are_measured(benchmark):
     script, net = benchmark("motion"), S2SVR(TINY).eval()
-    net.flow = Still()
+    net.flow = Still(FLOW)
     x = torch.rand(4, 3, 8, 12)
     assert script.speed(net, x) == pytest.approx(20)  # 5 pixels, 20 of the full size
     with torch.no_grad():
