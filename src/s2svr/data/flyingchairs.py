@@ -43,9 +43,9 @@ def flyingchairs(root: Path, split: str) -> list[FlowPair]:
     found = []
     for number, its in enumerate(marks, 1):
         if its == mark:
-            place = root / "data" / f"{number:05}"
-            files = [place.with_name(f"{place.name}_{end}") for end in ("img1.ppm", "img2.ppm")]
-            found.append(FlowPair(place.name, *files, place.with_name(f"{place.name}_flow.flo")))
+            name, data = f"{number:05}", root / "data"
+            first, second = (data / f"{name}_img{n}.ppm" for n in (1, 2))
+            found.append(FlowPair(name, first, second, data / f"{name}_flow.flo"))
     faults += [fault for pair in found for fault in pair_faults(pair)]
     refuse_faults(f"the {split} split of FlyingChairs below {root}", faults, PUBLISHED)
     return found
