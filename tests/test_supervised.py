@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.data import check_dataset
+from s2svr.data import check_dataset, read_ppm
 from s2svr.data.flyingchairs import flyingchairs as read_chairs
 from s2svr.data.tree import DatasetError
-from s2svr.media import MediaError, read_ppm, write_flo
+from s2svr.media import MediaError, write_flo
 from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.ops import warp
 from s2svr.train import Run, load_recipe, supervised, train_supervised

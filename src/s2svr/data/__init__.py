@@ -6,7 +6,7 @@ from pathlib import Path
 from .clip import Clip, Degradation, Pair, as_float, to_bytes
 from .clips import ClipPairs, Data, Draw
 from .damaged import damaged_clip
-from .flyingchairs import FlowPair, flyingchairs
+from .flyingchairs import FlowPair, flyingchairs, read_ppm
 from .folder import IMAGES, VIDEOS, folder_clips
 from .gopro import gopro
 from .mfqev2 import mfqev2
@@ -45,6 +45,7 @@ __all__ = [
     "key_of",
     "named_dataset",
     "paired",
+    "read_ppm",
     "store_clips",
     "to_bytes",
 ]

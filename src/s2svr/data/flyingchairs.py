@@ -1,8 +1,14 @@
 """FlyingChairs: rendered pairs with their true flow (Dosovitskiy et al., 2015)."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..media import MediaError
 from .tree import absent, clips_of_split, first_of, refuse_faults
 
 PUBLISHED = "https://lmb.informatik.uni-freiburg.de/resources/datasets/FlyingChairs.en.html"
@@ -10,6 +16,7 @@ LIST = "FlyingChairs_train_val.txt"  # a line for each pair
 MARKS = {"train": "1", "val": "2"}
 COUNT = 22872
 SIZE = (512, 384)
+HEADER = re.compile(rb"P6\s(?:\s*#[^\n]*\n)*\s*(\d+)\s+(\d+)\s+255\s")
 
 
 class FlowPair(NamedTuple):
@@ -66,3 +73,19 @@ def pair_faults(pair: FlowPair) -> list[str]:
         elif not least <= path.stat().st_size <= most:
             faults.append(f"expected {width}x{height} pixels in {path}; it may be cut off")
     return faults
+
+
+def read_ppm(path: Path) -> Tensor:
+    """Read a binary PPM of 8 bits: (3, H, W) uint8. Raises MediaError."""
+    data = Path(path).read_bytes()
+    header = HEADER.match(data)
+    if header is None:
+        raise MediaError(f"expected a binary PPM of 8 bits, {path} is none")
+    width, height = int(header[1]), int(header[2])
+    codes = np.frombuffer(data, np.uint8, offset=header.end())
+    if codes.size != 3 * width * height:
+        raise MediaError(
+            f"expected {3 * width * height} bytes for {width}x{height} pixels, {path} has "
+            f"{codes.size}; it may be cut off"
+        )
+    return torch.from_numpy(codes.reshape(height, width, 3).copy()).permute(2, 0, 1)

@@ -44,7 +44,6 @@ from .planes import (
     subsampling,
     to_picture,
 )
-from .ppm import read_ppm
 from .sidedata import (
     Message,
     lost_side_data,
@@ -116,7 +115,6 @@ __all__ = [
     "side_data_of",
     "riff_chunks",
     "streams_beside",
-    "read_ppm",
     "subsampling",
     "to_picture",
     "upright",

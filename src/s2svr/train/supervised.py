@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from ..checkpoint import Card
 from ..damage import degradation, shrinks
-from ..data import FLOW_DATASETS, FlowPair
-from ..media import read_flo, read_ppm
+from ..data import FLOW_DATASETS, FlowPair, read_ppm
+from ..media import read_flo
 from ..models import PWCLite
 from ..ops import resize_bicubic, resize_flow
 from ..render import Look, MovingPhotographs, item_seed, photographs
