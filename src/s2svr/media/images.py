@@ -16,7 +16,7 @@ from .container import MAX_PIXELS, open_container, video_stream
 from .display import Display, display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
-from .planes import MATRICES, bits_of, from_picture, is_transparent, subsampling
+from .planes import MATRICES, bits_of, from_picture, has_alpha, is_transparent, subsampling
 from .stills import (
     ALPHA,
     COMPRESSION,
@@ -46,7 +46,7 @@ class Picture(NamedTuple):
     picture: av.VideoFrame
     orientation: int  # EXIF's number
     form: str  # its decoder
-    alpha: bool  # a part of it is not opaque
+    alpha: bool  # it has some, which is left out
 
 
 def images_in(path: Path) -> list[Path]:
@@ -143,7 +143,9 @@ def decode_still(path: Path, data: bytes, form: str) -> Picture:
     if form == "tiff" and read_tag(data, COMPRESSION) in (6, 7):
         raise MediaError(f"the image {path} is a TIFF with JPEG inside, which is not supported")
     picture = pictures[0]
-    return Picture(picture, read_tag(data, ORIENTATION) or 1, form, is_transparent(picture))
+    # FFmpeg makes every GIF one with alpha, and a palette may hold some.
+    alpha = (has_alpha(picture.format) and form != "gif") or is_transparent(picture)
+    return Picture(picture, read_tag(data, ORIENTATION) or 1, form, alpha)
 
 
 def decode_heif(path: Path, data: bytes) -> Picture:

@@ -61,7 +61,7 @@ def still_form(head: bytes, path: Path) -> str:
         return names[0]
     if path.suffix.lower() == ".tga":
         return "targa"
-    raise MediaError(f"expected an image ({KINDS}), {path} is none")
+    raise MediaError(f"expected a {KINDS} image, {path} is none")
 
 
 def count_pictures(data: bytes, form: str) -> int:
