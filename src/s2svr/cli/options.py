@@ -228,6 +228,15 @@ CheckOnly = Annotated[
         "--check", help="Prove what is kept of the file, with a network that changes nothing."
     ),
 ]
+SoFarPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--so-far",
+        metavar="PART",
+        help="Write what an unfinished restoration into OUT has so far to this file, and leave the "
+        "restoration as it is, running or stopped.",
+    ),
+]
 Deinterlace = Annotated[
     str,
     typer.Option(

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ from .options import (
     Scale,
     SceneCuts,
     Size,
+    SoFarPath,
     Source,
     Start,
     Target,
@@ -83,6 +85,7 @@ def restore_command(
     restart: Restart = False,
     plan: PlanOnly = None,
     piece: PreviewSeconds = None,
+    so_far: SoFarPath = None,
     check: CheckOnly = False,
     as_json: Json = False,
 ) -> None:
@@ -110,6 +113,9 @@ def restore_command(
         Encoding(codec, crf, bits, scale, size, bitrate, encoder_preset, sound),
         compute, scene_cuts, overwrite, restart,
     )  # fmt: skip
+    if so_far is not None:
+        show_so_far(job, so_far, as_json=as_json)
+        return
     choice = chosen_network(job, task, weights, quality, plan)
     carry_out(job, choice, task, plan, piece, as_json=as_json)
 
@@ -177,6 +183,17 @@ def planned(
             (typer.echo if only else say)(line)
     plan.check()
     return settled
+
+
+def show_so_far(job: "Job", part: Path, *, as_json: bool) -> None:
+    """Write what an unfinished restoration has so far, and say how many frames it is."""
+    from ..restoration import write_so_far
+
+    frames = write_so_far(job, part, overwrite=job.overwrite)
+    if as_json:
+        print_json({"part": str(part), "frames": frames})
+    else:
+        typer.echo(f"{part}: the first {frames} frames")
 
 
 def show_piece(model: "nn.Module", job: "Job", seconds: Fraction, *, as_json: bool) -> None:

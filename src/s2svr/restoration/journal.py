@@ -69,6 +69,17 @@ def begun_with(target: Path) -> str | None:
         return None
 
 
+def refuse_change(folder: Path, before: Conditions, now: Conditions) -> None:
+    """MediaError where a restoration in a work folder was begun under other conditions."""
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            raise MediaError(
+                f"{folder.name} holds a restoration that was begun with {name} {before.get(name)}, "
+                f"and now it is {now.get(name)}: go on with what it was, or start over with "
+                "--restart"
+            )
+
+
 class Journal:
     """The journal in a writer's work folder; a try begun under other conditions is refused.
 
@@ -97,13 +108,7 @@ class Journal:
             raise MediaError(
                 f"the unfinished restoration in {folder} cannot be read; start over with --restart"
             ) from error
-        for name in sorted(before.keys() | conditions.keys()):
-            was, now = before.get(name), conditions.get(name)
-            if was != now:
-                raise MediaError(
-                    f"{folder.name} holds a restoration that was begun with {name} {was}, and now "
-                    f"it is {now}: go on with what it was, or start over with --restart"
-                )
+        refuse_change(folder, before, conditions)
 
     def load(self) -> None:
         """Read where the last try got to."""
@@ -129,7 +134,7 @@ def conditions_of(
     job: Job, reader: Reader, runner: Runner, size: tuple[int, int], segment: int
 ) -> Conditions:
     """All that the bytes of the result depend on."""
-    backend, excerpt, encoding = runner.backend, job.excerpt, job.encoding
+    backend = runner.backend
     return {
         "input": file_fingerprint(reader.path),
         "network": backend.identity,
@@ -142,8 +147,18 @@ def conditions_of(
         "threads": torch.get_num_threads(),
         "processors": os.cpu_count(),  # encoders have as many threads
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "version of s2svr": version("s2svr"),
         "version of torch": torch.__version__,
+        **settings_of(job),
+        "scene cuts": job.scene_cuts,
+        "segments of": segment,
+    }
+
+
+def settings_of(job: Job) -> Conditions:
+    """All that encoded packets depend on and that a job and the programs' versions say."""
+    excerpt, encoding = job.excerpt, job.encoding
+    return {
+        "version of s2svr": version("s2svr"),
         "version of PyAV": version("av"),
         "names": job.target.name if job.target != job.place else None,  # of images
         "codec": encoding.codec,
@@ -157,8 +172,6 @@ def conditions_of(
         "start": fraction_text(excerpt.start),
         "end": fraction_text(excerpt.end),
         "deinterlacing": excerpt.deinterlace,
-        "scene cuts": job.scene_cuts,
-        "segments of": segment,
     }
 
 

@@ -1,6 +1,7 @@
 """A model run window by window, within the memory there is."""
 
 import math
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ..color import bounded
 from .backend import Backend
+from .busy import BusyCores
 from .tiles import (
     SMALLEST,
     Box,
@@ -51,6 +53,7 @@ class Runner:
         self.boxes: list[Box] = []
         self.memory: Any = None  # of whole frames; None where the shot begins
         self.whole_flow = True  # motion is estimated on whole frames
+        self.busy = BusyCores(say)
         self.between_windows = True  # all frames of the last window have been handed out
 
     def run_all(self, groups: Iterable[Window]) -> Iterator[Tensor]:
@@ -71,11 +74,14 @@ class Runner:
             most = self.window if len(self.boxes) == 1 else min(self.window, JOINED)
             stop = min(start + most, count)
             seen = window.frames[start : stop + self.backend.lookahead]
+            began = time.perf_counter()
             restored = self.attempt(seen, stop - start)
             if restored is None:
                 self.shrink()
                 continue
             check_restored(restored, seen, self.backend)
+            if self.backend.device.type == "cpu":
+                self.busy.note(time.perf_counter() - began, len(seen))
             for index, y in enumerate(restored, start):
                 self.between_windows = index == count - 1
                 yield bounded(y, window.frames[index])
