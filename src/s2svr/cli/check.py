@@ -34,9 +34,9 @@ def refuse_others(context: typer.Context) -> None:
 def run_check(
     source: Path,
     target: Path,
-    *,
     codec: str | None,
     deinterlace: str,
+    *,
     overwrite: bool,
     as_json: bool,
 ) -> None:

@@ -94,10 +94,7 @@ def restore_command(
         from .check import refuse_others, run_check
 
         refuse_others(context)
-        run_check(
-            source, target, codec=codec, deinterlace=deinterlace, overwrite=overwrite,
-            as_json=as_json,
-        )  # fmt: skip
+        run_check(source, target, codec, deinterlace, overwrite=overwrite, as_json=as_json)
         return
     from ..devices import choose_device, choose_precision
     from ..restoration import Compute, Encoding, Excerpt, Job, usual_task
@@ -113,11 +110,11 @@ def restore_command(
         Encoding(codec, crf, bits, scale, size, bitrate, encoder_preset, sound),
         compute, scene_cuts, overwrite, restart,
     )  # fmt: skip
-    if so_far is not None:
+    if so_far is None:
+        choice = chosen_network(job, task, weights, quality, plan)
+        carry_out(job, choice, task, plan, piece, as_json=as_json)
+    else:
         show_so_far(job, so_far, as_json=as_json)
-        return
-    choice = chosen_network(job, task, weights, quality, plan)
-    carry_out(job, choice, task, plan, piece, as_json=as_json)
 
 
 def carry_out(
