@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from media_clips import make_video, packets
 from s2svr.media import open_reader
-from s2svr.restoration import check_video, restore_video
+from s2svr.restoration import Job, check_video, preview_video, restore_video
+from s2svr.restoration.pipeline import Stopped
 from s2svr.restoration.verify import Identity
 from s2svr.writing import inspect_file
 
@@ -33,11 +35,16 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
 
 
-def recording(part: Path, begin: Fraction | int, kinds: str = "video audio") -> bytes:
-    """A transport stream whose clock says ``begin`` seconds at its first content."""
+def recording(
+    part: Path, begin: Fraction | int, kinds: str = "video audio", first: int = PICTURES
+) -> bytes:
+    """A transport stream whose clock says ``begin`` seconds at its first content.
+
+    ``first`` is the number of its first stream.
+    """
     target = part.with_name("recording.ts")
     with av.open(str(part)) as old, av.open(
-        str(target), "w", options={"mpegts_copyts": "1"}
+        str(target), "w", options={"mpegts_copyts": "1", "mpegts_start_pid": str(first)}
     ) as new:  # fmt: skip
         found = [packet for packet in old.demux() if packet.size and packet.stream.type in kinds]
         copies = {
@@ -106,11 +113,14 @@ def test_parts_follow_each_other(part: Path, tmp_path: Path, name: str):
     path = tmp_path / "a.ts"
     path.write_bytes(b"".join(recording(part, begin) for begin in begins))
     frames, heard, damage, warnings = times(path)
+    with open_reader(path) as reader:
+        length = reader.info.duration
     assert frames == [EARLY + i * STEP for i in range(COUNT * len(begins))]
     assert heard[0] == 0
     # 0.8 s of sound are 33 1/3 packets of 24 ms: where parts meet, one may be cut or late.
     assert all(0 < b - a < 0.06 for a, b in pairwise(heard))
     assert damage == []
+    assert length == COUNT * len(begins) * STEP
     assert len(warnings) == min(jumps, 1)
     assert all("the clock of the file jumps" in line for line in warnings)
 
@@ -134,6 +144,17 @@ def test_streams_that_jump_at_different_packets_stay_together(
     assert frames == [EARLY + i * STEP for i in range(2 * COUNT)]
     assert len(heard) == 68
     assert all(0 < b - a < 0.06 for a, b in pairwise(heard))
+    assert damage == []
+
+
+def test_streams_of_other_numbers_go_on_with_the_first_ones(part: Path, tmp_path: Path):
+    path = tmp_path / "a.ts"
+    path.write_bytes(recording(part, 100) + recording(part, 5, first=0x200))
+    frames, heard, damage, _ = times(path)
+    # FFmpeg leaves out the picture that it is reading when the numbers change.
+    assert len(frames) == 2 * COUNT - 1
+    assert len(heard) == 68
+    assert all(0 < b - a <= 2 * STEP for a, b in pairwise(frames))
     assert damage == []
 
 
@@ -196,3 +217,37 @@ def test_a_cut_counts_on_where_the_clock_jumps(
     length = wanted[-1][0] - wanted[0][0] + STEP
     assert abs(len(heard) * 0.024 - length) < 0.05
     assert all(0 < b - a < 0.06 for (a, _), (b, _) in pairwise(heard))
+
+
+@pytest.mark.parametrize("begins", [[100, 100 + 3 * PART], [100, 5], [100, 20000]])
+def test_a_large_file_tells_about_how_long_it_is(
+    part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: list[Fraction]
+):
+    monkeypatch.setattr("s2svr.media.begin.WHOLE", 0)
+    monkeypatch.setattr("s2svr.media.begin.PLACES", 12)
+    path = tmp_path / "a.ts"
+    path.write_bytes(
+        b"".join(recording(part, begin + i * PART) for begin in begins for i in (0, 1, 2))
+    )
+    with open_reader(path) as reader:
+        assert abs(reader.info.duration - 6 * PART) < PART
+
+
+def test_a_preview_takes_the_middle_of_what_follows_each_other(part: Path, tmp_path: Path):
+    path, target = tmp_path / "a.ts", tmp_path / "b.mp4"
+    path.write_bytes(recording(part, 100) + recording(part, 20000))
+    shown = preview_video(Identity(), Job(path, target), Fraction(1, 5))
+    assert (shown.frames, shown.damage) == (6, [])
+
+
+def test_a_restoration_goes_on_in_the_second_part(part: Path, tmp_path: Path):
+    path, whole, target = tmp_path / "a.ts", tmp_path / "whole.mp4", tmp_path / "b.mp4"
+    path.write_bytes(recording(part, 100) + recording(part, 5))
+    restore = partial(restore_video, Identity(), path, window=4, segment=8, codec="h264-lossless")
+    restore(whole)
+    stops = iter([False, False, False, True, False, True])
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            restore(target, stop=lambda: next(stops))
+    assert restore(target).resumed > COUNT
+    assert target.read_bytes() == whole.read_bytes()

@@ -1,9 +1,10 @@
-"""Begins: of a file, of what is shown of it, and of reading in its middle."""
+"""Begins: of a file, of what is shown of it, and of reading in its middle; and about its end."""
 
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+from statistics import median
 
 import av
 from av.container import InputContainer
@@ -13,17 +14,20 @@ from .container import open_container
 from .integrity import times_go_back
 
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
+WHOLE = 1 << 26  # bytes of a file that is read as a whole to know how long it is
+PLACES = 64  # that are looked at in others
 FIRST_PACKETS = 100  # among which is the first of each stream
 LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
 MOST_HELD = 2000  # packets since a key frame
 
 
 def is_hidden(packet: av.Packet, began: bool) -> bool:
-    """True for a packet that an edit list hides after its stream ``began`` to be shown.
+    """True for a packet that an edit list hides, but for those just before a stream's begin.
 
-    Those before it are needed to decode the first one.
+    These are needed to decode the first one, and lie before 0. ``began``: one was shown already.
     """
-    return packet.is_discard and began
+    time = (packet.pts or 0) * packet.time_base
+    return packet.is_discard and (began or not -PRIMING <= time < 0)
 
 
 def can_be_entered(container: InputContainer, path: Path) -> bool:
@@ -43,6 +47,40 @@ def begin_of(container: InputContainer, video: Fraction) -> Fraction:
     if container.format.flags & TS_DISCONT:
         return min([video, *near])
     return min([Fraction(0), video, *(start for start in near if start < -PRIMING)])
+
+
+def joined_duration(path: Path, index: int) -> Fraction | None:
+    """Seconds of a stream whose clock may jump, about; None for other files.
+
+    Headers tell the first and the last time alone. A small file is read, of a large one a few
+    places, which tell how much time lies between them unless the clock jumps there.
+    """
+    container = open_container(path)
+    try:
+        if not container.format.flags & TS_DISCONT:
+            return None
+        stream, size = container.streams[index], path.stat().st_size
+        base = stream.time_base or Fraction(0)
+        if size <= WHOLE:
+            spans = [
+                (packet.pts, packet.pts + (packet.duration or 0))
+                for packet in demuxed(container, stream)
+                if packet.pts is not None
+            ]
+            first, last = min(a for a, _ in spans), max(b for _, b in spans)
+            return (last - first) * base
+        found: list[Fraction] = []
+        for place in range(0, size, size // PLACES):
+            container.seek(place, unsupported_byte_offset=True)
+            times = (p.dts * base for p in container.demux(stream) if p.dts is not None)
+            found += islice(times, 1)
+    except (av.error.FFmpegError, OSError, ValueError):  # of no times at all
+        return None
+    finally:
+        container.close()
+    steps = [b - a for a, b in pairwise(found)]
+    usual = median([step for step in steps if step > 0] or [Fraction(0)])
+    return usual + sum(step if 0 <= step < 4 * usual + JUMP else usual for step in steps)
 
 
 def earliest_packet(path: Path, indices: list[int]) -> Fraction:

@@ -11,10 +11,12 @@ from typing import Self
 import av
 
 from ..color import ColorInfo
-from .begin import begin_of, can_be_entered, packets_before
+from .begin import begin_of, can_be_entered, joined_duration, packets_before
 from .clock import SteadyClock, demuxed
 from .combing import Watch
 from .container import (
+    edit_warnings,
+    header_end,
     is_cut_off,
     open_container,
     other_tracks,
@@ -66,6 +68,7 @@ class VideoReader:
         # Times of packets that a transport stream marks, or that others are missing before.
         self.corrupt: list[Fraction] = []
         self.open()
+        self.warnings += edit_warnings(path)
         rates = (self.stream.average_rate, self.stream.guessed_rate)
         self.claimed = [rate for rate in rates if rate and rate <= 1000] or [Fraction(25)]
         self.combing = Watch(wanted=deinterlace == "auto", film=film_rate(self.claimed) is not None)
@@ -113,7 +116,12 @@ class VideoReader:
         """Facts of the headers and of the first picture, which is shown at ``time``."""
         container, stream = self.container, self.stream
         length = None
-        if (stop := self.header_end()) is not None:
+        joined = joined_duration(self.path, stream.index)
+        if (
+            stop := header_end(self.container, self.stream, self.origin)
+            if joined is None
+            else self.origin + joined
+        ) is not None:
             stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
         if stream.metadata.get("alpha_mode") == "1":  # VP8, VP9
@@ -135,18 +143,6 @@ class VideoReader:
             interlaced=self.interlaced,
             timecode=later_timecode(find_timecode(container), time - self.origin, self.rate),
         )
-
-    def header_end(self) -> Fraction | None:
-        """End of the video in seconds, as the headers say."""
-        if (tagged := tagged_end(self.stream)) is not None:
-            return tagged
-        if self.stream.duration:
-            return self.origin + self.stream.duration * self.base
-        if not self.container.duration:
-            return None
-        stop = Fraction(self.container.duration, 1_000_000)
-        begin = Fraction(self.container.start_time or 0, 1_000_000)
-        return stop if "matroska" in self.container.format.name else begin + stop
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
         """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
@@ -260,8 +256,9 @@ class VideoReader:
     def shown_until(self, time: Fraction, last: av.VideoFrame) -> Fraction:
         """Time in seconds at which the last picture, shown at ``time``, ends."""
         end = time + (last.duration or 0) * self.unit
-        header = None if self.clock.jumps else self.header_end()
-        return max(end, header or end)
+        header = None if self.clock.jumps else header_end(self.container, self.stream, self.origin)
+        end = max(end, header or end)
+        return end if self.end is None else min(end, self.end)
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """Yield the frames, the first of which was decoded already."""
@@ -323,7 +320,11 @@ class VideoReader:
         if self.end is None and (place := first_broken_byte(self.path)) is not None:
             self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
         tagged = tagged_end(self.stream)
-        stop = tagged or (not self.clock.jumps and self.header_end()) or Fraction(0)
+        stop = (
+            tagged
+            or (not self.clock.jumps and header_end(self.container, self.stream, self.origin))
+            or Fraction(0)
+        )
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
         known = cut or self.damage or tagged
         if known and stop > reached + 1 / self.rate and self.end is None:

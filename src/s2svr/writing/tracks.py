@@ -13,7 +13,6 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from ..media import (
-    PRIMING,
     MediaError,
     Reader,
     can_be_entered,
@@ -291,7 +290,8 @@ class Companions:
         """Turn a source packet into packets for the output; none where it is left out."""
         if codec_name(route.source) == "mov_text" and bytes(packet) == EMPTY_TEXT:
             return []
-        if is_hidden(packet, route.shown):
+        early = not route.shown and self.format in ("mp4", "mov") and (packet.pts or 0) < 0
+        if is_hidden(packet, route.shown) and not early:  # these two have edit lists
             if route.transcoder is not None:  # the next one is decoded on from it
                 decode_sound(route.transcoder.source, packet)
             return []
@@ -321,8 +321,6 @@ class Companions:
         stop = time + (packet.duration or 0) * base if text else time
         if self.end is not None and time >= self.end:
             return False
-        if packet.is_discard and time < -PRIMING and self.format not in ("mp4", "mov"):
-            return False  # cut away by an edit list, which only these two have
         if self.start is not None and time < self.start:
             if stop <= self.start:
                 return False
