@@ -120,6 +120,8 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
 def header_end(container: InputContainer, stream: VideoStream, origin: Fraction) -> Fraction | None:
     """End of a video that begins at ``origin``, as the headers say; both in seconds."""
+    if (tagged := tagged_end(stream)) is not None:
+        return tagged
     if stream.duration:
         return origin + stream.duration * (stream.time_base or 0)
     if not container.duration:

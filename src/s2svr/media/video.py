@@ -117,11 +117,8 @@ class VideoReader:
         container, stream = self.container, self.stream
         length = None
         joined = joined_duration(self.path, stream.index)
-        if (
-            stop := header_end(self.container, self.stream, self.origin)
-            if joined is None
-            else self.origin + joined
-        ) is not None:
+        stop = self.header_end() if joined is None else self.origin + joined
+        if stop is not None:
             stop = stop if self.end is None else min(self.end, stop)
             length = max(Fraction(0), stop - (self.start or self.origin))
         if stream.metadata.get("alpha_mode") == "1":  # VP8, VP9
@@ -143,6 +140,10 @@ class VideoReader:
             interlaced=self.interlaced,
             timecode=later_timecode(find_timecode(container), time - self.origin, self.rate),
         )
+
+    def header_end(self) -> Fraction | None:
+        """End of the video in seconds, as the headers say, which know of no jumps."""
+        return None if self.clock.jumps else header_end(self.container, self.stream, self.origin)
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
         """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
@@ -256,8 +257,7 @@ class VideoReader:
     def shown_until(self, time: Fraction, last: av.VideoFrame) -> Fraction:
         """Time in seconds at which the last picture, shown at ``time``, ends."""
         end = time + (last.duration or 0) * self.unit
-        header = None if self.clock.jumps else header_end(self.container, self.stream, self.origin)
-        end = max(end, header or end)
+        end = max(end, self.header_end() or end)
         return end if self.end is None else min(end, self.end)
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
@@ -320,11 +320,7 @@ class VideoReader:
         if self.end is None and (place := first_broken_byte(self.path)) is not None:
             self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
         tagged = tagged_end(self.stream)
-        stop = (
-            tagged
-            or (not self.clock.jumps and header_end(self.container, self.stream, self.origin))
-            or Fraction(0)
-        )
+        stop = self.header_end() or Fraction(0)
         cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
         known = cut or self.damage or tagged
         if known and stop > reached + 1 / self.rate and self.end is None:
