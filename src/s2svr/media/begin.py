@@ -1,10 +1,11 @@
-"""Begins: of a file, of what is shown of it, and of reading in its middle; and about its end."""
+"""Begin and end of a file, of what its edit lists show of it, and of reading in its middle."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -16,6 +17,8 @@ from .integrity import times_go_back
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 WHOLE = 1 << 26  # bytes of a file that is read as a whole to know how long it is
 PLACES = 64  # that are looked at in others
+EDITS = (b"moov", b"trak", b"edts", b"elst")  # boxes, each in the one before
+MOST_BOXES = 1_000_000  # of an mp4, and bytes of an edit list, that are looked at
 FIRST_PACKETS = 100  # among which is the first of each stream
 LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
 MOST_HELD = 2000  # packets since a key frame
@@ -113,3 +116,49 @@ def packets_before(
             break
     yield from held
     yield from packets
+
+
+def edit_warnings(path: Path) -> list[str]:
+    """Sentences about edits that play a part faster or slower, which is not done."""
+    with path.open("rb", buffering=0) as file:
+        if file.read(8)[4:] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
+            return []
+        speeds = edit_speeds(file, 0, path.stat().st_size, EDITS)
+        found = sorted({speed for speed in speeds if speed != 1})
+    if not found:
+        return []
+    words = " and ".join(f"{float(speed):g}" for speed in found)
+    return [f"the edit list asks for speed {words} in a part: it is restored at its own speed"]
+
+
+def edit_speeds(
+    file: BinaryIO, begin: int, end: int, names: tuple[bytes, ...]
+) -> Iterator[Fraction]:
+    """Speeds of all edits between two bytes of an mp4, where boxes of the first name are next."""
+    for _ in range(MOST_BOXES):
+        if begin + 8 > end:
+            return
+        file.seek(begin)
+        head = file.read(16)
+        size, body = int.from_bytes(head[:4], "big"), begin + 8
+        if size == 1:
+            size, body = int.from_bytes(head[8:16], "big"), begin + 16
+        after = min(end, begin + size) if size else end
+        if head[4:8] == names[0]:
+            if len(names) > 1:
+                yield from edit_speeds(file, body, after, names[1:])
+            else:
+                file.seek(body)
+                yield from listed_speeds(file.read(min(after - body, MOST_BOXES)))
+        begin = max(after, body)
+
+
+def listed_speeds(body: bytes) -> Iterator[Fraction]:
+    """Speeds of the entries of an edit list; an empty edit has none."""
+    wide = body[:1] == b"\1"
+    size, place = (20, 8) if wide else (12, 4)
+    for begin in range(8, len(body) - size + 1, size):
+        entry = body[begin : begin + size]
+        empty = entry[place : size - 4] == b"\xff" * (size - 4 - place)
+        if not empty:
+            yield Fraction(int.from_bytes(entry[-4:], "big", signed=True), 65536)

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +25,6 @@ FORMATS = (
 )
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
 MOST_BOXES = 1_000_000  # of an mp4 that are looked at
-EDITS = (b"moov", b"trak", b"edts", b"elst")  # boxes, each in the one before
 HEADER_LOOK = 1 << 16  # bytes that say whether a file is encrypted
 ENCRYPTED_ENTRY = re.compile(rb"stsd.{12}(encv|enca|drmi|drms)", re.DOTALL)
 # An element ContentEncoding (with its size) in which a ContentEncryption lies.
@@ -306,49 +304,3 @@ def movie_header(file: BinaryIO, size: int) -> bytes:
             break
         place += length
     return b""
-
-
-def edit_warnings(path: Path) -> list[str]:
-    """Sentences about edits that play a part faster or slower, which is not done."""
-    with path.open("rb", buffering=0) as file:
-        if file.read(8)[4:] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
-            return []
-        speeds = edit_speeds(file, 0, path.stat().st_size, EDITS)
-        found = sorted({speed for speed in speeds if speed != 1})
-    if not found:
-        return []
-    words = " and ".join(f"{float(speed):g}" for speed in found)
-    return [f"the edit list asks for speed {words} in a part: it is restored at its own speed"]
-
-
-def edit_speeds(
-    file: BinaryIO, begin: int, end: int, names: tuple[bytes, ...]
-) -> Iterator[Fraction]:
-    """Speeds of all edits between two bytes of an mp4, where boxes of the first name are next."""
-    for _ in range(MOST_BOXES):
-        if begin + 8 > end:
-            return
-        file.seek(begin)
-        head = file.read(16)
-        size, body = int.from_bytes(head[:4], "big"), begin + 8
-        if size == 1:
-            size, body = int.from_bytes(head[8:16], "big"), begin + 16
-        after = min(end, begin + size) if size else end
-        if head[4:8] == names[0]:
-            if len(names) > 1:
-                yield from edit_speeds(file, body, after, names[1:])
-            else:
-                file.seek(body)
-                yield from listed_speeds(file.read(min(after - body, MOST_BOXES)))
-        begin = max(after, body)
-
-
-def listed_speeds(body: bytes) -> Iterator[Fraction]:
-    """Speeds of the entries of an edit list; an empty edit has none."""
-    wide = body[:1] == b"\1"
-    size, place = (20, 8) if wide else (12, 4)
-    for begin in range(8, len(body) - size + 1, size):
-        entry = body[begin : begin + size]
-        empty = entry[place : size - 4] == b"\xff" * (size - 4 - place)
-        if not empty:
-            yield Fraction(int.from_bytes(entry[-4:], "big", signed=True), 65536)

@@ -11,11 +11,10 @@ from typing import Self
 import av
 
 from ..color import ColorInfo
-from .begin import begin_of, can_be_entered, joined_duration, packets_before
+from .begin import begin_of, can_be_entered, edit_warnings, joined_duration, packets_before
 from .clock import SteadyClock, demuxed
 from .combing import Watch
 from .container import (
-    edit_warnings,
     header_end,
     is_cut_off,
     open_container,
