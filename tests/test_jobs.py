@@ -25,6 +25,7 @@ from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 from s2svr.restoration import Compute, Job, restore_job, write_so_far
 from s2svr.restoration.pipeline import Stopped
+from s2svr.restoration.verify import Outcome
 
 
 @pytest.fixture
@@ -363,3 +364,22 @@ def test_a_worker_is_a_process_that_ends_with_its_input(tmp_path: Path):
     worker.process.stdin.close()  # as if the server had been killed
     assert events.get(timeout=10) == {"event": "end", "code": 0}
     worker.close()
+
+
+def test_a_report_on_a_part_calls_what_was_cut_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    found = [
+        Outcome("time stamps", "", "", "converted", "times: expected 9 frames, got 3"),
+        Outcome("bits", "8", "8", "kept"),
+        Outcome("audio 1", "aac 9 packets", "aac 3 packets", "converted"),
+        Outcome("text 2", "ass", "mov_text", "converted", "mp4 holds no ass"),
+    ]
+    monkeypatch.setattr("s2svr.jobs.working.what_was_kept", lambda *asked: found)
+    source = tmp_path / "in.mp4"
+    source.touch()
+    entry = Entry(
+        name="in.mp4", source=source, target=source, order=Order(end=1), facts={"kind": "video"}
+    )
+    events: list[dict[str, Any]] = []
+    report_entry(Bench(events.append), entry)
+    assert [row["fate"] for row in events[0]["report"]] == ["cut", "kept", "cut", "converted"]
+    assert events[1]["fidelity"] == {"missing": "only a part of the video was restored"}

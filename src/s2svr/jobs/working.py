@@ -224,13 +224,17 @@ def write_pairs(
 
 def report_entry(bench: Bench, entry: Entry) -> None:
     """Say what was kept, and how far the result is from its source."""
+    part = entry.order.start is not None or entry.order.end is not None
     rows: list[dict[str, str]] = []
     if entry.source.is_file() and (entry.facts or {}).get("kind") == "video":
         found = what_was_kept(entry.source, entry.target, entry.said)
         rows = [asdict(row) for row in found if row.what not in ("size", "codec")]
+        for row in rows:
+            if part and row["fate"] == "converted" and (not row["why"] or row is rows[0]):
+                row |= {"fate": "cut", "why": "only a part of the video was restored"}
     bench.tell({"event": "report", "id": entry.id, "report": rows})
     figures: dict[str, Any]
-    if entry.order.start or entry.order.end is not None:
+    if part:
         figures = {"missing": "only a part of the video was restored"}
     else:
         try:

@@ -92,7 +92,7 @@ export class JobCard {
     place.hidden = job.state !== "done"
     if (job.state === "done") report(place.querySelector("div"), job)
     this.find(".age").textContent = job.expires
-      ? `Removed on ${new Date(1000 * job.expires).toLocaleString()}${job.state === "done" ? ", with its result" : ""}.` : ""
+      ? `Removed on ${new Date(1000 * job.expires).toLocaleString()}${job.state === "done" && job.owned ? ", with its result" : ""}.` : ""
   }
 
   showError(text) {

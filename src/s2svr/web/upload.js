@@ -114,7 +114,7 @@ class Row {
     if (received + PIECE >= bytes) this.text.textContent += ", then it is looked at"
   }
 
-  say(text) { this.text.textContent = `${this.name}: ${text}` }
+  say(text) { this.text.textContent = text.startsWith(this.name) ? text : `${this.name}: ${text}` }
 
   fail(text) {
     this.failed = true

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from ..jobs import Entry, JobQueue, Making, Order
 
-HIDDEN = {"source", "target", "owned", "rank"}
+HIDDEN = {"source", "target", "rank"}
 
 
 class JobView(BaseModel):
@@ -16,6 +16,7 @@ class JobView(BaseModel):
     name: str = Field(description="of the source")
     output: str = Field(description="name of the file that is made")
     place: str | None = Field(None, description="the output on the server's disk, for local use")
+    owned: bool = Field(description="the source was uploaded; it and the output go with the job")
     state: str = Field(description="new, waiting, running, paused, done, failed or cancelled")
     order: Order = Field(description="the settings")
     facts: dict[str, Any] | None = Field(None, description="about the source, and what is kept")
