@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from long_sequences import peer
+from light_study import PEER, network
+from studies import averaged
 from torch import nn
 
 from s2svr.checkpoint import load
@@ -47,7 +48,7 @@ def main() -> None:
     rows = evaluate(
         load(chosen.weights), folder_clips(chosen.val), degradation("bicubic"),
         Scoring(frames=chosen.frames, flow=load(chosen.flow)),
-        others={"BasicVSR": whole(peer(chosen.peer))},
+        others={"BasicVSR": whole(averaged(network(PEER, 0), chosen.peer))},
     )  # fmt: skip
     print(markdown(rows))  # noqa: T201
 

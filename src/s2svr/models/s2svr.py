@@ -305,7 +305,7 @@ class S2SVR(nn.Module):
             s = [align(memory, o) for memory in s]
             s, change = self.decoder.step(s, self.seen(y, latents[0], o), around)
             change = change[..., : height * c.scale, : width * c.scale]
-            y = self.base(mixed[t]) + within_contrast(change, mixed[t], c.scale)
+            y = within_contrast(change, mixed[t], c.scale).add_(self.base(mixed[t]))
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []

@@ -14,7 +14,10 @@ from .runner import Runner
 from .windows import Cuts, Say, group_windows
 
 WANTED = "expected frames (3, H, W) of floats in [0, 1]"
-VALUES = -0.5, 1.5  # what enlarging makes at edges stays inside; codes of 0 to 255 do not
+# Colours that video can code reach beyond [0, 1], most of them far beyond what a display shows, but
+# their brightness hardly does. Codes of 0 to 255 and frames in [-1, 1] lie outside.
+VALUES, BRIGHTNESS = (-1.2, 2.2), (-0.3, 1.3)
+LUMA = torch.tensor((0.3, 0.59, 0.11))[:, None, None]  # shares of R, G, B, about
 
 
 def restore(
@@ -65,7 +68,11 @@ def checked(frames: Iterable[Tensor]) -> Iterator[Tensor]:
             raise ValueError(
                 f"{WANTED}, got values that are not finite in frame {index}: mend what makes them"
             )
-        if not VALUES[0] <= low <= high <= VALUES[1]:
+        luma = (LUMA.to(frame) * frame).sum(0).aminmax()
+        if not (
+            VALUES[0] <= low <= high <= VALUES[1]
+            and BRIGHTNESS[0] <= luma.min <= luma.max <= BRIGHTNESS[1]
+        ):
             scaling = "divide them by 255" if low >= 0 and high <= 255 else "scale them"
             raise ValueError(f"{WANTED}, got values from {low:g} to {high:g}: {scaling}")
         shape = shape or frame.shape
