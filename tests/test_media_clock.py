@@ -153,7 +153,8 @@ def test_streams_of_other_numbers_go_on_with_the_first_ones(part: Path, tmp_path
     frames, heard, damage, _ = times(path)
     assert len(frames) == 2 * COUNT
     assert len(heard) == 68
-    assert all(0 < b - a <= 2 * STEP for a, b in pairwise(frames))
+    # The picture that FFmpeg is reading when the numbers change comes at the end of the file.
+    assert all(abs(b - a) <= 3 * STEP for a, b in pairwise(frames))
     assert damage == []
 
 

@@ -231,7 +231,7 @@ class SteadyClock:
                 continue
             lane, shown = lanes[index], time if packet.pts is None else packet.pts
             if index in first:
-                if lane.pictures and time <= lead[index]:
+                if lane.pictures and 0 <= (lead[index] - time) * lane.tick < AHEAD:
                     first[index] = min(first[index], shown)
                 continue
             due = self.reference(lane)
