@@ -9,10 +9,11 @@ from .compare import compare_command, fidelity_command
 from .degrade import degrade_command
 from .evaluate import evaluate_command, report_command
 from .flow import evaluate_flow_command, figures, flow_command, import_flow_command
+from .info import info_command
 from .output import Commands
 from .restore import restore_command
 from .serve import serve_command
-from .system import benchmark_command, info_command, models_command
+from .system import benchmark_command, models_command
 from .train import data, render_command, train
 
 app = typer.Typer(

@@ -41,19 +41,6 @@ def short_row(row: dict[str, Any]) -> dict[str, str]:
     return {"name": name} | {key: "" if row[key] is None else cell(row[key]) for key in wanted}
 
 
-def info_command(
-    device: Device = "auto", precision: Precision = "auto", as_json: Json = False
-) -> None:
-    """Show the device, precision and versions that a restoration would use."""
-    from ..devices import describe_machine
-
-    facts = describe_machine(device, precision)
-    if as_json:
-        print_json(facts)
-    else:
-        print_table([{"": name, " ": value} for name, value in facts.items()])
-
-
 def benchmark_command(
     task: Task = None,
     weights: Weights = None,

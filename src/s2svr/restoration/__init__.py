@@ -4,6 +4,7 @@ from .backend import Backend, backend_of, scale_of
 from .choice import Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
 from .frames import restore
+from .holdings import Holdings, holdings_of
 from .pipeline import Progress, Summary, peak_memory
 from .plan import Plan, settle
 from .preview import Preview, piece_of, preview_video
@@ -20,6 +21,7 @@ __all__ = [
     "Compute",
     "Encoding",
     "Excerpt",
+    "Holdings",
     "Job",
     "Plan",
     "Preview",
@@ -31,6 +33,7 @@ __all__ = [
     "check_video",
     "choose_network",
     "find_cuts",
+    "holdings_of",
     "output_size",
     "peak_memory",
     "piece_of",

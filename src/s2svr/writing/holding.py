@@ -2,6 +2,7 @@
 
 import io
 import re
+from fractions import Fraction
 
 import av
 from av.container import OutputContainer
@@ -77,14 +78,29 @@ def service_metadata(facts: Facts) -> dict[str, str]:
 
 
 def can_hold_copy(container: str, stream: Stream) -> bool:
-    """True if a container of that format can hold a copy of a stream: tried in memory."""
+    """True if a container of that format can hold a copy of a stream: tried in memory.
+
+    Data has to come back as the same kind too: some muxers write it so that nobody can read it.
+    """
+    file = io.BytesIO()
     try:
-        with av.open(io.BytesIO(), "w", format=container) as probe:
-            probe.add_stream_from_template(stream, opaque=True)
+        with av.open(file, "w", format=container) as probe:
+            copy = probe.add_stream_from_template(stream, opaque=True)
             probe.start_encoding()
+            if stream.type == "data":
+                for count in range(2):
+                    packet = av.Packet(bytes(16))
+                    packet.pts = packet.dts = count
+                    packet.duration, packet.time_base = 1, Fraction(1)
+                    packet.stream = copy
+                    probe.mux_one(packet)
+        if stream.type != "data":
+            return True
+        with av.open(io.BytesIO(file.getvalue())) as written:
+            kinds = [codec_name(other) for other in written.streams.data]
     except (av.error.FFmpegError, OSError, ValueError):
         return False
-    return True
+    return kinds == [codec_name(stream)]
 
 
 def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:

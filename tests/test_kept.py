@@ -1,0 +1,349 @@
+"""What a file holds beside pictures and sound: kept, converted, or named as dropped with why."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from av.stream import Disposition
+
+from media_clips import make_video, paint, payloads
+from s2svr.media import Display, Message, Spherical, Stereo, open_reader
+from s2svr.media import sidedata as side_module
+from s2svr.media import video as video_module
+from s2svr.media.display import choose_crop
+from s2svr.media.sidedata import lost_side_data, messages_of
+from s2svr.restoration.verify import UNKNOWN, Identity, check_video
+from s2svr.restoration.video import restore_video
+from s2svr.writing import matroska
+from s2svr.writing.packets import escaped, sei_unit, with_messages
+from s2svr.writing.texts import OpenEnds
+
+STEADY = [0, 3003, 6006, 9009, 12012, 15015]
+MILLI, THIRTIETH = Fraction(1, 1000), Fraction(1, 30)
+
+
+def fates(source: Path, target: Path) -> dict[str, tuple[str, str]]:
+    check = check_video(source, target, overwrite=True)
+    assert check.failures == []
+    return {row.what: (row.fate, row.why) for row in check.rows}
+
+
+# Closed captions and the like
+
+
+def with_captions(path: Path, codec: str = "libx264", frames: int = 6) -> Path:
+    """A raw stream whose pictures carry captions, AFD and user data, each picture its own."""
+    name = "h264-lossless" if codec == "libx264" else "hevc"
+    context = av.VideoCodecContext.create(codec, "w")
+    context.width, context.height, context.pix_fmt = 96, 80, "yuv420p"
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.options = {"x265-params": "log-level=none"} if codec == "libx265" else {"bf": "2"}
+    packets = []
+    for index in range(frames):
+        picture = paint("yuv420p", 96, 80, index, 256)
+        picture.pts, picture.time_base = index, Fraction(1, 25)
+        packets += context.encode(picture)
+    packets += context.encode(None)
+    data = b""
+    for packet in packets:
+        captions = bytes([0xFC, 0x41 + packet.pts, 0x80, 0xFD, 0, 0])
+        sides = [("A53_CC", captions), ("AFD", b"\x08")]
+        sides += [("SEI_UNREGISTERED", bytes(range(16)) + b"at %d" % packet.pts + bytes(3))]
+        data += with_messages(bytes(packet), name, messages_of(sides))
+    path.write_bytes(data)
+    return path
+
+
+def captions_of(path: Path) -> list[dict[str, bytes]]:
+    """Side data of each picture, in the order in which they are shown."""
+    with av.open(str(path)) as source:
+        return [
+            {item.type.name: bytes(item) for item in picture.side_data}
+            for picture in source.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".h264"), ("libx265", ".hevc")])
+def test_captions_are_written_as_the_decoder_reads_them(tmp_path: Path, codec: str, suffix: str):
+    found = captions_of(with_captions(tmp_path / f"a{suffix}", codec))
+    assert [sides["A53_CC"][1] for sides in found] == [0x41 + index for index in range(6)]
+    assert {bytes(sides["AFD"]) for sides in found} == {b"\x08"}
+    texts = [sides["SEI_UNREGISTERED"][16:] for sides in found]
+    assert texts == [b"at %d" % index + bytes(3) for index in range(6)]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("b.mp4", "h264"), ("b.mkv", "hevc")])
+def test_captions_stay_with_their_pictures(tmp_path: Path, name: str, codec: str):
+    source = with_captions(tmp_path / "a.h264")
+    summary = restore_video(Identity(), source, tmp_path / name, codec=codec)
+    assert summary.warnings == []
+    old, new = captions_of(source), captions_of(tmp_path / name)
+    for kind in ("A53_CC", "AFD"):
+        assert [sides[kind] for sides in new] == [sides[kind] for sides in old]
+
+
+def test_captions_that_a_codec_cannot_hold_are_named(tmp_path: Path):
+    source = with_captions(tmp_path / "a.h264")
+    found = fates(source, tmp_path / "b.webm")
+    why = "left out: the closed captions of 6 pictures; vp9-lossless cannot hold this, h264 and"
+    assert found["closed captions"][0] == "dropped"
+    assert found["closed captions"][1].startswith(why)
+    assert found["user data"][0] == found["active format description"][0] == "dropped"
+    assert fates(source, tmp_path / "b.mkv")["closed captions"][0] == "kept"
+    summary = restore_video(Identity(), source, tmp_path / "folder")
+    assert any("the closed captions of 6 pictures" in line for line in summary.warnings)
+
+
+def test_messages_have_the_bytes_of_the_standard():
+    unit = sei_unit("h264", [Message(4, b"\0\0\1" + bytes(300))])
+    plain = b"\x04" + b"\xff\x30" + b"\0\0\1" + bytes(300) + b"\x80"  # 303 = 255 + 48
+    assert unit == b"\x06" + escaped(plain)
+    assert escaped(b"\0\0\0\0\1\0\0\4") == b"\0\0\3\0\0\3\1\0\0\4"
+    assert b"\0\0\1" not in unit[1:]
+    packet = b"\0\0\0\1\x67ab\0\0\1\x65xyz"
+    made = with_messages(packet, "h264", [Message(5, b"u" * 16)])
+    assert made == b"\0\0\0\1\x67ab\0\0\0\1\x06\x05\x10" + b"u" * 16 + b"\x80\0\0\1\x65xyz"
+    with pytest.raises(ValueError, match="expected a packet with a slice"):
+        with_messages(b"\0\0\1\x67ab", "h264", [Message(5, b"u" * 16)])
+
+
+def test_what_encoders_say_of_themselves_is_no_user_data():
+    x264 = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef") + b"x264 - core"
+    assert messages_of([("SEI_UNREGISTERED", x264)]) == ()
+
+
+# Kinds that nobody thought of
+
+
+def test_an_unknown_kind_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source = make_video(
+        tmp_path / "a.m2v", codec="mpeg2video", pts=[0, 1, 2], options={},
+        time_base=THIRTIETH, last=1,
+    )  # fmt: skip
+    monkeypatch.setattr(side_module, "DROPPED", {})  # so that the pan and scan window is unknown
+    monkeypatch.setattr(side_module, "is_void", lambda kind, data: kind != "PANSCAN")
+    found = fates(source, tmp_path / "b.mp4")
+    fate, why = found["unknown side data (PANSCAN)"]
+    assert fate == UNKNOWN == "unknown: dropped"
+    assert why.startswith("the unknown side data (PANSCAN) of the pictures is left out")
+
+
+def test_side_data_that_says_nothing_is_not_lost():
+    centred = struct.pack("=3i6h", 0, 1024, 768, 0, 0, 0, 0, 0, 0)
+    moved = struct.pack("=3i6h", 0, 1024, 768, 0, 5, 0, 0, 0, 0)
+    assert lost_side_data([("PANSCAN", centred), ("GOP_TIMECODE", b"\0\x10\0\0" + bytes(4))]) == []
+    assert lost_side_data([("PANSCAN", moved)]) == ["pan and scan window"]
+    assert lost_side_data([("GOP_TIMECODE", b"\0\x10\x08\0" + bytes(4))]) == ["time code"]
+    assert lost_side_data([("number 99", b"")]) == ["unknown side data (number 99)"]
+
+
+# Tracks of data
+
+
+def with_data(path: Path, codec: str, payload: bytes = b"DEVC" + bytes(60)) -> Path:
+    """A small video with a track of data."""
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        data = output.add_data_stream(codec)
+        data.time_base = MILLI
+        output.start_encoding()
+        for index in range(6):
+            output.mux(video.encode(paint("yuv420p", 64, 48, index, 256)))
+        output.mux(video.encode(None))
+        for index in range(3):
+            packet = av.Packet(payload + bytes([index]))
+            packet.pts = packet.dts = 80 * index
+            packet.duration, packet.time_base, packet.stream = 80, MILLI, data
+            output.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "held"),
+    [
+        ("a.mp4", "bin_data", (".mp4", ".mov")),
+        ("a.ts", "klv", (".ts",)),
+        ("a.ts", "timed_id3", (".ts",)),
+    ],
+)
+def test_tracks_of_data_are_copied_or_named(
+    tmp_path: Path, name: str, codec: str, held: tuple[str, ...]
+):
+    source = with_data(tmp_path / name, codec)
+    for suffix in (".mp4", ".mov", ".mkv", ".webm", ".ts"):
+        target = tmp_path / f"b{suffix}"
+        fate, why = fates(source, target)["data 1"]
+        if suffix in held:
+            assert fate == "kept"
+            old, new = (payloads(path, "data") for path in (source, target))
+            assert [data for _, data in old] == [data for _, data in new]
+        else:
+            assert fate == "dropped"
+            assert f"data track 1 ({codec}" in why
+            assert why.endswith("cannot hold it")
+
+
+# Spheres, views, crop
+
+
+@pytest.mark.parametrize(
+    ("name", "held"), [("b.mkv", True), ("b.mp4", True), ("b.webm", True), ("b.mov", False)]
+)
+def test_spheres_and_views_are_kept_or_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, held: bool
+):
+    source = make_video(tmp_path / "a.mp4", pts=STEADY[:3], aspect=Fraction(2))
+    sphere = Spherical(2, (30 << 16, 20 << 16, -(10 << 16)), (1 << 30, 1 << 29, 0, 1 << 28))
+    display = Display(spherical=sphere, stereo=Stereo(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(video_module, "display_of", lambda picture: display)
+        summary = restore_video(Identity(), source, tmp_path / name)
+    with open_reader(tmp_path / name) as reader:
+        assert (reader.display.spherical == sphere) == held
+        assert (reader.display.stereo == Stereo(2)) == held
+        assert reader.info.aspect == 2
+        assert reader.info.color.siting == "left"
+    said = [line for line in summary.warnings if "spherical" in line or "stereo" in line]
+    assert len(said) == (0 if held else 2)
+    if held:
+        found = fates(tmp_path / name, tmp_path / f"c{Path(name).suffix}")
+        assert found["spherical projection"][0] == found["stereo 3D"][0] == "kept"
+
+
+def test_a_crop_is_applied_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    plain = make_video(tmp_path / "a.mkv", pts=STEADY[:3], codec="ffv1", options={})
+    source = tmp_path / "crop.mkv"
+    source.write_bytes(plain.read_bytes())
+    monkeypatch.setattr(matroska, "DISPLAY_WIDTH", 0x54BB)  # Matroska's name of the top crop
+    monkeypatch.setattr(matroska, "DISPLAY_HEIGHT", 0x54CC)  # and of the left one
+    assert matroska.set_display_size(source, 8, 5)
+    monkeypatch.undo()
+    with open_reader(plain) as whole, open_reader(source) as cut:
+        assert (cut.info.width, cut.info.height) == (60, 40)  # 5 is within a sample of chroma
+        for a, b in zip(whole, cut, strict=True):
+            assert torch.equal(a.planes[0][8:, 4:], b.planes[0])
+            assert torch.equal(a.planes[1][4:, 2:], b.planes[1])
+        assert "(4 at the left, 8 at the top), and 60x40 remain" in cut.warnings[0]
+    found = fates(source, tmp_path / "b.mp4")
+    assert found["size"][0] == found["crop"][0] == "converted"
+
+
+def test_a_crop_that_leaves_nothing_is_not_heeded():
+    said: list[str] = []
+    crop = choose_crop((0, 0, 48, 0), av.VideoFrame(64, 48, "yuv420p"), said.append)
+    assert not any(crop)
+    assert said == ["a crop of 0, 0, 48 and 0 pixels is not heeded: nothing is left"]
+
+
+def test_a_pixel_aspect_that_changes_is_said(tmp_path: Path):
+    parts = [
+        make_video(
+            tmp_path / f"{index}.m2v", codec="mpeg2video", pts=[0, 1, 2], options={},
+            aspect=aspect, time_base=THIRTIETH, last=1,
+        ).read_bytes()
+        for index, aspect in enumerate([Fraction(1), Fraction(4, 3)])
+    ]  # fmt: skip
+    source = tmp_path / "a.m2v"
+    source.write_bytes(parts[0].removesuffix(b"\0\0\1\xb7") + parts[1])
+    with open_reader(source) as reader:
+        assert len(list(reader)) == 6
+        (line,) = [line for line in reader.warnings if "pixel aspect" in line]
+    assert line.startswith("the pixel aspect changes from 1:1 to 4:3 at ")
+    assert line.endswith("the output has 1:1 from begin to end")
+
+
+# Subtitles without an end
+
+
+def line(begin: int, length: int) -> av.Packet:
+    packet = av.Packet(b"x")
+    packet.pts = packet.dts = begin
+    packet.duration, packet.time_base = length, MILLI
+    return packet
+
+
+@pytest.mark.parametrize("length", [0, 2**32 - 1])
+def test_a_subtitle_without_an_end_ends_where_the_next_begins(length: int):
+    ends = OpenEnds(Fraction(5), needed=True)
+    made = [p for begin in (100, 900, 900) for p in ends.add(line(begin, length))]
+    made += [*ends.add(line(2000, 300)), *ends.add(line(3000, length)), *ends.finish()]
+    assert [(p.pts, p.duration) for p in made] == [
+        (100, 800),
+        (900, 1100),
+        (2000, 300),
+        (3000, 2000),
+    ]
+    free = OpenEnds(Fraction(5), needed=False)
+    assert [p.duration for p in free.add(line(100, length))] == [4900 if length else 0]
+    unknown = OpenEnds(None, needed=True)
+    assert unknown.add(line(100, length)) == []
+    assert [p.duration for p in unknown.finish()] == [10000]
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.mkv"])
+def test_subtitles_of_dvds_do_not_refuse_the_film(tmp_path: Path, name: str):
+    source, plain = tmp_path / "a.mkv", make_video(tmp_path / "plain.mkv", pts=STEADY)
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        texts = new.add_mux_stream("dvd_subtitle")
+        texts.time_base = MILLI
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+        for begin in (20, 80):
+            packet = line(begin, 2**32 - 1)
+            packet.stream = texts
+            new.mux(packet)
+    summary = restore_video(Identity(), source, tmp_path / name)
+    assert summary.frames == 6
+    (said,) = [text for text in summary.warnings if "subtitle" in text]
+    assert said.startswith(
+        "subtitle track 1 (dvdsub) had 2 subtitles without an end: each is shown"
+    )
+    with av.open(str(tmp_path / name)) as made:
+        found = [p for p in made.demux(made.streams.subtitles[0]) if p.size]
+        seconds = [float(p.duration * p.time_base) for p in found]
+    assert max(seconds) < 0.25
+    assert summary.damage == []
+
+
+# False warnings
+
+
+def test_what_says_nothing_is_no_loss(tmp_path: Path):
+    plain = make_video(tmp_path / "plain.mp4", pts=STEADY[:3], sound=["aac", "aac"])
+    source = tmp_path / "a.mkv"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        made = [new.add_stream_from_template(stream, opaque=True) for stream in old.streams]
+        for stream in made:
+            stream.disposition = Disposition.default  # as Matroska has it for every track
+        new.metadata.update(old.metadata | {"MAJOR_BRAND": "isom", "COMPATIBLE_BRANDS": "isom"})
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = made[packet.stream_index]
+                new.mux(packet)
+    for name in ("b.mp4", "b.mov", "b.mkv"):
+        summary = restore_video(Identity(), source, tmp_path / name)
+        assert [line for line in summary.warnings if "language" not in line] == []
+
+
+@pytest.mark.parametrize("opaque", [True, False])
+def test_alpha_is_named_only_where_something_is_transparent(tmp_path: Path, opaque: bool):
+    source = tmp_path / "a.mkv"
+    with av.open(str(source), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgra"
+        for _ in range(2):
+            picture = av.VideoFrame(64, 48, "bgra")
+            torch.from_dlpack(picture.planes[0]).fill_(255)
+            if not opaque:
+                torch.from_dlpack(picture.planes[0])[5, 5, 3] = 254
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    summary = restore_video(Identity(), source, tmp_path / "b.mkv", codec="ffv1")
+    assert summary.warnings == ([] if opaque else ["the alpha channel is left out"])
