@@ -4,14 +4,15 @@
 
 Between a line ``<!-- generated: NAME -->`` and the next ``<!-- end -->`` of a page, everything is
 replaced: commands and options from the command line, signatures and docstrings from the package,
-entries from the recipes' types, tasks and damages from their tables, and what becomes of sound from
-the encoders. Run it after a change of one
+entries from the recipes' types, tasks and damages from their tables, and what becomes of sound and
+other tracks from the encoders and the writer. Run it after a change of one
 of these; tests/test_docs.py checks that it was run.
 """
 
 import ast
 import inspect
 import re
+import tempfile
 import textwrap
 import tomllib
 import typing
@@ -22,16 +23,33 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import av
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import s2svr
 from s2svr.cli.app import app
+from s2svr.color import ColorInfo
 from s2svr.damage.table import DAMAGES, Strength
+from s2svr.media import (
+    Display,
+    MediaInfo,
+    PhotoTags,
+    Spherical,
+    Stereo,
+    held_photo_tags,
+    open_reader,
+)
 from s2svr.tasks import TASKS
 from s2svr.train.recipes import KINDS
+from s2svr.writing import OutputFormat
 from s2svr.writing.audio import SOUND_CODECS, Shape, choose_shape
+from s2svr.writing.codecs import choose_coding
+from s2svr.writing.images import IMAGES
+from s2svr.writing.packets import holds_messages
+from s2svr.writing.sphere import held_sphere, held_views
+from s2svr.writing.tracks import Companions
 
 DOCS = Path(__file__).parent
 RECIPES = DOCS.parent / "recipes"
@@ -54,6 +72,20 @@ LAYOUTS = [
     *("5.1", "5.1(side)", "6.0", "6.1", "6.1(back)", "7.0", "7.1", "7.1(wide)", "hexadecagonal"),
     *("2 channels", "3 channels", "4 channels", "6 channels", "8 channels"),
 ]
+# Kinds of tracks beside sound: how people call them, FFmpeg's codec, and a container of the source.
+TRACKS = {
+    "subtitles as text: SubRip": ("subrip", "matroska"),
+    "with styles: ASS": ("ass", "matroska"),
+    "WebVTT": ("webvtt", "matroska"),
+    "of mp4: mov_text": ("mov_text", "mp4"),
+    "of DVDs": ("dvd_subtitle", "matroska"),
+    "of Blu-rays: PGS": ("hdmv_pgs_subtitle", "matroska"),
+    "of broadcasts: DVB": ("dvb_subtitle", "matroska"),
+    "GoPro's gpmd": ("bin_data", "mp4"),
+    "KLV": ("klv", "mpegts"),
+    "ID3 with times": ("timed_id3", "mpegts"),
+    "ancillary data: SMPTE 2038": ("smpte_2038", "mpegts"),
+}
 RATES = [8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000]
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH", Fraction: "N", tuple: "TEXT"}
 
@@ -75,6 +107,9 @@ def pages() -> dict[Path, str]:
         "damage by task": by_task(),
         "layouts of sound": layouts_of_sound(),
         "rates of sound": rates_of_sound(),
+        "kinds of tracks": kinds_of_tracks(),
+        "kinds in pictures": kinds_in_pictures(),
+        "tags of images": tags_of_images(),
     }
     found: dict[Path, str] = {}
     for path in sorted(DOCS.glob("*/*.md")):
@@ -396,6 +431,90 @@ def converted(source: Shape, what: str) -> list[str]:
     """One property of the shape that sound is converted to in each container."""
     shapes = [choose_shape(SOUND_CODECS[container], source) for container in SOUND.values()]
     return [str(getattr(shape, what)) for shape in shapes]
+
+
+# What is kept
+
+
+def kinds_of_tracks() -> str:
+    """What becomes of each kind of track but sound, by container."""
+    rows = [(kind, *fates_of_track(*where)) for kind, where in TRACKS.items()]
+    return "\n".join(table(("track", *SOUND), rows))
+
+
+def fates_of_track(codec: str, container: str) -> list[str]:
+    """What becomes of a track in each container, as the writer chooses for a small file with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "source"
+        make_track(path, codec, container)
+        fates = []
+        for target in SOUND.values():
+            with open_reader(path) as reader:
+                companions = Companions(reader, target)
+            companions.close()
+            routes = companions.routes
+            fates.append((routes[0].codec or "copied") if routes else "dropped")
+    return fates
+
+
+def make_track(path: Path, codec: str, container: str) -> None:
+    """Write a file of one picture and a track with two packets."""
+    with av.open(str(path), "w", format=container) as output:
+        video = output.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        subtitle = codec not in [name for name, where in TRACKS.values() if where == "mpegts"]
+        subtitle = subtitle and codec != "bin_data"
+        track = output.add_mux_stream(codec) if subtitle else output.add_data_stream(codec)
+        track.time_base = Fraction(1, 1000)
+        output.start_encoding()
+        output.mux([*video.encode(av.VideoFrame(64, 48, "yuv420p")), *video.encode(None)])
+        for index in range(2):
+            packet = av.Packet(b"\0\4text")
+            packet.pts = packet.dts = 10 * index
+            packet.duration, packet.time_base, packet.stream = 10, Fraction(1, 1000), track
+            output.mux(packet)
+
+
+def kinds_in_pictures() -> str:
+    """What becomes of what the pictures of a video carry, by container and its usual codec."""
+    display = Display(spherical=Spherical(0), stereo=Stereo(1))
+    color = ColorInfo("bt709", full_range=False, bits=8)
+    info = MediaInfo(640, 480, Fraction(25), Fraction(1, 1000), color, (2, 2))
+    codings = [
+        choose_coding(info, display, f".{suffix}", OutputFormat(640, 480)) for suffix in SOUND
+    ]
+    messages = ["kept" if holds_messages(coding.codec) else "dropped" for coding in codings]
+    rows = [
+        ("closed captions (A53)", *messages),
+        ("active format description", *messages),
+        ("user data (SEI)", *messages),
+        ("spherical projection", *("kept" if held_sphere(c) else "dropped" for c in codings)),
+        ("stereo 3D", *("kept" if held_views(c) else "dropped" for c in codings)),
+    ]
+    heads = [f"{suffix} ({c.codec})" for suffix, c in zip(SOUND, codings, strict=True)]
+    return "\n".join(table(("in pictures", *heads), rows))
+
+
+def tags_of_images() -> str:
+    """The tags of photographs that images of each kind keep."""
+    profile = bytes(16) + b"RGB "
+    tags = {
+        "ICC profile": PhotoTags(icc=profile),
+        "EXIF: time, place, camera": PhotoTags(exif=b"MM\0*" + bytes(10)),
+        "XMP": PhotoTags(xmp=b"x"),
+    }
+    rows = [
+        (
+            name,
+            *(
+                "kept" if held_photo_tags(tag, kind, gray=False, size=(1, 1)).names else "dropped"
+                for kind in IMAGES
+            ),
+            "dropped",
+        )
+        for name, tag in tags.items()
+    ]
+    return "\n".join(table(("tag", *IMAGES, "video"), rows))
 
 
 if __name__ == "__main__":

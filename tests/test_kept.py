@@ -1,6 +1,9 @@
 """What a file holds beside pictures and sound: kept, converted, or named as dropped with why."""
 
+import io
+import json
 import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,13 +11,25 @@ import av
 import pytest
 import torch
 from av.stream import Disposition
+from PIL import Image
+from typer.testing import CliRunner
 
 from media_clips import make_video, paint, payloads
+from s2svr.cli import restore as restore_module
+from s2svr.cli.app import app
 from s2svr.media import Display, Message, Spherical, Stereo, open_reader
 from s2svr.media import sidedata as side_module
 from s2svr.media import video as video_module
 from s2svr.media.display import choose_crop
+from s2svr.media.photos import (
+    PhotoTags,
+    held_photo_tags,
+    read_photo_tags,
+    upright_exif,
+    with_photo_tags,
+)
 from s2svr.media.sidedata import lost_side_data, messages_of
+from s2svr.restoration.holdings import holdings_of
 from s2svr.restoration.verify import UNKNOWN, Identity, check_video
 from s2svr.restoration.video import restore_video
 from s2svr.writing import matroska
@@ -174,7 +189,7 @@ def test_tracks_of_data_are_copied_or_named(
     tmp_path: Path, name: str, codec: str, held: tuple[str, ...]
 ):
     source = with_data(tmp_path / name, codec)
-    for suffix in (".mp4", ".mov", ".mkv", ".webm", ".ts"):
+    for suffix in (".mp4", ".mov", ".mkv", ".ts"):
         target = tmp_path / f"b{suffix}"
         fate, why = fates(source, target)["data 1"]
         if suffix in held:
@@ -347,3 +362,157 @@ def test_alpha_is_named_only_where_something_is_transparent(tmp_path: Path, opaq
         output.mux(stream.encode(None))
     summary = restore_video(Identity(), source, tmp_path / "b.mkv", codec="ffv1")
     assert summary.warnings == ([] if opaque else ["the alpha channel is left out"])
+
+
+# Tags of photographs
+
+EXIF = (
+    b"MM\0*" + struct.pack(">I", 8)
+    + struct.pack(">H", 3)
+    + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # orientation: turned
+    + struct.pack(">HHII", 0x0132, 2, 20, 80)  # date and time, at byte 80
+    + struct.pack(">HHII", 0x8769, 4, 1, 50)  # the directory of EXIF
+    + struct.pack(">I", 76)  # the next directory: a thumbnail
+    + struct.pack(">H", 1)
+    + struct.pack(">HHIHH", 0xA002, 3, 1, 32, 0)  # width
+    + bytes(16)
+    + b"2024:05:17 10:20:30\0"
+)  # fmt: skip
+ICC = bytes(12) + b"mntrRGB XYZ " + bytes(104)
+XMP = b"<x:xmpmeta/>"
+
+
+def photo(path: Path, **tags: bytes) -> Path:
+    """A small image by Pillow, with tags."""
+    y = torch.arange(40 * 32).reshape(40, 32) % 251
+    pixels = torch.stack([y, 250 - y, y // 2], 2).to(torch.uint8)
+    if "exif" in tags:
+        tags["exif"] = b"Exif\0\0" + tags["exif"]
+    Image.fromarray(pixels.numpy()).save(path, quality=95, **tags)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_profile_and_capture_time_of_images_are_kept(tmp_path: Path, suffix: str):
+    (tmp_path / "in").mkdir()
+    for name in ("1.jpg", "2.png", "3.webp"):
+        photo(tmp_path / "in" / name, icc_profile=ICC, exif=EXIF)
+    target = tmp_path / f"out/%d{suffix}"
+    with open_reader(tmp_path / "in") as reader:
+        frames = list(reader)
+    assert all(frame.tags.icc == ICC and frame.tags.exif == EXIF for frame in frames)
+    summary = restore_video(Identity(), tmp_path / "in", target)
+    assert [text for text in summary.warnings if "left out" in text] == []
+    for file in sorted((tmp_path / "out").iterdir()):
+        with Image.open(file) as image:
+            assert image.info["icc_profile"] == ICC
+            found = image.getexif()
+            assert found[0x0132] == "2024:05:17 10:20:30"
+            assert found[0x0112] == 1  # the picture is upright now
+            assert found.get_ifd(0x8769)[0xA002] == image.width == 40
+            image.load()
+
+
+def test_exif_becomes_true_of_the_new_picture():
+    made = upright_exif(EXIF, 128, 160)
+    assert len(made) == len(EXIF)
+    assert made[18:20] == b"\0\1"  # upright
+    assert made[46:50] == bytes(4)  # no thumbnail
+    assert made[60:62] == b"\0\x80"  # 128 wide
+
+
+def test_tags_that_an_output_cannot_hold_are_named(tmp_path: Path):
+    source = photo(tmp_path / "a.jpg", icc_profile=ICC, exif=EXIF, comment=b"by me")
+    summary = restore_video(Identity(), source, tmp_path / "b.mkv")
+    assert (
+        "left out: the EXIF, ICC profile, comment of the images; a video cannot hold this"
+        in summary.warnings
+    )
+    summary = restore_video(Identity(), source, tmp_path / "b.bmp")
+    assert any("EXIF, ICC profile, comment of the images" in text for text in summary.warnings)
+    summary = restore_video(Identity(), source, tmp_path / "b.png")
+    assert [text for text in summary.warnings if "left out" in text] == [
+        "left out: the comment of the images; such a .png file cannot hold this"
+    ]
+
+
+def test_xmp_and_long_profiles_come_back(tmp_path: Path):
+    tags = PhotoTags(bytes(16) + b"RGB " + bytes(100_000), EXIF, XMP)
+    for name in ("a.png", "a.jpg", "a.webp"):
+        kind = {"jpg": "jpeg"}.get(name[2:], name[2:])
+        held = held_photo_tags(tags, kind, gray=False, size=(32, 40))
+        data = with_photo_tags(photo(tmp_path / name).read_bytes(), held)
+        assert read_photo_tags(data) == held
+        assert (held.icc, held.xmp) == (tags.icc, XMP)
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+            assert image.info["icc_profile"] == tags.icc
+    assert held_photo_tags(tags, "png", gray=True, size=(32, 40)).icc == b""
+    text = zlib.crc32(b"tEXtTitle\0Me").to_bytes(4, "big")
+    png = photo(tmp_path / "t.png").read_bytes()
+    png = png[:33] + struct.pack(">I", 8) + b"tEXtTitle\0Me" + text + png[33:]
+    assert read_photo_tags(png).others == ("text Title",)
+
+
+# The command that tells it, and exit codes
+
+
+def test_info_says_what_becomes_of_each_part(tmp_path: Path):
+    source = make_video(
+        tmp_path / "a.mkv", pts=STEADY, sound=["flac"], texts=["ass"], attachment=True,
+        chapters=True, metadata={"title": "Harbour"},
+    )  # fmt: skip
+    found = {row.what: (row.source, row.fate) for row in holdings_of(source).rows}
+    assert found["size"] == ("64x48", "")
+    assert found["metadata title"] == ("Harbour", "")
+    assert found["audio 1"] == ("flac", "")
+    held = {row.what: row for row in holdings_of(source, Path("never/written.ts")).rows}
+    assert not Path("never").exists()
+    assert held["audio 1"].fate == "converted"
+    assert held["subtitle 2"].fate == held["attachment 3"].fate == "dropped"
+    assert held["chapter 1"].fate == "dropped"
+    assert held["metadata title"].fate == "dropped"
+    assert all(row.why for row in held.values() if row.fate in ("dropped", "converted"))
+    same = {row.what: row.fate for row in holdings_of(source, Path("b.mkv")).rows}
+    assert set(same.values()) == {"kept", "converted"}
+    assert {what for what, fate in same.items() if fate == "converted"} <= {"codec", "container"}
+
+
+def test_info_agrees_with_the_check(tmp_path: Path):
+    source = with_data(tmp_path / "a.mp4", "bin_data")
+    for suffix in (".mp4", ".mkv"):
+        told = {row.what: row.fate for row in holdings_of(source, Path(f"b{suffix}")).rows}
+        proved = {what: fate for what, (fate, _) in fates(source, tmp_path / f"b{suffix}").items()}
+        same = told.keys() & proved.keys() - {"codec"}
+        assert len(same) >= 5
+        assert {what: told[what] for what in same} == {what: proved[what] for what in same}
+
+
+def test_the_command_line_looks_into_a_file(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", pts=STEADY[:3], attachment=True)
+    result = CliRunner().invoke(app, ["info", str(source), "b.mp4"])
+    assert result.exit_code == 0
+    assert "attachment track 1 (note.txt) is left out: mp4 cannot hold it" in result.output
+    result = CliRunner().invoke(app, ["info", str(source), "--json"])
+    assert {"what": "size", "source": "64x48", "output": "", "fate": "", "why": ""} in json.loads(
+        result.stdout
+    )["rows"]
+
+
+def test_exit_codes_tell_named_losses_from_damage_and_refusals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(restore_module, "network", lambda weights, task: Identity())
+    source = with_data(tmp_path / "a.mp4", "bin_data")
+
+    def ends_with(name: str, target: str) -> int:
+        command = ["restore", str(name), str(tmp_path / target), "--no-plan", "--weights", "-"]
+        return CliRunner().invoke(app, command).exit_code
+
+    assert ends_with(source, "named.mkv") == 0  # a track is dropped, by name
+    whole = make_video(tmp_path / "whole.ts", pts=STEADY)
+    broken = tmp_path / "broken.ts"
+    broken.write_bytes(whole.read_bytes()[:-100])
+    assert ends_with(broken, "damaged.mkv") == 1
+    assert ends_with(source, "refused.xyz") == 2
+    assert not (tmp_path / "refused.xyz").exists()

@@ -30,6 +30,7 @@ from .errors import MediaError
 from .flo import flow_to_color, read_flo, write_flo
 from .frame import Frame, MediaInfo, Reader, Track
 from .images import ImageReader, animated_form
+from .photos import PhotoTags, held_photo_tags, with_photo_tags
 from .planes import (
     CHROMA,
     bits_of,
@@ -74,6 +75,7 @@ __all__ = [
     "MediaError",
     "MediaInfo",
     "Message",
+    "PhotoTags",
     "Reader",
     "Spherical",
     "Stereo",
@@ -93,6 +95,7 @@ __all__ = [
     "frame_bytes",
     "from_picture",
     "has_alpha",
+    "held_photo_tags",
     "is_cover",
     "is_gray",
     "is_hidden",
@@ -120,6 +123,7 @@ __all__ = [
     "upright",
     "video_stream",
     "with_timecode",
+    "with_photo_tags",
     "write_flo",
 ]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..color import ColorInfo
 from .display import Display
+from .photos import NO_TAGS, PhotoTags
 from .sidedata import Message
 
 
@@ -27,6 +28,7 @@ class Frame:
     duration: Fraction | None = None  # seconds, where the file says so
     corrupt: bool = False  # the decoder met damage in this frame
     messages: tuple[Message, ...] = ()  # captions and the like, which travel with the picture
+    tags: PhotoTags = NO_TAGS  # of an image file
 
 
 @dataclass(frozen=True)

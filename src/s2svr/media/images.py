@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ from .container import MAX_PIXELS, open_container, video_stream
 from .display import Display, display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
+from .photos import read_photo_tags
 from .planes import MATRICES, bits_of, from_picture, has_alpha, is_transparent, subsampling
 from .stills import (
     ALPHA,
@@ -263,7 +265,7 @@ class ImageReader:
                     f"{size[1]}x{size[0]} and {'another' if pages else file.name} is "
                     f"{width}x{height}"
                 )
-            yield frame
+            yield replace(frame, tags=read_photo_tags(read_bytes(file)))
 
     def __iter__(self) -> Iterator[Frame]:
         return self

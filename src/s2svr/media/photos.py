@@ -25,6 +25,9 @@ USUAL = {
 }
 ORIENTATION, EXIF_DIRECTORY, WIDTH, HEIGHT = 0x0112, 0x8769, 0xA002, 0xA003
 TIFF_TAGS = {700: "XMP", 34675: "ICC profile", 34665: "EXIF", 34853: "place", 306: "time"}
+# What HEIC and AVIF say they hold: kinds of items, a kind of content, and a profile.
+HEIF_TAGS = {b"Exif\0": "EXIF", b"application/rdf+xml\0": "XMP", b"colrprof": "ICC profile"}
+HEIF_HEAD = 2**16  # bytes that hold the list of items
 HOLDERS = ("png", "jpeg", "webp")  # kinds of images whose files get tags
 
 
@@ -55,7 +58,7 @@ class Part(NamedTuple):
 
 
 def read_photo_tags(data: bytes) -> PhotoTags:
-    """Tags of an image file; of TIFF only their names, since they cannot be taken out of it."""
+    """Tags of an image file; of TIFF, HEIC and AVIF their names alone, which are not taken over."""
     tags = NO_TAGS
     for name, content in parts_of(data):
         if name == "iCCP":
@@ -117,6 +120,10 @@ def parts_of(data: bytes) -> Iterator[Part]:
             name, size = struct.unpack_from("<4sI", data, place)
             yield Part(name.decode("latin-1"), data[place + 8 : place + 8 + size])
             place += 8 + size + size % 2
+    elif data[4:8] == b"ftyp":
+        for mark, name in HEIF_TAGS.items():
+            if mark in data[:HEIF_HEAD]:
+                yield Part(f"{name} of HEIF", b"")
     elif data[:4] in (b"II*\0", b"MM\0*"):
         for tag, *_ in directory(data, number_of(data, 4, 4)):
             if tag in TIFF_TAGS:

@@ -12,9 +12,19 @@ from torch import Tensor
 
 from ..color import ColorInfo
 from ..files import sync
-from ..media import Frame, MediaError, Reader, convert_format, to_picture, upright
+from ..media import (
+    Frame,
+    MediaError,
+    PhotoTags,
+    Reader,
+    convert_format,
+    held_photo_tags,
+    to_picture,
+    upright,
+    with_photo_tags,
+)
 from .animations import Delays, join_gif, join_png, join_webp
-from .packets import lost_messages
+from .packets import lost_messages, lost_photo_tags
 from .protocol import OutputFormat, Position
 from .workfolder import FRESH, WorkFolder, WorkPolicy
 
@@ -120,6 +130,7 @@ class ImageWriter:
             self.moving = None
         self.times: list[tuple[Fraction, Fraction]] = []  # seconds: begin and duration
         self.work = WorkFolder(path, policy, images=folder)
+        self.lost_tags: dict[str, None] = {}
         self.count = self.synced = 0  # images, and those that are surely on the disk
 
     def write(self, frame: Frame) -> None:
@@ -131,9 +142,21 @@ class ImageWriter:
         with self.work.errors():
             planes = tuple(upright(plane, self.orientation) for plane in frame.planes)
             write_picture(self.image_path(self.count), planes, self.codec, self.crf)
+            self.write_tags(self.image_path(self.count), frame.tags, planes)
         time = self.count / self.rate if frame.time is None else frame.time - self.shift
         self.times.append((time, frame.duration or 1 / self.rate))
         self.count += 1
+
+    def write_tags(self, path: Path, tags: PhotoTags, planes: tuple[Tensor, ...]) -> None:
+        """Put the tags of a source image into the written one, as far as it can have them."""
+        if not tags.names:
+            return
+        height, width = planes[0].shape
+        kind = "" if self.moving else self.codec
+        held = held_photo_tags(tags, kind, gray=len(planes) == 1, size=(width, height))
+        self.lost_tags |= dict.fromkeys(set(tags.names) - set(held.names))
+        if held.names:
+            path.write_bytes(with_photo_tags(path.read_bytes(), held))
 
     def image_path(self, index: int) -> Path:
         """Path at which an image is written."""
@@ -187,6 +210,7 @@ class ImageWriter:
         try:
             if kind is None:
                 self.warnings += lost_messages(self.reader, "an image")
+                self.warnings += lost_photo_tags(self.lost_tags, f"such a {self.suffix} file")
                 self.finish()
         finally:
             self.discard()

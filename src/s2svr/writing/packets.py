@@ -117,6 +117,12 @@ def lost_messages(reader: Reader, holder: str) -> list[str]:
     ]
 
 
+def lost_photo_tags(names: Iterable[str], holder: str) -> list[str]:
+    """A sentence about tags of a source's images that the output does not hold, if there are."""
+    words = ", ".join(sorted(names))
+    return [f"left out: the {words} of the images; {holder} cannot hold this"] if words else []
+
+
 def is_slice(codec: str, first: int) -> bool:
     """True if a unit that begins with this byte holds a part of a picture."""
     return (first & 0x1F) in (1, 5) if codec.startswith("h264") else (first >> 1 & 0x3F) < 32

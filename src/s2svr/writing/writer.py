@@ -11,7 +11,7 @@ from .codecs import choose_coding, picture_losses
 from .encoder import TimeStamps, VideoEncoder
 from .mux import holds_all_tracks, keep_held_tracks, mux, mux_begin, write_aspect
 from .omissions import find_omissions
-from .packets import holds_messages, lost_messages, read_packet_files
+from .packets import holds_messages, lost_messages, lost_photo_tags, read_packet_files
 from .protocol import OutputFormat, Position
 from .sound import settle_sound
 from .sphere import sphere_losses
@@ -41,6 +41,7 @@ class VideoWriter:
         self.color, self.chroma = self.coding.color, self.coding.chroma
         self.stamps = TimeStamps(self.coding, reader.shift)
         self.segments = 0  # number of those begun
+        self.lost_tags: dict[str, None] = {}  # of images
         self.companions: Companions | None = None
         self.encoder: VideoEncoder | None = None
         self.work = WorkFolder(path, policy)
@@ -81,6 +82,7 @@ class VideoWriter:
                 self.begin_segment()
             assert self.encoder is not None
             self.encoder.write(frame)
+        self.lost_tags |= dict.fromkeys(frame.tags.names)
 
     def begin_segment(self) -> None:
         """Open the next encoder. Raises MediaError where it does not open."""
@@ -133,6 +135,7 @@ class VideoWriter:
             self.warnings.append(
                 f"{self.stamps.moved} time stamps did not grow and were moved forward"
             )
+        self.warnings += lost_photo_tags(self.lost_tags, "a video")
         if not holds_messages(self.coding.codec):
             self.warnings += lost_messages(self.reader, self.coding.codec)
         comment = "; ".join(filter(None, (self.comment, *self.reader.damage)))
