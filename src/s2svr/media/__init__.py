@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..color import to_rgb
 from .begin import FIRST_PACKETS, PRIMING, can_be_entered, earliest_packet, is_hidden
-from .carrying import carried
 from .clock import demuxed
 from .container import (
     Facts,
@@ -28,7 +27,7 @@ from .container import (
 from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
 from .flo import flow_to_color, read_flo, write_flo
-from .frame import Frame, MediaInfo, Reader, Track
+from .frame import Frame, MediaInfo, Reader, Track, carried
 from .images import ImageReader, animated_form
 from .photos import PhotoTags, held_photo_tags, with_photo_tags
 from .planes import (

@@ -1,12 +1,12 @@
-"""Frames as readers yield them, and the facts that readers know of a file."""
+"""Frames as readers yield them, what is known of a file, and name tags for what is processed."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeVar
 
 import av
 from torch import Tensor
@@ -15,6 +15,10 @@ from ..color import ColorInfo
 from .display import Display
 from .photos import NO_TAGS, PhotoTags
 from .sidedata import Message
+
+Tag = TypeVar("Tag")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,27 @@ class Reader(Protocol):
     ) -> None: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __next__(self) -> Frame: ...
+
+
+def carried(
+    tagged: Iterable[tuple[Tag, Item]], process: Callable[[Iterator[Item]], Iterable[Result]]
+) -> Iterator[tuple[Tag, Result]]:
+    """Results of a process, each with the tag of the item that it was made of.
+
+    ``process`` turns an iterator of items into as many results, in their order; it may look ahead
+    as far as it likes. So a frame that was decoded gets back what it has become, at its own time
+    stamp. Raises RuntimeError where there are not as many results as items.
+    """
+    tags: deque[Tag] = deque()
+
+    def items() -> Iterator[Item]:
+        for tag, item in tagged:
+            tags.append(tag)
+            yield item
+
+    for result in process(items()):
+        if not tags:
+            raise RuntimeError("expected one result for each item, got one more")
+        yield tags.popleft(), result
+    if tags:
+        raise RuntimeError(f"expected one result for each item, {len(tags)} are missing")
