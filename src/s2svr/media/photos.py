@@ -50,7 +50,7 @@ class PhotoTags:
 NO_TAGS = PhotoTags()
 
 
-class Part(NamedTuple):
+class PhotoPart(NamedTuple):
     """A chunk of PNG or WebP, or a segment of JPEG."""
 
     name: str
@@ -98,13 +98,13 @@ def as_text(found: re.Match[bytes] | None) -> str:
     return found[0].decode("ascii") if found else ""
 
 
-def parts_of(data: bytes) -> Iterator[Part]:
+def parts_of(data: bytes) -> Iterator[PhotoPart]:
     """Yield the parts of an image file, those of JPEG up to its picture."""
     if data.startswith(PNG_START):
         place = len(PNG_START)
         while place + 12 <= len(data):
             size, name = struct.unpack_from(">I4s", data, place)
-            yield Part(name.decode("latin-1"), data[place + 8 : place + 8 + size])
+            yield PhotoPart(name.decode("latin-1"), data[place + 8 : place + 8 + size])
             place += 12 + size
     elif data.startswith(JPEG_START):
         place = 2
@@ -112,22 +112,22 @@ def parts_of(data: bytes) -> Iterator[Part]:
             kind, size = struct.unpack_from(">BH", data, place + 1)
             name = f"APP{kind - 0xE0}" if 0xE0 <= kind <= 0xEF else "COM" if kind == 0xFE else ""
             if name:
-                yield Part(name, data[place + 4 : place + 2 + size])
+                yield PhotoPart(name, data[place + 4 : place + 2 + size])
             place += 2 + size
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         place = 12
         while place + 8 <= len(data):
             name, size = struct.unpack_from("<4sI", data, place)
-            yield Part(name.decode("latin-1"), data[place + 8 : place + 8 + size])
+            yield PhotoPart(name.decode("latin-1"), data[place + 8 : place + 8 + size])
             place += 8 + size + size % 2
     elif data[4:8] == b"ftyp":
         for mark, name in HEIF_TAGS.items():
             if mark in data[:HEIF_HEAD]:
-                yield Part(f"{name} of HEIF", b"")
+                yield PhotoPart(f"{name} of HEIF", b"")
     elif data[:4] in (b"II*\0", b"MM\0*"):
         for tag, *_ in directory(data, number_of(data, 4, 4)):
             if tag in TIFF_TAGS:
-                yield Part(f"{TIFF_TAGS[tag]} of TIFF", b"")
+                yield PhotoPart(f"{TIFF_TAGS[tag]} of TIFF", b"")
 
 
 def inflated(packed: bytes) -> bytes:
@@ -230,13 +230,13 @@ def jpeg_parts(tags: PhotoTags) -> Iterator[bytes]:
 def webp_with(data: bytes, tags: PhotoTags) -> bytes:
     """A WebP of one picture, with tags; its extended header says what there is."""
     inside = [part for part in parts_of(data) if part.name != "VP8X"]
-    width, height, alpha = webp_size(inside)
+    width, height, alpha = webp_picture_size(inside)
     flags = 0x20 * bool(tags.icc) | 0x10 * alpha | 0x08 * bool(tags.exif) | 0x04 * bool(tags.xmp)
     head = bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little")
     head += (height - 1).to_bytes(3, "little")
-    made = [Part("VP8X", head), *([Part("ICCP", tags.icc)] if tags.icc else []), *inside]
-    made += [Part("EXIF", tags.exif)] if tags.exif else []
-    made += [Part("XMP ", tags.xmp)] if tags.xmp else []
+    made = [PhotoPart("VP8X", head), *([PhotoPart("ICCP", tags.icc)] if tags.icc else []), *inside]
+    made += [PhotoPart("EXIF", tags.exif)] if tags.exif else []
+    made += [PhotoPart("XMP ", tags.xmp)] if tags.xmp else []
     body = b"WEBP" + b"".join(
         part.name.encode() + struct.pack("<I", len(part.content)) + part.content
         + bytes(len(part.content) % 2)
@@ -245,7 +245,7 @@ def webp_with(data: bytes, tags: PhotoTags) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
-def webp_size(parts: list[Part]) -> tuple[int, int, bool]:
+def webp_picture_size(parts: list[PhotoPart]) -> tuple[int, int, bool]:
     """Width and height of a WebP's picture in pixels, and whether it says that it has alpha."""
     for name, content in parts:
         if name == "VP8L":
