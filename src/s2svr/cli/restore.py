@@ -211,10 +211,15 @@ def run(model: "nn.Module", job: "Job", *, as_json: bool) -> None:
     from ..restoration import restore_job
 
     with progress(job.network) as (move, tell), stopping(tell) as stop:
-        for line in network_lines(job.network, job.why):
-            tell(line)
+        lines = network_lines(job.network, job.why)
+
+        def moved(done: int, total: int | None) -> None:
+            while done and lines:  # once, when the first frames are there
+                tell(lines.pop(0))
+            move(done, total)
+
         summary = restore_job(
-            model, job, progress=move, say=lambda line: tell(f"warning: {line}"), stop=stop
+            model, job, progress=moved, say=lambda line: tell(f"warning: {line}"), stop=stop
         )
     if as_json:
         print_json(summary)
