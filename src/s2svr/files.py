@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +39,8 @@ def whole(path: Path) -> Iterator[Path]:
     The file is on the disk before it gets its name: after a crash, ``path`` is what it was before
     or whole. An error in the block leaves ``path`` as it was and removes what was written.
     """
-    beside = hidden_beside(path.with_name(path.stem), f".{os.getpid()}{path.suffix}")
+    writer = threading.get_native_id()  # no other thread of any process has it
+    beside = hidden_beside(path.with_name(path.stem), f".{writer}{path.suffix}")
     try:
         yield beside
         sync([beside])
