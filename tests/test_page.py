@@ -85,6 +85,7 @@ def violations(page: Any) -> list[str]:
     return [found["id"] for found in Axe().run(page).response["violations"]]
 
 
+@pytest.mark.slow
 def test_a_video_from_the_drop_to_the_download(
     page: Any, address: str, crew: Crew, problems: list[str]
 ):
