@@ -20,6 +20,7 @@ from s2svr.cli.app import app
 from s2svr.cli.output import plan_lines
 from s2svr.color import from_rgb, to_rgb
 from s2svr.devices import total_memory
+from s2svr.files import existing
 from s2svr.media import open_reader
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import MediaInfo
@@ -38,7 +39,6 @@ from s2svr.restoration.plan import (
     Plan,
     choose_window,
     disk_needed,
-    existing,
     make_plan,
     measure,
 )
@@ -281,7 +281,7 @@ def test_the_command_refuses_a_full_disk(
 ) -> None:
     monkeypatch.setattr("s2svr.restoration.plan.FEW", 2)
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr("s2svr.restoration.plan.shutil.disk_usage", lambda path: usage(100))
+    monkeypatch.setattr("s2svr.files.shutil.disk_usage", lambda path: usage(100))
     out = tmp_path / "out.mkv"
     result = run("restore", movie, out, "--weights", weights)
     assert result.exit_code == 2

@@ -72,6 +72,17 @@ def share_file(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that are free where a file is, or is to be."""
+    return shutil.disk_usage(existing(path)).free
+
+
 def sync(files: Iterable[Path]) -> None:
     """Wait until files are on the disk."""
     for file in files:

@@ -5,7 +5,7 @@ Nothing here imports torch: the workers do, in processes of their own.
 
 from .crew import Receive, Worker
 from .order import ACTIVE, Entry, Making, Order, QueueError
-from .queue import DAY, JobQueue, NoRoomError, free_bytes
+from .queue import DAY, JobQueue, NoRoomError
 
 __all__ = [
     "ACTIVE",
@@ -18,5 +18,4 @@ __all__ = [
     "QueueError",
     "Receive",
     "Worker",
-    "free_bytes",
 ]

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from ..files import lasting_folder
+from ..files import free_bytes, lasting_folder
 from ..text import no_room
 from .crew import Message, Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError, State
@@ -326,9 +326,3 @@ def preview_key(entry: Entry, start: float | None) -> str:
     })  # fmt: skip
     text = f"{asked} {start} {entry.state == 'done'}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes that are free where a file is to be."""
-    place = next(place for place in path.absolute().parents if place.exists())
-    return shutil.disk_usage(place).free

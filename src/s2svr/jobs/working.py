@@ -1,6 +1,5 @@
 """The work that a worker does for a job: plan it, show a piece of it, restore it, report on it."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from ..checkpoint import load
 from ..color import to_rgb
 from ..evaluation import measure_fidelity
+from ..files import free_bytes
 from ..media import Frame, MediaError, Reader, carried, open_reader
 from ..metrics import finite_or_none
 from ..pace import Pace
@@ -131,8 +131,7 @@ def check_room(entry: Entry) -> None:
     """Raise MediaError where the disk has no room for what the plan needs."""
     assert entry.plan is not None
     known = {name: entry.plan[name] for name in Plan.__dataclass_fields__}
-    free = shutil.disk_usage(entry.target.parent).free
-    replace(Plan(**known), target=entry.target, disk_free=free).check()
+    replace(Plan(**known), target=entry.target, disk_free=free_bytes(entry.target)).check()
 
 
 def show_still(folder: Path, number: int, both: Tensor) -> None:

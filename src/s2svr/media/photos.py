@@ -3,11 +3,22 @@
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+from .stills import (
+    ORIENTATION,
+    PNG,
+    TIFF,
+    png_chunk,
+    png_chunks,
+    riff_chunks,
+    tiff_number,
+    tiff_order,
+)
+
+JPEG_START = b"\xff\xd8"
 EXIF_HEAD, XMP_HEAD = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 ICC_HEAD, XMP_KEY = b"ICC_PROFILE\0", b"XML:com.adobe.xmp"
 ICC_PART = 65519  # bytes of a profile that a segment of JPEG holds
@@ -23,7 +34,7 @@ USUAL = {
     "gAMA": (45455).to_bytes(4, "big"),
     "cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
 }
-ORIENTATION, EXIF_DIRECTORY, WIDTH, HEIGHT = 0x0112, 0x8769, 0xA002, 0xA003
+EXIF_DIRECTORY, WIDTH, HEIGHT = 0x8769, 0xA002, 0xA003
 TIFF_TAGS = {700: "XMP", 34675: "ICC profile", 34665: "EXIF", 34853: "place", 306: "time"}
 # What HEIC and AVIF say they hold: kinds of items, a kind of content, and a profile.
 HEIF_TAGS = {b"Exif\0": "EXIF", b"application/rdf+xml\0": "XMP", b"colrprof": "ICC profile"}
@@ -100,12 +111,8 @@ def as_text(found: re.Match[bytes] | None) -> str:
 
 def parts_of(data: bytes) -> Iterator[PhotoPart]:
     """Yield the parts of an image file, those of JPEG up to its picture."""
-    if data.startswith(PNG_START):
-        place = len(PNG_START)
-        while place + 12 <= len(data):
-            size, name = struct.unpack_from(">I4s", data, place)
-            yield PhotoPart(name.decode("latin-1"), data[place + 8 : place + 8 + size])
-            place += 12 + size
+    if data.startswith(PNG):
+        yield from named(png_chunks(data))
     elif data.startswith(JPEG_START):
         place = 2
         while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
@@ -115,19 +122,20 @@ def parts_of(data: bytes) -> Iterator[PhotoPart]:
                 yield PhotoPart(name, data[place + 4 : place + 2 + size])
             place += 2 + size
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        place = 12
-        while place + 8 <= len(data):
-            name, size = struct.unpack_from("<4sI", data, place)
-            yield PhotoPart(name.decode("latin-1"), data[place + 8 : place + 8 + size])
-            place += 8 + size + size % 2
+        yield from named(riff_chunks(data))
     elif data[4:8] == b"ftyp":
         for mark, name in HEIF_TAGS.items():
             if mark in data[:HEIF_HEAD]:
                 yield PhotoPart(f"{name} of HEIF", b"")
-    elif data[:4] in (b"II*\0", b"MM\0*"):
-        for tag, *_ in directory(data, number_of(data, 4, 4)):
+    elif data[:4] in TIFF:
+        for tag, *_ in directory(data, tiff_number(data, 4, 4)):
             if tag in TIFF_TAGS:
                 yield PhotoPart(f"{TIFF_TAGS[tag]} of TIFF", b"")
+
+
+def named(chunks: Iterable[tuple[bytes, bytes]]) -> Iterator[PhotoPart]:
+    """Chunks as parts, their names as text."""
+    return (PhotoPart(name.decode("latin-1"), content) for name, content in chunks)
 
 
 def inflated(packed: bytes) -> bytes:
@@ -138,34 +146,29 @@ def inflated(packed: bytes) -> bytes:
         return b""
 
 
-def number_of(tiff: bytes, place: int, size: int) -> int:
-    """A number in TIFF data, in their own order of bytes."""
-    return int.from_bytes(tiff[place : place + size], "little" if tiff[:2] == b"II" else "big")
-
-
 def directory(tiff: bytes, place: int) -> Iterator[tuple[int, int, int]]:
     """Yield tag, type and place of the value of each entry of a directory in TIFF data."""
-    for entry in range(place + 2, place + 2 + 12 * number_of(tiff, place, 2), 12):
+    for entry in range(place + 2, place + 2 + 12 * tiff_number(tiff, place, 2), 12):
         if entry + 12 <= len(tiff):
-            yield number_of(tiff, entry, 2), number_of(tiff, entry + 2, 2), entry + 8
+            yield tiff_number(tiff, entry, 2), tiff_number(tiff, entry + 2, 2), entry + 8
 
 
 def upright_exif(exif: bytes, width: int, height: int) -> bytes:
     """EXIF of a picture that has become upright and of this size, without its old thumbnail."""
-    made, order = bytearray(exif), "little" if exif[:2] == b"II" else "big"
+    made = bytearray(exif)
 
     def put(place: int, kind: int, value: int) -> None:
         size = 2 if kind == 3 else 4
         if value < 1 << 8 * size:
-            made[place : place + size] = value.to_bytes(size, order)  # type: ignore[arg-type]
+            made[place : place + size] = value.to_bytes(size, tiff_order(exif))
 
-    first = number_of(exif, 4, 4)
+    first = tiff_number(exif, 4, 4)
     entries = list(directory(exif, first))
     for tag, kind, place in entries:
         if tag == ORIENTATION:
             put(place, kind, 1)
         if tag == EXIF_DIRECTORY:
-            for inner, inner_kind, spot in directory(exif, number_of(exif, place, 4)):
+            for inner, inner_kind, spot in directory(exif, tiff_number(exif, place, 4)):
                 if inner in (WIDTH, HEIGHT):
                     put(spot, inner_kind, width if inner == WIDTH else height)
     following = first + 2 + 12 * len(entries)
@@ -182,7 +185,7 @@ def held_photo_tags(tags: PhotoTags, kind: str, *, gray: bool, size: tuple[int, 
         return NO_TAGS
     wanted = b"GRAY" if gray else b"RGB "
     icc = tags.icc if tags.icc[16:20] == wanted else b""
-    exif = tags.exif if tags.exif[:4] in (b"II*\0", b"MM\0*") else b""
+    exif = tags.exif if tags.exif[:4] in TIFF else b""
     exif = upright_exif(exif, *size) if exif else b""
     fits = kind != "jpeg" or max(len(exif), len(tags.xmp)) < MOST_IN_SEGMENT - len(XMP_HEAD)
     return PhotoTags(icc, exif if fits else b"", tags.xmp if fits else b"")
@@ -192,8 +195,8 @@ def with_photo_tags(data: bytes, tags: PhotoTags) -> bytes:
     """An image file, PNG, JPEG or WebP without tags, with these in it."""
     if not tags.names:
         return data
-    if data.startswith(PNG_START):
-        place = len(PNG_START) + 25  # after IHDR
+    if data.startswith(PNG):
+        place = len(PNG) + 25  # after IHDR
         return data[:place] + b"".join(png_parts(tags)) + data[place:]
     if data.startswith(JPEG_START):
         place = 2
@@ -212,8 +215,7 @@ def png_parts(tags: PhotoTags) -> Iterator[bytes]:
     }
     for name, content in contents.items():
         if content:
-            check = zlib.crc32(name + content)
-            yield struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+            yield png_chunk(name, content)
 
 
 def jpeg_parts(tags: PhotoTags) -> Iterator[bytes]:

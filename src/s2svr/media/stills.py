@@ -4,8 +4,10 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -44,6 +46,7 @@ SUBFILE, OLD_SUBFILE = 0x00FE, 0x00FF  # tags that tell pages from thumbnails an
 MARKERS = re.compile(
     rb"\xff\xe1..Exif\0\0|eXIf|EXIF.{4}(?:Exif\0\0)?|^(?=II\*\0|MM\0\*)", re.DOTALL
 )
+TIFF = (b"II*\0", b"MM\0*")  # its first bytes
 MOST_TAGS = 1_000_000  # of a TIFF that are looked at
 WIDTHS = {1: 1, 3: 2}  # bytes of an integer, by the number of its type; others have 4
 ORIENTATION, COMPRESSION = 0x0112, 0x0103
@@ -145,7 +148,7 @@ def tiff_pages(data: bytes) -> list[int]:
 
 def tiff_at(data: bytes, place: int) -> bytes:
     """A TIFF whose first directory is another one of it."""
-    return data[:4] + place.to_bytes(4, "little" if data[:2] == b"II" else "big") + data[8:]
+    return data[:4] + place.to_bytes(4, tiff_order(data)) + data[8:]
 
 
 def read_tag(data: bytes, tag: int) -> int | None:
@@ -155,15 +158,21 @@ def read_tag(data: bytes, tag: int) -> int | None:
     return tags.get(tag)
 
 
+def tiff_order(tiff: bytes) -> Literal["little", "big"]:
+    """Order of the bytes in TIFF data."""
+    return "little" if tiff[:2] == b"II" else "big"
+
+
+def tiff_number(tiff: bytes, place: int, size: int) -> int:
+    """A number of ``size`` bytes in TIFF data, in their own order of bytes."""
+    return int.from_bytes(tiff[place : place + size], tiff_order(tiff))
+
+
 def tiff_directories(tiff: bytes) -> Iterator[tuple[int, dict[int, int]]]:
     """Yield the place of each directory in TIFF data, and its tags that are one integer."""
-    order = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
-    if order is None:
+    if tiff[:4] not in TIFF:
         return
-
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(tiff[place : place + size], "little" if order == "little" else "big")
-
+    number = partial(tiff_number, tiff)
     seen, place, left = {0}, number(4, 4), MOST_TAGS
     while place not in seen and place + 2 <= len(tiff):
         seen.add(place)

@@ -5,7 +5,6 @@ restoring a few frames of the middle of the video, all the way to a file.
 """
 
 import math
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from torch import nn
 
 from ..devices import total_memory
+from ..files import free_bytes
 from ..media import MediaError, MediaInfo
 from ..text import amount, no_room
 from ..writing import WorkPolicy, open_writer, parse_output
@@ -139,7 +139,7 @@ def make_plan(
         memory=memory,
         memory_there=there,
         disk=disk,
-        disk_free=shutil.disk_usage(existing(target)).free,
+        disk_free=free_bytes(target),
         frames_per_second=1 / measured.frame_seconds if measured else None,
         seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
         network=job.network,
@@ -247,12 +247,6 @@ def disk_needed(
     keys = math.ceil(frames / segment)
     video = round(measured.frame_bytes * (frames - keys) + measured.first_bytes * keys)
     return video + kept + max(video, older)
-
-
-def existing(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
-    path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def bytes_of(path: Path) -> int:

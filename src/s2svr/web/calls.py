@@ -12,7 +12,8 @@ from fastapi import APIRouter, BackgroundTasks, HTTPException
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from ..jobs import Entry, JobQueue, Order, free_bytes
+from ..files import free_bytes
+from ..jobs import Entry, JobQueue, Order
 from ..tasks import TASKS
 from .events import changes
 from .intake import Intake, answer_of

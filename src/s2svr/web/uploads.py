@@ -14,8 +14,8 @@ from fastapi import HTTPException
 from pydantic import BaseModel, Field
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ..files import write_whole
-from ..jobs import DAY, free_bytes
+from ..files import free_bytes, write_whole
+from ..jobs import DAY
 from ..text import amount
 from .places import shown_name, stored_name
 
