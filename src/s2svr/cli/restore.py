@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -96,25 +96,48 @@ def restore_command(
         refuse_others(context)
         run_check(source, target, codec, deinterlace, overwrite=overwrite, as_json=as_json)
         return
-    from ..devices import choose_device, choose_precision
-    from ..restoration import Compute, Encoding, Excerpt, Job, usual_task
-    from ..writing import SoundChoice
+    from ..restoration import usual_task
 
-    place = choose_device(device)
+    job = job_asked(context.params)
     if weights is None and task is None:
         task = usual_task(source)
-    compute = Compute(place, choose_precision(precision, place), threads, window, tile)
-    sound = SoundChoice(audio, tuple(audio_track or ()))
-    job = Job(
-        source, target, Excerpt(start, end, fps, deinterlace),
-        Encoding(codec, crf, bits, scale, size, bitrate, encoder_preset, sound),
-        compute, scene_cuts, overwrite, restart,
-    )  # fmt: skip
     if so_far is None:
         choice = chosen_network(job, task, weights, quality, plan)
         carry_out(job, choice, task, plan, piece, as_json=as_json)
     else:
         show_so_far(job, so_far, as_json=as_json)
+
+
+def job_asked(given: dict[str, Any]) -> "Job":
+    """The restoration that the options of a command ask for, by the names of its arguments.
+
+    Raises ValueError for a device or a precision that is not there.
+    """
+    from ..devices import choose_device, choose_precision
+    from ..restoration import Compute, Encoding, Excerpt, Job
+    from ..writing import SoundChoice
+
+    place = choose_device(given["device"])
+    precision = choose_precision(given["precision"], place)
+    return Job(
+        source=given["source"],
+        target=given["target"],
+        excerpt=Excerpt(given["start"], given["end"], given["fps"], given["deinterlace"]),
+        encoding=Encoding(
+            codec=given["codec"],
+            crf=given["crf"],
+            bits=given["bits"],
+            scale=given["scale"],
+            size=given["size"],
+            bitrate=given["bitrate"],
+            preset=given["encoder_preset"],
+            sound=SoundChoice(given["audio"], tuple(given["audio_track"] or ())),
+        ),
+        compute=Compute(place, precision, given["threads"], given["window"], given["tile"]),
+        scene_cuts=given["scene_cuts"],
+        overwrite=given["overwrite"],
+        restart=given["restart"],
+    )
 
 
 def carry_out(
