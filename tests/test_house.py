@@ -31,6 +31,8 @@ LEVELS = {
     "media": 1,
     "writing": 2,
     "checkpoint": 2,
+    "finish": 2,
+    "sizes": 2,
     "data": 2,
     "damage": 3,
     "render": 3,

@@ -164,14 +164,52 @@ Bits = Annotated[
     ),
 ]
 Scale = Annotated[
-    int | None,
-    typer.Option(help="Enlarge only so many times, such as 2 or 3: restored at 4, then reduced."),
+    Fraction | None,
+    typer.Option(
+        parser=parse_rate,
+        metavar="N",
+        help="Enlarge only so many times, such as 1.5 or 2: restored at 4, then reduced.",
+    ),
 ]
 Size = Annotated[
     tuple | None,
     typer.Option(
-        parser=parse_dimensions, metavar="WxH", help="Output size in pixels, in place of --scale."
+        parser=parse_dimensions,
+        metavar="WxH",
+        help="Output size in pixels, in place of --scale; pixels take the shape that the picture "
+        "needs.",
     ),
+]
+Height = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Height of the output in pixels, in place of --scale; the width follows, and pixels "
+        "become square.",
+    ),
+]
+Width = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Width of the output in pixels, as --height."),
+]
+Fit = Annotated[
+    tuple | None,
+    typer.Option(
+        parser=parse_dimensions,
+        metavar="WxH",
+        help="Make the output as large as fits in these pixels, and no larger than the network "
+        "makes it.",
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the restored picture, 0 to 1; the rest is the input, enlarged.",
+    ),
+]
+Grain = Annotated[
+    bool, typer.Option("--grain", help="Give the output as much noise as the input has.")
 ]
 Rate = Annotated[
     Fraction | None,

@@ -25,6 +25,9 @@ from .options import (
     Device,
     EncoderPreset,
     End,
+    Fit,
+    Grain,
+    Height,
     Json,
     NetworkQuality,
     Overwrite,
@@ -39,11 +42,13 @@ from .options import (
     SoFarPath,
     Source,
     Start,
+    Strength,
     Target,
     Task,
     Threads,
     Tile,
     Weights,
+    Width,
     Window,
 )
 from .output import network_lines, plan_lines, preview_lines, print_json, say, summary_lines
@@ -70,6 +75,11 @@ def restore_command(
     bits: Bits = None,
     scale: Scale = None,
     size: Size = None,
+    height: Height = None,
+    width: Width = None,
+    fit: Fit = None,
+    strength: Strength = 1.0,
+    grain: Grain = False,
     bitrate: Bitrate = None,
     encoder_preset: EncoderPreset = None,
     audio: Audio = None,
@@ -114,6 +124,7 @@ def job_asked(given: dict[str, Any]) -> "Job":
     Raises ValueError for a device or a precision that is not there.
     """
     from ..devices import choose_device, choose_precision
+    from ..finish import Finish
     from ..restoration import Compute, Encoding, Excerpt, Job
     from ..writing import SoundChoice
 
@@ -132,11 +143,15 @@ def job_asked(given: dict[str, Any]) -> "Job":
             bitrate=given["bitrate"],
             preset=given["encoder_preset"],
             sound=SoundChoice(given["audio"], tuple(given["audio_track"] or ())),
+            height=given["height"],
+            width=given["width"],
+            fit=given["fit"],
         ),
         compute=Compute(place, precision, given["threads"], given["window"], given["tile"]),
         scene_cuts=given["scene_cuts"],
         overwrite=given["overwrite"],
         restart=given["restart"],
+        finish=Finish(given["strength"], given["grain"]),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..checkpoint import load
 from ..devices import choose_device, choose_precision
+from ..finish import Finish
 from ..media import MediaInfo, Reader, open_container, video_stream
 from ..restoration import (
     Compute,
@@ -40,21 +41,25 @@ def job_of(entry: Entry) -> Job:
         entry.target,
         Excerpt(exact(order.start), exact(order.end), exact(order.fps), order.deinterlace),
         Encoding(
-            order.codec,
-            order.crf,
-            order.bits,
-            order.scale,
-            order.size,
-            order.bitrate,
-            order.preset,
-            sound,
-        ),  # fmt: skip
+            codec=order.codec,
+            crf=order.crf,
+            bits=order.bits,
+            scale=exact(order.scale),
+            size=order.size,
+            bitrate=order.bitrate,
+            preset=order.preset,
+            sound=sound,
+            height=order.height,
+            width=order.width,
+            fit=order.fit,
+        ),
         Compute(place, choose_precision(order.precision, place), order.threads, window, tile),
         order.scene_cuts,
         order.overwrite,
         order.restart,
         entry.network,
         entry.why,
+        Finish(order.strength, order.grain),
     )
 
 

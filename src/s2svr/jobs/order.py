@@ -24,8 +24,13 @@ class Order(BaseModel):
     codec: str | None = Field(None, description="of the output, such as h264, hevc, av1 or ffv1")
     crf: int | None = Field(None, description="quality of the codec; lower is better and larger")
     bits: int | None = Field(None, description="of a sample, 8 or 10")
-    scale: int | None = Field(None, description="times larger than the input")
+    scale: float | None = Field(None, description="times larger than the input")
     size: tuple[int, int] | None = Field(None, description="width and height, in place of scale")
+    height: int | None = Field(None, description="of the result as shown, in place of scale")
+    width: int | None = Field(None, description="of the result as shown, in place of scale")
+    fit: tuple[int, int] | None = Field(None, description="width and height that it fits in")
+    strength: float = Field(1.0, ge=0, le=1, description="share of the restored picture")
+    grain: bool = Field(False, description="give back the noise of the input")
     bitrate: int | None = Field(None, ge=1, description="bits a second, in place of crf")
     preset: str | None = Field(None, description="speed of the encoder, as it calls it")
     audio: str | None = Field(None, description="form of the sound, as --audio of s2svr restore")
@@ -43,7 +48,7 @@ class Order(BaseModel):
     overwrite: bool = Field(False, description="replace an output that exists")
     restart: bool = Field(False, description="discard what an earlier try has left")
 
-    @field_validator("size", mode="before")
+    @field_validator("size", "fit", mode="before")
     @classmethod
     def typed(cls, size: Any) -> Any:
         """Width and height, which may come as ``1920x1080``."""

@@ -321,8 +321,8 @@ class JobQueue:
 def preview_key(entry: Entry, start: float | None) -> str:
     """A name for a preview: the same for the same seconds, settings and state."""
     asked = entry.order.model_dump_json(include={
-        "task", "quality", "scale", "size", "fps", "deinterlace", "device", "precision",
-        "scene_cuts",
+        "task", "quality", "scale", "size", "height", "width", "fit", "strength", "grain", "fps",
+        "deinterlace", "device", "precision", "scene_cuts",
     })  # fmt: skip
     text = f"{asked} {start} {entry.state == 'done'}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from ..checkpoint import load
 from ..color import to_rgb
 from ..evaluation import measure_fidelity
 from ..files import free_bytes
+from ..finish import finished, moment_of
 from ..media import Frame, MediaError, Reader, carried, open_reader
 from ..metrics import finite_or_none
 from ..pace import Pace
@@ -116,6 +117,7 @@ def restore_entry(bench: Bench, entry: Entry, folder: Path) -> None:
 
     def show(before: Tensor, after: Tensor) -> None:
         number = next(numbers)
+        after = finished(after, before, job.finish, Fraction(0))
         show_still(folder, number, stacked(before, after))
         bench.tell({"event": "picture", "id": entry.id, "pictures": number})
 
@@ -171,10 +173,10 @@ Pair = tuple[Frame, Tensor, Tensor]  # a frame without planes, what was given, w
 def restored_pairs(backend: Backend, job: Job, reader: Reader) -> Iterator[Pair]:
     """Frames of a reader, restored."""
 
-    def pictures() -> Iterator[tuple[tuple[Frame, Tensor], Tensor]]:
-        for frame in reader:
+    def pictures() -> Iterator[tuple[tuple[Frame, Tensor, Fraction], Tensor]]:
+        for index, frame in enumerate(reader):
             rgb = to_rgb(tuple(p.to(backend.device) for p in frame.planes), frame.color)
-            yield (replace(frame, planes=()), rgb), rgb
+            yield (replace(frame, planes=()), rgb, moment_of(frame, index, reader)), rgb
 
     def restored(frames: Iterator[Tensor]) -> Iterator[Tensor]:
         return restore(
@@ -182,8 +184,8 @@ def restored_pairs(backend: Backend, job: Job, reader: Reader) -> Iterator[Pair]
             cuts=find_cuts if job.scene_cuts else None, say=lambda line: None,
         )  # fmt: skip
 
-    for (frame, before), after in carried(pictures(), restored):
-        yield frame, before, after
+    for (frame, before, moment), after in carried(pictures(), restored):
+        yield frame, before, finished(after, before, job.finish, moment)
 
 
 def finished_pairs(job: Job, entry: Entry, begin: Fraction, reader: Reader) -> Iterator[Pair]:

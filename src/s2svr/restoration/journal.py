@@ -172,6 +172,8 @@ def settings_of(job: Job) -> Conditions:
         "start": fraction_text(excerpt.start),
         "end": fraction_text(excerpt.end),
         "deinterlacing": excerpt.deinterlace,
+        "strength": str(job.finish.strength),
+        "grain": job.finish.grain,
     }
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..color import bounded, from_rgb, to_open_rgb
+from ..finish import Finish, finished, moment_of
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
 from ..writing import Writer
@@ -80,6 +82,8 @@ class Decoded(NamedTuple):
 
     frame: Frame
     repeats: deque[Frame]  # grows while they are decoded
+    source: Tensor | None = None  # the frame as RGB, and its time, where it is needed to finish
+    moment: Fraction = Fraction(0)
 
 
 class Pipeline:
@@ -97,10 +101,11 @@ class Pipeline:
         writer: Writer,
         journal: Journal,
         size: tuple[int, int],
+        finish: Finish,
         progress: Progress,
     ) -> None:
         self.reader, self.runner, self.writer, self.journal = reader, runner, writer, journal
-        self.size, self.progress = size, progress
+        self.size, self.finish, self.progress = size, finish, progress
         self.spent: dict[str, float] = defaultdict(float)  # seconds
         self.frames = read_ahead(timed(reader, self.spent, "decode"), QUEUE)
         self.last: tuple[Tensor, ...] = ()  # planes of the last frame that was restored
@@ -146,7 +151,10 @@ class Pipeline:
                 decoded = Decoded(bare, self.decoded_repeats)
             before = frame.planes
             planes = tuple(plane.to(self.runner.backend.device) for plane in before)
-            yield decoded, to_open_rgb(planes, frame.color)
+            rgb = to_open_rgb(planes, frame.color)
+            if decoded and self.finish.changes:
+                decoded = decoded._replace(source=rgb, moment=moment_of(frame, index, self.reader))
+            yield decoded, rgb
 
     def shots_of(self, cuts: Cuts) -> Iterator[tuple[Decoded, tuple[Tensor, bool]]]:
         """The frames that are to be restored, each with whether it begins a shot."""
@@ -181,6 +189,8 @@ class Pipeline:
 
         for decoded, rgb in carried(self.shots_of(cuts), restore):
             yield from self.shown_again()
+            if decoded.source is not None:
+                rgb = finished(rgb, decoded.source, self.finish, decoded.moment)
             self.last, self.restored_repeats = self.coded(rgb), decoded.repeats
             yield self.as_written(decoded.frame)
             if self.runner.between_windows and self.done - kept >= segment:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..color import from_rgb, to_rgb
 from ..devices import total_memory
+from ..finish import finished, moment_of
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
 from ..writing import WorkPolicy, open_writer
@@ -85,14 +87,19 @@ def middle(job: Job, seconds: Fraction) -> Fraction:
     return max(Fraction(0), min(WHERE * duration, duration - seconds))
 
 
-Shown = tuple[Frame, Tensor]  # a frame without its planes, and as RGB (3, H, W) in [0, 1]
+class Shown(NamedTuple):
+    """A frame without its planes, as RGB (3, H, W) in [0, 1], and its time in seconds."""
+
+    frame: Frame
+    rgb: Tensor
+    moment: Fraction
 
 
 def as_rgb(reader: Reader, device: torch.device) -> Iterator[tuple[Shown, Tensor]]:
     """The frames as the network takes them, each with what stands beside its result."""
-    for frame in reader:
+    for index, frame in enumerate(reader):
         rgb = to_rgb(tuple(plane.to(device) for plane in frame.planes), frame.color)
-        yield (replace(frame, planes=()), rgb), rgb
+        yield Shown(replace(frame, planes=()), rgb, moment_of(frame, index, reader)), rgb
 
 
 def write_preview(
@@ -116,7 +123,8 @@ def write_preview(
         policy=WorkPolicy(job.overwrite),
         comment="left: input, right: restored with s2svr",
     ) as writer:
-        for (frame, before), result in pictures:
+        for (frame, before, moment), result in pictures:
+            result = finished(result, before, job.finish, moment)
             both = halves(before, result, (height, width), rotation)
             planes = tuple(p.to("cpu") for p in from_rgb(both, writer.color, writer.chroma))
             writer.write(replace(frame, planes=planes, color=writer.color))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from ..finish import Finish
 from ..media import Reader, open_reader
+from ..sizes import Sizing
 from ..writing import OutputFormat, SoundChoice, parse_output
 
 
@@ -34,11 +36,19 @@ class Encoding:
     codec: str | None = None
     crf: int | None = None  # of the encoder: lower is better
     bits: int | None = None  # 8, 10, 12 or 16
-    scale: int | None = None  # times larger than the input, at most the network's
+    scale: float | Fraction | None = None  # times larger than the input, at most the network's
     size: tuple[int, int] | None = None  # or (width, height) in pixels
     bitrate: int | None = None  # bits a second, in place of crf
     preset: str | None = None  # of the encoder: its speed
     sound: SoundChoice = SoundChoice()
+    height: int | None = None  # or one of these three, as Sizing has them
+    width: int | None = None
+    fit: tuple[int, int] | None = None
+
+    @property
+    def sizing(self) -> Sizing:
+        """The size that is asked for."""
+        return Sizing(self.scale, self.size, self.height, self.width, self.fit)
 
     def output(self, size: tuple[int, int]) -> OutputFormat:
         """What a writer of frames of a size (width, height) is asked for."""
@@ -72,6 +82,7 @@ class Job:
     restart: bool = False  # what an earlier try has left is not gone on with
     network: str = ""  # a name for the network, as people know it
     why: str = ""  # it was taken
+    finish: Finish = Finish()  # of the restored frames
 
     @property
     def place(self) -> Path:

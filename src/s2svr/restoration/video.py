@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..finish import Finish
 from ..media import MediaInfo
+from ..sizes import fit_line, result_size
 from ..writing import SoundChoice, WorkPolicy, open_writer
 from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
@@ -37,8 +39,13 @@ def restore_video(
     codec: str | None = None,
     crf: int | None = None,
     bits: int | None = None,
-    scale: int | None = None,
+    scale: float | Fraction | None = None,
     size: tuple[int, int] | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    fit: tuple[int, int] | None = None,
+    strength: float = 1.0,
+    grain: bool = False,
     bitrate: int | None = None,
     preset: str | None = None,
     audio: str | None = None,
@@ -58,29 +65,27 @@ def restore_video(
     """Restore a video file, an image or a folder of images into what the target's name asks for.
 
     window (fewer for large frames), tile, device and dtype are those of ``restore``; threads are
-    torch's. scale, or size (width, height) in pixels, is what the result is reduced to; start and
-    end are in seconds, fps is the rate of an image folder, deinterlace as in ``open_reader``;
-    codec, crf, bits, bitrate (bits a second), preset and overwrite are the writer's; audio is copy,
-    aac, flac or none (None: copied where possible), audio_tracks are the numbers of streams or the
-    languages of the sound that is kept (none: all). ``say`` is told of warnings. An error leaves
-    nothing at ``target``: MediaError for files, ValueError for impossible settings.
+    torch's. The result is reduced to one of scale (times the input), size (width, height in
+    pixels), height, width or fit (a box), the last three as shown. strength is the network's share
+    against the enlarged input; grain gives back the input's noise. start and end are in seconds,
+    fps is the rate of an image folder, deinterlace as in ``open_reader``; codec, crf, bits, bitrate
+    (bits a second), preset and overwrite are the writer's; audio is copy, aac, flac or none (None:
+    copied where possible), audio_tracks are numbers of streams or languages of the sound that is
+    kept. ``say`` is told of warnings. An error leaves nothing at ``target``: MediaError for files,
+    ValueError for impossible settings.
 
-    About every ``segment`` frames (None: by their size) what is done is made durable in a hidden
-    folder beside ``target``, and Stopped is raised if ``stop`` says so. However it ends, the same
-    call goes on from there and makes the same file as if nothing had happened; with other settings,
-    input or weights it is refused (MediaError). ``restart`` begins anew.
+    About every ``segment`` frames (None: by size) what is done is made durable in a hidden folder
+    beside ``target``, and Stopped is raised if ``stop`` says so. However it ends, the same call goes
+    on from there and makes the same file; with other settings, input or weights it is refused
+    (MediaError). ``restart`` begins anew.
     """
     sound = SoundChoice(audio, tuple(map(str, audio_tracks)))
+    form = Encoding(codec, crf, bits, scale, size, bitrate, preset, sound, height, width, fit)
     job = Job(
-        source=Path(source),
-        target=Path(target),
-        excerpt=Excerpt(start, end, fps, deinterlace),
-        encoding=Encoding(codec, crf, bits, scale, size, bitrate, preset, sound),
-        compute=Compute(device, dtype, threads, window, tile),
-        scene_cuts=scene_cuts,
-        overwrite=overwrite,
-        restart=restart,
-    )
+        Path(source), Path(target), Excerpt(start, end, fps, deinterlace), form,
+        Compute(device, dtype, threads, window, tile), scene_cuts, overwrite, restart,
+        finish=Finish(strength, grain),
+    )  # fmt: skip
     return restore_job(model, job, segment=segment, stop=stop, progress=progress, say=say)
 
 
@@ -120,10 +125,11 @@ def restore_job(
                 policy=policy,
                 comment=COMMENT,
             ) as writer:
-                for line in [*reader.warnings, *writer.warnings]:
+                fitted = fit_line(reader.info, backend.scale, encoding.sizing)
+                for line in [*reader.warnings, *writer.warnings, *filter(None, [fitted])]:
                     tell(line)
                 journal = Journal(writer.work, conditions, backend.memory_types)
-                pipeline = Pipeline(reader, runner, writer, journal, size, progress)
+                pipeline = Pipeline(reader, runner, writer, journal, size, job.finish, progress)
                 pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
         except Stopped:
             raise
@@ -138,23 +144,8 @@ def restore_job(
 
 
 def output_size(model: nn.Module | Backend, info: MediaInfo, encoding: Encoding) -> tuple[int, int]:
-    """Width and height, as coded, that the result is written in."""
-    most, scale, size = scale_of(model), encoding.scale, encoding.size
-    width, height = info.width * most, info.height * most
-    if size is not None:
-        if scale is not None:
-            raise ValueError("expected a scale or a size, got both")
-        if info.rotation % 180:  # a player turns the picture: the user means what is shown
-            size = size[::-1]
-        if not (1 <= size[0] <= width and 1 <= size[1] <= height):
-            raise ValueError(
-                f"expected a size of at most {width}x{height} ({most} times the input), "
-                f"got {size[0]}x{size[1]}"
-            )
-        return size
-    if scale is not None and not 1 <= scale <= most:
-        raise ValueError(f"expected a scale from 1 to {most}, which is the model's, got {scale}")
-    return info.width * (scale or most), info.height * (scale or most)
+    """Width and height, as coded, that the result is written in; ValueError for what cannot be."""
+    return result_size(info, scale_of(model), encoding.sizing)
 
 
 def fitting_window(window: int, scale: int, info: MediaInfo) -> int:

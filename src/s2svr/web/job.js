@@ -65,7 +65,10 @@ export class JobCard {
       task.append(element("option", { value: name, textContent: `${name}: ${help}` }))
     }
     scale.append(element("option", { value: "", textContent: "as the task makes it" }))
-    for (const times of [1, 2, 3, 4]) scale.append(element("option", { value: times, textContent: `${times} times` }))
+    for (const times of [1, 1.5, 2, 3, 4]) scale.append(element("option", { value: times, textContent: `${times} times` }))
+    for (const [box, name] of [["1920x1080", "Full HD"], ["3840x2160", "4K"]]) {
+      scale.append(element("option", { value: `fit ${box}`, textContent: `as fits in ${name}` }))
+    }
   }
 
   place(index, count) {
@@ -156,10 +159,12 @@ export class JobCard {
   }
 
   async change() {
-    const { task, quality, scale, start, end, codec, fps, overwrite } = this.form.elements
+    const { task, quality, scale, strength, grain, start, end, codec, fps, overwrite } = this.form.elements
     const number = input => input.value === "" ? null : Number(input.value)
+    const fit = scale.value.startsWith("fit ") ? scale.value.slice(4) : null
     const order = {
-      ...this.job.order, task: task.value || null, quality: quality.value, scale: number(scale),
+      ...this.job.order, task: task.value || null, quality: quality.value,
+      scale: fit ? null : number(scale), fit, strength: number(strength) ?? 1, grain: grain.checked,
       start: number(start), end: number(end), codec: codec.value || null, fps: number(fps),
       overwrite: overwrite.checked,
     }
@@ -176,7 +181,8 @@ export class JobCard {
   showSettings(job) {
     const fixed = !["new", "failed", "cancelled"].includes(job.state)
     this.form.querySelector("fieldset").disabled = fixed
-    const values = { ...job.order, task: job.order.task ?? "" }
+    const { task, scale, fit } = job.order
+    const values = { ...job.order, task: task ?? "", scale: fit ? `fit ${fit.join("x")}` : scale }
     for (const [name, value] of Object.entries(values)) {
       const input = this.form.elements[name]
       if (!input || input === document.activeElement) continue
