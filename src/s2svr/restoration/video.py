@@ -64,20 +64,19 @@ def restore_video(
 ) -> Summary:
     """Restore a video file, an image or a folder of images into what the target's name asks for.
 
-    window (fewer for large frames), tile, device and dtype are those of ``restore``; threads are
+    window (fewer for large frames), tile, device and dtype are as in ``restore``; threads are
     torch's. The result is reduced to one of scale (times the input), size (width, height in
     pixels), height, width or fit (a box), the last three as shown. strength is the network's share
     against the enlarged input; grain gives back the input's noise. start and end are in seconds,
     fps is the rate of an image folder, deinterlace as in ``open_reader``; codec, crf, bits, bitrate
     (bits a second), preset and overwrite are the writer's; audio is copy, aac, flac or none (None:
-    copied where possible), audio_tracks are numbers of streams or languages of the sound that is
-    kept. ``say`` is told of warnings. An error leaves nothing at ``target``: MediaError for files,
-    ValueError for impossible settings.
+    copied where possible), audio_tracks are numbers or languages of the sound that is kept. ``say``
+    is told of warnings. An error leaves nothing at ``target``: MediaError, or ValueError.
 
-    About every ``segment`` frames (None: by size) what is done is made durable in a hidden folder
-    beside ``target``, and Stopped is raised if ``stop`` says so. However it ends, the same call goes
-    on from there and makes the same file; with other settings, input or weights it is refused
-    (MediaError). ``restart`` begins anew.
+    About every ``segment`` frames what is done is made durable in a hidden folder beside
+    ``target``, and Stopped is raised if ``stop`` says so. However it ends, the same call goes on
+    and makes the same file; with other settings, input or weights it is refused (MediaError).
+    ``restart`` begins anew.
     """
     sound = SoundChoice(audio, tuple(map(str, audio_tracks)))
     form = Encoding(codec, crf, bits, scale, size, bitrate, preset, sound, height, width, fit)
