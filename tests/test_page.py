@@ -268,7 +268,7 @@ def test_a_real_restoration_outlives_tabs_and_servers(
     page: Any, tmp_path: Path, problems: list[str], serving: Callable[[Path], Served]
 ):
     page.set_default_timeout(PATIENCE)
-    source = grey_steps(tmp_path / "in.mp4", 260)  # more than a segment of 240
+    source = grey_steps(tmp_path / "in.mp4", 600)  # two segments of 240, and work left after one
     server = serving(tmp_path / "folder")
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", server.address)
     page.goto(server.address)
@@ -296,7 +296,7 @@ def test_a_real_restoration_outlives_tabs_and_servers(
     card.get_by_role("button", name="zoom in").click()
     assert card.get_by_text("200 %").is_visible()
     card.get_by_role("button", name="Start").click()
-    card.get_by_text(re.compile(r"[1-9]\d* of 260 frames")).wait_for()
+    card.get_by_text(re.compile(r"[1-9]\d* of 600 frames")).wait_for()
     card.get_by_role("button", name="Pause: ").click()
     card.get_by_text("paused", exact=True).wait_for()
     page.wait_for_timeout(3000)

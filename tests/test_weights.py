@@ -77,6 +77,24 @@ def test_a_nearly_flat_colour_changes_by_no_more_than_its_contrast(name: str):
     assert (restored - colours - 0.5 / 255).abs().max() < 2 / 255
 
 
+LIGHTS = {
+    "flash": (0.2, 0.2, 0.2, 0.8, 0.2, 0.2, 0.2),
+    "cut": (0.2, 0.2, 0.2, 0.2, 0.8, 0.8, 0.8),
+    "fade": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+}
+
+
+@pytest.mark.parametrize("light", sorted(LIGHTS))
+@pytest.mark.parametrize("name", ["compression-light", "deblur-light"])
+def test_flat_frames_keep_their_light(name: str, light: str):
+    """Frames mixed with their neighbours would carry a flash to those around it."""
+    model = load(name)
+    frames = torch.tensor(LIGHTS[light]).view(1, -1, 1, 1, 1).expand(-1, -1, 3, 24, 24)
+    with torch.inference_mode():
+        restored, _ = model(frames.contiguous())
+    assert (restored - frames).abs().max() < 0.1 / 255
+
+
 def test_every_restoration_network_has_its_golden_number():
     networks = {name for name in bundled() if isinstance(load(name), S2SVR)}
     assert networks == set(GOLDEN)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..ops import pad_to_multiple
 from .flows import Item, frames_around
-from .output import AMPLIFY, detail
+from .output import AMPLIFY, contrast, detail
 from .pwclite import SLOPE
 from .quality import Quality
 
@@ -135,4 +135,9 @@ class Mixer(nn.Module):
             everywhere = whole.expand(-1, -1, *cells.shape[-2:])
             shares = whole + self.shares(torch.cat((cells, everywhere), 1))
         shares = F.interpolate(shares, scale_factor=CELL, mode="bilinear")
-        return frame + (shares[:, :, None, :height, :width] * over).sum(1)
+        change = (shares[:, :, None, :height, :width] * over).sum(1)
+        # Where all of them are flat, it is the light that changed, and nothing was blurred.
+        bound = contrast(frame)
+        for other in others:
+            bound = torch.maximum(bound, contrast(other))
+        return frame + torch.clamp(change, -bound, bound)
