@@ -35,6 +35,7 @@ LEVELS = {
     "sizes": 2,
     "data": 2,
     "damage": 3,
+    "doctor": 3,
     "render": 3,
     "restoration": 3,
     "flow": 4,

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 NAME_BYTES = 255  # that file systems take for a name
@@ -56,8 +55,10 @@ def write_whole(path: Path, data: bytes) -> None:
         place.write_bytes(data)
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
+def write_array(path: Path, array: "np.ndarray") -> None:
     """Write an array as a whole .npy file."""
+    import numpy as np  # as torch below
+
     with whole(path) as place, place.open("wb") as file:
         np.save(file, array)
 

@@ -7,6 +7,7 @@ import typer
 
 from .compare import compare_command, fidelity_command
 from .degrade import degrade_command
+from .doctor import doctor_command
 from .evaluate import evaluate_command, report_command
 from .flow import evaluate_flow_command, figures, flow_command, import_flow_command
 from .info import info_command
@@ -52,6 +53,7 @@ app.command("restore")(restore_command)
 app.command("serve")(serve_command)
 app.command("models")(models_command)
 app.command("info")(info_command)
+app.command("doctor")(doctor_command)
 app.command("benchmark")(benchmark_command)
 app.command("evaluate")(evaluate_command)
 app.command("evaluate flow")(evaluate_flow_command)
