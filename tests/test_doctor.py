@@ -96,8 +96,8 @@ def test_full_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = doctor.can_encode
-    monkeypatch.setattr(doctor, "can_encode", lambda name: name != "libx265" and there(name))
+    there = doctor.has_encoder
+    monkeypatch.setattr(doctor, "has_encoder", lambda name: name != "libx265" and there(name))
     finding = only(doctor.encoders(), "encoders")
     assert finding.wrong == "this FFmpeg lacks encoders: hevc, hevc-lossless"
     assert finding.mend == "pip install --force-reinstall --no-cache-dir av"

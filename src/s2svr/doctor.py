@@ -229,7 +229,7 @@ def encoders() -> Iterator[Finding]:
 
     from .writing import CODECS
 
-    there = [name for name, kind in CODECS.items() if can_encode(kind.encoder)]
+    there = [name for name, kind in CODECS.items() if has_encoder(kind.encoder)]
     libraries = ".".join(map(str, av.library_versions.get("libavcodec", ())))
     yield Finding("installed", "libavcodec", libraries)
     lost = [name for name in CODECS if name not in there and "nvenc" not in name]
@@ -238,7 +238,7 @@ def encoders() -> Iterator[Finding]:
     yield Finding("found", "encoders", ", ".join(there), wrong, mend)
 
 
-def can_encode(encoder: str) -> bool:
+def has_encoder(encoder: str) -> bool:
     """True if FFmpeg has an encoder of this name."""
     import av
 
