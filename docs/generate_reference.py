@@ -5,8 +5,8 @@
 Between a line ``<!-- generated: NAME -->`` and the next ``<!-- end -->`` of a page, everything is
 replaced: commands and options from the command line, signatures and docstrings from the package,
 entries from the recipes' types, tasks and damages from their tables, and what becomes of sound and
-other tracks from the encoders and the writer. Run it after a change of one
-of these; tests/test_docs.py checks that it was run.
+other tracks from the encoders and the writer. The manual page ``s2svr.1`` is written as a whole.
+Run it after a change of one of these; tests/test_docs.py checks that it was run.
 """
 
 import ast
@@ -86,6 +86,7 @@ TRACKS = {
     "ID3 with times": ("timed_id3", "mpegts"),
     "ancillary data: SMPTE 2038": ("smpte_2038", "mpegts"),
 }
+OF_TYPER = {"--help", "--install-completion", "--show-completion"}  # in words of its own
 RATES = [8000, 11025, 22050, 32000, 44100, 48000, 96000, 192000]
 METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH", Fraction: "N", tuple: "TEXT"}
 
@@ -121,6 +122,7 @@ def pages() -> dict[Path, str]:
                 _, _, after = rest.partition(end)
                 text = f"{before}{start}\n{part.strip()}\n\n{end}{after}"
                 found[path] = text
+    found[DOCS / f"{PROGRAM}.1"] = manual()
     return found
 
 
@@ -130,8 +132,8 @@ def pages() -> dict[Path, str]:
 def commands() -> str:
     """A section for each command: what it does, how it is called, its arguments and options."""
     root = typer.main.get_command(app)
-    options = [parameter for parameter in root.params if parameter.opts[0] != "--help"]
-    lines = [*option_table(root, options)]
+    own = [option for option in root.params if option.opts[0] not in OF_TYPER]
+    lines = [*option_table(root, own)]
     for words, command in leaves(root, []):
         name = " ".join([PROGRAM, *words])
         arguments = [p for p in command.params if p.param_type_name == "argument"]
@@ -144,6 +146,55 @@ def commands() -> str:
         if options:
             lines += ["", *option_table(command, options)]
     return "\n".join(lines)
+
+
+def manual() -> str:
+    """The manual page, in the language of man(7)."""
+    root = typer.main.get_command(app)
+    about = plain(root.help)
+    lines = [
+        f'.TH {PROGRAM.upper()} 1 "" "{PROGRAM}"', ".SH NAME",
+        roff(f"{PROGRAM} - {about[:1].lower()}{about[1:].rstrip('.')}"), ".SH SYNOPSIS",
+        f".B {PROGRAM}", "COMMAND [OPTIONS] [ARGUMENTS]", ".SH OPTIONS", *manual_options(root),
+    ]  # fmt: skip
+    for words, command in leaves(root, []):
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        usage = " ".join([*map(usage_of, arguments)])
+        lines += [f'.SH "{roff(" ".join([PROGRAM, *words]).upper())}"']
+        lines += [f".B {roff(' '.join([PROGRAM, *words]))}", roff(f"[OPTIONS] {usage}".strip())]
+        for paragraph in plain(command.help).split("\n\n"):
+            lines += [".PP", roff(" ".join(paragraph.split()))]
+        for argument in arguments:
+            name = argument.metavar or argument.name.upper()
+            lines += [".TP", f".I {roff(name)}", roff(argument.help or "")]
+        lines += manual_options(command)
+    lines += [
+        ".SH EXIT STATUS", "0 well; 1 done, but something was damaged or missing; 2 refused;",
+        "130 stopped.",
+        ".SH SEE ALSO", roff("The guide in docs/, and s2svr COMMAND --help."),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def manual_options(command: Any) -> list[str]:
+    """The options of a command, each as a tagged paragraph."""
+    hints = typing.get_type_hints(inspect.unwrap(command.callback), include_extras=False)
+    lines = []
+    for option in command.params:
+        if option.param_type_name != "option" or option.opts[0] in OF_TYPER:
+            continue
+        names = ", ".join([*option.opts, *option.secondary_opts])
+        value = "" if option.is_flag else f" {option.metavar or metavar(hints[option.name])}"
+        usual = default_of(option).replace("`", "")
+        text = (option.help or "") + (f" Usual: {usual}." if usual not in ("", "required") else "")
+        lines += [".TP", f".B {roff(names + value)}", roff(" ".join(text.split()))]
+    return lines
+
+
+def roff(text: str) -> str:
+    """A text without what would be a command of man(7)."""
+    safe = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{safe}" if safe.startswith((".", "'")) else safe
 
 
 def leaves(group: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:

@@ -38,7 +38,7 @@ def generator() -> Iterator[ModuleType]:
 def test_the_generated_reference_is_up_to_date(generator: ModuleType) -> None:
     pages = generator.pages()
     assert {path.name for path in pages} == {
-        "commands.md", "damage.md", "python.md", "recipes.md", "what-is-kept.md",
+        "commands.md", "damage.md", "python.md", "recipes.md", "s2svr.1", "what-is-kept.md",
     }  # fmt: skip
     for path, text in pages.items():
         assert path.read_text(encoding="utf-8") == text, (

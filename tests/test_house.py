@@ -23,6 +23,7 @@ LEVELS = {
     "files": 0,
     "devices": 0,
     "tasks": 0,
+    "profiles": 0,
     "text": 0,
     "pace": 0,
     "losses": 1,

@@ -17,9 +17,7 @@ from .serve import serve_command
 from .system import benchmark_command, models_command
 from .train import data, render_command, train
 
-app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")

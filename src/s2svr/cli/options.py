@@ -90,7 +90,7 @@ Target = Annotated[
         help="Video file, image, or folder of images: out/, or out/%06d.jpg.",
     ),
 ]
-Task = Annotated[str | None, typer.Option(help=task_help())]
+Task = Annotated[str | None, typer.Option(help=task_help(), autocompletion=lambda: list(TASKS))]
 Weights = Annotated[
     str | None,
     typer.Option(help="Bundled weights by name, or a weights file, in place of the task's own."),
@@ -99,6 +99,7 @@ NetworkQuality = Annotated[
     str | None,
     typer.Option(
         "--quality",
+        autocompletion=lambda: ["auto", "fast", "best"],
         help="Network of the task: fast, best, or auto, which takes the best one on a GPU or where "
         "it ends within 15 minutes; auto if not given.",
     ),
@@ -209,7 +210,7 @@ Strength = Annotated[
     ),
 ]
 Grain = Annotated[
-    bool, typer.Option("--grain", help="Give the output as much noise as the input has.")
+    bool, typer.Option("--grain/--no-grain", help="Give the output as much noise as the input has.")
 ]
 Rate = Annotated[
     Fraction | None,

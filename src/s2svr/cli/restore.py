@@ -53,6 +53,7 @@ from .options import (
 )
 from .output import network_lines, plan_lines, preview_lines, print_json, say, summary_lines
 from .progress import progress
+from .sets import Config, ProfileName, settled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -97,6 +98,8 @@ def restore_command(
     piece: PreviewSeconds = None,
     so_far: SoFarPath = None,
     check: CheckOnly = False,
+    config: Config = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Restore a video file, an image or a folder of images."""
@@ -108,11 +111,12 @@ def restore_command(
         return
     from ..restoration import usual_task
 
-    job = job_asked(context.params)
+    given = settled(context)
+    job, task, weights = job_asked(given), given["task"], given["weights"]
     if weights is None and task is None:
         task = usual_task(source)
     if so_far is None:
-        choice = chosen_network(job, task, weights, quality, plan)
+        choice = chosen_network(job, task, weights, given["quality"], plan)
         carry_out(job, choice, task, plan, piece, as_json=as_json)
     else:
         show_so_far(job, so_far, as_json=as_json)
