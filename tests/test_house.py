@@ -43,6 +43,7 @@ LEVELS = {
     "train": 4,
     "evaluation": 5,
     "jobs": 6,
+    "batch": 7,
     "web": 7,
     "cli": 8,
     "__main__": 9,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .batch import batch_command
 from .compare import compare_command, fidelity_command
 from .degrade import degrade_command
 from .doctor import doctor_command
@@ -48,6 +49,7 @@ def root(
 
 
 app.command("restore")(restore_command)
+app.command("batch")(batch_command)
 app.command("serve")(serve_command)
 app.command("models")(models_command)
 app.command("info")(info_command)

@@ -3,7 +3,7 @@
 Nothing here imports torch: the workers do, in processes of their own.
 """
 
-from .crew import Receive, Worker
+from .crew import Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError
 from .queue import DAY, JobQueue, NoRoomError
 
@@ -18,4 +18,5 @@ __all__ = [
     "QueueError",
     "Receive",
     "Worker",
+    "WorkerProcess",
 ]

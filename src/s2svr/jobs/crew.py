@@ -31,20 +31,32 @@ class Worker(Protocol):
         """The same, and wait until all that it said is handed on."""
 
 
-class WorkerProcess:
-    """A worker that is a process of its own, which writes what it has to say to ``log``."""
+def visible_gpu(number: int) -> str:
+    """The name of a GPU for another process, by its number among those that this one sees."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return seen.split(",")[number] if seen else str(number)
 
-    def __init__(self, receive: Receive, log: Path, lock: Path) -> None:
+
+class WorkerProcess:
+    """A worker that is a process of its own, which writes what it has to say to ``log``.
+
+    ``gpu`` is the number of the only GPU that it sees; None: it sees all that there are.
+    """
+
+    def __init__(self, receive: Receive, log: Path, lock: Path, gpu: int | None = None) -> None:
         self.receive, self.sending = receive, threading.Lock()
         # This very package, and nothing of the folder that one happens to be in: -P. Ctrl-C is for
         # the one who asks.
         here = str(Path(__file__).parents[2])
         places = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "s2svr.jobs.worker", str(lock)]
+        environment = os.environ | {"PYTHONPATH": places}
+        if gpu is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = visible_gpu(gpu)
         with log.open("ab") as said:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said,
-                start_new_session=True, env=os.environ | {"PYTHONPATH": places},
+                start_new_session=True, env=environment,
             )  # fmt: skip
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()

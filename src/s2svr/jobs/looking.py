@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import load
+from ..checkpoint import load, read_card
 from ..devices import choose_device, choose_precision
 from ..finish import Finish
 from ..media import MediaInfo, Reader, open_container, video_stream
 from ..restoration import (
+    Choice,
     Compute,
     Encoding,
     Excerpt,
@@ -64,12 +65,14 @@ def job_of(entry: Entry) -> Job:
 
 
 def exact(value: float | None) -> Fraction | None:
-    """A number as it was typed: 0.1 is a tenth."""
-    return None if value is None else Fraction(str(value))
+    """A number as it was typed: 0.1 is a tenth, and 24000/1001 itself."""
+    return None if value is None else Fraction(str(value)).limit_denominator(10**6)
 
 
 def task_of(entry: Entry) -> str:
-    """The task that is asked for, or else fits the source."""
+    """The task that is asked for, or that the weights are for, or else fits the source."""
+    if entry.weights and not entry.order.task:
+        return read_card(entry.weights).task
     return entry.order.task or usual_task(entry.source)
 
 
@@ -79,9 +82,12 @@ def plan_entry(entry: Entry) -> tuple[Job, Plan]:
     Raises what a restoration would.
     """
     task, job = task_of(entry), job_of(entry)
-    choice = choose_network(
-        TASKS[task], entry.order.quality, job, load, brief=False, share=0.0
-    )  # fmt: skip
+    if entry.weights:
+        choice = Choice(entry.weights, "--weights")
+    else:
+        choice = choose_network(
+            TASKS[task], entry.order.quality, job, load, brief=False, share=0.0
+        )  # fmt: skip
     job = replace(job, network=choice.network, why=choice.why)
     settled, plan = settle(
         load(choice.network, task=task), job, choice.plan, brief=False, share=0.0

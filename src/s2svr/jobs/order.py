@@ -38,7 +38,7 @@ class Order(BaseModel):
     fps: float | None = Field(None, gt=0, description="frames a second of a folder of images")
     start: float | None = Field(None, ge=0, description="seconds at which the restoration begins")
     end: float | None = Field(None, gt=0, description="seconds at which it ends")
-    deinterlace: Literal["auto", "off", "refuse"] = "auto"
+    deinterlace: Literal["auto", "off", "refuse", "bob", "ivtc"] = "auto"
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     threads: int | None = Field(None, ge=1, description="of the CPU")
@@ -92,6 +92,8 @@ class Entry(BaseModel):
     target: Path
     owned: bool = False  # source and target lie in the job's own folder, and go with it
     order: Order = Field(default_factory=Order)
+    weights: str | None = None  # in place of the task's own, by name or path; never of a page
+    record: Path | None = None  # of one of many: the file that says what made its output
     state: State = "new"
     rank: float = 0.0  # place in the queue
     created: float = Field(default_factory=time.time)  # seconds since 1970
@@ -110,6 +112,7 @@ class Entry(BaseModel):
     pictures: int = 0  # how many came so far; the last one can be shown
     said: list[str] = []  # warnings
     error: str = ""
+    tries: int = 0  # that ended without a word
     summary: dict[str, Any] | None = None
     report: list[dict[str, str]] | None = None  # what was kept
     fidelity: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""The queue: jobs in their order, one worker that restores, and one that looks, plans and shows."""
+"""The queue: jobs in their order, workers that restore, and one that looks, plans and shows."""
 
 import hashlib
 import shutil
@@ -11,8 +11,9 @@ from typing import Any
 
 from ..files import free_bytes, lasting_folder
 from ..text import no_room
-from .crew import Message, Receive, Worker, WorkerProcess
+from .crew import Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError, State
+from .restorers import Restorers
 from .scout import Scout
 from .store import Store
 
@@ -30,16 +31,25 @@ class JobQueue:
     """Durable jobs of a folder. Every call is for any thread, and returns at once.
 
     ``keep`` is the age in seconds at which jobs go that are not waiting, running or paused.
-    ``launch`` starts a worker. ValueError where another process has the folder.
+    ``launch`` starts a worker, by a name of ``seats`` for those that restore; a job whose worker
+    ends without a word is tried ``attempts`` times. ValueError where another process has the
+    folder.
     """
 
-    def __init__(self, folder: Path, *, keep: float = 7 * DAY, launch: Launch | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: float = 7 * DAY,
+        launch: Launch | None = None,
+        seats: Sequence[str] = ("restorer",),
+        attempts: int = 1,
+    ) -> None:
         self.store, self.keep = Store(folder), keep
         self.launch = launch or self.launch_process
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
-        self.restorer: Worker | None = None
-        self.running: str | None = None  # or paused with all that it has in its memory
+        self.restorers = Restorers(self, seats, attempts)
         self.entries = {entry.id: entry for entry in self.store.load()}
         self.scout = Scout(self)
         self.closed = False
@@ -57,16 +67,17 @@ class JobQueue:
                     self.put(entry.but({"state": "waiting", "fps": None, "left": None}))
                 self.scout.resume(entry)
             self.scout.begin()
-            self.pump()
+            self.restorers.pump()
 
     def close(self) -> None:
         """End the workers; what is unfinished goes on when the folder is opened again."""
         with self.lock:
             self.closed = True
-            workers = [self.restorer, self.scout.worker]
+            workers = self.restorers.workers()
+            if self.scout.worker is not None:
+                workers.append(self.scout.worker)
         for worker in workers:
-            if worker is not None:
-                worker.close()
+            worker.close()
         self.store.close()
 
     # What there is
@@ -114,6 +125,13 @@ class JobQueue:
         asked = {"do": "so far", "entry": entry.model_dump(mode="json"), "path": str(path)}
         return self.scout.question(asked)
 
+    def take(self, entry: Entry) -> Entry:
+        """Take a job that is restored as soon as a worker is free, and not shown before."""
+        with self.lock:
+            entry = self.put(entry.but({"state": "waiting"}))
+            self.restorers.pump()
+            return self.get(entry.id)
+
     def add(self, entry: Entry) -> Entry:
         """Take a job that was looked at; it is planned and shown, and starts when it is told to."""
         with self.lock:
@@ -160,40 +178,37 @@ class JobQueue:
                 raise NoRoomError(no_room(entry.target.name, disk, free))
             changes = {"state": "waiting", "error": "", "said": [], "changed": time.time()}
             entry = self.put(entry.but(changes))
-            self.pump()
+            self.restorers.pump()
             return self.get(name)
 
     def pause(self, name: str) -> Entry:
         """Hold a job; what it has done stays. The next one takes its place."""
         with self.lock:
             entry = self.expect(name, "waiting", "running")
-            if name == self.running and self.restorer is not None:
-                self.restorer.send({"do": "pause"})
+            self.restorers.send(name, {"do": "pause"})
             self.put(entry.but({"state": "paused", "left": None, "fps": None}))
-            self.pump()
+            self.restorers.pump()
             return self.get(name)
 
     def go_on(self, name: str) -> Entry:
         """Let a paused job go on."""
         with self.lock:
             entry = self.expect(name, "paused")
-            here = name == self.running and self.restorer is not None
+            here = self.restorers.send(name, {"do": "go on"})
             self.put(entry.but({"state": "running" if here else "waiting"}))
-            if here and self.restorer is not None:
-                self.restorer.send({"do": "go on"})
-            self.pump()
+            self.restorers.pump()
             return self.get(name)
 
     def cancel(self, name: str) -> Entry:
         """End a job, and remove what it has done."""
         with self.lock:
             entry = self.expect(name, "waiting", "running", "paused")
-            self.let_go(name)
+            self.restorers.let_go(name)
             shutil.rmtree(lasting_folder(entry.target), ignore_errors=True)
             gone = {"state": "cancelled", "done": 0, "kept": 0, "fps": None, "left": None,
                     "changed": time.time()}  # fmt: skip
             entry = self.put(entry.but(gone))
-            self.pump()
+            self.restorers.pump()
             return entry
 
     def remove(self, name: str) -> None:
@@ -209,6 +224,13 @@ class JobQueue:
             self.store.remove(entry)
             for listener in list(self.listeners):
                 listener(name, None)
+
+    def clear(self) -> None:
+        """Forget all jobs; outputs, and what is there of unfinished ones, stay."""
+        with self.lock:
+            for entry in self.all():
+                del self.entries[entry.id]
+                self.store.remove(entry)
 
     def reorder(self, names: Sequence[str]) -> None:
         """Put jobs at the front, in this order. Raises KeyError for one that is not there."""
@@ -236,86 +258,6 @@ class JobQueue:
             raise QueueError(f"{entry.name} is {entry.state}: expected one that is "
                              f"{' or '.join(states)}")  # fmt: skip
         return entry
-
-    def let_go(self, name: str) -> None:
-        """End the worker that restores a job."""
-        if name == self.running:
-            self.running = None
-            if self.restorer is not None:
-                self.restorer.kill()
-            self.restorer = None
-
-    def pump(self) -> None:
-        """Have the next job restored, if none is; a paused one gives way."""
-        waiting = [entry for entry in self.all() if entry.state == "waiting"]
-        if self.running is not None and (not waiting or self.get(self.running).state == "running"):
-            return
-        if self.running is not None:
-            self.let_go(self.running)
-        if self.closed or not waiting:
-            if self.restorer is not None:  # its memory is for others
-                self.restorer.kill()
-                self.restorer = None
-            return
-        entry = self.put(waiting[0].but({"state": "running", "fps": None, "left": None}))
-        self.running = entry.id
-        if self.restorer is None:
-            self.restorer = self.launched()
-        folder = self.folder(entry) / "pictures"
-        folder.mkdir(exist_ok=True)
-        self.restorer.send({"do": "restore", "entry": entry.model_dump(mode="json"),
-                            "folder": str(folder)})  # fmt: skip
-        if entry.order.restart:  # once: what it does from now on is gone on with
-            order = entry.order.model_copy(update={"restart": False})
-            self.put(entry.but({"order": order, "kept": 0, "done": 0}))
-
-    def launched(self) -> Worker:
-        """A new restorer; events of one that was let go are not heeded."""
-        mine: list[Worker] = []
-
-        def receive(message: Message) -> None:
-            with self.lock:
-                if mine and mine[0] is self.restorer and self.running is not None:
-                    self.heed(message, self.get(self.running))
-                elif mine and mine[0] is self.restorer and message["event"] == "end":
-                    self.restorer = None
-
-        mine.append(self.launch("restorer", receive))
-        return mine[0]
-
-    def heed(self, message: Message, entry: Entry) -> None:
-        """Note what happened to the job that is being restored."""
-        event = message.pop("event")
-        if event in ("progress", "kept", "picture", "planned"):
-            changes = {key: value for key, value in message.items() if key != "id"}
-            if entry.state == "paused":
-                changes |= {"fps": None, "left": None}
-            self.put(entry.but(changes), durable=event == "planned")
-        elif event == "said":
-            self.put(entry.but({"said": [*entry.said, message["line"]]}))
-        elif event in ("restored", "failed", "end"):
-            self.finish(event, message, entry)
-
-    def finish(self, event: str, message: Message, entry: Entry) -> None:
-        """Note how a restoration ended, and have the next one begin."""
-        changes: dict[str, Any] = {"fps": None, "left": None, "changed": time.time()}
-        if event == "restored":
-            done = message["summary"]["frames"]
-            changes |= {"state": "done", "summary": message["summary"], "done": done,
-                        "total": done, "kept": done}  # fmt: skip
-        elif event == "failed":
-            changes |= {"state": "failed", "error": message["error"]}
-        else:
-            self.restorer = None
-            changes |= {"state": "failed", "error": (
-                f"the process that restored ended without a word (code {message['code']}); it may "
-                "have run out of memory. Start the job again: it goes on from what is kept"
-            )}  # fmt: skip
-        self.running = None
-        entry = self.put(entry.but(changes))
-        if event == "restored":
-            self.scout.ask("report", entry)
-        self.pump()
 
 
 def preview_key(entry: Entry, start: float | None) -> str:

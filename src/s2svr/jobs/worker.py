@@ -18,6 +18,7 @@ from ..restoration import write_so_far
 from ..text import notes, sentence
 from .crew import Message
 from .looking import job_of, look, plan_entry
+from .many import estimate_entry, restore_recorded, survey_entry
 from .order import Entry
 from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
@@ -108,10 +109,17 @@ class Desk:
         elif message["do"] == "preview":
             seconds = Fraction(str(message["seconds"]))
             preview_entry(self.bench, entry, Path(message["folder"]), seconds)
+        elif message["do"] == "survey":
+            found = survey_entry(self.bench, entry)
+            self.tell({"event": "answer", "number": message["number"], "value": found})
+        elif message["do"] in ("estimate", "choice"):
+            found = estimate_entry(entry, measured=message["do"] == "estimate")
+            self.tell({"event": "answer", "number": message["number"], "value": found})
         elif message["do"] == "report":
             report_entry(self.bench, entry)
         else:
-            restore_entry(self.bench, entry, Path(message["folder"]))
+            restore = restore_recorded if entry.record else restore_entry
+            restore(self.bench, entry, Path(message["folder"]))
 
 
 def words(error: Exception, entry: Entry) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..checkpoint import load
 from ..color import to_rgb
 from ..evaluation import measure_fidelity
-from ..files import free_bytes
+from ..files import free_bytes, network_fingerprint
 from ..finish import finished, moment_of
 from ..media import Frame, MediaError, Reader, carried, open_reader
 from ..metrics import finite_or_none
@@ -58,6 +58,15 @@ class Bench:
         self.dropped: set[int] = set()
         self.number = 0
         self.loaded: tuple[tuple[Any, ...], nn.Module] | None = None
+        self.identities: dict[tuple[str, str], str] = {}  # of networks, by name and task
+        self.fits: dict[tuple[Any, ...], tuple[int, int | None]] = {}  # windows and tiles
+
+    def identity(self, job: Job, task: str) -> str:
+        """A digest of a job's network."""
+        key = job.network, task
+        if key not in self.identities:
+            self.identities[key] = network_fingerprint(self.network(job, task))
+        return self.identities[key]
 
     def network(self, job: Job, task: str) -> nn.Module:
         """The network of a job; the last one stays in memory."""
@@ -92,7 +101,15 @@ def restore_entry(bench: Bench, entry: Entry, folder: Path) -> None:
     again = entry.kept > 0 and not job.restart
     if entry.plan is not None and not again:
         check_room(entry)
-    model = bench.network(job, task_of(entry))
+    bench.tell(restored(bench, entry, job, task_of(entry), folder))
+
+
+def restored(bench: Bench, entry: Entry, job: Job, task: str, folder: Path) -> Message:
+    """Restore a job as it is settled, and tell how far it is; the result says what came of it.
+
+    Pictures come into ``folder``, but not of one of many.
+    """
+    model = bench.network(job, task)
     backend = backend_of(model, job.compute.device, job.compute.dtype)
     pace, told, done, numbers = Pace(), 0.0, 0, count(entry.pictures + 1)
 
@@ -121,12 +138,13 @@ def restore_entry(bench: Bench, entry: Entry, folder: Path) -> None:
         show_still(folder, number, stacked(before, after))
         bench.tell({"event": "picture", "id": entry.id, "pictures": number})
 
+    watched = backend if entry.record else Watched(backend, show)
     summary = restore_job(
-        Watched(backend, show), job, stop=stop, progress=move,
+        watched, job, stop=stop, progress=move,
         say=lambda line: bench.tell({"event": "said", "id": entry.id, "line": line}),
     )  # fmt: skip
     shares = {"frames_per_second": summary.frames_per_second, "shares": summary.shares}
-    bench.tell({"event": "restored", "id": entry.id, "summary": asdict(summary) | shares})
+    return {"event": "restored", "id": entry.id, "summary": asdict(summary) | shares}
 
 
 def check_room(entry: Entry) -> None:

@@ -28,7 +28,7 @@ from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
 from .flo import flow_to_color, read_flo, write_flo
 from .frame import Frame, MediaInfo, Reader, Track, carried
-from .images import ImageReader, animated_form
+from .images import VIDEO_SUFFIXES, ImageReader, animated_form
 from .photos import PhotoTags, held_photo_tags, with_photo_tags
 from .planes import (
     CHROMA,
@@ -68,6 +68,7 @@ __all__ = [
     "PRIMING",
     "SUFFIXES",
     "URL",
+    "VIDEO_SUFFIXES",
     "Display",
     "Facts",
     "Frame",

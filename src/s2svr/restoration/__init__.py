@@ -5,8 +5,9 @@ from .choice import Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
 from .frames import restore
 from .holdings import Holdings, holdings_of
+from .journal import begun_under
 from .pipeline import Progress, Summary, peak_memory
-from .plan import Plan, settle
+from .plan import Plan, make_plan, settle
 from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job
 from .sofar import write_so_far
@@ -29,11 +30,13 @@ __all__ = [
     "Say",
     "Summary",
     "backend_of",
+    "begun_under",
     "check_quality",
     "check_video",
     "choose_network",
     "find_cuts",
     "holdings_of",
+    "make_plan",
     "output_size",
     "peak_memory",
     "piece_of",

@@ -56,17 +56,24 @@ def can_go_on(target: Path) -> bool:
     return (lasting_folder(target) / CHECKPOINT).exists()
 
 
-def begun_with(target: Path) -> str | None:
-    """The name of the network that an earlier restoration into ``target`` was begun with.
+def begun_under(target: Path) -> Conditions | None:
+    """The conditions that an earlier restoration into ``target`` was begun under.
 
     None where there is none to go on with, or its journal cannot be read.
     """
     if not can_go_on(target):
         return None
     try:
-        return json.loads((lasting_folder(target) / JOURNAL).read_text("utf-8")).get(NAME)
-    except (OSError, ValueError, AttributeError):
+        found = json.loads((lasting_folder(target) / JOURNAL).read_text("utf-8"))
+    except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
+
+
+def begun_with(target: Path) -> str | None:
+    """The name of the network in those conditions; None where there is none."""
+    name = (begun_under(target) or {}).get(NAME)
+    return name if isinstance(name, str) else None
 
 
 def refuse_change(folder: Path, before: Conditions, now: Conditions) -> None:
@@ -135,6 +142,7 @@ def conditions_of(
 ) -> Conditions:
     """All that the bytes of the result depend on."""
     backend = runner.backend
+    card = torch.cuda.get_device_name(backend.device) if backend.device.type == "cuda" else None
     return {
         "input": file_fingerprint(reader.path),
         "network": backend.identity,
@@ -143,6 +151,7 @@ def conditions_of(
         "windows of": runner.window,
         "tiles of": runner.tile,
         "device": str(backend.device),
+        "graphics card": card,
         "precision": backend.precision,
         "threads": torch.get_num_threads(),
         "processors": os.cpu_count(),  # encoders have as many threads

@@ -1,0 +1,187 @@
+"""A batch from its inputs to its outputs: looked at, planned, restored by workers, reported."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..files import file_fingerprint
+from ..jobs import Entry, JobQueue, QueueError
+from .engine import Engine
+from .forecast import Totals, forecast
+from .inputs import Found, Passage, find_inputs
+from .items import TO_DO, Item, new_item
+from .settings import BatchSettings
+
+ATTEMPTS = 3  # of a file whose worker ends without a word
+POLL = 2.0  # seconds between two looks at watched folders
+
+Say = Callable[[str], None]
+
+
+class Batch:
+    """The files of a batch and their queue, which is for one batch into a folder at a time.
+
+    ``say`` is told of warnings, ``tell`` of every file that is over. Raises ValueError for inputs
+    that cannot be a batch.
+    """
+
+    def __init__(
+        self, settings: BatchSettings, engine: Engine, say: Say, tell: Callable[[Item], None]
+    ) -> None:
+        self.settings, self.engine, self.say, self.tell = settings, engine, say, tell
+        self.found = self.find() if not settings.watch else Found()
+        settings.hidden.mkdir(parents=True, exist_ok=True)
+        self.items: list[Item] = []
+        self.known: dict[str, Item] = {}  # by the ids of their jobs
+        self.totals: Totals | None = None
+        self.complaint = ""  # about watched folders
+        self.changed = threading.Condition()
+        self.seen: dict[Passage, tuple[str, float]] = {}  # watched: what it was, and since when
+        self.queue = JobQueue(
+            settings.hidden, launch=engine.launch, seats=engine.seats, attempts=ATTEMPTS
+        )
+        self.queue.clear()
+        self.queue.listen(self.note)
+
+    def __enter__(self) -> "Batch":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.queue.close()
+        self.engine.close()
+
+    def find(self) -> Found:
+        """The inputs that are there now."""
+        settings = self.settings
+        return find_inputs(settings.inputs, settings.out, settings.name, empty=settings.watch)
+
+    # What is to be done
+
+    def survey(self, passages: list[Passage]) -> list[Item]:
+        """Look at inputs, and what is there of their outputs; those that cannot be have failed."""
+        items = []
+        for passage in passages:
+            item = new_item(passage, self.settings)
+            try:
+                item.facts = self.ask("survey", item.entry)
+                item.state, item.why = item.facts["state"], item.facts.get("why", "")
+                item.summary = item.facts.get("summary")
+            except QueueError as error:
+                item.state, item.why = "failed", str(error)
+            if item.state == "done":
+                item.state = "skipped"
+            items.append(item)
+            self.known[item.entry.id] = item
+        return items
+
+    def ask(self, what: str, entry: Entry) -> dict[str, Any]:
+        """The scout's answer about an entry; QueueError where that cannot be restored."""
+        asked = {"do": what, "entry": entry.model_dump(mode="json")}
+        return self.queue.scout.question(asked).result()
+
+    def prepare(self) -> Totals:
+        """Look at all inputs, choose networks, and say what the batch takes."""
+        self.items = self.survey(self.found.passages)
+        self.totals = self.forecast(self.items)
+        return self.totals
+
+    def forecast(self, items: list[Item]) -> Totals:
+        """Time, disk and networks of some items; one that cannot be planned fails."""
+
+        def estimate(item: Item, quality: str) -> dict[str, Any] | None:
+            order = item.entry.order.model_copy(update={"quality": quality})
+            try:
+                what = "estimate" if self.settings.planned else "choice"
+                return self.ask(what, item.entry.but({"order": order}))
+            except QueueError as error:
+                item.state, item.why = "failed", str(error)
+                return None
+
+        return forecast(items, self.settings.out, len(self.engine.seats), estimate)
+
+    # Doing it
+
+    def run(self, move: Callable[[], None] = lambda: None) -> list[Item]:
+        """Restore what is to be restored, and return all items; ``move`` is called now and then.
+
+        A watched batch ends by KeyboardInterrupt alone.
+        """
+        assert self.totals is not None
+        self.queue.scout.restart()  # its memory is for the workers
+        for item in self.items:
+            if item.state not in TO_DO:
+                self.tell(item)
+        self.submit(self.items, self.totals)
+        while self.settings.watch or any(item.state in TO_DO for item in self.items):
+            with self.changed:
+                self.changed.wait(POLL / 4)
+            move()
+            if self.settings.watch:
+                self.look_again()
+        return self.items
+
+    def submit(self, items: list[Item], totals: Totals) -> None:
+        """Put items into the queue; the largest first where several workers share them."""
+        todo = [item for item in items if item.state in TO_DO]
+        if len(self.engine.seats) > 1:
+            todo.sort(key=lambda item: -item.work)
+        rank = len(self.items)
+        for number, item in enumerate(todo):
+            network, why = totals.networks[item.facts["task"]]
+            changes: dict[str, Any] = {"network": network, "why": why, "rank": rank + number}
+            if begun := item.facts.get("begun"):
+                order = item.entry.order.model_copy(update={"threads": begun.get("threads")})
+                changes |= {"order": order}
+                if item.entry.order.quality == "auto" and not item.entry.weights:
+                    known = "the restoration was begun with it"
+                    changes |= {"network": begun.get("network's name", network), "why": known}
+            item.entry = self.queue.take(item.entry.but(changes))
+
+    def note(self, name: str, entry: Entry | None) -> None:
+        """Take note of a change in the queue."""
+        item = self.known.get(name)
+        if item is None or entry is None:
+            return
+        over = item.state in TO_DO and entry.state in ("done", "failed")
+        item.done = entry.done
+        if over:
+            item.summary, item.why = entry.summary, entry.error
+            item.state = "done" if entry.state == "done" else "failed"
+            self.tell(item)
+        with self.changed:
+            self.changed.notify_all()
+
+    def look_again(self) -> None:
+        """Take what has come and has stopped growing."""
+        now = time.monotonic()
+        try:
+            found = self.find()
+        except (ValueError, OSError) as error:
+            if str(error) != self.complaint:
+                self.say(f"nothing new is taken: {error}")
+            self.complaint = str(error)
+            return
+        self.complaint = ""
+        ready = []
+        for passage in found.passages:
+            try:
+                what = file_fingerprint(passage.source)
+            except OSError:  # it went again
+                continue
+            before, since = self.seen.get(passage, ("", now))
+            if before != what:
+                self.seen[passage] = what, now
+            elif now - since >= self.settings.settle:
+                self.seen[passage] = what, math.inf  # taken
+                ready.append(passage)
+        if ready:
+            items = self.survey(ready)
+            totals = self.forecast(items)
+            self.queue.scout.restart()
+            self.items += items
+            for item in items:
+                if item.state not in TO_DO:
+                    self.tell(item)
+            self.submit(items, totals)

@@ -1,0 +1,79 @@
+"""Records of what made an output: a later batch skips what source, network and settings agree with.
+
+A record is begun before the output is, with what lay in its place, and completed when it is there.
+So after a sudden end it can be told whether the output is the new one or what was there before.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ..files import write_whole
+from .order import Order
+
+# Of an order: these say where and how it is computed, not what comes out.
+ELSEWHERE = {"device", "threads", "window", "tile", "overwrite", "restart", "quality", "task"}
+
+
+class Record(BaseModel):
+    """What an output was made of and by, or is about to be."""
+
+    source: str  # a fingerprint
+    settings: dict[str, Any]
+    network: str  # its name, and a digest of it
+    identity: str
+    before: list[int] | None = None  # ``stamp_of`` what lay there when it was begun
+    made: int | None = None  # bytes of the output, when it is complete
+    summary: dict[str, Any] | None = None
+
+    def save(self, place: Path) -> None:
+        """Write it down, whole."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, self.model_dump_json(indent=1).encode())
+
+    def is_of(self, output: Path) -> bool:
+        """True if what lies there is what it tells of, and nothing else was put in its place."""
+        if self.made is not None:
+            return bytes_in(output) == self.made
+        return stamp_of(output) not in (None, self.before)
+
+    def difference(self, source: str, settings: dict[str, Any]) -> str:
+        """A sentence about what is asked for otherwise now; empty if nothing is."""
+        if self.source != source:
+            return "the source has changed since it was made"
+        for name in sorted(self.settings.keys() | settings.keys()):
+            then, now = self.settings.get(name), settings.get(name)
+            if then != now:
+                return f"it was made with {name} {then}, and now it is {now}"
+        return ""
+
+
+def read_record(place: Path) -> Record | None:
+    """The record of a place; None where there is none that can be read."""
+    try:
+        return Record.model_validate_json(place.read_bytes())
+    except (OSError, ValidationError, ValueError):
+        return None
+
+
+def settings_asked(order: Order) -> dict[str, Any]:
+    """All of an order that an output depends on, beside the network."""
+    return order.model_dump(mode="json", exclude=ELSEWHERE)
+
+
+def stamp_of(path: Path) -> list[int] | None:
+    """Number, size and time of change of a file or folder; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return [found.st_ino, found.st_size, found.st_mtime_ns]
+
+
+def bytes_in(path: Path) -> int | None:
+    """Bytes of a file, or of all files of a folder; None where there is none."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir())
+    return path.stat().st_size if path.exists() else None
