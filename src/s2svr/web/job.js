@@ -36,7 +36,7 @@ export class JobCard {
     const show = element("button", { type: "button", textContent: "Show" })
     show.setAttribute("aria-label", `show three seconds of ${job.name} from there`)
     show.addEventListener("click", () => this.look())
-    const row = element("div", { className: "row" },
+    const row = element("div", { className: "row where" },
       element("label", {}, "Three seconds from", this.where), show)
     this.stage.root.append(row)
     this.find(".stage-place").append(this.stage.root)
@@ -95,7 +95,7 @@ export class JobCard {
     place.hidden = job.state !== "done"
     if (job.state === "done") report(place.querySelector("div"), job)
     this.find(".age").textContent = job.expires
-      ? `Removed on ${new Date(1000 * job.expires).toLocaleString()}${job.state === "done" && job.owned ? ", with its result" : ""}.` : ""
+      ? `Will be removed on ${new Date(1000 * job.expires).toLocaleString()}${job.state === "done" && job.owned ? ", with its result" : ""}.` : ""
   }
 
   showError(text) {
@@ -244,8 +244,11 @@ export class JobCard {
         if (this.stage.source?.pause) this.stage.stop()
         this.stage.picture(`${path}/previews/${preview.key}-${preview.pictures}.jpg`)
       }
-      words = preview.state === "waiting" ? "The preview comes next."
-        : `The preview is being made: ${preview.done} of ${preview.total} frames.`
+      const left = job.plan?.frames_per_second ? (preview.total - preview.done) / job.plan.frames_per_second : null
+      if (state === "running") words = "The picture comes with the first frames."
+      else if (preview.state === "waiting") words = "The preview comes next."
+      else words = `The preview is being made: ${preview.done} of ${preview.total} frames`
+        + `${left === null ? "" : `, about ${duration(left)} left`}.`
     } else if (preview?.state === "failed") words = `No preview: ${preview.error}`
     this.busy.textContent = words
     this.find(".stage-place").hidden = !(live || preview)

@@ -96,7 +96,7 @@ async function begin() {
   listen()
   about = await call("GET", "/api/about")
   at("limits").textContent = `At most ${amount(about.max_upload)} each; ${amount(about.free)} are free `
-    + `on the server's disk. What has ended goes after ${duration_days(about.keep)}.`
+    + `on the server's disk. A video that is not being restored is removed after ${duration_days(about.keep)}.`
   if (about.root) new Browser(at("browse"), at("browser"))
   connect()
 }

@@ -40,7 +40,7 @@ export class Stage {
     this.scale.setAttribute("aria-label", "zoom")
     larger.addEventListener("click", () => this.zoomBy(2))
     smaller.addEventListener("click", () => this.zoomBy(0.5))
-    this.root = element("div", { className: "stage" }, screen, this.slider,
+    this.root = element("div", { className: "stage blank" }, screen, this.slider,
       element("div", { className: "row" }, this.play, smaller, larger, this.scale), this.seek)
     this.listen(screen)
   }
@@ -142,6 +142,7 @@ export class Stage {
     this.loading?.removeAttribute("src")
     this.source = null
     this.address = ""
+    this.root.classList.add("blank")
     this.play.hidden = this.seek.hidden = true
   }
 
@@ -149,6 +150,7 @@ export class Stage {
     const source = this.source
     const width = source?.videoWidth || source?.naturalWidth
     if (!width) return
+    this.root.classList.remove("blank")
     const height = (source.videoHeight || source.naturalHeight) / 2
     const { canvas } = this
     if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height }
