@@ -40,6 +40,7 @@ LEVELS = {
     "render": 3,
     "restoration": 3,
     "flow": 4,
+    "stretches": 4,
     "train": 4,
     "evaluation": 5,
     "jobs": 6,

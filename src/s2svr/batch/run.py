@@ -9,6 +9,7 @@ from typing import Any
 from ..files import file_fingerprint
 from ..jobs import Entry, JobQueue, QueueError
 from .engine import Engine
+from .films import Film, film_of, is_long
 from .forecast import Totals, forecast
 from .inputs import Found, Passage, find_inputs
 from .items import TO_DO, Item, new_item
@@ -36,6 +37,7 @@ class Batch:
         self.items: list[Item] = []
         self.known: dict[str, Item] = {}  # by the ids of their jobs
         self.totals: Totals | None = None
+        self.films: list[Film] = []  # that are under way in stretches
         self.complaint = ""  # about watched folders
         self.changed = threading.Condition()
         self.seen: dict[Passage, tuple[str, float]] = {}  # watched: what it was, and since when
@@ -109,7 +111,6 @@ class Batch:
         A watched batch ends by KeyboardInterrupt alone.
         """
         assert self.totals is not None
-        self.queue.scout.restart()  # its memory is for the workers
         for item in self.items:
             if item.state not in TO_DO:
                 self.tell(item)
@@ -117,6 +118,7 @@ class Batch:
         while self.settings.watch or any(item.state in TO_DO for item in self.items):
             with self.changed:
                 self.changed.wait(POLL / 4)
+            self.join_films()
             move()
             if self.settings.watch:
                 self.look_again()
@@ -124,25 +126,57 @@ class Batch:
 
     def submit(self, items: list[Item], totals: Totals) -> None:
         """Put items into the queue; the largest first where several workers share them."""
-        todo = [item for item in items if item.state in TO_DO]
+        work: list[tuple[float, Entry]] = []
+        for item in items:
+            if item.state not in TO_DO:
+                continue
+            network = totals.networks[item.facts["task"]]
+            if not is_long(item, self.settings.split):
+                item.entry = with_network(item, network)
+                work.append((item.work, item.entry))
+                continue
+            try:
+                film = film_of(item, self.settings, network, self.ask)
+            except QueueError as error:
+                item.state, item.why = "failed", str(error)
+                self.tell(item)
+                continue
+            self.films.append(film)
+            for share, part in film.shares():
+                self.known[part.id] = item
+                work.append((item.work * share, part))
         if len(self.engine.seats) > 1:
-            todo.sort(key=lambda item: -item.work)
-        rank = len(self.items)
-        for number, item in enumerate(todo):
-            network, why = totals.networks[item.facts["task"]]
-            changes: dict[str, Any] = {"network": network, "why": why, "rank": rank + number}
-            if begun := item.facts.get("begun"):
-                order = item.entry.order.model_copy(update={"threads": begun.get("threads")})
-                changes |= {"order": order}
-                if item.entry.order.quality == "auto" and not item.entry.weights:
-                    known = "the restoration was begun with it"
-                    changes |= {"network": begun.get("network's name", network), "why": known}
-            item.entry = self.queue.take(item.entry.but(changes))
+            work.sort(key=lambda pair: -pair[0])
+        self.queue.scout.restart()  # its memory is for the workers
+        for rank, (_, entry) in enumerate(work, len(self.known)):
+            self.queue.take(entry.but({"rank": float(rank)}))
+
+    def join_films(self) -> None:
+        """Have films joined whose stretches are done."""
+        for film in list(self.films):
+            item = film.item
+            if film.joining and item.state == "done":
+                film.clear()
+            elif film.joining and item.state in TO_DO:
+                continue
+            elif film.done:
+                item.entry = self.queue.take(film.join())
+                continue
+            elif film.failed:
+                item.state, item.why = "failed", film.failed
+                self.tell(item)
+            else:
+                continue
+            self.films.remove(film)
 
     def note(self, name: str, entry: Entry | None) -> None:
         """Take note of a change in the queue."""
         item = self.known.get(name)
         if item is None or entry is None:
+            return
+        if entry.stretch is not None:
+            for film in self.films:
+                film.note(entry)
             return
         over = item.state in TO_DO and entry.state in ("done", "failed")
         item.done = entry.done
@@ -179,9 +213,20 @@ class Batch:
         if ready:
             items = self.survey(ready)
             totals = self.forecast(items)
-            self.queue.scout.restart()
             self.items += items
             for item in items:
                 if item.state not in TO_DO:
                     self.tell(item)
             self.submit(items, totals)
+
+
+def with_network(item: Item, network: tuple[str, str]) -> Entry:
+    """An item's job with a network; what was begun goes on with its own, and with its threads."""
+    changes: dict[str, Any] = {"network": network[0], "why": network[1]}
+    if begun := item.facts.get("begun"):
+        order = item.entry.order.model_copy(update={"threads": begun.get("threads")})
+        changes |= {"order": order}
+        if order.quality == "auto" and not item.entry.weights:
+            known = begun.get("network's name") or network[0]
+            changes |= {"network": known, "why": "the restoration was begun with it"}
+    return item.entry.but(changes)

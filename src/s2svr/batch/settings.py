@@ -16,6 +16,7 @@ class BatchSettings:
     order: Order = field(default_factory=Order)
     weights: str | None = None  # in place of the task's own
     planned: bool = True  # time and disk are measured before
+    split: float | None = None  # seconds: longer films are restored in such stretches, side by side
     watch: bool = False  # goes on with files that come later
     settle: float = 10.0  # seconds in which a watched file must not change
 

@@ -1,8 +1,10 @@
 """The command that restores many files."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +41,7 @@ from .options import (
     Weights,
     Width,
     Window,
+    parse_length,
 )
 from .output import print_table, say
 from .progress import LINE_EVERY
@@ -71,6 +74,15 @@ WatchOption = Annotated[
     bool,
     typer.Option(
         "--watch", help="Go on until Ctrl-C with files that come, when they have stopped growing."
+    ),
+]
+SplitOption = Annotated[
+    Fraction | None,
+    typer.Option(
+        "--split",
+        parser=parse_length,
+        metavar="SECONDS",
+        help="Restore longer films in stretches of about this length, side by side.",
     ),
 ]
 BatchDevice = Annotated[
@@ -110,6 +122,7 @@ def batch_command(
     restart: Restart = False,
     jobs: Jobs = None,
     name: NamePattern = "{name}",
+    split: SplitOption = None,
     watch: WatchOption = False,
     plan: PlanOnly = None,
     as_json: Json = False,
@@ -124,7 +137,7 @@ def batch_command(
         weights = str(Path(weights).absolute())  # workers may be elsewhere
     settings = BatchSettings(
         tuple(inputs), Path(out), name, order_asked(context.params), weights,
-        planned=plan is not False, watch=watch,
+        planned=plan is not False, watch=watch, split=None if split is None else float(split),
     )  # fmt: skip
     engine, settings = local_engine(settings, device, jobs)
     with Batch(settings, engine, say, teller(as_json)) as batch:
@@ -178,10 +191,20 @@ def teller(as_json: bool) -> Callable[["Item"], None]:
     def tell(item: "Item") -> None:
         if as_json:
             print_line(item.report())
-        elif item.ill:
+            return
+        for seam in (item.summary or {}).get("seams", []):
+            say(f"{item.passage.name}: {seam_words(seam)}")
+        if item.ill:
             say(f"{item.passage.name}: {item.state}: {item.why or item.damage}")
 
     return tell
+
+
+def seam_words(seam: dict[str, Any]) -> str:
+    """A sentence about the border of two stretches within a shot."""
+    psnr = seam["psnr"]
+    alike = "no difference" if psnr is None or math.isinf(psnr) else f"{psnr:.1f} dB"
+    return f"seam at frame {seam['frame']}: {alike} between both stretches in the frame before it"
 
 
 def print_line(value: dict[str, Any]) -> None:

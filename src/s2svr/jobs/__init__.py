@@ -6,6 +6,7 @@ Nothing here imports torch: the workers do, in processes of their own.
 from .crew import Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError
 from .queue import DAY, JobQueue, NoRoomError
+from .records import settings_asked
 
 __all__ = [
     "ACTIVE",
@@ -19,4 +20,5 @@ __all__ = [
     "Receive",
     "Worker",
     "WorkerProcess",
+    "settings_asked",
 ]

@@ -17,6 +17,7 @@ from ..restoration import (
     Excerpt,
     Job,
     Plan,
+    Stretch,
     choose_network,
     output_size,
     settle,
@@ -61,6 +62,8 @@ def job_of(entry: Entry) -> Job:
         entry.network,
         entry.why,
         Finish(order.strength, order.grain),
+        None if entry.stretch is None else Stretch(**entry.stretch),
+        tuple(Path(part["target"]) for part in entry.parts),
     )
 
 

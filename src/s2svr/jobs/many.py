@@ -8,7 +8,8 @@ from filelock import FileLock
 
 from ..checkpoint import load
 from ..files import file_fingerprint
-from ..restoration import Choice, Job, begun_under, choose_network, make_plan, output_size
+from ..restoration import Choice, Job, Stretch, begun_under, choose_network, make_plan, output_size
+from ..stretches import divide, seams_of
 from ..tasks import TASKS
 from .looking import job_of, plan_entry, task_of
 from .order import Entry
@@ -95,6 +96,20 @@ def fitted(bench: Bench, entry: Entry) -> Job:
     return replace(job, compute=replace(job.compute, window=window, tile=tile))
 
 
+def divided(bench: Bench, entry: Entry) -> list[dict[str, Any]]:
+    """The stretches of a film, of about ``entry.stretch["seconds"]`` each."""
+    assert entry.stretch is not None
+    seconds, job = entry.stretch["seconds"], job_of(entry.but({"stretch": None}))
+    return [asdict(part) for part in divide(bench.network(job, task_of(entry)), job, seconds)]
+
+
+def seams_in(entry: Entry) -> list[dict[str, Any]]:
+    """The seams of a film that was joined."""
+    stretches = [Stretch(**part["stretch"]) for part in entry.parts]
+    found = seams_of(stretches, [Path(part["target"]) for part in entry.parts])
+    return [seam._asdict() for seam in found]
+
+
 def restore_recorded(bench: Bench, entry: Entry, folder: Path) -> None:
     """Restore one of many unless it is done, and keep its record; tells as ``restore_entry`` does.
 
@@ -103,6 +118,10 @@ def restore_recorded(bench: Bench, entry: Entry, folder: Path) -> None:
     assert entry.record is not None
     entry.record.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(entry.record.with_suffix(".lock")):
+        if entry.stretch is not None:  # its work folder says how far it is
+            fit, task = fitted(bench, entry), task_of(entry)
+            bench.tell(restored(bench, entry, fit, task, folder))
+            return
         job = job_of(entry)
         found, _ = made_so(bench, entry, job) if job.place.exists() else (None, "")
         if found is not None and found.summary is not None:
@@ -115,6 +134,7 @@ def restore_recorded(bench: Bench, entry: Entry, folder: Path) -> None:
         )  # fmt: skip
         record.save(entry.record)
         message = restored(bench, entry, job, task, folder)
+        message["summary"]["seams"] = seams_in(entry)
         record.made, record.summary = bytes_in(job.place), message["summary"]
         record.save(entry.record)
     bench.tell(message)

@@ -94,6 +94,8 @@ class Entry(BaseModel):
     order: Order = Field(default_factory=Order)
     weights: str | None = None  # in place of the task's own, by name or path; never of a page
     record: Path | None = None  # of one of many: the file that says what made its output
+    stretch: dict[str, Any] | None = None  # of a film: only this is restored
+    parts: list[dict[str, Any]] = []  # all stretches of a film, with targets: they are joined
     state: State = "new"
     rank: float = 0.0  # place in the queue
     created: float = Field(default_factory=time.time)  # seconds since 1970

@@ -18,7 +18,7 @@ from ..restoration import write_so_far
 from ..text import notes, sentence
 from .crew import Message
 from .looking import job_of, look, plan_entry
-from .many import estimate_entry, restore_recorded, survey_entry
+from .many import divided, estimate_entry, restore_recorded, survey_entry
 from .order import Entry
 from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
@@ -112,6 +112,9 @@ class Desk:
         elif message["do"] == "survey":
             found = survey_entry(self.bench, entry)
             self.tell({"event": "answer", "number": message["number"], "value": found})
+        elif message["do"] == "divide":
+            stretches = divided(self.bench, entry)
+            self.tell({"event": "answer", "number": message["number"], "value": stretches})
         elif message["do"] in ("estimate", "choice"):
             found = estimate_entry(entry, measured=message["do"] == "estimate")
             self.tell({"event": "answer", "number": message["number"], "value": found})

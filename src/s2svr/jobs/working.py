@@ -115,6 +115,8 @@ def restored(bench: Bench, entry: Entry, job: Job, task: str, folder: Path) -> M
 
     def move(now: int, total: int | None) -> None:
         nonlocal pace, told, done
+        if job.stretch is not None:
+            now, total = max(0, now - job.stretch.first), job.stretch.end - job.stretch.first
         if not bench.gate.is_set():
             bench.tell({"event": "halted", "id": entry.id, "done": now})
             bench.gate.wait()

@@ -3,19 +3,21 @@
 from .backend import Backend, backend_of, scale_of
 from .choice import Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
-from .frames import restore
+from .frames import restore, single_shot
 from .holdings import Holdings, holdings_of
-from .journal import begun_under
+from .journal import CHECKPOINT, SEAM, begun_under
 from .pipeline import Progress, Summary, peak_memory
 from .plan import Plan, make_plan, settle
 from .preview import Preview, piece_of, preview_video
-from .settings import Compute, Encoding, Excerpt, Job
+from .settings import Compute, Encoding, Excerpt, Job, Stretch
 from .sofar import write_so_far
 from .verify import Check, check_video, what_was_kept
 from .video import output_size, restore_job, restore_video
 from .windows import Say
 
 __all__ = [
+    "CHECKPOINT",
+    "SEAM",
     "Backend",
     "Check",
     "Choice",
@@ -28,6 +30,7 @@ __all__ = [
     "Preview",
     "Progress",
     "Say",
+    "Stretch",
     "Summary",
     "backend_of",
     "begun_under",
@@ -46,6 +49,7 @@ __all__ = [
     "restore_video",
     "scale_of",
     "settle",
+    "single_shot",
     "usual_task",
     "what_was_kept",
     "write_so_far",

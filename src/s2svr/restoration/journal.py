@@ -17,15 +17,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..files import file_fingerprint, lasting_folder, write_whole
+from ..files import file_fingerprint, lasting_folder, share_file, write_whole
 from ..media import MediaError, Reader
-from ..writing import Position, WorkFolder
+from ..writing import Position, VideoWriter, WorkFolder
 from .runner import Runner
 from .settings import Job
 from .tiles import Box, each, to_device
 
 Conditions = dict[str, str | int | None]
 
+SEAM = "seam"  # of a stretch: the frame before it
+# Conditions that may differ between the machines that restore stretches of one film.
+NODE = {"device", "graphics card", "threads", "processors", "instructions", "stretch", "windows of",
+        "tiles of", "names"}  # fmt: skip
 JOURNAL, CHECKPOINT, POSITION = "journal.json", "checkpoint", "position.json"  # names of files
 NAME = "network's name"
 
@@ -125,6 +129,34 @@ class Journal:
         self.position, boxes = Position(*position), [Box(*box) for box in boxes]
         self.checkpoint = Checkpoint(window, boxes, whole_flow, memory, last)
 
+    def save_seam(self, planes: tuple[Tensor, ...], bits: int) -> None:
+        """Keep the last frame before a stretch, as it is restored with what was remembered."""
+        buffer = io.BytesIO()
+        torch.save([bits, list(planes)], buffer)
+        with self.work.errors():
+            write_whole(self.work.folder / SEAM, buffer.getvalue())
+
+    def adopt(self, parts: Sequence[Path], writer: VideoWriter, conditions: Conditions) -> None:
+        """Take over all that the work folders of finished stretches hold, as if made here.
+
+        Raises MediaError for one that other versions, weights or settings made.
+        """
+        segments, position, last = 0, self.position, ()
+        for target in parts:
+            folder = lasting_folder(target)
+            before = json.loads((folder / JOURNAL).read_text("utf-8"))
+            same = [name for name in conditions if name not in NODE]
+            refuse_change(folder, {n: before.get(n) for n in same},
+                          {n: conditions[n] for n in same})  # fmt: skip
+            stored = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+            position, last = Position(*stored[0]), stored[5]
+            with self.work.errors():
+                for number in range(position.segments):
+                    share_file(folder / writer.packet_path(number).name,
+                               writer.packet_path(segments + number))  # fmt: skip
+            segments += position.segments
+        self.save(Checkpoint(1, [], True, None, last), position._replace(segments=segments))
+
     def save(self, checkpoint: Checkpoint, position: Position) -> None:
         """Make sure that nothing before this is ever done again."""
         buffer = io.BytesIO()
@@ -160,6 +192,7 @@ def conditions_of(
         **settings_of(job),
         "scene cuts": job.scene_cuts,
         "segments of": segment,
+        "stretch": None if job.stretch is None else f"{job.stretch}",
     }
 
 

@@ -21,10 +21,10 @@ from ..color import bounded, from_rgb, to_open_rgb
 from ..finish import Finish, finished, moment_of
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
-from ..writing import Writer
+from ..writing import Position, Writer
 from .journal import Checkpoint, Journal
 from .runner import Runner
-from .settings import Job
+from .settings import Job, Stretch
 from .threads import read_ahead, write_behind
 from .windows import Cuts, group_windows
 
@@ -80,6 +80,7 @@ class Summary:
 class Decoded(NamedTuple):
     """A frame that is to be restored, and those after it that show the same, without planes."""
 
+    number: int  # in the source
     frame: Frame
     repeats: deque[Frame]  # grows while they are decoded
     source: Tensor | None = None  # the frame as RGB, and its time, where it is needed to finish
@@ -103,7 +104,10 @@ class Pipeline:
         size: tuple[int, int],
         finish: Finish,
         progress: Progress,
+        stretch: Stretch | None = None,
     ) -> None:
+        self.first = 0 if stretch is None else stretch.first  # frame that is written
+        self.end = None if stretch is None else stretch.end
         self.reader, self.runner, self.writer, self.journal = reader, runner, writer, journal
         self.size, self.finish, self.progress = size, finish, progress
         self.spent: dict[str, float] = defaultdict(float)  # seconds
@@ -111,16 +115,20 @@ class Pipeline:
         self.last: tuple[Tensor, ...] = ()  # planes of the last frame that was restored
         self.window = runner.window  # of frames, before any was too much for the memory
         self.repeats = 0
-        self.resumed = self.corrupt = 0
+        self.resumed = self.first
+        self.begin = self.first - (stretch.warm if stretch else 0)  # frames before go no further
+        self.corrupt = 0
         self.shots = 0
         if runner.backend.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(runner.backend.device)
         if journal.checkpoint:
             writer.go_on(journal.position)
             journal.checkpoint.restore(runner)
-            self.resumed = journal.position.frames
+            self.begin = self.resumed = journal.position.frames
             self.last = journal.checkpoint.last
-        self.done = self.resumed
+        elif stretch is not None:
+            writer.go_on(Position(stretch.first, 0, stretch.last, stretch.moved))
+        self.done = self.begin
         # Of the last frame to be restored that is decoded, and of the last that is restored.
         self.decoded_repeats = self.restored_repeats = deque[Frame]()
 
@@ -143,12 +151,12 @@ class Pipeline:
             self.repeats += equal > 0
             decoded, bare = None, replace(frame, planes=())
             if equal > 0:
-                if index >= self.resumed:
+                if index >= self.begin:
                     self.decoded_repeats.append(bare)
                 continue
-            if index >= self.resumed:
+            if index >= self.begin:
                 self.decoded_repeats = deque()
-                decoded = Decoded(bare, self.decoded_repeats)
+                decoded = Decoded(index, bare, self.decoded_repeats)
             before = frame.planes
             planes = tuple(plane.to(self.runner.backend.device) for plane in before)
             rgb = to_open_rgb(planes, frame.color)
@@ -157,8 +165,16 @@ class Pipeline:
             yield decoded, rgb
 
     def shots_of(self, cuts: Cuts) -> Iterator[tuple[Decoded, tuple[Tensor, bool]]]:
-        """The frames that are to be restored, each with whether it begins a shot."""
+        """The frames that are to be restored, each with whether it begins a shot.
+
+        After the last of a stretch come those of its shot that the network wants to see.
+        """
+        beyond = 0
         for decoded, (frame, begins) in carried(self.distinct(), cuts):
+            if decoded is not None and self.end is not None and decoded.number >= self.end:
+                beyond += 1
+                if begins or beyond > self.runner.backend.lookahead:
+                    return
             self.shots += begins
             if decoded is not None:
                 yield decoded, (frame, begins)
@@ -182,7 +198,7 @@ class Pipeline:
 
     def items(self, cuts: Cuts, segment: int) -> Iterator[Frame | Checkpoint]:
         """Frames to write, and after windows that complete ``segment`` frames a checkpoint."""
-        kept, lookahead = self.done, self.runner.backend.lookahead
+        kept, lookahead = max(self.done, self.first), self.runner.backend.lookahead
 
         def restore(shots: Iterable[tuple[Tensor, bool]]) -> Iterator[Tensor]:
             return self.runner.run_all(group_windows(shots, self.window, lookahead))
@@ -216,14 +232,26 @@ class Pipeline:
         items = self.items(cuts, segment)
         with closing(self.frames), write_behind(self.write, QUEUE) as put:
             for item in timed(items, self.spent, "restore"):
-                put(item)
                 if isinstance(item, Frame):
+                    if self.done >= self.first:
+                        put(item)
                     self.done += 1
-                elif stopped := stop():
+                    if self.done == self.first:
+                        self.journal.save_seam(self.last, self.writer.color.bits)
+                    if self.done == self.end:
+                        put(Checkpoint(self.window, [], True, None, self.last))
+                        break
+                    continue
+                put(item)
+                if stopped := stop():
                     break
         self.progress(self.done, None if stopped else self.done)
         if stopped:
             raise Stopped(f"stopped after {self.done} frames: the same command goes on from there")
+        if self.end is not None and self.done < self.end:
+            raise MediaError(
+                f"expected {self.end} frames in {self.reader.path}, got {self.done}: plan it anew"
+            )
         if not self.done:
             raise MediaError(f"{self.reader.path} has no frame that can be decoded")
 
@@ -237,13 +265,13 @@ class Pipeline:
         return Summary(
             source=job.source,
             target=job.target,
-            frames=self.done,
+            frames=self.done - self.first,
             size_in=(self.reader.info.width, self.reader.info.height),
             size_out=self.size,
             seconds=time.perf_counter() - began,
             peak_memory=peak_memory(self.runner.backend.device),
             busy=busy,
-            resumed=self.resumed,
+            resumed=self.resumed - self.first,
             repeats=self.repeats,
             shots=max(self.shots, 1),
             corrupt=self.corrupt,

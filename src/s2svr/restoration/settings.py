@@ -69,6 +69,21 @@ class Compute:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """A part of a film that is restored by itself, to be joined with the others later.
+
+    ``warm`` frames before it are restored as well, only to be remembered: none where a shot begins.
+    """
+
+    first: int  # frames: the number of its first in the source
+    end: int  # and of the one after its last
+    warm: int = 0
+    last: int | None = None  # time stamp of the frame before it in the output
+    moved: int = 0  # time stamps before it that were moved forward
+    exact: bool = True  # nothing before the warm frames matters: a shot begins there
+
+
+@dataclass(frozen=True)
 class Job:
     """One restoration: all of it but the network itself."""
 
@@ -83,6 +98,8 @@ class Job:
     network: str = ""  # a name for the network, as people know it
     why: str = ""  # it was taken
     finish: Finish = Finish()  # of the restored frames
+    stretch: Stretch | None = None  # only this is made, and kept in the work folder of the target
+    parts: tuple[Path, ...] = ()  # targets of all stretches: they are joined
 
     @property
     def place(self) -> Path:

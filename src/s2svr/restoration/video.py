@@ -12,7 +12,7 @@ from torch import nn
 from ..finish import Finish
 from ..media import MediaInfo
 from ..sizes import fit_line, result_size
-from ..writing import SoundChoice, WorkPolicy, open_writer
+from ..writing import SoundChoice, VideoWriter, WorkPolicy, open_writer
 from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
 from .frames import single_shot
@@ -24,6 +24,10 @@ from .windows import Say
 
 COMMENT = f"restored with s2svr {version('s2svr')}"  # in the output's metadata
 OUTPUT_MEMORY = 2**30  # bytes that one window's restored frames may take
+
+
+class StretchEnd(Exception):  # noqa: N818
+    """A stretch is done; its work folder holds it."""
 
 
 def restore_video(
@@ -128,8 +132,17 @@ def restore_job(
                 for line in [*reader.warnings, *writer.warnings, *filter(None, [fitted])]:
                     tell(line)
                 journal = Journal(writer.work, conditions, backend.memory_types)
-                pipeline = Pipeline(reader, runner, writer, journal, size, job.finish, progress)
-                pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
+                if job.parts and isinstance(writer, VideoWriter) and not journal.checkpoint:
+                    journal.adopt(job.parts, writer, conditions)
+                pipeline = Pipeline(
+                    reader, runner, writer, journal, size, job.finish, progress, job.stretch
+                )
+                if pipeline.done != pipeline.end:
+                    pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
+                if job.stretch is not None:
+                    raise StretchEnd  # nothing appears under the target's name
+        except StretchEnd:
+            pass
         except Stopped:
             raise
         except BaseException as error:
