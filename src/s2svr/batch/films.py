@@ -76,7 +76,7 @@ def is_long(item: Item, split: float | None) -> bool:
     return item.facts["seconds"] >= LEAST * split and item.state == "new"
 
 
-def film_of(item: Item, settings: BatchSettings, network: tuple[str, str], ask: Any) -> Film:
+def planned_film(item: Item, settings: BatchSettings, network: tuple[str, str], ask: Any) -> Film:
     """The film that an item is, by the plan that was made first: it decides what comes out.
 
     ``ask`` has the scout do something for an entry. Raises QueueError for a film that cannot be

@@ -9,7 +9,7 @@ from typing import Any
 from ..files import file_fingerprint
 from ..jobs import Entry, JobQueue, QueueError
 from .engine import Engine
-from .films import Film, film_of, is_long
+from .films import Film, is_long, planned_film
 from .forecast import Totals, forecast
 from .inputs import Found, Passage, find_inputs
 from .items import TO_DO, Item, new_item
@@ -136,7 +136,7 @@ class Batch:
                 work.append((item.work, item.entry))
                 continue
             try:
-                film = film_of(item, self.settings, network, self.ask)
+                film = planned_film(item, self.settings, network, self.ask)
             except QueueError as error:
                 item.state, item.why = "failed", str(error)
                 self.tell(item)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..files import file_fingerprint, lasting_folder, share_file, write_whole
 from ..media import MediaError, Reader
-from ..writing import Position, VideoWriter, WorkFolder
+from ..writing import Position, VideoWriter, WorkFolder, Writer
 from .runner import Runner
 from .settings import Job
 from .tiles import Box, each, to_device
@@ -136,11 +136,13 @@ class Journal:
         with self.work.errors():
             write_whole(self.work.folder / SEAM, buffer.getvalue())
 
-    def adopt(self, parts: Sequence[Path], writer: VideoWriter, conditions: Conditions) -> None:
-        """Take over all that the work folders of finished stretches hold, as if made here.
+    def adopt(self, parts: Sequence[Path], writer: Writer, conditions: Conditions) -> None:
+        """Take over all that the work folders of finished stretches hold, as if made here, once.
 
         Raises MediaError for one that other versions, weights or settings made.
         """
+        if not parts or self.checkpoint or not isinstance(writer, VideoWriter):
+            return
         segments, position, last = 0, self.position, ()
         for target in parts:
             folder = lasting_folder(target)

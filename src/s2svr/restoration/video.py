@@ -12,7 +12,7 @@ from torch import nn
 from ..finish import Finish
 from ..media import MediaInfo
 from ..sizes import fit_line, result_size
-from ..writing import SoundChoice, VideoWriter, WorkPolicy, open_writer
+from ..writing import SoundChoice, WorkPolicy, open_writer
 from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
 from .frames import single_shot
@@ -132,8 +132,7 @@ def restore_job(
                 for line in [*reader.warnings, *writer.warnings, *filter(None, [fitted])]:
                     tell(line)
                 journal = Journal(writer.work, conditions, backend.memory_types)
-                if job.parts and isinstance(writer, VideoWriter) and not journal.checkpoint:
-                    journal.adopt(job.parts, writer, conditions)
+                journal.adopt(job.parts, writer, conditions)
                 pipeline = Pipeline(
                     reader, runner, writer, journal, size, job.finish, progress, job.stretch
                 )
