@@ -263,3 +263,10 @@ def test_a_second_video_and_unknown_sound_are_left_out_for_the_true_reason(tmp_p
         companions = Companions(reader, "mov")
     reason = "audio track 1 (of an unknown code) is left out: mov cannot hold it"
     assert (companions.routes, companions.warnings) == ([], [reason])
+
+
+def test_a_file_that_gives_read_errors_is_named(tmp_path: Path):
+    path = tmp_path / "a.mp4"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(MediaError, match=r"a\.mp4 cannot be read: Input/output error"):
+        open_reader(path)

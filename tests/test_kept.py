@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from media_clips import make_video, paint, payloads
 from s2svr.cli import restore as restore_module
 from s2svr.cli.app import app
-from s2svr.media import Display, Message, Spherical, Stereo, open_reader
+from s2svr.media import Display, Message, Spherical, Stereo, is_transparent, open_reader
 from s2svr.media import sidedata as side_module
 from s2svr.media import video as video_module
 from s2svr.media.display import choose_crop
@@ -149,9 +149,8 @@ def test_an_unknown_kind_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_side_data_that_says_nothing_is_not_lost():
     centred = struct.pack("=3i6h", 0, 1024, 768, 0, 0, 0, 0, 0, 0)
     moved = struct.pack("=3i6h", 0, 1024, 768, 0, 5, 0, 0, 0, 0)
-    assert lost_side_data([("PANSCAN", centred), ("GOP_TIMECODE", b"\0\x10\0\0" + bytes(4))]) == []
+    assert lost_side_data([("PANSCAN", centred)]) == []
     assert lost_side_data([("PANSCAN", moved)]) == ["pan and scan window"]
-    assert lost_side_data([("GOP_TIMECODE", b"\0\x10\x08\0" + bytes(4))]) == ["time code"]
     assert lost_side_data([("number 99", b"")]) == ["unknown side data (number 99)"]
 
 
@@ -347,6 +346,16 @@ def test_what_says_nothing_is_no_loss(tmp_path: Path):
         assert [line for line in summary.warnings if "language" not in line] == []
 
 
+@pytest.mark.parametrize(("form", "bits"), [("yuva444p10le", 10), ("yuva444p12le", 12)])
+@pytest.mark.parametrize("below", [0, 1])
+def test_deep_alpha_is_opaque_at_its_highest_code(form: str, bits: int, below: int):
+    picture = av.VideoFrame(64, 48, form)
+    for plane in picture.planes:
+        torch.from_dlpack(plane).fill_(2**bits - 1)
+    torch.from_dlpack(picture.planes[3])[5, 5] = 2**bits - 1 - below
+    assert is_transparent(picture) == bool(below)
+
+
 @pytest.mark.parametrize("opaque", [True, False])
 def test_alpha_is_named_only_where_something_is_transparent(tmp_path: Path, opaque: bool):
     source = tmp_path / "a.mkv"
@@ -486,6 +495,25 @@ def test_info_agrees_with_the_check(tmp_path: Path):
         same = told.keys() & proved.keys() - {"codec"}
         assert len(same) >= 5
         assert {what: told[what] for what in same} == {what: proved[what] for what in same}
+
+
+def test_info_tells_what_images_hold(tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        photo(folder / name, icc_profile=ICC, exif=EXIF)
+    told = {row.what: row.source for row in holdings_of(folder).rows}
+    assert told["pictures"] == "2"
+    assert told["codec"] == "mjpeg"
+    assert told["EXIF"] == told["ICC profile"] == "in 2 pictures"
+    assert told["frame rate"] == "25, as none is given"
+    rows = {row.what: row for row in holdings_of(folder, Path("new/")).rows}
+    assert rows["EXIF"].fate == rows["ICC profile"].fate == rows["size"].fate == "kept"
+    rows = {row.what: row for row in holdings_of(folder, Path("b.mp4")).rows}
+    assert rows["EXIF"].fate == "dropped"
+    assert rows["EXIF"].why.endswith("a video cannot hold this")
+    assert rows["codec"].why == "it is encoded anew"
+    assert all(row.why for row in rows.values() if row.fate != "kept")
 
 
 def test_the_command_line_looks_into_a_file(tmp_path: Path):

@@ -125,6 +125,17 @@ def test_parts_follow_each_other(part: Path, tmp_path: Path, name: str):
     assert all("the clock of the file jumps" in line for line in warnings)
 
 
+def test_the_check_tells_of_a_clock_that_jumps(part: Path, tmp_path: Path):
+    path = tmp_path / "a.ts"
+    path.write_bytes(b"".join(recording(part, begin) for begin in (100, 5)))
+    check = check_video(path, tmp_path / "b.mkv")
+    row = next(row for row in check.rows if row.what == "clock")
+    assert (row.source, row.output) == ("jumps once at 0.790 s", "goes on evenly")
+    assert row.fate == "converted"
+    assert row.why.startswith("the clock of the file jumps once at 0.8")
+    assert check.holds, check.failures
+
+
 def test_a_pause_below_ten_seconds_stays(part: Path, tmp_path: Path):
     path = tmp_path / "a.ts"
     path.write_bytes(recording(part, 100) + recording(part, 105))

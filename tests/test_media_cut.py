@@ -11,7 +11,7 @@ import pytest
 
 from media_clips import make_video, packets, video_times
 from s2svr.media import MediaError, open_reader
-from s2svr.media.timecode import later_timecode
+from s2svr.media.timecode import PictureCodes, later_timecode, picture_timecode
 from s2svr.restoration import check_video, restore_video
 from s2svr.restoration.verify import Identity
 
@@ -251,3 +251,66 @@ def test_a_cut_moves_the_time_code(tmp_path: Path, old: str, new: str):
         summary = restore_video(Identity(), source, target, codec="h264-lossless", start=start)
         assert timecodes(target) == {code}
         assert summary.warnings == []
+
+
+def grouped(path: Path, begin: str = "01:02:03:04") -> Path:
+    """An MPEG-2 video whose groups of pictures have time codes."""
+    return make_video(
+        path, codec="mpeg2video", pts=list(range(25)), time_base=STEP, last=1,
+        options={"g": "5", "bf": "0", "gop_timecode": begin},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("old", [".ts", ".mpg", ".mkv"])
+def test_the_time_code_of_groups_of_pictures_is_kept(tmp_path: Path, old: str):
+    source = grouped(tmp_path / f"a{old}")
+    for start, code in ((None, "01:02:03:04"), (Fraction(2, 5), "01:02:03:14")):
+        target = tmp_path / f"{code[-2:]}.mov"
+        summary = restore_video(Identity(), source, target, codec="h264-lossless", start=start)
+        assert timecodes(target) == {code}
+        assert [line for line in summary.warnings if "code" in line] == []
+
+
+def test_the_check_tells_the_time_code_of_pictures(tmp_path: Path):
+    source = grouped(tmp_path / "a.mkv")
+    for name, fate in (("b.mkv", "kept"), ("c.mp4", "kept"), ("d.ts", "dropped")):
+        check = check_video(source, tmp_path / name)
+        row = next(row for row in check.rows if row.what == "video 0 timecode")
+        assert (row.source, row.fate) == ("01:02:03:04", fate)
+        assert check.holds, check.failures
+    assert "timecode 01:02:03:04 is not written: mpegts cannot hold it" in row.why
+
+
+def test_time_codes_of_pictures_that_count_from_0_say_nothing(tmp_path: Path):
+    source = grouped(tmp_path / "a.ts", "00:00:00:00")
+    summary = restore_video(Identity(), source, tmp_path / "b.mov", codec="h264-lossless")
+    assert timecodes(tmp_path / "b.mov") == set()
+    assert [line for line in summary.warnings if "code" in line] == []
+
+
+def group(code: int) -> list[tuple[str, bytes]]:
+    return [("GOP_TIMECODE", code.to_bytes(8, "little"))]
+
+
+def test_time_codes_in_side_data():
+    begin = 1 << 12 | 10 << 19 | 59 << 13 | 58 << 6 | 24
+    assert picture_timecode(group(begin), Fraction(25)) == "10:59:58:24"
+    assert picture_timecode(group(begin | 1 << 24), Fraction(30)) == "10:59:58;24"
+    code = 0x24 << 24 | 0x58 << 16 | 0x59 << 8 | 0x10  # decimal digits, of four bits each
+    smpte = [("S12M_TIMECODE", struct.pack("=4I", 1, code, 0, 0))]
+    assert picture_timecode(smpte, Fraction(25)) == "10:59:58:24"
+    assert picture_timecode(smpte, Fraction(50)) == "10:59:58:48"
+    second = [("S12M_TIMECODE", struct.pack("=4I", 1, code | 1 << 7, 0, 0))]
+    assert picture_timecode(second, Fraction(50)) == "10:59:58:49"
+    assert picture_timecode([("S12M_TIMECODE", bytes(16))], Fraction(25)) == ""
+
+
+def test_a_time_code_of_pictures_that_does_not_go_on_is_said():
+    codes = PictureCodes("", Fraction(0))
+    hour = 1 << 12 | 1 << 19
+    assert codes.look(group(hour), Fraction(0), Fraction(25)) == ""
+    assert codes.begin == "01:00:00:00"
+    assert codes.look(group(hour | 2 << 6), Fraction(2), Fraction(25)) == ""
+    line = codes.look(group(hour | 30 << 13), Fraction(4), Fraction(25))
+    assert line.startswith("the time code of the pictures at 4.000 s is 01:30:00:00, and not 01:00")
+    assert codes.look(group(hour | 30 << 13 | 2 << 6), Fraction(6), Fraction(25)) == ""

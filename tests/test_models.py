@@ -232,8 +232,9 @@ def test_wrong_shapes_are_refused():
         net(torch.rand(1, 3, 4, 4))
     with pytest.raises(ValueError, match=r"T \+ 2"):
         net(clip(2), lookahead=2)
-    for odd in (clip(2).numpy(), (clip(2) * 255).byte()):
-        with pytest.raises(ValueError, match=r"got Tensor of torch.uint8|got ndarray of float32"):
+    named = "Tensor of torch.uint8|ndarray of float32|list of no dtype"
+    for odd in (clip(2)[0].numpy(), (clip(2) * 255).byte(), [1.0]):  # the kind before the shape
+        with pytest.raises(ValueError, match=f"a tensor of floats in .0, 1., got ({named})"):
             net(odd)
     with pytest.raises(ValueError, match="scale x down of 1, 2 or 4, got 4 x 4"):
         replace(TINY, down=4)

@@ -43,13 +43,14 @@ def moving() -> list[Image.Image]:
     return frames
 
 
-def save_moving(path: Path, **options: object) -> Path:
+def save_moving(path: Path, loop: int | None = 0, **options: object) -> Path:
+    repeats = {} if loop is None else {"loop": loop}  # Pillow's: GIF counts those after the first
     first, *rest = moving()
     form = {".png": "PNG", ".apng": "PNG"}.get(path.suffix)
     lossless = {"lossless": True} if path.suffix == ".webp" else {}
     first.save(
-        path, form, save_all=True, append_images=rest, duration=LENGTHS, loop=0, **lossless,
-        **options,
+        path, form, save_all=True, append_images=rest, duration=LENGTHS, **lossless,
+        **repeats, **options,
     )  # fmt: skip
     return path
 
@@ -378,6 +379,21 @@ def test_animations_stay_animated(tmp_path: Path, source: str, target: str):
         assert [frame.time for frame in reader] == TIMES
     with Image.open(tmp_path / target) as image:
         assert image.info["loop"] == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "loop", "plays"),
+    [("a.gif", None, 1), ("a.gif", 2, 3), ("a.png", 1, 1), ("a.png", 3, 3), ("a.webp", 3, 3)],
+)
+def test_animations_are_shown_as_often_as_before(
+    tmp_path: Path, source: str, loop: int | None, plays: int
+):
+    save_moving(tmp_path / source, loop)
+    for target in ("b.png", "b.webp", "b.gif"):
+        copied(tmp_path / source, tmp_path / target)
+        with Image.open(tmp_path / target) as image:
+            found = image.info.get("loop")
+        assert found == (plays if target != "b.gif" else plays - 1 or None)
 
 
 @pytest.mark.parametrize("name", ["b.gif", "b.webp", "b.apng"])

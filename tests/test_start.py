@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 from typer.testing import CliRunner
 
@@ -11,13 +12,16 @@ from media_clips import make_sound, make_video
 from s2svr import S2SVR, Card, MediaError, bundled, restore_video, save
 from s2svr.cli.app import app
 from s2svr.files import hidden_beside, whole
-from s2svr.media import open_reader
+from s2svr.media import Frame, open_reader
 from s2svr.models import PRESETS
 from s2svr.restoration import Job
 from s2svr.restoration.plan import make_plan
 from s2svr.restoration.verify import Identity
 from s2svr.writing import OutputFormat, WorkPolicy, open_writer
 from s2svr.writing import begins as begins_module
+from s2svr.writing import encoder as encoder_module
+from s2svr.writing import sphere as sphere_module
+from s2svr.writing.codecs import Coding
 
 FEW = [3003 * n for n in range(4)]
 
@@ -106,6 +110,35 @@ def test_a_rehearsal_leaves_nothing_and_keeps_what_is_there(tmp_path: Path):
         assert listing(tmp_path) == ["a.mkv", "new", "new/.b.mp4-s2svr", "new/.b.mp4-s2svr/lock"]
         writer.discard()
     assert listing(tmp_path) == ["a.mkv"]
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_rehearsal_opens_the_encoder_once_and_encodes_no_large_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str
+):
+    """A frame of 4K takes x265 seconds; what is tried with it is told by a small one."""
+    opened, encoded = [], []
+    genuine, write = encoder_module.open_encoder, encoder_module.VideoEncoder.write
+
+    def opening(context: av.VideoCodecContext, coding: Coding) -> None:
+        opened.append((coding.width, coding.height))
+        genuine(context, coding)
+
+    for module in (encoder_module, sphere_module):
+        monkeypatch.setattr(module, "open_encoder", opening)
+
+    def writing(encoder: encoder_module.VideoEncoder, frame: Frame) -> None:
+        encoded.append(tuple(frame.planes[0].shape))
+        write(encoder, frame)
+
+    monkeypatch.setattr(encoder_module.VideoEncoder, "write", writing)
+    source = make_sound(tmp_path / "a.mkv", "ac3")
+    with open_reader(source) as reader:
+        output = OutputFormat(640, 480, codec=codec)
+        open_writer(tmp_path / "b.mp4", reader=reader, output=output).discard()
+    assert opened.count((640, 480)) == 1
+    assert set(opened) == {(640, 480), (256, 256)}
+    assert encoded == [(256, 256)]
 
 
 def test_a_track_whose_packets_the_container_refuses_is_converted(

@@ -249,6 +249,6 @@ CASES = [
     Case("socket named .mp4", sock, 0, NO, "expected a"),
     Case("link that leads nowhere", link("a.mp4", "gone"), 0, NO, "there is no file"),
     Case("link to itself", link("a.mp4", "a.mp4"), 0, NO, "there is no file"),
-    Case("file that gives read errors", link("a.mp4", "/proc/self/mem"), 0, NO),
+    Case("file that gives read errors", link("a.mp4", "/proc/self/mem"), 0, NO, "cannot be read"),
     Case("unreadable file", locked, 0, NO, "permission denied"),
 ]  # fmt: skip

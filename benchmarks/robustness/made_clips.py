@@ -16,12 +16,15 @@ MILLI = Fraction(1, 1000)
 
 
 def pictures(form: str, size: tuple[int, int], count: int, first: int = 0) -> Iterator[Any]:
-    """A moving smooth pattern in any pixel format."""
+    """A moving smooth pattern in any pixel format; partly transparent where that has alpha."""
+    clear = any(part.is_alpha for part in av.VideoFormat(form).components)
     width, height = size
     y, x = np.mgrid[:height, :width]
     for index in range(first, first + count):
         waves = [127 + 90 * np.sin(x / 7 + y / 9 + k + index / 3) for k in range(3)]
-        picture = av.VideoFrame.from_ndarray(np.stack(waves, -1).astype(np.uint8), "rgb24")
+        waves += [255 * (x < width / 2)] if clear else []
+        pixels = np.stack(waves, -1).astype(np.uint8)
+        picture = av.VideoFrame.from_ndarray(pixels, "rgba" if clear else "rgb24")
         yield picture.reformat(format=form)
 
 

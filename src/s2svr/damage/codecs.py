@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from ..color import ColorInfo, from_rgb, to_rgb
 from ..data import Pair
-from ..media import from_picture, to_picture
+from ..media import MediaError, from_picture, to_picture
 from ..ops import cut_to_multiple, pad_to_multiple, quantised
 
 # A flat-QP stand-in for HM's low-delay P: no B-frames, no rate control, no psychovisual tuning.
@@ -89,14 +89,13 @@ def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
 def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
     """Frames through kvazaar in low-delay groups of four: the HEVC nearest to HM's at hand.
 
-    It needs the FFmpeg of imageio-ffmpeg (the extra ``kvazaar``); RuntimeError where it is missing.
+    It needs the FFmpeg of imageio-ffmpeg (the extra ``kvazaar``): ModuleNotFoundError without it.
     """
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
     except ImportError:
-        raise RuntimeError(
-            "expected the package imageio-ffmpeg, which brings kvazaar; "
-            "pip install 's2svr[kvazaar]'"
+        raise ModuleNotFoundError(
+            "the damage kvazaar needs imageio-ffmpeg: pip install 's2svr[kvazaar]' brings it"
         ) from None
     clip = list(frames)
     if not clip:
@@ -114,13 +113,13 @@ def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
         input=raw, capture_output=True, check=False,
     )  # fmt: skip
     if run.returncode:
-        raise RuntimeError(f"kvazaar failed: {run.stderr.decode(errors='replace').strip()}")
+        raise MediaError(f"kvazaar failed: {run.stderr.decode(errors='replace').strip()}")
     parser, came = av.VideoCodecContext.create("hevc", "r"), 0
     for rgb in decode_packets([*parser.parse(run.stdout), *parser.parse(None)], "hevc"):
         came += 1
         yield rgb[:, :height, :width]
     if came != len(clip):
-        raise RuntimeError(f"expected {len(clip)} frames from kvazaar, got {came}")
+        raise MediaError(f"expected {len(clip)} frames from kvazaar, got {came}")
 
 
 def large(frame: Tensor) -> Tensor:

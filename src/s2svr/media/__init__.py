@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..color import to_rgb
 from .begin import FIRST_PACKETS, PRIMING, can_be_entered, earliest_packet, is_hidden
-from .clock import demuxed
+from .clock import SteadyClock, demuxed
 from .container import (
     Facts,
     StreamFacts,
@@ -28,7 +28,7 @@ from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
 from .flo import flow_to_color, read_flo, write_flo
 from .frame import Frame, MediaInfo, Reader, Track, carried
-from .images import VIDEO_SUFFIXES, ImageReader, animated_form
+from .images import VIDEO_SUFFIXES, ImageReader, animated_form, plays_of
 from .photos import PhotoTags, held_photo_tags, with_photo_tags
 from .planes import (
     CHROMA,
@@ -53,7 +53,7 @@ from .sidedata import (
     side_data_of,
 )
 from .stills import PNG, SUFFIXES, count_pictures, png_chunk, png_chunks, riff_chunks, upright
-from .timecode import with_timecode
+from .timecode import PictureCodes, added_timecode, with_timecode
 from .video import VideoReader
 from .webp import WebPReader
 from .yuv import YuvReader, frame_bytes
@@ -76,11 +76,14 @@ __all__ = [
     "MediaInfo",
     "Message",
     "PhotoTags",
+    "PictureCodes",
     "Reader",
     "Spherical",
+    "SteadyClock",
     "Stereo",
     "StreamFacts",
     "Track",
+    "added_timecode",
     "bits_of",
     "can_be_entered",
     "carried",
@@ -109,6 +112,7 @@ __all__ = [
     "open_reader",
     "planar_kind",
     "planar_name",
+    "plays_of",
     "png_chunk",
     "png_chunks",
     "read_clip",
@@ -166,9 +170,12 @@ def open_reader(
         raise MediaError(f"a frame rate is for images; the {what} {path} has its own times")
     if moving == "webp":
         return WebPReader(path, start=first, end=stop)
-    if kind := encryption_in(path):
-        raise MediaError(f"{path} is encrypted ({kind}): decrypt it first, no keys are taken")
-    return VideoReader(path, start=first, end=stop, deinterlace=deinterlace)
+    try:
+        if kind := encryption_in(path):
+            raise MediaError(f"{path} is encrypted ({kind}): decrypt it first, no keys are taken")
+        return VideoReader(path, start=first, end=stop, deinterlace=deinterlace)
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def check_source(path: Path) -> None:

@@ -100,7 +100,12 @@ class SteadyClock:
         }
 
     def describe(self, start: Fraction | None, end: Fraction | None, shift: Fraction) -> str:
-        """A sentence on the jumps between two times; empty if there are none.
+        """A sentence on the jumps between two times, as in ``told``; empty if there are none."""
+        jumps = self.told(start, end, shift)
+        return f"the clock of the file {jumps}: there the next part follows" if jumps else ""
+
+    def told(self, start: Fraction | None, end: Fraction | None, shift: Fraction) -> str:
+        """How often the clock jumps between two times, and where first; empty if it does not.
 
         Times are in seconds; it names them by those of an output, in which ``shift`` becomes 0.
         """
@@ -109,8 +114,7 @@ class SteadyClock:
         if not times:
             return ""
         count = "once" if len(times) == 1 else f"{len(times)} times, first"
-        place = float(times[0] - shift)
-        return f"the clock of the file jumps {count} at {place:.3f} s: there the next part follows"
+        return f"jumps {count} at {float(times[0] - shift):.3f} s"
 
     def joins_near(self, time: Fraction) -> bool:
         """True if a part begins about that time, in seconds: packets are not numbered on there."""

@@ -27,6 +27,7 @@ from .stills import (
     ORIENTATION,
     SUFFIXES,
     count_pictures,
+    count_plays,
     read_tag,
     still_form,
     tiff_at,
@@ -110,6 +111,14 @@ def animated_form(path: Path) -> str:
     data = read_bytes(path)
     form = still_form(data, path)
     return form if form != "tiff" and count_pictures(data, form) > 1 else ""
+
+
+def plays_of(path: Path) -> int:
+    """How many times an input is shown: as an animated image says; 0, for ever, for all else."""
+    if not animated_form(path):
+        return 0
+    data = read_bytes(path)
+    return count_plays(data, still_form(data, path))
 
 
 def decode_image(path: Path) -> Picture:

@@ -96,9 +96,11 @@ def is_transparent(picture: av.VideoFrame) -> bool:
     names = [part.is_alpha for part in picture.format.components]
     if not any(names) and not picture.format.has_palette:
         return False
-    deep = bits_of(picture.format) > 8
+    bits = min(16, bits_of(picture.format))
+    deep = bits > 8
     plain = picture.reformat(format="rgba64le" if deep else "rgba", threads=1)
-    return bool((plain.to_ndarray()[..., 3] < (65535 if deep else 255)).any())
+    opaque = (1 << 16) - (1 << 16 - bits) if deep else 255  # of 12 bits, the last 4 may be 0
+    return bool((plain.to_ndarray()[..., 3] < opaque).any())
 
 
 def is_rgb(pixel_format: av.VideoFormat) -> bool:

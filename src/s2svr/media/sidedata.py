@@ -17,10 +17,11 @@ class Message(NamedTuple):
     payload: bytes
 
 
-# Kinds that reach the output in another way: as Display, or as messages.
+# Kinds that reach the output in another way: as Display, messages or time code.
 SHOWN = {
     *("DISPLAYMATRIX", "MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "SPHERICAL"),
     *("STEREO3D", "DYNAMIC_HDR_PLUS", "DOVI_METADATA", "DOVI_RPU_BUFFER", "DYNAMIC_HDR_VIVID"),
+    *("GOP_TIMECODE", "S12M_TIMECODE"),
 }
 CARRIED = {
     "A53_CC": "closed captions",
@@ -32,8 +33,6 @@ CODING = {"MOTION_VECTORS", "VIDEO_ENC_PARAMS", "VIDEO_HINT", "SKIP_SAMPLES", "V
 # Kinds that are known and cannot be written.
 DROPPED = {
     "PANSCAN": "pan and scan window",
-    "GOP_TIMECODE": "time code",
-    "S12M_TIMECODE": "time code",
     "ICC_PROFILE": "ICC profile",
     "FILM_GRAIN_PARAMS": "film grain",
     "AMBIENT_VIEWING_ENVIRONMENT": "ambient viewing environment",
@@ -132,9 +131,6 @@ def is_void(kind: str, data: bytes) -> bool:
     """True for side data that every picture of its coding has, and that says nothing."""
     if kind == "PANSCAN" and len(data) >= 24:
         return not any(struct.unpack_from("=6h", data, 12))  # it is in the middle
-    if kind == "GOP_TIMECODE" and len(data) >= 8:
-        # It counts from 0; bit 12 is always set, bit 24 says whether numbers are left out.
-        return not int.from_bytes(data[:4], "little") & 0xFFEFFF
     return False
 
 

@@ -82,6 +82,21 @@ def count_pictures(data: bytes, form: str) -> int:
     return 1
 
 
+def count_plays(data: bytes, form: str) -> int:
+    """How many times an animated image is shown, as its file says; 0: for ever."""
+    if form == "png":
+        found = (c for name, c in png_chunks(data) if name == b"acTL" and len(c) == 8)
+        return int.from_bytes(next(found, bytes(8))[4:], "big")
+    if form == "webp":
+        found = (c for name, c in riff_chunks(data) if name == b"ANIM" and len(c) == 6)
+        return int.from_bytes(next(found, bytes(6))[4:], "little")
+    if form != "gif":
+        return 0
+    repeats = re.search(rb"!\xff\x0b(?:NETSCAPE2|ANIMEXTS1)\.0\x03\x01(..)", data, re.DOTALL)
+    count = int.from_bytes(repeats[1], "little") if repeats else 0
+    return count + 1 if count or not repeats else 0
+
+
 def told_pictures(count: int, form: str) -> str:
     """How many pictures a file holds, in words."""
     if form == "tiff":

@@ -31,7 +31,7 @@ from .frame import Frame, MediaInfo
 from .integrity import first_broken_byte
 from .planes import color_of, from_picture, is_transparent, subsampling
 from .sidedata import Message, message_name, messages_of, side_data_of
-from .timecode import find_timecode, later_timecode
+from .timecode import PictureCodes, find_timecode, later_timecode
 
 # Formats without presentation times.
 UNTIMED = {"h264", "hevc", "m4v", "mpegvideo", "vc1", "obu", "avi"}
@@ -79,6 +79,7 @@ class VideoReader:
         facts = read_facts(self.container).of(self.stream.index)
         self.siting = facts.siting or None
         self.observer = Observer()
+        self.codes = PictureCodes(find_timecode(self.container), self.origin)
         try:
             # Of the frames that are given: their rate, and the unit of their times.
             self.rate, self.unit = frame_times(deinterlace, self.claimed, self.base)
@@ -137,7 +138,7 @@ class VideoReader:
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=self.interlaced,
-            timecode=later_timecode(find_timecode(container), time - self.origin, self.rate),
+            timecode=later_timecode(self.codes.begin, time - self.origin, self.rate),
         )
 
     def header_end(self) -> Fraction | None:
@@ -240,6 +241,8 @@ class VideoReader:
             if self.end is not None and time >= self.end:
                 stop = self.end
                 break
+            if line := self.codes.look(side_data_of(picture), time, self.rate):
+                self.warn(line)
             if self.start is not None and time < self.start:
                 before = picture
                 continue

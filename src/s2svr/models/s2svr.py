@@ -202,15 +202,16 @@ class S2SVR(nn.Module):
         but not restored. ``state`` is the memory after the previous window of the same shot.
         Returns y (B, T, 3, sH, sW), not clamped, and the memory after frame T - 1.
         """
+        if not (isinstance(x, Tensor) and x.is_floating_point()):
+            raise ValueError(
+                f"expected clips as a tensor of floats in [0, 1], got {type(x).__name__} of "
+                f"{getattr(x, 'dtype', 'no dtype')}; torch.as_tensor(x).float() / 255 makes one of "
+                "8-bit codes"
+            )
         if x.ndim != 5 or x.shape[2] != 3 or x.shape[1] <= lookahead:
             raise ValueError(
                 f"expected clips (B, T + {lookahead}, 3, H, W) with T of at least 1, "
                 f"got {tuple(x.shape)}"
-            )
-        if not (isinstance(x, Tensor) and x.is_floating_point()):
-            raise ValueError(
-                f"expected clips as a tensor of floats in [0, 1], got {type(x).__name__} of "
-                f"{x.dtype}; torch.as_tensor(x).float() / 255 makes one of 8-bit codes"
             )
         frames = [*(state.x if state else []), *x.unbind(1)]
         return self.restore(x, self.flows(frames, x.shape[1], lookahead), state, lookahead)

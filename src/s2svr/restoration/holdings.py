@@ -6,16 +6,21 @@ What the writer says, and what the output then says of itself, is what would be 
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
-from ..media import MediaError, Reader, open_reader
-from ..writing import CONTAINERS, Companion, Inspection, inspect_file
+from ..media import Reader, open_reader
+from ..writing import CONTAINERS, Companion, Inspection, inspect_file, parse_output
 from .verify import REMADE, Check, Identity, Outcome, of_metadata, of_picture, of_stream, said_of
 from .video import restore_video
 
 FIRST = 48  # pictures that are looked at
+# What a warning speaks of where images lose or change that property.
+IMAGE_WORDS = {"components": "written as", "bits": "bits of", "alpha": "alpha channel"}
 WHY_ANEW = {"codec": "it is encoded anew", "container": "as the output is named"}
 
 
@@ -126,18 +131,52 @@ def into_images(found: Holdings, before: Inspection) -> Holdings:
 
 
 def holdings_of_images(reader: Reader, target: Path | None) -> Holdings:
-    """What a folder of images or raw video holds."""
-    info = reader.info
+    """What images or raw video hold; with a target, what becomes of it in such an output."""
+    before = image_facts(reader)
+    found = Holdings(reader.path, target, min(reader.info.frames or FIRST, FIRST))
+    found.warnings = list(reader.warnings)
+    if target is None:
+        found.rows = [Outcome(what, value, "", "") for what, value in before.items()]
+        return found
+    name = parse_output(target)
+    rate, start = reader.info.rate, reader.start or Fraction(0)
+    with tempfile.TemporaryDirectory() as folder:
+        made = name.at(Path(folder) / "first")
+        fps = rate if reader.path.is_dir() else None
+        summary = restore_video(
+            Identity(), reader.path, made, fps=fps, start=start, end=start + found.frames / rate
+        )
+        place = parse_output(made).place
+        with open_reader(place, fps=fps if place.is_dir() else None) as written:
+            after = image_facts(written)
+    found.warnings = summary.warnings
+    check = Check(reader.path, target, "", summary.frames, False, math.inf, math.inf)
+    check.warnings = summary.warnings
+    for what, old in before.items():
+        new = after.get(what, "")
+        if what in ("pictures", "frame rate") or new == old:
+            found.rows.append(Outcome(what, old, old, "kept"))
+        else:
+            why = WHY_ANEW.get(what) or said_of(IMAGE_WORDS.get(what, what), check=check)
+            found.rows.append(Outcome(what, old, new, "converted" if new else "dropped", why))
+    return found
+
+
+def image_facts(reader: Reader) -> dict[str, str]:
+    """What images or raw video hold, by name, of the first pictures."""
+    info, tags = reader.info, Counter[str]()
+    for frame in islice(reader, FIRST):
+        tags.update(frame.tags.names)
+    assumed = reader.path.is_dir() or reader.path.suffix.lower() == ".yuv"
+    plain = {"rgb": "RGB", "gray": "grey"}
     facts = {
-        "images": str(info.frames or ""),
+        "pictures": str(info.frames or ""),
         "codec": info.codec,
         "size": f"{info.width}x{info.height}",
+        "components": plain.get(info.color.matrix, "YCbCr, chroma {}x{}".format(*info.chroma)),
         "bits": str(info.color.bits),
-        "frame rate": str(info.rate),
+        "alpha": "yes" if any("alpha" in line for line in reader.warnings) else "",
+        "frame rate": f"{info.rate}{', as none is given' * assumed}" if info.frames != 1 else "",
+        **{name: f"in {count} pictures" for name, count in sorted(tags.items())},
     }
-    rows = [Outcome(what, value, "", "") for what, value in facts.items() if value]
-    if target is not None:
-        raise MediaError(
-            f"expected a video file where an output is named, {reader.path} holds pictures"
-        )
-    return Holdings(reader.path, target, info.frames or 0, rows, list(reader.warnings))
+    return {what: value for what, value in facts.items() if value}

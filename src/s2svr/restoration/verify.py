@@ -34,6 +34,7 @@ UNKNOWN = "unknown: dropped"  # fate of a kind that is not on any list of kinds 
 SPOKEN = {
     "size": "the crop of the file",
     "crop": "the crop of the file",
+    "clock": "the clock of the file",
     "alpha": "the alpha channel",
     "components": "written as",
     "matrix": "written as",
@@ -41,6 +42,8 @@ SPOKEN = {
     "mastering display": "HDR10",
     "content light": "HDR10",
 }
+# What becomes of properties that an output must not have.
+DONE = {"crop": "applied", "clock": "goes on evenly"}
 
 
 @dataclass(frozen=True)
@@ -250,10 +253,9 @@ def of_picture(before: Inspection, after: Inspection, check: Check) -> Iterator[
         if what == "codec":
             same = old == new
             yield Outcome(what, old, new, *(("kept",) if same else ("converted", "for the check")))
-        elif what == "crop" and old:
-            yield Outcome(
-                what, old, "applied", "converted", said_of("the crop of the file", check=check)
-            )
+        elif what in DONE and old:
+            why = "" if new else said_of(SPOKEN[what], check=check)
+            yield Outcome(what, old, new or DONE[what], "converted", why)
         elif old or new:
             yield row(what, old, new, check, SPOKEN.get(what, what))
     for what in sorted(before.carried.keys() | after.carried.keys()):

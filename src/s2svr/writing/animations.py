@@ -1,4 +1,4 @@
-"""Images joined to one that moves: animated GIF, WebP and PNG, which loop for ever."""
+"""Images joined to one that moves: animated GIF, WebP and PNG, shown ``plays`` times; 0: always."""
 
 import struct
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from ..media import PNG, png_chunk, png_chunks, riff_chunks
 CENTISECOND, MILLISECOND = Fraction(1, 100), Fraction(1, 1000)
 SHORTEST = 2  # hundredths of a second of a GIF's frame; players show shorter ones for ten
 GIF_HEAD = 13  # bytes before its table of colours
-FOREVER = b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
+REPEATS = b"!\xff\x0bNETSCAPE2.0\x03\x01%s\0"  # of a GIF, after the first time; 0: for ever
 U16 = 65535
 
 
@@ -39,15 +39,16 @@ class Delays:
         return [max(least, count) for count in counts]
 
 
-def join_gif(path: Path, frames: list[Path], delays: Delays) -> None:
+def join_gif(path: Path, frames: list[Path], delays: Delays, plays: int) -> None:
     """Write GIF images of one size as one that moves, each with the colours that it has."""
+    repeats = b"" if plays == 1 else REPEATS % struct.pack("<H", min(max(0, plays - 1), U16))
     with path.open("wb") as file:
         for index, delay in enumerate(delays.units(CENTISECOND, SHORTEST)):
             data = frames[index].read_bytes()
             flags = data[10]
             table = 3 << (flags & 7) + 1 if flags & 0x80 else 0
             if index == 0:
-                file.write(data[:10] + b"\0" + data[11:GIF_HEAD] + FOREVER)
+                file.write(data[:10] + b"\0" + data[11:GIF_HEAD] + repeats)
             place = GIF_HEAD + table
             while data[place : place + 1] == b"!":  # extensions of its own
                 place += 2
@@ -62,8 +63,9 @@ def join_gif(path: Path, frames: list[Path], delays: Delays) -> None:
         file.write(b";")
 
 
-def join_webp(path: Path, frames: list[Path], delays: Delays) -> None:
+def join_webp(path: Path, frames: list[Path], delays: Delays, plays: int) -> None:
     """Write WebP images of one size as one that moves."""
+    shown = struct.pack("<H", min(plays, U16))
     with path.open("w+b") as file:
         for index, delay in enumerate(delays.units(MILLISECOND)):
             data = frames[index].read_bytes()
@@ -71,13 +73,13 @@ def join_webp(path: Path, frames: list[Path], delays: Delays) -> None:
             if index == 0:
                 file.write(b"RIFF\0\0\0\0WEBP")
                 file.write(riff_chunk(b"VP8X", b"\x02\0\0\0" + size))
-                file.write(riff_chunk(b"ANIM", b"\xff\xff\xff\xff\0\0"))
+                file.write(riff_chunk(b"ANIM", b"\xff\xff\xff\xff" + shown))
             picture = b"".join(riff_chunk(*chunk) for chunk in riff_chunks(data))
-            shown = min(delay, 2**24 - 1).to_bytes(3, "little") + b"\x02"
-            file.write(riff_chunk(b"ANMF", bytes(6) + size + shown + picture))
-        length = file.tell()
+            length = min(delay, 2**24 - 1).to_bytes(3, "little") + b"\x02"
+            file.write(riff_chunk(b"ANMF", bytes(6) + size + length + picture))
+        end = file.tell()
         file.seek(4)
-        file.write(struct.pack("<I", length - 8))
+        file.write(struct.pack("<I", end - 8))
 
 
 def webp_size(data: bytes) -> bytes:
@@ -98,7 +100,7 @@ def riff_chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def join_png(path: Path, frames: list[Path], delays: Delays) -> None:
+def join_png(path: Path, frames: list[Path], delays: Delays, plays: int) -> None:
     """Write PNG images of one size as one that moves."""
     number = 0
     with path.open("wb") as file:
@@ -111,7 +113,7 @@ def join_png(path: Path, frames: list[Path], delays: Delays) -> None:
                     if name == b"IDAT":
                         break
                     file.write(png_chunk(name, content))
-                file.write(png_chunk(b"acTL", struct.pack(">II", len(frames), 0)))
+                file.write(png_chunk(b"acTL", struct.pack(">II", len(frames), plays)))
             shown = short_fraction(delay)
             control = struct.pack(">I", number) + header[:8] + bytes(8)
             control += struct.pack(">HH", shown.numerator, shown.denominator) + b"\0\0"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from math import ceil
@@ -15,6 +16,7 @@ from .texts import convert_text
 from .tracks import Companions, Route
 
 SAMPLES = 1024  # of silence that a sound encoder is tried with
+SMALL = 256  # pixels a side at most of the frame that is encoded; encoders of GPUs take no less
 TRIED = 3  # packets of a track: the first may be a broken one
 
 
@@ -61,6 +63,14 @@ def made_of(route: Route, packets: list[av.Packet]) -> Iterator[av.Packet]:
         else:
             packet.stream = route.target
             yield packet
+
+
+def small_coding(coding: Coding) -> Coding:
+    """The same coding of small pictures: for packets whose size does not matter.
+
+    Opening an encoder is quick at any size, but a frame of 4K takes seconds in some.
+    """
+    return replace(coding, width=min(coding.width, SMALL), height=min(coding.height, SMALL))
 
 
 def gray_frame(coding: Coding) -> Frame:

@@ -40,15 +40,7 @@ class VideoEncoder:
     def __init__(self, path: Path, coding: Coding, stamps: TimeStamps) -> None:
         self.coding, self.stamps = coding, stamps
         self.context = av.VideoCodecContext.create(CODECS[coding.codec].encoder, "w")
-        configure_encoder(self.context, coding)
-        try:
-            self.context.open()
-        except (av.error.FFmpegError, ValueError) as error:
-            name = CODECS[coding.codec].encoder
-            raise MediaError(
-                f"the encoder {name} does not open for a video of {coding.width}x{coding.height} "
-                "pixels like this here; choose another codec, or a smaller size"
-            ) from error
+        open_encoder(self.context, coding)
         self.packets = PacketFile(path)
         self.messages: dict[int, tuple[Message, ...]] = {}  # of pictures inside, by time stamp
 
@@ -84,6 +76,19 @@ class VideoEncoder:
         self.append(self.context.encode(None))
         self.packets.close()
         del self.context  # and its memory, since joining opens another
+
+
+def open_encoder(context: av.VideoCodecContext, coding: Coding) -> None:
+    """Open an encoder with all its settings; MediaError where it refuses them."""
+    configure_encoder(context, coding)
+    try:
+        context.open()
+    except (av.error.FFmpegError, ValueError) as error:
+        name = CODECS[coding.codec].encoder
+        raise MediaError(
+            f"the encoder {name} does not open for a video of {coding.width}x{coding.height} "
+            "pixels like this here; choose another codec, or a smaller size"
+        ) from error
 
 
 def tag_color(picture: av.VideoFrame, color: ColorInfo) -> None:

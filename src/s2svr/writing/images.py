@@ -19,6 +19,7 @@ from ..media import (
     Reader,
     convert_format,
     held_photo_tags,
+    plays_of,
     to_picture,
     upright,
     with_photo_tags,
@@ -56,7 +57,7 @@ IMAGE_SUFFIXES = {
     ".tiff": "tiff", ".bmp": "bmp", ".gif": "gif", ".apng": "png",
 }  # fmt: skip
 # Suffixes of images that are animated where there is more than one frame, and what joins them.
-MOVING: dict[str, Callable[[Path, list[Path], Delays], None]] = {
+MOVING: dict[str, Callable[[Path, list[Path], Delays, int], None]] = {
     ".gif": join_gif,
     ".webp": join_webp,
     ".apng": join_png,
@@ -194,7 +195,7 @@ class ImageWriter:
             frames = [self.image_path(index) for index in range(self.count)]
             delays = Delays(self.times)
             with self.work.errors():
-                self.moving(self.work.product, frames, delays)
+                self.moving(self.work.product, frames, delays, plays_of(self.reader.path))
             self.warnings += delays.warnings
         self.work.publish()
 

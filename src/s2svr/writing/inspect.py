@@ -14,7 +14,10 @@ from av.stream import AttachmentStream, Disposition, Stream
 
 from ..media import (
     Facts,
+    PictureCodes,
+    SteadyClock,
     StreamFacts,
+    added_timecode,
     bits_of,
     codec_name,
     demuxed,
@@ -84,7 +87,11 @@ class Inspection:
 class Pictures:
     """Gathers what the pictures of a video carry, picture by picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, video: av.VideoStream) -> None:
+        self.base = video.time_base or MILLISECOND
+        self.rate = video.average_rate or Fraction(25)
+        self.codes = PictureCodes("", Fraction(0))
+        self.began = False
         self.counts: Counter[str] = Counter()  # pictures with a kind of message
         self.sums: dict[str, hashlib._Hash] = {}
         self.lost: set[str] = set()  # names of side data that no output holds
@@ -94,6 +101,10 @@ class Pictures:
     def add(self, picture: av.VideoFrame) -> None:
         """Look at the next picture, in the order in which they are shown."""
         sides = side_data_of(picture)
+        time = (picture.pts or 0) * self.base
+        if not self.began:
+            self.codes, self.began = PictureCodes("", time), True
+        self.codes.look(sides, time, self.rate)
         for message in messages_of(sides):
             name = message_name(message)
             self.counts[name] += 1
@@ -128,11 +139,12 @@ def inspect_file(path: Path, *, most: int | None = None) -> Inspection:
             )
             for s in streams_beside(container, video)
         ]
-        pictures = Pictures()
+        pictures, clock = Pictures(video), SteadyClock(container)
         first, frames = read_packets(
-            container, video, {other.index: other for other in others}, pictures, most
+            container, video, clock, {other.index: other for other in others}, pictures, most
         )
         picture = {} if first is None else describe_picture(first, video, facts.of(video.index))
+        picture["clock"] = clock.told(None, None, pictures.codes.origin)
         for other in others:
             stream = container.streams[other.index]
             if isinstance(stream, AttachmentStream):
@@ -141,7 +153,7 @@ def inspect_file(path: Path, *, most: int | None = None) -> Inspection:
             index=video.index,
             picture=picture,
             carried=pictures.found(),
-            tags=stream_tags(video, facts),
+            tags=stream_tags(video, facts) | added_timecode(container, pictures.codes.begin),
             metadata=file_metadata(container, facts),
             chapters=[chapter_times(entry) for entry in container.chapters()],
             companions=others,
@@ -170,6 +182,7 @@ def chapter_times(entry: Any) -> tuple[float, float, str]:
 def read_packets(
     container: InputContainer,
     video: av.VideoStream,
+    clock: SteadyClock,
     others: dict[int, Companion],
     pictures: Pictures,
     most: int | None,
@@ -183,7 +196,7 @@ def read_packets(
     frames, first = Packets(video.time_base or MILLISECOND), None
     shown: set[int] = set()  # streams that began
     try:
-        for packet in demuxed(container, *container.streams):
+        for packet in demuxed(container, *container.streams, clock=clock):
             index = packet.stream.index  # an empty packet has no other
             if index == video.index:
                 for picture in decode_packet(video, packet):

@@ -14,7 +14,7 @@ import av
 from av.container import OutputContainer
 
 from ..media import file_url
-from .begins import first_packets
+from .begins import first_packets, small_coding
 from .codecs import Coding, codec_stores_aspect
 from .holding import has_rare_keys
 from .matroska import display_size, set_display_size
@@ -62,7 +62,10 @@ def mux_begin(
     *,
     comment: str = "",
 ) -> None:
-    """Write a file with what a video and its companions begin with; errors as those of ``mux``."""
+    """Write a file with what a video and its companions begin with; errors as those of ``mux``.
+
+    The encoder is opened in the video's own size, whatever the size of the packets.
+    """
     with av.open(file_url(path), "w", **file_arguments(coding, companions)) as output:
         stream = write_header(output, coding, companions, comment)
         for _, packet in timed_packets(video, stream):
@@ -143,9 +146,10 @@ def write_aspect(path: Path, coding: Coding) -> list[str]:
 
 def holds_all_tracks(coding: Coding, companions: Companions) -> bool:
     """True if the container holds all tracks together: tried in memory with their begin."""
+    small = small_coding(coding)
     try:
-        with av.open(io.BytesIO(), "w", **open_arguments(coding, companions)) as trial:
-            write_header(trial, coding, companions, "")
+        with av.open(io.BytesIO(), "w", **open_arguments(small, companions)) as trial:
+            write_header(trial, small, companions, "")
             return mux_first_packets(trial, companions)
     except (av.error.FFmpegError, OSError, ValueError):
         return False

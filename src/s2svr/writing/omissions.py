@@ -30,7 +30,7 @@ def find_omissions(path: Path, companions: Companions, damage: list[str]) -> lis
                 f"{companions.format} cannot hold it"
                 for stream, copy in stream_pairs(written, facts, companions)
                 for what in stream_omissions(
-                    with_timecode(stream_tags(stream, companions.facts), companions.timecode),
+                    wanted_tags(stream, companions),
                     stream_tags(copy, facts),
                 )
             ),
@@ -79,6 +79,12 @@ def stream_pairs(
     sources = [companions.video, *(route.source for route in companions.routes)]
     kinds = [stream_kind(source, companions.facts) for source in sources]
     return [(s, copies[k].pop(0)) for s, k in zip(sources, kinds, strict=True) if copies[k]]
+
+
+def wanted_tags(stream: Stream, companions: Companions) -> dict[str, str]:
+    """Tags of a source stream as its copy should have them."""
+    tags = with_timecode(stream_tags(stream, companions.facts), companions.timecode)
+    return tags | companions.of_pictures if stream is companions.video else tags
 
 
 def stream_omissions(old: dict[str, str], new: dict[str, str]) -> list[str]:

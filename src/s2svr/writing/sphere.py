@@ -14,7 +14,7 @@ from av.container import OutputContainer
 
 from ..media import Spherical
 from .codecs import CODECS, Coding
-from .encoder import configure_encoder
+from .encoder import configure_encoder, open_encoder
 from .matroska import element_bytes
 
 CODEC_IDS = {
@@ -96,18 +96,20 @@ def sphere_losses(coding: Coding) -> list[str]:
 
 
 def add_video(output: OutputContainer, coding: Coding) -> av.VideoStream:
-    """Add the video's stream to an output, with its sphere and views."""
+    """Add the video's stream to an output, with its sphere and views; its encoder is opened once.
+
+    MediaError where that refuses.
+    """
     sphere, views = held_sphere(coding), held_views(coding)
     encoder = CODECS[coding.codec].encoder
     number = MP4_VIEWS[views] if views and coding.container == "mp4" else 0
     if sphere is None and not number:
         stream = output.add_stream(encoder)
         assert isinstance(stream, av.VideoStream)
-        configure_encoder(stream.codec_context, coding)
+        open_encoder(stream.codec_context, coding)
     else:
         header = av.VideoCodecContext.create(encoder, "w")
-        configure_encoder(header, coding)
-        header.open()
+        open_encoder(header, coding)
         with av.open(io.BytesIO(template(coding, sphere, number))) as source:
             stream = output.add_stream_from_template(source.streams.video[0], opaque=False)
         configure_encoder(stream.codec_context, coding)

@@ -15,6 +15,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from ..media import (
     MediaError,
     Reader,
+    added_timecode,
     can_be_entered,
     codec_name,
     demuxed,
@@ -100,7 +101,9 @@ class Companions:
         self.metadata = {k: v for k, v in metadata.items() if k.lower() not in MUXER_KEYS}
         self.timecode = reader.info.timecode
         self.metadata = with_timecode(self.metadata, self.timecode)
-        self.video_metadata = with_timecode(portable_metadata(self.video.metadata), self.timecode)
+        self.of_pictures = added_timecode(self.input, self.timecode)
+        tags = portable_metadata(self.video.metadata) | self.of_pictures
+        self.video_metadata = with_timecode(tags, self.timecode)
         self.comment = next((v for k, v in metadata.items() if k.lower() == "comment"), "")
 
     def choose_route(self, stream: Stream) -> Route | None:

@@ -6,7 +6,7 @@ from typing import Self
 
 from ..files import share_file
 from ..media import Frame, Reader
-from .begins import gray_frame
+from .begins import gray_frame, small_coding
 from .codecs import choose_coding, picture_losses
 from .encoder import TimeStamps, VideoEncoder
 from .mux import holds_all_tracks, keep_held_tracks, mux, mux_begin, write_aspect
@@ -60,12 +60,13 @@ class VideoWriter:
         """Write the file with one frame and the begin of each track, and remove it again.
 
         What encoders, container or file system refuse is refused here, before a frame is restored.
+        The encoder is opened once in the size of the output; the frame is a small one.
         """
         place = self.work.folder / "rehearsal.packets"
-        stamps = TimeStamps(self.coding, self.reader.shift)
+        small = small_coding(self.coding)
         with self.work.errors():
-            self.encoder = VideoEncoder(place, self.coding, stamps)
-            self.encoder.write(gray_frame(self.coding))
+            self.encoder = VideoEncoder(place, small, TimeStamps(small, self.reader.shift))
+            self.encoder.write(gray_frame(small))
             self.encoder.close()
             self.encoder = None
             packets = read_packet_files([place], self.coding.time_base)
