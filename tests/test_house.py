@@ -41,6 +41,7 @@ LEVELS = {
     "restoration": 3,
     "flow": 4,
     "stretches": 4,
+    "pipes": 4,
     "train": 4,
     "evaluation": 5,
     "jobs": 6,

@@ -1,6 +1,5 @@
 """The check of ``s2svr restore --check``, and its report for people."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -31,24 +30,22 @@ def refuse_others(context: typer.Context) -> None:
         )
 
 
-def run_check(
-    source: Path,
-    target: Path,
-    codec: str | None,
-    deinterlace: str,
-    *,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Check and report; ends with 1 where something does not hold."""
+def run_check(context: typer.Context) -> None:
+    """Check as the options of ``restore`` say, and report; ends with 1 where something is lost.
+
+    ValueError for options that a check would not heed.
+    """
     from ..restoration import check_video
 
+    refuse_others(context)
+    given = context.params
     with progress() as (move, tell):
         check = check_video(
-            source, target, codec=codec, deinterlace=deinterlace, overwrite=overwrite,
+            given["source"], given["target"], codec=given["codec"],
+            deinterlace=given["deinterlace"], overwrite=given["overwrite"],
             progress=move, say=lambda line: tell(f"warning: {line}"),
         )  # fmt: skip
-    if as_json:
+    if given["as_json"]:
         print_json(check)
     else:
         print_check(check)

@@ -79,15 +79,22 @@ def parse_share(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+PIPE = Path("-")  # as IN the standard input, as OUT the standard output
+
 Source = Annotated[
-    Path, typer.Argument(metavar="IN", help="Video file, image, or folder of images.")
+    Path,
+    typer.Argument(
+        metavar="IN",
+        help="Video file, image, or folder of images; - for y4m or NUT on the standard input.",
+    ),
 ]
 Target = Annotated[
     Path,
     typer.Argument(
         parser=parse_target,
         metavar="OUT",
-        help="Video file, image, or folder of images: out/, or out/%06d.jpg.",
+        help="Video file, image, or folder of images: out/, or out/%06d.jpg; - for y4m or NUT on "
+        "the standard output.",
     ),
 ]
 Task = Annotated[str | None, typer.Option(help=task_help(), autocompletion=lambda: list(TASKS))]
@@ -283,5 +290,37 @@ Deinterlace = Annotated[
         help="Interlaced video: auto (deinterlace what is marked), off (leave it), refuse (end in "
         "an error), bob (a frame of each field, double rate) or ivtc (film out of 29.97 frames a "
         "second, by inverse telecine).",
+    ),
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="y4m|nut", help="What comes through the standard input; seen if not given."
+    ),
+]
+OutputFormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--output-format",
+        metavar="y4m|nut",
+        help="What is written to the standard output: y4m, or NUT, which keeps the times of "
+        "frames; y4m if not given.",
+    ),
+]
+Matrix = Annotated[
+    str | None,
+    typer.Option(
+        metavar="bt601|bt709|bt2020|smpte240m",
+        help="Colour matrix of what comes through the standard input, since y4m does not say it; "
+        "if not given, bt709 from 1280 pixels of width or 720 of height on, and else bt601.",
+    ),
+]
+ColorRange = Annotated[
+    str | None,
+    typer.Option(
+        "--range",
+        metavar="limited|full",
+        help="Range of the codes that come through the standard input; if not given, what the "
+        "stream says, and else limited.",
     ),
 ]

@@ -107,11 +107,11 @@ def preview_lines(shown: "Preview") -> list[str]:
     return [f"{shown.target}: {shown.frames} frames, {sides}", *damage]
 
 
-def print_json(value: Any) -> None:
-    """A dataclass, or a list of such or of dicts, as JSON to the standard output."""
+def print_json(value: Any, *, err: bool = False) -> None:
+    """A dataclass, or a list of such or of dicts, as JSON to the standard output, or error."""
     from ..metrics import finite_or_none
 
-    typer.echo(json.dumps(finite_or_none(plain(value)), indent=1, default=str))
+    typer.echo(json.dumps(finite_or_none(plain(value)), indent=1, default=str), err=err)
 
 
 def plain(value: Any) -> Any:

@@ -14,12 +14,14 @@ import typer
 
 from ..tasks import USUAL_TASK, task_named
 from .options import (
+    PIPE,
     Audio,
     AudioTrack,
     Bitrate,
     Bits,
     CheckOnly,
     Codec,
+    ColorRange,
     Crf,
     Deinterlace,
     Device,
@@ -28,8 +30,11 @@ from .options import (
     Fit,
     Grain,
     Height,
+    InputFormat,
     Json,
+    Matrix,
     NetworkQuality,
+    OutputFormatName,
     Overwrite,
     PlanOnly,
     Precision,
@@ -52,6 +57,7 @@ from .options import (
     Window,
 )
 from .output import network_lines, plan_lines, preview_lines, print_json, say, summary_lines
+from .piped import check_options, is_piped, run_piped, task_of_pipe
 from .progress import progress
 from .sets import Config, ProfileName, settled
 
@@ -98,28 +104,39 @@ def restore_command(
     piece: PreviewSeconds = None,
     so_far: SoFarPath = None,
     check: CheckOnly = False,
+    input_format: InputFormat = None,
+    output_format: OutputFormatName = None,
+    matrix: Matrix = None,
+    range: ColorRange = None,
     config: Config = None,
     profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Restore a video file, an image or a folder of images."""
+    check_options(context.params)
     if check:
-        from .check import refuse_others, run_check
+        from .check import run_check
 
-        refuse_others(context)
-        run_check(source, target, codec, deinterlace, overwrite=overwrite, as_json=as_json)
-        return
+        run_check(context)
+    elif is_piped(source, target):
+        restore_pipe(settled(context))
+    else:
+        restore_files(settled(context))
+
+
+def restore_files(given: dict[str, Any]) -> None:
+    """Restore a file or folder, or a piece of it, by the values of the command's arguments."""
     from ..restoration import usual_task
 
-    given = settled(context)
-    job, task, weights = job_asked(given), given["task"], given["weights"]
+    job, as_json = job_asked(given), given["as_json"]
+    task, weights = given["task"], given["weights"]
     if weights is None and task is None:
-        task = usual_task(source)
-    if so_far is None:
-        choice = chosen_network(job, task, weights, given["quality"], plan)
-        carry_out(job, choice, task, plan, piece, as_json=as_json)
+        task = usual_task(job.source)
+    if given["so_far"] is None:
+        choice = chosen_network(job, task, weights, given["quality"], given["plan"])
+        carry_out(job, choice, task, given["plan"], given["piece"], as_json=as_json)
     else:
-        show_so_far(job, so_far, as_json=as_json)
+        show_so_far(job, given["so_far"], as_json=as_json)
 
 
 def job_asked(given: dict[str, Any]) -> "Job":
@@ -157,6 +174,21 @@ def job_asked(given: dict[str, Any]) -> "Job":
         restart=given["restart"],
         finish=Finish(given["strength"], given["grain"]),
     )
+
+
+def restore_pipe(given: dict[str, Any]) -> None:
+    """Restore where IN or OUT is a pipe, by the values of the command's arguments."""
+    from ..restoration import usual_task
+
+    task, weights = given["task"], given["weights"]
+    if given["source"] == PIPE:
+        task = task_of_pipe(task, weights)
+    elif task is None and weights is None:
+        task = usual_task(given["source"])
+    job = replace(job_asked(given), restart=True)  # nothing of an earlier try is looked for
+    choice = chosen_network(job, task, weights, given["quality"], False)
+    job = replace(job, network=choice.network, why=choice.why)
+    run_piped(network(choice.network, task), job, given, as_json=given["as_json"])
 
 
 def carry_out(

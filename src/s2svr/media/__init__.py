@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..color import to_rgb
-from .begin import FIRST_PACKETS, PRIMING, can_be_entered, earliest_packet, is_hidden
+from .begin import FIRST_PACKETS, PRIMING, Input, can_be_entered, earliest_packet, is_hidden
 from .clock import SteadyClock, demuxed
 from .container import (
     Facts,
@@ -72,6 +72,7 @@ __all__ = [
     "Display",
     "Facts",
     "Frame",
+    "Input",
     "MediaError",
     "MediaInfo",
     "Message",
@@ -83,6 +84,7 @@ __all__ = [
     "Stereo",
     "StreamFacts",
     "Track",
+    "VideoReader",
     "added_timecode",
     "bits_of",
     "can_be_entered",

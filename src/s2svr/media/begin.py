@@ -5,14 +5,15 @@ from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import av
 from av.container import InputContainer
 
+from ..color import ColorInfo
 from .clock import JUMP, TS_DISCONT, demuxed
-from .container import open_container
-from .integrity import times_go_back
+from .container import is_cut_off, open_container
+from .integrity import first_broken_byte, times_go_back
 
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 WHOLE = 1 << 26  # bytes of a file that is read as a whole to know how long it is
@@ -22,6 +23,71 @@ MOST_BOXES = 1_000_000  # of an mp4, and bytes of an edit list, that are looked 
 FIRST_PACKETS = 100  # among which is the first of each stream
 LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
 MOST_HELD = 2000  # packets since a key frame
+
+
+class Input(Protocol):
+    """What a reader of video reads: a file, or a pipe, which can be read but once."""
+
+    path: Path  # of the file; its name in sentences
+
+    def open(self) -> InputContainer:
+        """Open it, at its begin. Raises MediaError."""
+        ...
+
+    def edits(self) -> list[str]:
+        """Sentences about edits that are not done."""
+        ...
+
+    def can_be_entered(self, container: InputContainer) -> bool:
+        """True if a time tells a place in it, so that reading can begin there."""
+        ...
+
+    def joined_duration(self, index: int) -> Fraction | None:
+        """Seconds of a stream whose clock may jump, about; None for other inputs."""
+        ...
+
+    def color(self, tagged: ColorInfo) -> ColorInfo:
+        """The meaning of codes that are tagged so, or by guesses, in it."""
+        ...
+
+    def broken(self) -> str:
+        """A sentence about a place that is broken; empty where none is known."""
+        ...
+
+    def cut_off(self) -> str:
+        """A sentence about its end, where that comes too early; else empty."""
+        ...
+
+
+class FileInput:
+    """A video file, which can be opened again and looked at in any place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self) -> InputContainer:
+        return open_container(self.path)
+
+    def edits(self) -> list[str]:
+        return edit_warnings(self.path)
+
+    def can_be_entered(self, container: InputContainer) -> bool:
+        return can_be_entered(container, self.path)
+
+    def joined_duration(self, index: int) -> Fraction | None:
+        return joined_duration(self.path, index)
+
+    def color(self, tagged: ColorInfo) -> ColorInfo:
+        return tagged
+
+    def broken(self) -> str:
+        place = first_broken_byte(self.path)
+        if place is None:
+            return ""
+        return f"the file is broken at byte {place}; frames may be missing there"
+
+    def cut_off(self) -> str:
+        return "the file is cut off" if is_cut_off(self.path) else ""
 
 
 def is_hidden(packet: av.Packet, began: bool) -> bool:

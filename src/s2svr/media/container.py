@@ -136,7 +136,12 @@ def tagged_end(stream: VideoStream) -> Fraction | None:
 
 
 def why_unreadable(path: Path) -> str:
-    """Words that an error adds about a file that ends too early or is scrambled; else empty."""
+    """Words that an error adds about a file that ends too early or is scrambled; else empty.
+
+    There are none of what came through a pipe, which cannot be looked at again.
+    """
+    if not path.is_file():
+        return ""
     if is_cut_off(path):
         return ": it is cut off before its index"
     return ": it is encrypted (scrambled packets)" if scrambled(path) else ""

@@ -11,13 +11,11 @@ from typing import Self
 import av
 
 from ..color import ColorInfo
-from .begin import begin_of, can_be_entered, edit_warnings, joined_duration, packets_before
+from .begin import FileInput, Input, begin_of, packets_before
 from .clock import SteadyClock, demuxed
 from .combing import Watch
 from .container import (
     header_end,
-    is_cut_off,
-    open_container,
     other_tracks,
     read_facts,
     tagged_end,
@@ -28,7 +26,6 @@ from .deinterlace import CHANGES, DEINTERLACE, deinterlaced, film_rate, frame_ti
 from .display import Observer, choose_crop, display_of
 from .errors import MediaError
 from .frame import Frame, MediaInfo
-from .integrity import first_broken_byte
 from .planes import color_of, from_picture, is_transparent, subsampling
 from .sidedata import Message, message_name, messages_of, side_data_of
 from .timecode import PictureCodes, find_timecode, later_timecode
@@ -40,7 +37,7 @@ LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
 
 
 class VideoReader:
-    """Iterator of the frames of a video file between ``start`` and ``end``, seconds from its begin.
+    """Iterator of the frames of a video between ``start`` and ``end``, in seconds from its begin.
 
     Times are those of the file, also where it is cut, and go on where its clock jumps; ``shift`` is
     the time that becomes 0 in the output. A cut begins with the picture that is shown there.
@@ -50,7 +47,7 @@ class VideoReader:
 
     def __init__(
         self,
-        path: Path,
+        source: Path | Input,
         *,
         start: Fraction | None = None,
         end: Fraction | None = None,
@@ -58,7 +55,8 @@ class VideoReader:
     ) -> None:
         if deinterlace not in DEINTERLACE:
             raise MediaError(f"expected one of {', '.join(DEINTERLACE)}, got {deinterlace}")
-        self.path, self.deinterlace, self.interlaced = path, deinterlace, False
+        self.input = FileInput(source) if isinstance(source, Path) else source
+        self.path, self.deinterlace, self.interlaced = self.input.path, deinterlace, False
         self.damage: list[str] = []
         self.warnings: list[str] = []
         self.messages: Counter[str] = Counter()
@@ -67,7 +65,7 @@ class VideoReader:
         # Times of packets that a transport stream marks, or that others are missing before.
         self.corrupt: list[Fraction] = []
         self.open()
-        self.warnings += edit_warnings(path)
+        self.warnings += self.input.edits()
         rates = (self.stream.average_rate, self.stream.guessed_rate)
         self.claimed = [rate for rate in rates if rate and rate <= 1000] or [Fraction(25)]
         self.combing = Watch(wanted=deinterlace == "auto", film=film_rate(self.claimed) is not None)
@@ -92,7 +90,7 @@ class VideoReader:
             self.container.close()
             cut = "" if start is None and end is None else " in the time asked for"
             raise MediaError(
-                f"{path} has no picture that can be decoded{cut or why_unreadable(path)}"
+                f"{self.path} has no picture that can be decoded{cut or why_unreadable(self.path)}"
             )
         self.crop = choose_crop(facts.crop, first[1], self.warn)
         self.info = self.describe_file(*first)
@@ -100,8 +98,8 @@ class VideoReader:
         self.frames = self.read(first)
 
     def open(self) -> None:
-        """Open the file, or open it again, at its begin."""
-        self.container = open_container(self.path)
+        """Open the input, or open it again, at its begin."""
+        self.container = self.input.open()
         self.stream = video_stream(self.container, self.path)
         # Threads with a frame each leave out broken ones without an error; time stamps show which.
         timed = self.container.format.name not in UNTIMED and self.packet_per_picture()
@@ -116,7 +114,7 @@ class VideoReader:
         """Facts of the headers and of the first picture, which is shown at ``time``."""
         container, stream = self.container, self.stream
         length = None
-        joined = joined_duration(self.path, stream.index)
+        joined = self.input.joined_duration(stream.index)
         stop = self.header_end() if joined is None else self.origin + joined
         if stop is not None:
             stop = stop if self.end is None else min(self.end, stop)
@@ -147,7 +145,8 @@ class VideoReader:
 
     def color(self, picture: av.VideoFrame) -> ColorInfo:
         """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
-        return color_of(picture, self.stream.codec_context.name, self.siting, self.warn)
+        name = self.stream.codec_context.name
+        return self.input.color(color_of(picture, name, self.siting, self.warn))
 
     def on_interlaced(self) -> bool:
         """Warn of interlaced video; return True to deinterlace it. MediaError if it is refused."""
@@ -208,7 +207,7 @@ class VideoReader:
         """Pictures from a key frame at or before ``start`` on."""
         if self.start is None:
             return self.decode(self.packets())
-        if not can_be_entered(self.container, self.path):
+        if not self.input.can_be_entered(self.container):
             return self.decode(packets_before(self.packets(), self.base, self.start))
         for margin in (0, 2, 10, 60):  # seconds
             place = self.start - margin
@@ -319,16 +318,16 @@ class VideoReader:
             reached = max([reached, *(time + 1 / self.rate for time in times)])
         if corrupt := sum(not self.clock.joins_near(time) for time in self.corrupt):
             self.damage.append(f"packets that are broken or follow a missing one: {corrupt}")
-        if self.end is None and (place := first_broken_byte(self.path)) is not None:
-            self.damage.append(f"the file is broken at byte {place}; frames may be missing there")
+        if self.end is None and (line := self.input.broken()):
+            self.damage.append(line)
         tagged = tagged_end(self.stream)
         stop = self.header_end() or Fraction(0)
-        cut = is_cut_off(self.path) and (self.end is None or reached < self.end)
+        cut = self.input.cut_off() if self.end is None or reached < self.end else ""
         known = cut or self.damage or tagged
         if known and stop > reached + 1 / self.rate and self.end is None:
             self.damage.append(f"missing from {float(reached):.3f} s until {float(stop):.3f} s")
         if cut:
-            self.damage.append("the file is cut off")
+            self.damage.append(cut)
 
     def __iter__(self) -> Iterator[Frame]:
         return self

@@ -7,16 +7,17 @@ from .frames import restore, single_shot
 from .holdings import Holdings, holdings_of
 from .journal import CHECKPOINT, SEAM, begun_under
 from .pipeline import Progress, Summary, peak_memory
-from .plan import Plan, make_plan, settle
+from .plan import Plan, fit_memory, make_plan, settle
 from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job, Stretch
 from .sofar import write_so_far
 from .verify import Check, check_video, what_was_kept
-from .video import output_size, restore_job, restore_video
+from .video import COMMENT, output_size, restore_between, restore_job, restore_video
 from .windows import Say
 
 __all__ = [
     "CHECKPOINT",
+    "COMMENT",
     "SEAM",
     "Backend",
     "Check",
@@ -38,6 +39,7 @@ __all__ = [
     "check_video",
     "choose_network",
     "find_cuts",
+    "fit_memory",
     "holdings_of",
     "make_plan",
     "output_size",
@@ -45,6 +47,7 @@ __all__ = [
     "piece_of",
     "preview_video",
     "restore",
+    "restore_between",
     "restore_job",
     "restore_video",
     "scale_of",

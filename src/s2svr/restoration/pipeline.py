@@ -100,7 +100,7 @@ class Pipeline:
         reader: Reader,
         runner: Runner,
         writer: Writer,
-        journal: Journal,
+        journal: Journal | None,
         size: tuple[int, int],
         finish: Finish,
         progress: Progress,
@@ -121,7 +121,7 @@ class Pipeline:
         self.shots = 0
         if runner.backend.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(runner.backend.device)
-        if journal.checkpoint:
+        if journal and journal.checkpoint:
             writer.go_on(journal.position)
             journal.checkpoint.restore(runner)
             self.begin = self.resumed = journal.position.frames
@@ -220,7 +220,9 @@ class Pipeline:
         if isinstance(item, Frame):
             self.writer.write(item)
         else:
-            self.journal.save(item, self.writer.end_segment())
+            position = self.writer.end_segment()
+            if self.journal:
+                self.journal.save(item, position)
         self.spent["encode"] += time.perf_counter() - began
 
     def run(self, cuts: Cuts, segment: int, stop: Callable[[], bool]) -> None:
@@ -236,7 +238,7 @@ class Pipeline:
                     if self.done >= self.first:
                         put(item)
                     self.done += 1
-                    if self.done == self.first:
+                    if self.done == self.first and self.journal:
                         self.journal.save_seam(self.last, self.writer.color.bits)
                     if self.done == self.end:
                         put(Checkpoint(self.window, [], True, None, self.last))

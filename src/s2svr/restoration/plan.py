@@ -25,7 +25,7 @@ from .backend import Backend, backend_of
 from .journal import can_go_on
 from .memory import Footprint, count_footprint
 from .pipeline import Summary, segment_frames
-from .settings import Job
+from .settings import Compute, Job
 from .tiles import SMALLEST
 from .video import fitting_window, output_size, restore_job
 
@@ -108,10 +108,8 @@ def make_plan(
         output, policy = job.encoding.output(size_out), WorkPolicy(overwrite=True)
         open_writer(target, reader=reader, output=output, policy=policy).discard()
     backend = backend_of(model, compute.device)
-    counted, there = count_footprint(backend), total_memory(backend.device)
-    window = fitting_window(compute.window, backend.scale, info)
-    window, tile = choose_window(counted, info, size_out, window, compute.tile, there)
-    memory = counted.needed(info.width, info.height, window, tile, size_out)
+    counted = count_footprint(backend)
+    window, tile, memory, there = fit_memory(backend, compute, info, size_out, counted)
     measured, disk = None, None
     if there is not None and memory > there:
         run = None  # it would end in the middle
@@ -144,6 +142,31 @@ def make_plan(
         seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
         network=job.network,
         why=job.why,
+    )
+
+
+class Fitting(NamedTuple):
+    """The largest window and tile that fit into the memory, or the smallest where none does."""
+
+    window: int  # frames
+    tile: int | None  # pixels
+    memory: int  # bytes of the device that they need
+    there: int | None  # bytes that the device has, if that is known
+
+
+def fit_memory(
+    backend: Backend,
+    compute: Compute,
+    info: MediaInfo,
+    size_out: tuple[int, int],
+    counted: Footprint | None = None,
+) -> Fitting:
+    """The window and tile for a video, at most those of ``compute``; ``counted``: the footprint."""
+    counted, there = counted or count_footprint(backend), total_memory(backend.device)
+    window = fitting_window(compute.window, backend.scale, info)
+    window, tile = choose_window(counted, info, size_out, window, compute.tile, there)
+    return Fitting(
+        window, tile, counted.needed(info.width, info.height, window, tile, size_out), there
     )
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from ..finish import Finish
-from ..media import MediaInfo
+from ..media import MediaInfo, Reader
 from ..sizes import fit_line, result_size
-from ..writing import SoundChoice, WorkPolicy, open_writer
+from ..writing import OutputFormat, SoundChoice, WorkPolicy, Writer, open_writer
 from .backend import Backend, backend_of, scale_of
 from .cuts import find_cuts
 from .frames import single_shot
@@ -102,6 +102,37 @@ def restore_job(
     say: Say = lambda line: None,
 ) -> Summary:
     """Restore what a job says; everything else is as in ``restore_video``."""
+    policy = WorkPolicy(job.overwrite, lasting=True, restart=job.restart)
+    with job.excerpt.open(job.source) as reader:
+        return restore_between(
+            model,
+            job,
+            reader,
+            lambda output: open_writer(
+                job.target, reader=reader, output=output, policy=policy, comment=COMMENT
+            ),
+            segment=segment,
+            stop=stop,
+            progress=progress,
+            say=say,
+        )
+
+
+def restore_between(
+    model: nn.Module | Backend,
+    job: Job,
+    reader: Reader,
+    opened: Callable[[OutputFormat], Writer],
+    *,
+    segment: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda done, total: None,
+    say: Say = lambda line: None,
+) -> Summary:
+    """Restore what a reader yields into the writer that ``opened`` gives, as a job says.
+
+    It can be gone on with where the writer has a work folder that lasts.
+    """
     began, said = time.perf_counter(), []
 
     def tell(line: str) -> None:
@@ -109,46 +140,40 @@ def restore_job(
             said.append(line)
             say(line)
 
-    encoding, compute, journal = job.encoding, job.compute, None
+    encoding, compute = job.encoding, job.compute
+    journal: Journal | None = None
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
-    with job.excerpt.open(job.source) as reader:
-        size = output_size(model, reader.info, encoding)
-        backend = backend_of(model, compute.device, compute.dtype)
-        window = fitting_window(compute.window, backend.scale, reader.info)
-        runner = Runner(backend, window=window, tile=compute.tile, say=tell)
-        segment = segment or segment_frames(size)
-        conditions = conditions_of(job, reader, runner, size, segment)
-        policy = WorkPolicy(job.overwrite, lasting=True, restart=job.restart)
-        try:
-            with open_writer(
-                job.target,
-                reader=reader,
-                output=encoding.output(size),
-                policy=policy,
-                comment=COMMENT,
-            ) as writer:
-                fitted = fit_line(reader.info, backend.scale, encoding.sizing)
-                for line in [*reader.warnings, *writer.warnings, *filter(None, [fitted])]:
-                    tell(line)
+    size = output_size(model, reader.info, encoding)
+    backend = backend_of(model, compute.device, compute.dtype)
+    window = fitting_window(compute.window, backend.scale, reader.info)
+    runner = Runner(backend, window=window, tile=compute.tile, say=tell)
+    segment = segment or segment_frames(size)
+    try:
+        with opened(encoding.output(size)) as writer:
+            fitted = fit_line(reader.info, backend.scale, encoding.sizing)
+            for line in [*reader.warnings, *writer.warnings, *filter(None, [fitted])]:
+                tell(line)
+            if writer.work and writer.work.lasting:
+                conditions = conditions_of(job, reader, runner, size, segment)
                 journal = Journal(writer.work, conditions, backend.memory_types)
                 journal.adopt(job.parts, writer, conditions)
-                pipeline = Pipeline(
-                    reader, runner, writer, journal, size, job.finish, progress, job.stretch
-                )
-                if pipeline.done != pipeline.end:
-                    pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
-                if job.stretch is not None:
-                    raise StretchEnd  # nothing appears under the target's name
-        except StretchEnd:
-            pass
-        except Stopped:
-            raise
-        except BaseException as error:
-            if journal and journal.checkpoint:
-                kept = journal.position.frames
-                error.add_note(f"{kept} frames are kept: the same command goes on from there")
-            raise
+            pipeline = Pipeline(
+                reader, runner, writer, journal, size, job.finish, progress, job.stretch
+            )
+            if pipeline.done != pipeline.end:
+                pipeline.run(find_cuts if job.scene_cuts else single_shot, segment, stop)
+            if job.stretch is not None:
+                raise StretchEnd  # nothing appears under the target's name
+    except StretchEnd:
+        pass
+    except Stopped:
+        raise
+    except BaseException as error:
+        if journal and journal.checkpoint:
+            kept = journal.position.frames
+            error.add_note(f"{kept} frames are kept: the same command goes on from there")
+        raise
     for line in [*reader.warnings, *writer.warnings]:
         tell(line)
     return pipeline.summary(job, began, said)

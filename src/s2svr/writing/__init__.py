@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..media import SUFFIXES, URL, MediaError, Reader
-from .codecs import CODECS, CONTAINERS, lossless_codec
+from .codecs import BITS, CODECS, CONTAINERS, Coding, lossless_codec, output_color, picture_losses
+from .encoder import TimeStamps
 from .images import IMAGE_SUFFIXES, MOVING, ImageWriter, write_png
 from .inspect import Companion, Inspection, Packets, inspect_file
 from .protocol import OutputFormat, Position, SoundChoice, Writer
@@ -14,8 +15,10 @@ from .workfolder import FRESH, WorkFolder, WorkPolicy
 from .writer import VideoWriter
 
 __all__ = [
+    "BITS",
     "CODECS",
     "CONTAINERS",
+    "Coding",
     "Companion",
     "Inspection",
     "OutputFormat",
@@ -23,6 +26,7 @@ __all__ = [
     "Packets",
     "Position",
     "SoundChoice",
+    "TimeStamps",
     "WorkFolder",
     "WorkPolicy",
     "VideoWriter",
@@ -31,7 +35,9 @@ __all__ = [
     "inspect_file",
     "lossless_codec",
     "open_writer",
+    "output_color",
     "parse_output",
+    "picture_losses",
     "write_png",
 ]
 

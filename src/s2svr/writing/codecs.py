@@ -187,9 +187,15 @@ def holds_codec(container: str, codec: str) -> bool:
     return container != "mpegts" or codec.startswith(("h264", "hevc"))
 
 
+def formats_of(codec: str) -> list[av.VideoFormat]:
+    """Pixel formats that an encoder takes here; raw ones of sensors, which FFV1 has, are no use."""
+    formats = av.Codec(CODECS[codec].encoder, "w").video_formats or []
+    return [form for form in formats if not form.name.startswith(("bayer", "xyz"))]
+
+
 def depths_of(codec: str) -> set[int]:
     """Bits that a codec can have here; NVENC takes more than it keeps."""
-    formats = av.Codec(CODECS[codec].encoder, "w").video_formats or []
+    formats = formats_of(codec)
     most = 10 if codec.endswith("nvenc") else max(BITS)
     return {bits for bits in map(bits_of, formats) if bits <= most}
 
@@ -267,7 +273,7 @@ def pick_format(
     ``size`` is (width, height) in pixels. Raises MediaError where the encoder has none.
     """
     choices: dict[tuple[str, int], str] = {}
-    for pixel_format in av.Codec(CODECS[codec].encoder, "w").video_formats or []:
+    for pixel_format in formats_of(codec):
         planar = planar_name(pixel_format)
         key = (planar_kind(pixel_format), bits_of(pixel_format))
         if planar == pixel_format.name or key not in choices:

@@ -47,10 +47,14 @@ class Writer(Protocol):
     """Takes frames in the format it names; the file appears if ``with`` ends without exception."""
 
     path: Path
-    work: "WorkFolder"
     color: ColorInfo  # of the planes that ``write`` takes
     chroma: tuple[int, int]
     warnings: list[str]  # sentences about what was converted or dropped
+
+    @property
+    def work(self) -> "WorkFolder | None":
+        """Where it works; None for one that keeps nothing."""
+        ...
 
     def __enter__(self) -> Self: ...
     def __exit__(

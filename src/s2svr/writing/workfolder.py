@@ -58,6 +58,11 @@ class WorkFolder:
                 self.remove_made()
                 raise
 
+    @property
+    def lasting(self) -> bool:
+        """True if a later try may go on from what is in it."""
+        return self.lock is not None
+
     def acquire(self) -> None:
         """Lock a lasting folder against other processes; the lock ends with this process."""
         try:
