@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from media_clips import make_video, paint, payloads
 from s2svr.cli import restore as restore_module
 from s2svr.cli.app import app
-from s2svr.media import Display, Message, Spherical, Stereo, is_transparent, open_reader
+from s2svr.media import Display, MediaError, Message, Spherical, Stereo, is_transparent, open_reader
 from s2svr.media import sidedata as side_module
 from s2svr.media import video as video_module
 from s2svr.media.display import choose_crop
@@ -514,6 +514,8 @@ def test_info_tells_what_images_hold(tmp_path: Path):
     assert rows["EXIF"].why.endswith("a video cannot hold this")
     assert rows["codec"].why == "it is encoded anew"
     assert all(row.why for row in rows.values() if row.fate != "kept")
+    with pytest.raises(MediaError, match=r"^b\.jpg is one picture"):
+        holdings_of(folder, Path("b.jpg"))
 
 
 def test_the_command_line_looks_into_a_file(tmp_path: Path):

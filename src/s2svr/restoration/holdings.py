@@ -14,7 +14,14 @@ from itertools import islice
 from pathlib import Path
 
 from ..media import Reader, open_reader
-from ..writing import CONTAINERS, Companion, Inspection, inspect_file, parse_output
+from ..writing import (
+    CONTAINERS,
+    Companion,
+    Inspection,
+    check_output,
+    inspect_file,
+    parse_output,
+)
 from .verify import REMADE, Check, Identity, Outcome, of_metadata, of_picture, of_stream, said_of
 from .video import restore_video
 
@@ -139,6 +146,7 @@ def holdings_of_images(reader: Reader, target: Path | None) -> Holdings:
         found.rows = [Outcome(what, value, "", "") for what, value in before.items()]
         return found
     name = parse_output(target)
+    check_output(name, reader, overwrite=True)
     rate, start = reader.info.rate, reader.start or Fraction(0)
     with tempfile.TemporaryDirectory() as folder:
         made = name.at(Path(folder) / "first")
