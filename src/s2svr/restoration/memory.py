@@ -81,31 +81,40 @@ class Living(TorchDispatchMode):
         return result
 
 
-@torch.inference_mode()
+COUNTED: dict[tuple[str, ...], Footprint] = {}  # of the networks that this process met before
+
+
 def count_footprint(backend: Backend) -> Footprint:
     """Count what a restoration network needs, where it is; use one that runs in float32."""
+    key = type(backend).__qualname__, backend.identity, backend.precision, str(backend.device)
+    if key not in COUNTED:
+        COUNTED[key] = counted_footprint(backend)
+    return COUNTED[key]
+
+
+@torch.inference_mode()
+def counted_footprint(backend: Backend) -> Footprint:
+    """Count it by two windows, the second two frames longer."""
     ahead, place = backend.lookahead, backend.device
-    counts, stored = [], 0
+    frame = torch.zeros(1, 1, 3, PROBE, PROBE, device=place)
+    _, state = backend.run(frame.repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
+    stored = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
 
     def count(frames: int) -> int:
-        nonlocal stored
-        x = torch.zeros(1, frames + ahead, 3, PROBE, PROBE, device=place)
-        _, state = backend.run(x[:, :1].repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
-        stored = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
         with Living() as living:
-            backend.run(x.clone(), state, ahead)
+            backend.run(frame.repeat(1, frames + ahead, 1, 1, 1), state, ahead)
         return living.most + stored
 
     counts = [count(frames) for frames in (1, 3)]
     pixels = PROBE * PROBE
-    frame = (counts[1] - counts[0]) / 2
+    more = (counts[1] - counts[0]) / 2
     with Living() as living:
         flows = backend.flows(torch.zeros(1, 2, 3, PROBE, PROBE, device=place), None, 1)
     return Footprint(
         scale=backend.scale,
         lookahead=ahead,
-        frame=frame / pixels,
-        rest=(counts[0] - (1 + ahead) * frame) / pixels,
+        frame=more / pixels,
+        rest=(counts[0] - (1 + ahead) * more) / pixels,
         flow=0 if flows is None else living.most / pixels,
         state=stored / pixels,
         shared=place.type == "cpu",
