@@ -17,6 +17,7 @@ from .restore import restore_command
 from .serve import serve_command
 from .system import benchmark_command, models_command
 from .train import data, render_command, train
+from .tune import tune_command
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -50,6 +51,7 @@ def root(
 
 app.command("restore")(restore_command)
 app.command("batch")(batch_command)
+app.command("tune")(tune_command)
 app.command("serve")(serve_command)
 app.command("models")(models_command)
 app.command("info")(info_command)

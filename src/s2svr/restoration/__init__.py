@@ -1,7 +1,7 @@
 """Restoration of frames and videos: windows, tiles, interruptions, plans, previews, proof."""
 
 from .backend import Backend, backend_of, scale_of
-from .choice import Choice, check_quality, choose_network, usual_task
+from .choice import PATIENCE_BEST, Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
 from .frames import restore, single_shot
 from .holdings import Holdings, holdings_of
@@ -27,6 +27,7 @@ __all__ = [
     "Excerpt",
     "Holdings",
     "Job",
+    "PATIENCE_BEST",
     "Plan",
     "Preview",
     "Progress",

@@ -1,0 +1,173 @@
+"""The command that looks at a film and says how to restore it."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..text import duration_text
+from .options import (
+    Bits,
+    Codec,
+    Crf,
+    Deinterlace,
+    Device,
+    EncoderPreset,
+    End,
+    Fit,
+    Grain,
+    Height,
+    Json,
+    NetworkQuality,
+    Overwrite,
+    Precision,
+    Rate,
+    Scale,
+    Size,
+    Source,
+    Start,
+    Strength,
+    Task,
+    Threads,
+    Width,
+)
+from .output import print_json, print_table, say
+from .restore import job_asked
+
+if TYPE_CHECKING:
+    from ..tuning import Film, Tuning
+
+OURS = {"source", "picture", "task", "quality", "overwrite", "as_json"}  # said otherwise
+# Options of restore that have no part in this.
+LEFT = {
+    "audio": None, "audio_track": None, "bitrate": None, "window": 16, "tile": None,
+    "scene_cuts": True, "restart": False,
+}  # fmt: skip
+
+
+def tune_command(
+    context: typer.Context,
+    source: Source,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="Name of the picture; NAME-tune.png in this folder if not given."
+        ),
+    ] = None,
+    task: Task = None,
+    quality: NetworkQuality = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: Threads = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    bits: Bits = None,
+    scale: Scale = None,
+    size: Size = None,
+    height: Height = None,
+    width: Width = None,
+    fit: Fit = None,
+    strength: Strength = 1.0,
+    grain: Grain = False,
+    encoder_preset: EncoderPreset = None,
+    fps: Rate = None,
+    start: Start = None,
+    end: End = None,
+    deinterlace: Deinterlace = "auto",
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Look at a film, try what could fit it, and say how to restore it best.
+
+    Takes two minutes at most. Prints what was found, the command that is fast and the one that is
+    best with their times, and which is recommended; the picture shows the same crops, original,
+    enlarged, by each network, and at three strengths. What is given stays as it is.
+    """
+    from ..restoration import check_quality
+    from ..tasks import task_named
+    from ..tuning import tune_video, usual_target
+
+    if task is not None:
+        task_named(task)
+    if quality is not None:
+        check_quality(quality)
+    job = job_asked({**LEFT, **context.params, "target": usual_target(source)})
+    place = picture or Path(f"{source.resolve().stem}-tune.png")
+    found = tune_video(job, place, task=task, quality=quality, words=typed(context), say=say)
+    if as_json:
+        for candidate in found.candidates:
+            candidate.crops.clear()  # they are in the picture
+        print_json(found)
+    else:
+        typer.echo("\n".join([*film_lines(found.film), ""]))
+        print_candidates(found)
+
+
+def typed(context: typer.Context) -> tuple[str, ...]:
+    """The options that were typed and go into the commands."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        origin = context.get_parameter_source(name)
+        if origin is not None and origin.name == "COMMANDLINE" and name not in OURS:
+            words += as_typed(parameter, context.params[name])
+    return tuple(words)
+
+
+def as_typed(parameter: Any, value: Any) -> list[str]:
+    """An option and its value as they are typed."""
+    if isinstance(value, bool):
+        return [parameter.opts[0] if value else parameter.secondary_opts[0]]
+    if isinstance(value, tuple):
+        value = "x".join(map(str, value))
+    if isinstance(value, Fraction):
+        value = str(value) if name_is_rate(parameter) else f"{float(value):g}"
+    return [parameter.opts[0], str(value)]
+
+
+def name_is_rate(parameter: Any) -> bool:
+    """True for an option that takes fractions."""
+    return parameter.name in ("fps", "scale")
+
+
+def film_lines(film: "Film") -> list[str]:
+    """What was found out about a film."""
+    from ..tuning import BLURRED
+
+    interlaced = {"seen": "not marked, but lines show two moments"}
+    frames = "unknown" if film.frames is None else str(film.frames)
+    busiest = ", ".join(duration_text(float(time)) for time in film.busiest)
+    halved = "none" if film.halved is None else f"half the size would keep {film.halved:.1f} dB"
+    return [
+        f"size: {film.width}x{film.height}, {film.rate:.3f} frames/s, {frames} frames",
+        f"coding: {film.codec}, about {film.coded:.1f} dB are left",
+        f"detail: {halved}; noise: {film.noise:.1f} of 255",
+        f"motion blur: {film.blur:.2f} ({'seen' if film.blur >= BLURRED else 'none'})",
+        f"interlaced: {interlaced.get(film.interlaced, film.interlaced)}",
+        f"cuts: {film.cuts} in the {film.looked} frames that were looked at",
+        f"busiest at {busiest}; steadiest at {duration_text(float(film.steadiest))}",
+    ]
+
+
+def print_candidates(found: "Tuning") -> None:
+    """What was tried, and the commands."""
+    rows = []
+    for c in found.candidates:
+        size = "" if c.size is None else f"{c.size[0]}x{c.size[1]}"
+        pace = "" if c.frames_per_second is None else f"{c.frames_per_second:.2f}"
+        takes = "" if c.seconds is None else duration_text(c.seconds)
+        rows.append(
+            {"tried": c.network.label, "network": c.network.name, "size": size, "frames/s": pace,
+             "the film takes": takes}
+        )  # fmt: skip
+    print_table(rows)
+    typer.echo("")
+    for offer in found.offers:
+        takes = "not measured" if offer.seconds is None else f"about {duration_text(offer.seconds)}"
+        typer.echo(f"{offer.name} ({takes}):\n  {offer.command}")
+    typer.echo(f"recommended: {found.recommended}, since {found.why}")
+    typer.echo(f"the task {found.advice.task}, since {found.advice.why}")
+    for line in found.left_out:
+        typer.echo(f"left out: {line}")
+    typer.echo(f"{found.picture}: the crops, side by side; {found.seconds:.0f} s in all")

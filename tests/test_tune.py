@@ -1,0 +1,161 @@
+"""s2svr tune: what is seen of a film, what is advised, and that commands and picture are right."""
+
+import json
+import shlex
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from media_clips import make_video
+from s2svr.checkpoint import load
+from s2svr.cli.app import app
+from s2svr.media import open_reader
+from s2svr.restoration import Job
+from s2svr.tuning import Film, advise, fitting_tasks, look_at, tune, tune_video
+from s2svr.tuning.film import SPAN, frames_at, measured
+from s2svr.tuning.sheet import GAP, LINE, STRENGTHS, ZOOM
+
+FILM = Film(
+    width=160, height=90, rate=25.0, frames=1000, codec="h264", lossy=True, interlaced="no",
+    cuts=0, looked=104, noise=1.0, halved=30.0, coded=38.0, blur=0.0, steadiest=Fraction(0),
+    busiest=[Fraction(1)],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "task"),
+    [
+        ({}, "sr"),
+        ({"coded": 33.0}, "upscale"),
+        ({"lossy": False, "coded": 34.7}, "sr"),  # a clean clip of 160x90
+        ({"lossy": False, "coded": 33.0}, "upscale"),
+        ({"blur": 4.0, "coded": 33.0}, "deblur"),
+        ({"blur": 0.7, "coded": 28.0}, "upscale"),  # coarse coding looks a little like blur
+        ({"height": 360, "coded": 35.0}, "upscale"),
+        ({"height": 360, "coded": 31.0}, "compression"),
+        ({"height": 1080, "coded": 35.0}, "compression"),
+        ({"height": 1080, "coded": 40.0}, "sr"),
+    ],
+)
+def test_the_task_fits_the_film(changes: dict[str, Any], task: str) -> None:
+    film = replace(FILM, **changes)
+    assert advise(film, None).task == task
+    assert fitting_tasks(film, advise(film, None), None)[0] == task
+    assert advise(film, "deblur") == ("deblur", "--task")
+    assert fitting_tasks(film, advise(film, "deblur"), "deblur") == ["deblur"]
+
+
+def moving(path: Path, blur: int) -> Path:
+    """Thirty frames of 128x96: noise that moves 3 pixels a frame, each the mean of ``blur``."""
+    import av
+
+    texture = torch.nn.functional.interpolate(
+        torch.rand(1, 1, 48, 160, generator=torch.Generator().manual_seed(0)), scale_factor=2.0,
+        mode="bilinear",
+    )[0, 0]  # fmt: skip
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for index in range(30):
+            views = [texture[:, 3 * (index + k) : 3 * (index + k) + 128] for k in range(blur)]
+            picture = av.VideoFrame(128, 96, "yuv420p")
+            for plane in picture.planes:
+                torch.from_dlpack(plane).fill_(128)
+            mean = 40 + 150 * torch.stack(views).mean(0)
+            torch.from_dlpack(picture.planes[0]).copy_(mean.round().to(torch.uint8))
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("blur", "found"), [(1, False), (7, True)])
+def test_motion_blur_is_seen(tmp_path: Path, blur: int, found: bool) -> None:
+    film, job = look_at(Job(moving(tmp_path / "a.mkv", blur), tmp_path / "b.mkv"))
+    assert (film.width, film.height, film.frames, film.lossy) == (128, 96, 30, False)
+    moments = [frames_at(job, start) for start in (*film.busiest, film.steadiest)]
+    assert {len(frames) for frames in moments} == {SPAN}
+    film = measured(film, moments, load("deblur-light"), load("compression-light"))
+    assert (advise(film, None).task == "deblur") is found
+    assert (film.blur > 1.5) is found
+
+
+class Enlarge(nn.Module):
+    """Repeats pixels."""
+
+    lookahead, scale = 0, 4
+
+    def forward(
+        self, x: Tensor, memory: None = None, lookahead: int = 0
+    ) -> tuple[Tensor, tuple[()]]:
+        return x.repeat_interleave(4, -1).repeat_interleave(4, -2), ()
+
+
+@pytest.fixture
+def film(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A film in the current folder, and stand-ins for the networks that enlarge."""
+    monkeypatch.setattr(tune, "load", lambda name: Enlarge() if "sr" in name else load(name))
+    monkeypatch.chdir(tmp_path)
+    return make_video(tmp_path / "a b.mp4")
+
+
+def test_commands_can_be_given_and_the_picture_shows_all(film: Path, tmp_path: Path) -> None:
+    words = ["tune", str(film), "--device", "cpu", "--crf", "30", "--scale", "1.5", "--task", "sr"]
+    result = CliRunner().invoke(app, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [offer["name"] for offer in found["offers"]] == ["fast", "best"]
+    for offer in found["offers"]:
+        command = shlex.split(offer["command"])
+        assert command[:4] == ["s2svr", "restore", str(film), str(tmp_path / "a b-restored.mp4")]
+        assert command[4:] == [
+            "--task", "sr", "--quality", offer["name"], "--device", "cpu", "--crf", "30",
+            "--scale", "3/2",
+        ]  # fmt: skip
+        assert 0 < offer["seconds"] < 60
+        assert offer["candidate"]["size"] == [96, 72]
+    assert (found["recommended"], found["left_out"]) == ("best", [])
+    assert found["why"].startswith("the best one takes about 0:0")
+    with open_reader(tmp_path / "a b-tune.png") as picture:  # 2 originals, 2 candidates, strengths
+        columns, rows = 4 + len(STRENGTHS), len({*found["film"]["busiest"], 0})
+        assert picture.info.width == 9 * LINE + GAP + columns * (64 * ZOOM + GAP)
+        assert picture.info.height >= 2 * LINE + rows * (48 * ZOOM + GAP)
+    again = CliRunner().invoke(app, words)
+    assert again.exit_code == 2
+    assert "a b-tune.png is there already: give another --picture, or --overwrite" in again.stderr
+
+
+def test_what_time_does_not_allow_is_said(film: Path, tmp_path: Path) -> None:
+    found = tune_video(Job(film, tmp_path / "b.mp4"), None, budget=0.0)
+    assert len(found.left_out) == len(found.candidates) == 6
+    assert found.left_out[0].endswith(": no time was left to try it")
+    assert [offer.seconds for offer in found.offers] in ([None], [None, None])
+    assert found.recommended == "fast"
+
+
+def test_unmarked_interlaced_video_is_deinterlaced(film: Path, tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "woven.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        x = torch.arange(128)
+        for index in range(30):
+            picture = av.VideoFrame(128, 96, "yuv420p")
+            for plane in picture.planes:
+                torch.from_dlpack(plane).fill_(128)
+            luma = torch.from_dlpack(picture.planes[0])
+            for field in (0, 1):
+                row = 120 + 50 * torch.sin((x - 3 * (2 * index + field)) / 9.0)
+                luma[field::2] = row.round().to(torch.uint8)
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    seen, job = look_at(Job(path, tmp_path / "b.mkv"))
+    assert (seen.interlaced, job.excerpt.deinterlace) == ("seen", "bob")
+    assert seen.rate == 50
