@@ -41,6 +41,7 @@ FILM = Film(
         ({"height": 360, "coded": 31.0}, "compression"),
         ({"height": 1080, "coded": 35.0}, "compression"),
         ({"height": 1080, "coded": 40.0}, "sr"),
+        ({"interlaced": "marked", "coded": 36.8}, "upscale"),
     ],
 )
 def test_the_task_fits_the_film(changes: dict[str, Any], task: str) -> None:

@@ -33,6 +33,8 @@ def advise(film: Film, asked: str | None) -> Advice:
         return Advice("deblur", "its frames hold the light of several moments: motion blurred them")
     coded = film.coded < CODED[film.lossy]
     found = f"coding or noise have left about {film.coded:.1f} dB"
+    if film.interlaced != "no" and not coded:  # lines that are made up are smooth: they tell little
+        coded, found = True, "deinterlacing makes up half of its lines"
     if coded and (film.height >= SMALL or (film.height >= FEWEST and film.coded < ROUGH)):
         return Advice("compression", f"{found}, and enlarged that would be seen the more")
     if coded:
