@@ -17,11 +17,11 @@ from s2svr.checkpoint import load
 from s2svr.cli.app import app
 from s2svr.media import open_reader
 from s2svr.restoration import Job
-from s2svr.tuning import Film, advise, fitting_tasks, look_at, tune, tune_video
-from s2svr.tuning.film import SPAN, frames_at, measured
+from s2svr.tuning import FilmFacts, advise, fitting_tasks, look_at, tune, tune_video
+from s2svr.tuning.film import SPAN, frames_at, with_damage
 from s2svr.tuning.sheet import GAP, LINE, STRENGTHS, ZOOM
 
-FILM = Film(
+FILM = FilmFacts(
     width=160, height=90, rate=25.0, frames=1000, codec="h264", lossy=True, interlaced="no",
     cuts=0, looked=104, noise=1.0, halved=30.0, coded=38.0, blur=0.0, steadiest=Fraction(0),
     busiest=[Fraction(1)],
@@ -81,7 +81,7 @@ def test_motion_blur_is_seen(tmp_path: Path, blur: int, found: bool) -> None:
     assert (film.width, film.height, film.frames, film.lossy) == (128, 96, 30, False)
     moments = [frames_at(job, start) for start in (*film.busiest, film.steadiest)]
     assert {len(frames) for frames in moments} == {SPAN}
-    film = measured(film, moments, load("deblur-light"), load("compression-light"))
+    film = with_damage(film, moments, load("deblur-light"), load("compression-light"))
     assert (advise(film, None).task == "deblur") is found
     assert (film.blur > 1.5) is found
 

@@ -36,7 +36,7 @@ from .output import print_json, print_table, say
 from .restore import job_asked
 
 if TYPE_CHECKING:
-    from ..tuning import Film, Tuning
+    from ..tuning import FilmFacts, Tuning
 
 OURS = {"source", "picture", "task", "quality", "overwrite", "as_json"}  # said otherwise
 # Options of restore that have no part in this.
@@ -131,7 +131,7 @@ def name_is_rate(parameter: Any) -> bool:
     return parameter.name in ("fps", "scale")
 
 
-def film_lines(film: "Film") -> list[str]:
+def film_lines(film: "FilmFacts") -> list[str]:
     """What was found out about a film."""
     from ..tuning import BLURRED
 

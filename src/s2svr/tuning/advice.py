@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from ..tasks import TASKS
-from .film import Film
+from .film import FilmFacts
 
 # Of frames that motion blurred 3 and more is told, of sharp ones 0.0, of coarsely coded ones up to
 # 0.7 (lab/2026-11-28-tune.md).
@@ -25,7 +25,7 @@ class Advice(NamedTuple):
     why: str
 
 
-def advise(film: Film, asked: str | None) -> Advice:
+def advise(film: FilmFacts, asked: str | None) -> Advice:
     """The task for a film; one that is asked for stays."""
     if asked is not None:
         return Advice(asked, "--task")
@@ -44,7 +44,7 @@ def advise(film: Film, asked: str | None) -> Advice:
     return Advice("sr", "nothing of it is damaged: all that can be done is to enlarge it")
 
 
-def fitting_tasks(film: Film, advice: Advice, asked: str | None) -> list[str]:
+def fitting_tasks(film: FilmFacts, advice: Advice, asked: str | None) -> list[str]:
     """Tasks that could fit, the advised one first."""
     if asked is not None:
         return [asked]

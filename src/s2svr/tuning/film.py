@@ -37,7 +37,7 @@ class Moment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Film:
+class FilmFacts:
     """Facts about a film; sizes are those that are shown, in pixels."""
 
     width: int
@@ -57,7 +57,7 @@ class Film:
     busiest: list[Fraction]
 
 
-def look_at(job: Job) -> tuple[Film, Job]:
+def look_at(job: Job) -> tuple[FilmFacts, Job]:
     """The film of a job, and the job, deinterlaced where its lines show two moments.
 
     Blur and coding are not measured yet. Raises MediaError where there is no frame.
@@ -74,7 +74,7 @@ def look_at(job: Job) -> tuple[Film, Job]:
     with job.excerpt.open(job.source) as reader:
         info = reader.info
     size = (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
-    film = Film(
+    film = FilmFacts(
         width=size[0], height=size[1], rate=float(info.rate), frames=info.frames,
         codec=info.codec or info.kind, lossy=info.lossy,
         interlaced="seen" if seen else "marked" if info.interlaced else "no",
@@ -138,7 +138,9 @@ def middle_part(frame: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def measured(film: Film, moments: list[list[Tensor]], deblur: Any, compression: Any) -> Film:
+def with_damage(
+    film: FilmFacts, moments: list[list[Tensor]], deblur: Any, compression: Any
+) -> FilmFacts:
     """The film with what its moments show: noise, softness, blur and coding.
 
     The networks of two tasks carry parts that were trained to tell the last two: how long the

@@ -20,7 +20,7 @@ from ..tasks import TASKS
 from ..text import duration_text
 from ..writing import CONTAINERS, write_png
 from .advice import FILLED, Advice, advise, fitting_tasks
-from .film import Film, frames_at, look_at, measured
+from .film import FilmFacts, frames_at, look_at, with_damage
 from .sheet import sheet
 from .trial import Candidate, crop_of, networks_of, try_all
 
@@ -43,7 +43,7 @@ class Offer:
 class Tuning:
     """What was found out about a film, and what is recommended."""
 
-    film: Film
+    film: FilmFacts
     advice: Advice
     candidates: list[Candidate]
     offers: list[Offer]
@@ -84,9 +84,13 @@ def tune_video(
     moments = [frames for frames in (frames_at(job, start) for start in starts) if frames]
     if not moments:
         raise MediaError(f"{job.source} has no frame that can be decoded")
-    film = measured(film, moments, *map(network, PARTS))
+    film = with_damage(film, moments, *map(network, PARTS))
     advice = advise(film, task)
-    if advice.task in ("sr", "upscale") and too_large(film) and job.encoding.sizing == Sizing():
+    if (
+        advice.task in ("sr", "upscale")
+        and beyond_screens(film)
+        and job.encoding.sizing == Sizing()
+    ):
         job = replace(job, encoding=replace(job.encoding, fit=FILLED))
         added += ["--fit", f"{FILLED[0]}x{FILLED[1]}"]
 
@@ -108,7 +112,7 @@ def tune_video(
     )
 
 
-def too_large(film: Film) -> bool:
+def beyond_screens(film: FilmFacts) -> bool:
     """True if the result of enlarging is larger than what screens show."""
     return 4 * film.width > FILLED[0] or 4 * film.height > FILLED[1]
 
