@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,19 @@ def test_warp_repeats_the_border():
     image = random(1, 1, 4, 5)
     far = torch.full((1, 2, 4, 5), 100.0)
     assert torch.allclose(ops.warp(image, far), image[..., -1:, -1:].expand_as(image), atol=1e-6)
+
+
+def test_warp_is_that_of_a_runtime_which_repeats_the_border():
+    """To the last bit inside the frame; beyond it within the rounding of the grid there."""
+    image, flow = random(2, 3, 45, 80), random(2, 2, 45, 80, seed=1) * 30 - 15
+    x, y = ops.flow_targets(flow)
+    grid = torch.stack(((2 * x + 1) / 80 - 1, (2 * y + 1) / 45 - 1), dim=-1)
+    want = F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+    got = ops.warp(image, flow)
+    inside = ops.targets_inside(flow).expand_as(image)
+    assert 0.1 < inside.float().mean() < 0.9
+    assert torch.equal(got[inside], want[inside])
+    assert (got - want).abs().max() <= 80 * 2**-23
 
 
 def test_warp_equals_a_loop():

@@ -18,14 +18,16 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     """Sample ``image`` where ``flow`` points (F_w of Eq. 8): bilinear, border repeated.
 
     image (B, C, H, W), flow (B, 2, H, W) in pixels; returns (B, C, H, W). Half precision is
-    sampled in float32: in float16 a coordinate beyond 1,000 has no fraction left.
+    sampled in float32: in float16 a coordinate beyond 1,000 has no fraction left. Targets beyond
+    the border are moved onto it, since not every runtime can repeat it by itself.
     """
     height, width = flow.shape[-2:]
     wide = image.dtype if image.dtype == torch.float64 else torch.float32
     x, y = flow_targets(flow.type(wide))
+    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
     return F.grid_sample(
-        image.type(wide), grid, mode="bilinear", padding_mode="border", align_corners=False
+        image.type(wide), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     ).type_as(image)
 
 
