@@ -10,9 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Input pixels that the bicubic kernel reaches at a reduction by 4; MATLAB mirrors at the border.
-BICUBIC_PAD = 16
-
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
     """Sample ``image`` where ``flow`` points (F_w of Eq. 8): bilinear, border repeated.
@@ -142,23 +139,45 @@ def quantised(clip: Tensor) -> Tensor:
 def resize_bicubic(x: Tensor, factor: float) -> Tensor:
     """Resize as MATLAB's ``imresize(x, factor, 'bicubic')``: float (..., C, H, W), antialiased.
 
-    Exact at the factors 1/4, 1/2, 2 and 4; output sides are rounded up, as MATLAB does.
+    For the factors 1/4, 1/2, 2 and 4; output sides are rounded up, as MATLAB does. It is made of
+    products with single weights: no precision is lost under reduced ones, and any runtime has them.
     """
-    lead, (channels, height, width) = x.shape[:-3], x.shape[-3:]
-    if factor >= 1:
-        pad, step = 4, 1
-    else:
-        pad, step = BICUBIC_PAD, round(1 / factor)
-    padded = pad_symmetric(x.reshape(-1, channels, height, width), pad)
-    # Sides that do not divide by the step are completed on the right, so that the phase stays.
-    padded = F.pad(
-        padded, (0, -padded.shape[-1] % step, 0, -padded.shape[-2] % step), mode="replicate"
-    )
-    size = (round(padded.shape[-2] * factor), round(padded.shape[-1] * factor))
-    y = F.interpolate(padded, size=size, mode="bicubic", antialias=True, align_corners=False)
-    edge = round(pad * factor)
-    out_h, out_w = -int(-height * factor // 1), -int(-width * factor // 1)
-    return y[..., edge : edge + out_h, edge : edge + out_w].reshape(*lead, channels, out_h, out_w)
+    return resize_line(resize_line(x, -2, factor), -1, factor)
+
+
+def resize_line(x: Tensor, dim: int, factor: float) -> Tensor:
+    """``resize_bicubic`` along one dimension, -2 or -1."""
+    step, phases = max(1, round(1 / factor)), max(1, round(factor))
+    pad, count = 3 * step, -(-x.shape[dim] // step)
+    padded = mirror(x, dim, pad)
+    lines: list[Tensor] = []
+    for phase in range(phases):
+        line: Tensor | None = None
+        for place, weight in bicubic_taps(factor, phase):
+            taken = slice(pad + place, pad + place + step * (count - 1) + 1, step)
+            seen = padded[..., taken, :] if dim == -2 else padded[..., taken]
+            line = seen * weight if line is None else line.add_(seen, alpha=weight)
+        assert line is not None
+        lines.append(line)
+    if phases == 1:
+        return lines[0]
+    return torch.stack(lines, dim).flatten(dim - 1, dim)
+
+
+def bicubic_taps(factor: float, phase: int) -> list[tuple[int, float]]:
+    """Places of the input, from the first pixel on, and their weights in output pixel ``phase``."""
+    stretch = max(1, 1 / factor)
+    center = (phase + 0.5) / factor - 0.5
+    places = range(math.floor(center - 2 * stretch), math.ceil(center + 2 * stretch) + 1)
+    weights = [cubic(abs(place - center) / stretch) for place in places]
+    return [(p, w / sum(weights)) for p, w in zip(places, weights, strict=True) if w]
+
+
+def cubic(distance: float) -> float:
+    """The bicubic kernel of MATLAB and of Keys, 1981."""
+    if distance < 1:
+        return 1.5 * distance**3 - 2.5 * distance**2 + 1
+    return -0.5 * (distance - 1) * (distance - 2) ** 2 if distance < 2 else 0.0
 
 
 def resize_to(x: Tensor, size: tuple[int, int]) -> Tensor:
