@@ -35,6 +35,7 @@ LEVELS = {
     "finish": 2,
     "sizes": 2,
     "data": 2,
+    "export": 3,
     "damage": 3,
     "doctor": 3,
     "render": 3,

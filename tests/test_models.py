@@ -491,7 +491,7 @@ def test_flow_of_several_pairs_at_once_is_that_of_each():
         with torch.inference_mode():
             one = model.flows(frames, 5, 1)
             assert len(seen) == (6 if radius == 1 else 7)  # only frames that a pair needs
-            model.pairs = 5
+            model.pairs, model.few = 5, True
             several = model.flows(frames, 5, 1)
             model.flow.features = make
             for d, lines in enumerate(zip(one.before, one.after, strict=True), 1):

@@ -118,6 +118,17 @@ def mirror(x: Tensor, dim: int, pad: int) -> Tensor:
     return x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
 
 
+def divided_up(side: int, down: int) -> int:
+    """``side / down``, rounded up; of positive numbers, since ONNX divides others otherwise."""
+    return (side + down - 1) // down
+
+
+def gaps(x: Tensor, dim: int, distance: int = 1) -> Tensor:
+    """Each value less the one ``distance`` before it along ``dim``; that is so much shorter."""
+    length = x.shape[dim] - distance
+    return x.narrow(dim, distance, length) - x.narrow(dim, 0, length)
+
+
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
     """Repeat the right and lower edge of (B, C, H, W) until both sides divide by ``multiple``."""
     height, width = x.shape[-2:]
@@ -148,7 +159,7 @@ def resize_bicubic(x: Tensor, factor: float) -> Tensor:
 def resize_line(x: Tensor, dim: int, factor: float) -> Tensor:
     """``resize_bicubic`` along one dimension, -2 or -1."""
     step, phases = max(1, round(1 / factor)), max(1, round(factor))
-    pad, count = 3 * step, -(-x.shape[dim] // step)
+    pad, count = 3 * step, divided_up(x.shape[dim], step)
     padded = mirror(x, dim, pad)
     lines: list[Tensor] = []
     for phase in range(phases):

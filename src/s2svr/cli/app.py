@@ -15,7 +15,7 @@ from .info import info_command
 from .output import Commands
 from .restore import restore_command
 from .serve import serve_command
-from .system import benchmark_command, models_command
+from .system import benchmark_command, export_command, models_command
 from .train import data, render_command, train
 from .tune import tune_command
 
@@ -64,6 +64,7 @@ app.command("fidelity")(fidelity_command)
 app.command("degrade")(degrade_command)
 app.command("flow")(flow_command)
 app.command("import-flow")(import_flow_command)
+app.command("export")(export_command)
 app.command("render")(render_command)
 app.command("report")(report_command)
 

@@ -1,11 +1,12 @@
-"""Commands that tell what there is: weights, device, speed."""
+"""Commands about networks: what there is, how fast it is, and files for other runtimes."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .options import Device, Json, Precision, Task, Threads, Weights, parse_dimensions
+from ..tasks import USUAL_TASK, task_named
+from .options import Device, Json, Overwrite, Precision, Task, Threads, Weights, parse_dimensions
 from .output import cell, print_json, print_table, say
 from .restore import network
 
@@ -76,3 +77,37 @@ def benchmark_command(
         print_json(results)
     else:
         print_table([result.row() for result in results])
+
+
+def export_command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for the two files; made if missing.")
+    ],
+    task: Task = None,
+    weights: Weights = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames that a window restores.")] = 8,
+    size: Annotated[
+        tuple | None,
+        typer.Option(
+            parser=parse_dimensions,
+            metavar="WxH",
+            help="Size of the frames, fixed: runtimes plan better for it; any size if not given.",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write a network as ONNX: one file for a shot's first window, one for all others."""
+    from ..checkpoint import load, read_card
+    from ..export import export_onnx
+
+    name = weights or task_named(task or USUAL_TASK).weights
+    files = export_onnx(
+        load(name, task=task), folder, Path(name).stem,
+        card=read_card(name), frames=frames, size=size, overwrite=overwrite,
+    )  # fmt: skip
+    if as_json:
+        print_json([str(file) for file in files])
+    else:
+        for file in files:
+            typer.echo(file)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import pad_to_multiple
+from ..ops import gaps, pad_to_multiple
 from .flows import Item, frames_around
 from .output import AMPLIFY, contrast, detail
 from .pwclite import SLOPE
@@ -44,7 +44,7 @@ class Exposure(nn.Module):
 
     def forward(self, grey: Tensor, others: list[Tensor]) -> Tensor:
         """Grey frame (B, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
-        change = torch.stack(in_time(grey, others), 1).diff(dim=1).flatten(2)
+        change = gaps(torch.stack(in_time(grey, others), 1), 1).flatten(2)
         # Row by row: a product of matrices would be made in half precision where that is asked for.
         rows = [(change * row[:, None]).mean(2) for row in change.unbind(1)]
         return self.told(torch.stack(rows, 1), sharpness(grey))
@@ -73,7 +73,9 @@ def sharpness(grey: Tensor) -> Tensor:
     found = []
     for axis in (1, 2):
         for order in (1, 2):
-            step = grey.diff(n=order, dim=axis) if grey.shape[axis] > order else grey * 0
+            step = grey if grey.shape[axis] > order else grey * 0
+            for _ in range(order if grey.shape[axis] > order else 0):
+                step = gaps(step, axis)
             found.append((step.square().mean((1, 2)) + STILL).log10() + 3)
     return torch.stack(found, 1)
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ops import pad_to_multiple
+from ..ops import gaps, pad_to_multiple
 from .pwclite import SLOPE
 
 # Statistics of no-reference quality assessment: how pixels differ from those near them
@@ -75,12 +75,11 @@ def differences(codes: Tensor) -> Tensor:
         for distance, order in STEPS:
             d = codes
             for _ in range(order):
-                length = d.shape[axis] - distance
-                d = d.narrow(axis, distance, length) - d.narrow(axis, 0, length)
+                d = gaps(d, axis, distance)
             size = d.abs()
             below = [(size < edge).float().mean((1, 2)) for edge in EDGES]
             ends = torch.stack([torch.zeros_like(below[0]), *below, torch.ones_like(below[0])], 1)
-            found.append(ends.diff(dim=1))
+            found.append(gaps(ends, 1))
     return torch.cat(found, 1)
 
 
@@ -90,7 +89,7 @@ def frequencies(codes: Tensor) -> Tensor:
     line = torch.arange(BLOCK, device=codes.device)
     basis = torch.cos((2 * line + 1) * line[:, None] * (math.pi / (2 * BLOCK))).double() / 2
     basis[0] /= math.sqrt(2)
-    blocks = codes.unfold(1, BLOCK, BLOCK).unfold(2, BLOCK, BLOCK)
+    blocks = codes.unflatten(1, (-1, BLOCK)).unflatten(3, (-1, BLOCK)).transpose(2, 3)
     powers = (basis @ blocks @ basis.T).square().flatten(1, 2)
     found = []
     for low, high in BANDS:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
+from ..ops import divided_up, enlarge_flow, pad_to_multiple, resize_bicubic, warp
 from .attention import LocalAttention
 from .config import S2SVRConfig
 from .flows import Flows, align, chain_flows, cut_flows, frames_around
@@ -158,7 +158,7 @@ def neighbours(
 
 def flow_on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
     """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
-    height, width = (-(-side // config.down) for side in frame.shape[-2:])
+    height, width = (divided_up(side, config.down) for side in frame.shape[-2:])
     return enlarge_flow(flow, config.flow_down // config.down, (height, width))
 
 
@@ -172,6 +172,7 @@ class S2SVR(nn.Module):
         self.config = c = config or S2SVRConfig()
         self.scale = c.scale
         self.pairs = 1  # of frames whose flow is estimated at once; a GPU is faster with more
+        self.few = False  # they are matched by few large operations, also for a GPU
         self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
@@ -253,7 +254,7 @@ class S2SVR(nn.Module):
                     wanted.append((flows.before[d - 1], later, later - d))
                 if later - d in times and later - d >= window.start:
                     wanted.append((flows.after[d - 1], later - d, later))
-        size = [-(-side // c.flow_down) for side in frames[0].shape[-2:]]
+        size = [divided_up(side, c.flow_down) for side in frames[0].shape[-2:]]
         known: dict[int, Features] = {}
         for start in range(0, len(wanted), self.pairs):
             some = wanted[start : start + self.pairs]
@@ -261,7 +262,7 @@ class S2SVR(nn.Module):
                 known[t] = self.flow.features(self.reduce(frames[t]))
             one = join_features([known[t] for _, t, _ in some])
             other = join_features([known[t] for _, _, t in some])
-            found = self.flow.between(one, other, (size[0], size[1]), few=self.pairs > 1)
+            found = self.flow.between(one, other, (size[0], size[1]), few=self.few)
             for (line, t, _), flow in zip(some, found.split(len(frames[0])), strict=True):
                 line[t - times.start] = flow_on_grid(flow, frames[t], c)
             known = {t: kept for t, kept in known.items() if t >= max(some[-1][1:]) - reach}
@@ -270,7 +271,7 @@ class S2SVR(nn.Module):
     def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
         """What some of the whole frames (B, 3, H, W) tell of the mixer's shares, as maps."""
         told = self.mixer.told(frames, times) if self.mixer else None
-        size = [-(-side // WHOLE) for side in frames[0].shape[-2:]]
+        size = [divided_up(side, WHOLE) for side in frames[0].shape[-2:]]
         return told and [shares.expand(-1, -1, *size) for shares in told]
 
     def reduce(self, frame: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class TorchBackend:
         self.precision = str(dtype).removeprefix("torch.")
         self.memory_types: Sequence[type] = getattr(model, "memory_types", ())
         if device.type == "cuda":
-            model.pairs = PAIRS  # type: ignore[assignment]
+            model.pairs, model.few = PAIRS, True  # type: ignore[assignment]
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False

@@ -1,0 +1,5 @@
+"""Networks as files for other runtimes."""
+
+from .onnx import export_onnx
+
+__all__ = ["export_onnx"]
