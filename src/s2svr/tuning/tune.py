@@ -26,7 +26,7 @@ from .trial import Candidate, crop_of, networks_of, try_all
 
 BUDGET = 120.0  # seconds that all of it takes, at most
 PARTS = TASKS["deblur"].weights, TASKS["compression"].weights  # which tell blur and coding
-SHEET = 5.0  # of them that the picture takes
+SHEET = 15.0  # of them for the picture, and for trials that take longer than reckoned
 
 
 @dataclass(frozen=True)
