@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fake_workers import FakeWorker, until
 from media_clips import make_video
-from s2svr.batch import Batch, BatchSettings, Item, LocalEngine
+from s2svr.batch import Batch, BatchSettings, Item, LocalEngine, engine_for
 from s2svr.batch.forecast import LONGEST_BEST, forecast
 from s2svr.batch.inputs import Passage, find_inputs
 from s2svr.batch.items import new_item
@@ -329,7 +329,7 @@ def test_every_gpu_has_a_worker_that_sees_it_alone(tmp_path: Path, monkeypatch: 
 def test_the_command_divides_threads_and_gives_each_gpu_a_worker(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from s2svr.cli.batch import local_engine
+    from s2svr.batch.chosen import local_engine
 
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
     settings = BatchSettings((str(films),), tmp_path)
@@ -343,6 +343,12 @@ def test_the_command_divides_threads_and_gives_each_gpu_a_worker(
     assert (len(engine.seats), changed.order.device) == (4, "cuda")
     engine, _ = local_engine(settings, "cuda:2", None)
     assert set(engine.gpus.values()) == {2}
+    with pytest.raises(ValueError, match="expected the engine local, ray or slurm, got 'moon'"):
+        engine_for(settings, "moon", "cpu", None)
+    with pytest.raises(ValueError, match="--send is not for --engine local"):
+        engine_for(settings, "local", "cpu", None, send=True)
+    with pytest.raises(ValueError, match="expected NAME=VALUE, got 'x'"):
+        engine_for(settings, "slurm", "cpu", None, options=["x"])
 
 
 def test_a_watched_folder_gives_what_has_stopped_growing(tmp_path: Path):
@@ -406,7 +412,9 @@ def test_the_best_network_is_for_batches_that_it_ends_soon(tmp_path: Path):
 
 @pytest.fixture
 def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s2svr.batch.LocalEngine", lambda folder, jobs, gpus: ThreadEngine(jobs))
+    monkeypatch.setattr(
+        "s2svr.batch.chosen.LocalEngine", lambda folder, jobs, gpus: ThreadEngine(jobs)
+    )
 
 
 def test_the_command_says_what_it_takes_and_ends_with_a_code(

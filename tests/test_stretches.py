@@ -60,10 +60,8 @@ def test_no_more_is_warmed_up_than_the_shot_has():
     assert warm[85] == (WARM, False)
 
 
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two shots of moving noise; one frame is shown twice, and the times are uneven."""
-    path = tmp_path_factory.mktemp("film") / "film.mkv"
+def make_film(path: Path) -> Path:
+    """A film of two shots of moving noise; one frame of each is shown twice."""
     draw = np.random.default_rng(0)
     with av.open(str(path), "w") as output:
         stream = output.add_stream("ffv1", rate=25)
@@ -83,6 +81,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_film(tmp_path_factory.mktemp("film") / "film.mkv")
 
 
 def job_of_film(film: Path, target: Path) -> Job:

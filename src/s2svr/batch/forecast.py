@@ -28,6 +28,7 @@ class Totals:
     disk_free: int
     workers: int
     networks: dict[str, tuple[str, str]] = field(default_factory=dict)  # of tasks, and why
+    fingerprints: dict[str, str] = field(default_factory=dict)  # of networks: what makes results
 
     def check(self, out: Path) -> None:
         """ValueError where the disk has no room for all of it."""
@@ -50,6 +51,7 @@ def forecast(items: Sequence[Item], out: Path, workers: int, estimate: Estimate)
         if measured is None or plan is None:
             continue
         totals.networks[task] = plan["network"], why
+        totals.fingerprints[plan["network"]] = plan.get("fingerprint", "")
         for item in group:
             taken = seconds_of(item, measured, plan)
             if taken is None:

@@ -149,7 +149,8 @@ class Batch:
             work.sort(key=lambda pair: -pair[0])
         self.queue.scout.restart()  # its memory is for the workers
         for rank, (_, entry) in enumerate(work, len(self.known)):
-            self.queue.take(entry.but({"rank": float(rank)}))
+            known = {"fingerprint": totals.fingerprints.get(entry.network, "")}
+            self.queue.take(entry.but(known | {"rank": float(rank)}))
 
     def join_films(self) -> None:
         """Have films joined whose stretches are done."""

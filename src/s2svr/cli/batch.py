@@ -47,7 +47,7 @@ from .output import print_table, say
 from .progress import LINE_EVERY
 
 if TYPE_CHECKING:
-    from ..batch import Batch, BatchSettings, Engine, Item, Totals
+    from ..batch import Batch, Item, Totals
     from ..jobs import Order
 
 Places = Annotated[
@@ -83,6 +83,33 @@ SplitOption = Annotated[
         parser=parse_length,
         metavar="SECONDS",
         help="Restore longer films in stretches of about this length, side by side.",
+    ),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="Where workers run: local (processes of this machine), ray (tasks of a Ray cluster) "
+        "or slurm (jobs of Slurm).",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Address of the Ray cluster, such as auto or ray://HOST:10001."),
+]
+SendOption = Annotated[
+    bool,
+    typer.Option(
+        "--send", help="With ray: send files to the workers and back, since no folder is shared."
+    ),
+]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-option",
+        metavar="NAME=VALUE",
+        help="With slurm: an option of submitit, such as slurm_partition=gpu; may be given more "
+        "than once.",
     ),
 ]
 BatchDevice = Annotated[
@@ -123,12 +150,16 @@ def batch_command(
     jobs: Jobs = None,
     name: NamePattern = "{name}",
     split: SplitOption = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    send: SendOption = False,
+    engine_option: EngineOption = None,
     watch: WatchOption = False,
     plan: PlanOnly = None,
     as_json: Json = False,
 ) -> None:
     """Restore many files; what is done is skipped, and what was cut off goes on."""
-    from ..batch import Batch, BatchSettings
+    from ..batch import Batch, BatchSettings, engine_for
 
     if len(places) < 2:
         raise ValueError("expected inputs and, as the last, the folder of the outputs")
@@ -139,14 +170,21 @@ def batch_command(
         tuple(inputs), Path(out), name, order_asked(context.params), weights,
         planned=plan is not False, watch=watch, split=None if split is None else float(split),
     )  # fmt: skip
-    engine, settings = local_engine(settings, device, jobs)
-    with Batch(settings, engine, say, teller(as_json)) as batch:
-        totals = batch.prepare()
-        show_totals(batch, totals, as_json=as_json)
-        if plan is not False:
-            totals.check(settings.out)
-        if not plan:
-            run_batch(batch, as_json=as_json)
+    workers, settings = engine_for(
+        settings, engine, device, jobs, address=address, send=send, options=engine_option or ()
+    )
+    with Batch(settings, workers, say, teller(as_json)) as batch:
+        carry_through(batch, plan, as_json=as_json)
+
+
+def carry_through(batch: "Batch", plan: bool | None, *, as_json: bool) -> None:
+    """Say what a batch takes, and do it, unless only the plan is wanted."""
+    totals = batch.prepare()
+    show_totals(batch, totals, as_json=as_json)
+    if plan is not False:
+        totals.check(batch.settings.out)
+    if not plan:
+        run_batch(batch, as_json=as_json)
 
 
 def order_asked(given: dict[str, Any]) -> "Order":
@@ -160,29 +198,6 @@ def order_asked(given: dict[str, Any]) -> "Order":
         if given[name] is not None:
             named[name] = float(given[name])
     return Order(**named | {"audio_tracks": tuple(given["audio_track"] or ())})
-
-
-def local_engine(
-    settings: "BatchSettings", device: str, jobs: int | None
-) -> tuple["Engine", "BatchSettings"]:
-    """Workers of this machine, and the batch with its threads divided between them."""
-    from dataclasses import replace
-
-    import torch
-
-    from ..batch import LocalEngine
-    from ..devices import choose_device
-
-    place = choose_device(device)
-    gpus: tuple[int, ...] = ()
-    if place.type == "cuda":
-        gpus = tuple(range(torch.cuda.device_count())) if place.index is None else (place.index,)
-    order, count = settings.order, jobs or max(1, len(gpus))
-    changes: dict[str, Any] = {"device": place.type}
-    if order.threads is None and count > 1:
-        changes["threads"] = max(1, torch.get_num_threads() // count)
-    order = order.model_copy(update=changes)
-    return LocalEngine(settings.hidden.absolute(), count, gpus), replace(settings, order=order)
 
 
 def teller(as_json: bool) -> Callable[["Item"], None]:

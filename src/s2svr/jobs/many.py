@@ -1,6 +1,8 @@
 """The work for one of many files: what is there of it already, and its record."""
 
+import platform
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +71,44 @@ def made_so(bench: Bench, entry: Entry, job: Job) -> tuple[Record | None, str]:
     return record, ""
 
 
-def estimate_entry(entry: Entry, *, measured: bool) -> dict[str, Any]:
-    """The network for an entry and why, and a plan; without ``measured`` no time and no disk."""
+def estimate_entry(bench: Bench, entry: Entry, *, measured: bool) -> dict[str, Any]:
+    """The network for an entry and why, and a plan; without ``measured`` no time and no disk.
+
+    The ``fingerprint`` is what workers must have that share the work.
+    """
+    job = job_of(entry)
     if measured:
         _, plan = plan_entry(entry)
-        return asdict(plan) | {"target": None}
-    job, choice = job_of(entry), Choice(entry.weights or "", "--weights")
-    if not entry.weights:
-        task, quality = TASKS[task_of(entry)], entry.order.quality
-        choice = choose_network(task, quality, job, load, planned=False)
-    return {"network": choice.network, "why": choice.why, "seconds": None, "disk": None,
-            "device": str(job.compute.device)}  # fmt: skip
+        found = asdict(plan) | {"target": None}
+    else:
+        choice = Choice(entry.weights or "", "--weights")
+        if not entry.weights:
+            task, quality = TASKS[task_of(entry)], entry.order.quality
+            choice = choose_network(task, quality, job, load, planned=False)
+        found = {"network": choice.network, "why": choice.why, "seconds": None, "disk": None,
+                 "device": str(job.compute.device)}  # fmt: skip
+    job = replace(job, network=found["network"])
+    return found | {"fingerprint": fingerprint_of(bench, job, task_of(entry))}
+
+
+class UnfitError(Exception):
+    """This worker has other versions or weights than the one that asks."""
+
+
+def fingerprint_of(bench: Bench, job: Job, task: str) -> str:
+    """Versions of all that makes a result, and the network, as they are here."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("s2svr", "torch", "av"))
+    return f"{versions}, {Path(job.network).stem} {bench.identity(job, task)}"
+
+
+def check_fit(bench: Bench, entry: Entry) -> None:
+    """Raise UnfitError where this worker is not like the one that planned."""
+    here = fingerprint_of(bench, job_of(entry), task_of(entry)) if entry.fingerprint else ""
+    if here != entry.fingerprint:
+        raise UnfitError(
+            f"the machine {platform.node()} has {here}, and the batch was begun with "
+            f"{entry.fingerprint}: install the same there"
+        )
 
 
 def fitted(bench: Bench, entry: Entry) -> Job:
@@ -116,6 +145,7 @@ def restore_recorded(bench: Bench, entry: Entry, folder: Path) -> None:
     Two that are given the same job do it one after the other: the second finds it done.
     """
     assert entry.record is not None
+    check_fit(bench, entry)
     entry.record.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(entry.record.with_suffix(".lock")):
         if entry.stretch is not None:  # its work folder says how far it is

@@ -96,6 +96,7 @@ class Entry(BaseModel):
     record: Path | None = None  # of one of many: the file that says what made its output
     stretch: dict[str, Any] | None = None  # of a film: only this is restored
     parts: list[dict[str, Any]] = []  # all stretches of a film, with targets: they are joined
+    fingerprint: str = ""  # versions and weights that a worker must have; empty: any
     state: State = "new"
     rank: float = 0.0  # place in the queue
     created: float = Field(default_factory=time.time)  # seconds since 1970

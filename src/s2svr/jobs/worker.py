@@ -8,7 +8,7 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import torch
 from filelock import FileLock
@@ -18,7 +18,7 @@ from ..restoration import write_so_far
 from ..text import notes, sentence
 from .crew import Message
 from .looking import job_of, look, plan_entry
-from .many import divided, estimate_entry, restore_recorded, survey_entry
+from .many import UnfitError, divided, estimate_entry, restore_recorded, survey_entry
 from .order import Entry
 from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
@@ -40,10 +40,16 @@ def run_worker() -> None:
         desk.work()
 
 
+class Writable(Protocol):
+    """Takes lines of bytes."""
+
+    def write(self, line: bytes, /) -> object: ...
+
+
 class Desk:
     """Takes commands in the order in which they came, but looks at once."""
 
-    def __init__(self, events: BinaryIO) -> None:
+    def __init__(self, events: Writable) -> None:
         self.events, self.sending = events, threading.Lock()
         self.waiting: queue.Queue[Message] = queue.Queue()
         self.bench = Bench(self.tell)
@@ -84,6 +90,8 @@ class Desk:
                   "number": message.get("number")}  # fmt: skip
         try:
             self.do(message, entry)
+        except UnfitError as error:
+            self.tell(failed | {"event": "unfit", "error": str(error)})
         except DroppedError:
             self.tell(failed | {"event": "dropped"})
         except REFUSALS as error:
@@ -116,7 +124,7 @@ class Desk:
             stretches = divided(self.bench, entry)
             self.tell({"event": "answer", "number": message["number"], "value": stretches})
         elif message["do"] in ("estimate", "choice"):
-            found = estimate_entry(entry, measured=message["do"] == "estimate")
+            found = estimate_entry(self.bench, entry, measured=message["do"] == "estimate")
             self.tell({"event": "answer", "number": message["number"], "value": found})
         elif message["do"] == "report":
             report_entry(self.bench, entry)

@@ -16,7 +16,7 @@ from ..media import Frame, MediaError, Reader, carried
 from ..restoration import Backend, Job, Stretch, find_cuts, output_size, single_shot
 from ..writing import VideoWriter, WorkPolicy, open_writer
 
-WARM = 24  # frames that a stretch begins early, see lab/2026-11-28-stretches.md
+WARM = 24  # frames that a stretch begins early, see lab/2026-11-28-batches.md
 SPREAD = Fraction(1, 2)  # of the length: how far a border may lie from where it is wanted
 
 
