@@ -181,6 +181,7 @@ def test_a_narrow_paper_model_learns_one_clip(tmp_path: Path, monkeypatch: pytes
     assert statistics.median(losses[-20:]) < 0.4 * statistics.mean(distance)
 
 
+@pytest.mark.slow
 def test_a_flow_network_that_trains_later_trains_in_two_processes(tmp_path: Path):
     """Its parameters have no gradient at first, which plain data parallelism refuses."""
     frames = [f"{n}.png" for n in range(3)]

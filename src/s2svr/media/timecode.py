@@ -122,7 +122,9 @@ class PictureCodes:
                 zero = written_timecode(0, 0, 0, 0, dropping=";" in code)
                 # One that counts from 0 says nothing; bare streams may begin a picture later.
                 self.begin = "" if are_near(begin, zero, rate) else begin
-            before = self.begin or code, self.origin if self.begin else time
+            before = self.begin, self.origin
+        if not self.begin:
+            return ""
         due = later_timecode(before[0], time - before[1], rate)
         if are_near(code, due, rate):
             return ""  # a group's is that of its first picture, and it lies at another

@@ -13,6 +13,7 @@ from .runner import JOINED
 from .tiles import Box, leaves, split_until
 
 PROBE = 64  # side of the frames that are counted, pixels
+WINDOWS = 3, 5  # frames; in shorter ones it is the work on one frame that takes most
 FLOATS = 4  # bytes
 # The first two were measured (lab/2026-11-23-memory-counted.md); the third is an assumption.
 MARGIN = 1.3  # times what is counted: what allocators keep
@@ -94,7 +95,7 @@ def count_footprint(backend: Backend) -> Footprint:
 
 @torch.inference_mode()
 def counted_footprint(backend: Backend) -> Footprint:
-    """Count it by two windows, the second two frames longer."""
+    """Count it by two windows of different length."""
     ahead, place = backend.lookahead, backend.device
     frame = torch.zeros(1, 1, 3, PROBE, PROBE, device=place)
     _, state = backend.run(frame.repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
@@ -105,16 +106,17 @@ def counted_footprint(backend: Backend) -> Footprint:
             backend.run(frame.repeat(1, frames + ahead, 1, 1, 1), state, ahead)
         return living.most + stored
 
-    counts = [count(frames) for frames in (1, 3)]
+    few, many = WINDOWS
+    counts = [count(frames) for frames in WINDOWS]
     pixels = PROBE * PROBE
-    more = (counts[1] - counts[0]) / 2
+    more = (counts[1] - counts[0]) / (many - few)
     with Living() as living:
         flows = backend.flows(torch.zeros(1, 2, 3, PROBE, PROBE, device=place), None, 1)
     return Footprint(
         scale=backend.scale,
         lookahead=ahead,
         frame=more / pixels,
-        rest=(counts[0] - (1 + ahead) * more) / pixels,
+        rest=(counts[0] - (few + ahead) * more) / pixels,
         flow=0 if flows is None else living.most / pixels,
         state=stored / pixels,
         shared=place.type == "cpu",
