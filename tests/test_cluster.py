@@ -9,7 +9,7 @@ import pytest
 
 from s2svr.batch import Batch, BatchSettings, Item, LocalEngine, RayEngine, SlurmEngine
 from s2svr.checkpoint import Card, save
-from s2svr.jobs import Order
+from s2svr.jobs import Entry, Order
 from s2svr.jobs.remote import perform
 from test_journal import network
 from test_stretches import make_film
@@ -62,6 +62,27 @@ def test_a_command_is_done_in_any_process(film: Path, tmp_path: Path, weights: s
     events = list(perform(message | {"entry": other.model_dump(mode="json")}))
     assert [event["event"] for event in events] == ["unfit"]
     assert "and the batch was begun with torch 1.0, another network" in events[0]["error"]
+
+
+def test_commands_of_one_process_are_done_in_turn(film: Path, tmp_path: Path, weights: str):
+    """Two films are joined at once in the process that commands, where no folder is shared."""
+    source = copies(film, tmp_path / "in", 2)
+    with Batch(settings_for(source, tmp_path / "out", weights), ThreadEngine(), print, print) as b:
+        b.prepare()
+        entries = [item.entry.but({"network": weights}) for item in b.items]
+    told: dict[str, tuple[set[str], str]] = {}
+
+    def have_done(entry: Entry) -> None:
+        message = {"do": "restore", "entry": entry.model_dump(mode="json"), "folder": str(tmp_path)}
+        events = list(perform(message))
+        told[entry.id] = {event["id"] for event in events}, events[-1]["event"]
+
+    threads = [threading.Thread(target=have_done, args=(e,), daemon=True) for e in entries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert told == {entry.id: ({entry.id}, "restored") for entry in entries}
 
 
 @pytest.fixture

@@ -37,11 +37,14 @@ FILM = FilmFacts(
         ({"lossy": False, "coded": 33.0}, "upscale"),
         ({"blur": 4.0, "coded": 33.0}, "deblur"),
         ({"blur": 0.7, "coded": 28.0}, "upscale"),  # coarse coding looks a little like blur
-        ({"height": 360, "coded": 35.0}, "upscale"),
-        ({"height": 360, "coded": 31.0}, "compression"),
-        ({"height": 1080, "coded": 35.0}, "compression"),
-        ({"height": 1080, "coded": 40.0}, "sr"),
+        ({"width": 640, "height": 360, "coded": 35.0}, "upscale"),
+        ({"width": 640, "height": 360, "coded": 31.0}, "compression"),
+        ({"width": 1920, "height": 1080, "coded": 35.0}, "compression"),
+        ({"width": 1920, "height": 1080, "coded": 40.0}, "sr"),
         ({"interlaced": "marked", "coded": 36.8}, "upscale"),
+        ({"width": 1920, "height": 1080, "interlaced": "marked", "coded": 40.0}, "sr"),
+        ({"width": 854, "height": 480, "coded": 35.5}, "upscale"),
+        ({"width": 480, "height": 854, "coded": 35.5}, "upscale"),  # upright
     ],
 )
 def test_the_task_fits_the_film(changes: dict[str, Any], task: str) -> None:

@@ -56,8 +56,9 @@ class Restored:
                 if not (self.running and 0 <= number - self.next <= reach):
                     self.begin(max(0, number - self.warm_up))
                 while self.next <= number:
+                    self.running = False  # an error ends it, and the next request begins anew
                     self.kept[self.next] = next(self.run)
-                    self.next += 1
+                    self.next, self.running = self.next + 1, True
                 while len(self.kept) > self.room:
                     self.kept.popitem(last=False)
             return self.kept[number]

@@ -100,6 +100,11 @@ def planned_film(item: Item, settings: BatchSettings, network: tuple[str, str], 
                     f"it was begun in stretches with {name} {plan[name]}, and now it is {value}: "
                     "go on with what it was, or start over with --restart"
                 )
+        if order.quality != "auto" and plan["network"] != network[0]:
+            raise QueueError(
+                f"it was begun in stretches by {plan['network']}, and {network[0]} is asked for: "
+                "go on with what it was, or start over with --restart"
+            )
     else:
         entry = item.entry.but({"network": network[0], "stretch": {"seconds": settings.split}})
         stretches = ask("divide", entry)

@@ -70,9 +70,10 @@ class RayWorker:
     def have_done(self, message: dict[str, Any]) -> None:
         """Have a job done, and hand on what is told of it."""
         ray, entry = self.engine.ray, Entry.model_validate(message["entry"])
+        tasks: Any = None
         try:
-            self.tasks = self.begun(message, entry)
-            for reference in self.tasks:
+            tasks = self.tasks = self.begun(message, entry)
+            for reference in tasks:
                 event = ray.get(reference) if isinstance(reference, ray.ObjectRef) else reference
                 if self.ended:
                     return
@@ -80,10 +81,13 @@ class RayWorker:
                     unpack_product(event, entry)
                 else:
                     self.receive(event)
-        except (ray.exceptions.RayError, OSError) as error:
+        except Exception as error:  # of Ray, of files, of memory: the queue tries again
             if not self.ended:
                 self.ended = True
                 self.receive(said_by(error))
+        finally:
+            if self.tasks is tasks:  # what is done here lets the next one begin when it is let go
+                self.tasks = None
 
     def begun(self, message: dict[str, Any], entry: Entry) -> Any:
         """The events of a job: references where it is a task, themselves where it is done here."""

@@ -122,6 +122,7 @@ class Batch:
             move()
             if self.settings.watch:
                 self.look_again()
+        self.join_films()  # what the last of them left is cleared
         return self.items
 
     def submit(self, items: list[Item], totals: Totals) -> None:
@@ -156,10 +157,11 @@ class Batch:
         """Have films joined whose stretches are done."""
         for film in list(self.films):
             item = film.item
-            if film.joining and item.state == "done":
-                film.clear()
-            elif film.joining and item.state in TO_DO:
-                continue
+            if film.joining:
+                if item.state in TO_DO:
+                    continue
+                if item.state == "done":
+                    film.clear()
             elif film.done:
                 item.entry = self.queue.take(film.join())
                 continue

@@ -49,7 +49,7 @@ def check_options(given: dict[str, Any]) -> None:
                 )
     if source and given["fps"] is not None:
         raise ValueError("a frame rate is for images; what comes through a pipe has its own times")
-    if target and (coded := [name for name in sorted(RAW) if given[name]]):
+    if target and (coded := [name for name in sorted(RAW) if given[name] not in (None, [], ())]):
         raise ValueError(
             f"what is written to - is raw video: leave out --{coded[0].replace('_', '-')}, which "
             "is of files"

@@ -80,7 +80,7 @@ def tune_command(
 ) -> None:
     """Look at a film, try what could fit it, and say how to restore it best.
 
-    Takes two minutes at most. Prints what was found, the command that is fast and the one that is
+    Takes about two minutes. Prints what was found, the command that is fast and the one that is
     best with their times, and which is recommended; the picture shows the same crops, original,
     enlarged, by each network, and at three strengths. What is given stays as it is.
     """
@@ -122,7 +122,7 @@ def as_typed(parameter: Any, value: Any) -> list[str]:
     if isinstance(value, tuple):
         value = "x".join(map(str, value))
     if isinstance(value, Fraction):
-        value = str(value) if name_is_rate(parameter) else f"{float(value):g}"
+        value = str(value) if name_is_rate(parameter) else str(float(value))
     return [parameter.opts[0], str(value)]
 
 

@@ -21,10 +21,11 @@ OVER = ("restored", "failed", "unfit")  # events after which nothing comes
 
 
 class Heard:
-    """Takes a desk's events; the queue is another for each command."""
+    """Takes a desk's events; the queue is another for each command, which come in turn."""
 
     def __init__(self) -> None:
         self.events: queue.Queue[Message] = queue.Queue()
+        self.turn = threading.Lock()
 
     def write(self, line: bytes) -> None:
         self.events.put(json.loads(line))
@@ -42,14 +43,16 @@ def desk_here() -> "tuple[Desk, Heard]":
 def perform(message: Message) -> Iterator[Message]:
     """Do a command and yield its events as they come; the last one says how it ended."""
     desk, heard = desk_here()
-    heard.events = queue.Queue()
-    thread = threading.Thread(target=desk.attempt, args=(message,), daemon=True)
-    thread.start()
-    while True:
-        event = heard.events.get()
-        yield event
-        if event["event"] in OVER:
-            return
+    with heard.turn:
+        heard.events = queue.Queue()
+        thread = threading.Thread(target=desk.attempt, args=(message,), daemon=True)
+        thread.start()
+        while True:
+            event = heard.events.get()
+            over = event["event"] in OVER  # before others take it apart
+            yield event
+            if over:
+                return
 
 
 def perform_to(message: Message, place: str) -> None:

@@ -136,7 +136,7 @@ class PipeWriter:
             self.sink.close()
 
     def discard(self) -> None:
-        """Leave the stream as it is, without an end."""
+        """Close the stream after what was written: only the exit code says that it is cut."""
         if self.sink is not None:
             with suppress(OSError, av.error.FFmpegError):  # also of a reader that is gone
                 self.sink.close()

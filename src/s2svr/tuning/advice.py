@@ -12,9 +12,9 @@ BLURRED = 1.5
 # detail. Of films that lost none 34.7 and more is told, of small ones at a CRF of 20 34.1 and less.
 CODED = {False: 34.5, True: 36.0}
 ROUGH = 34.5  # the same where a film is large enough to stay as large as it is
-FEWEST = 300  # lines: what has fewer is enlarged, however it is coded
-SMALL = 720  # lines: what has fewer is enlarged on every screen
-LARGE = 1080  # lines: what has as many is not enlarged unless asked for
+FEWEST = 300  # pixels of the shorter side: what has fewer is enlarged, however it is coded
+SMALL = 720  # the same: what has fewer is enlarged on every screen
+LARGE = 1080  # the same: what has as many is not enlarged unless asked for
 FILLED = (3840, 2160)  # a result is not made larger unless asked for
 
 
@@ -31,15 +31,16 @@ def advise(film: FilmFacts, asked: str | None) -> Advice:
         return Advice(asked, "--task")
     if film.blur >= BLURRED:
         return Advice("deblur", "its frames hold the light of several moments: motion blurred them")
+    lines = min(film.width, film.height)
     coded = film.coded < CODED[film.lossy]
     found = f"coding or noise have left about {film.coded:.1f} dB"
-    if film.interlaced != "no" and not coded:  # lines that are made up are smooth: they tell little
+    if film.interlaced != "no" and lines < SMALL and not coded:  # made up lines tell little
         coded, found = True, "deinterlacing makes up half of its lines"
-    if coded and (film.height >= SMALL or (film.height >= FEWEST and film.coded < ROUGH)):
+    if coded and (lines >= SMALL or (lines >= FEWEST and film.coded < ROUGH)):
         return Advice("compression", f"{found}, and enlarged that would be seen the more")
     if coded:
         return Advice("upscale", f"it is small, and {found}")
-    if film.height < SMALL:
+    if lines < SMALL:
         return Advice("sr", "it is small, and neither blurred nor spoilt by coding")
     return Advice("sr", "nothing of it is damaged: all that can be done is to enlarge it")
 
@@ -48,9 +49,10 @@ def fitting_tasks(film: FilmFacts, advice: Advice, asked: str | None) -> list[st
     """Tasks that could fit, the advised one first."""
     if asked is not None:
         return [asked]
+    small = min(film.width, film.height) < LARGE
     fits = {
-        "sr": film.height < LARGE,
-        "upscale": film.height < LARGE,
+        "sr": small,
+        "upscale": small,
         "deblur": True,
         "compression": film.lossy,
     }

@@ -91,8 +91,8 @@ def tune_video(
         and beyond_screens(film)
         and job.encoding.sizing == Sizing()
     ):
-        job = replace(job, encoding=replace(job.encoding, fit=FILLED))
-        added += ["--fit", f"{FILLED[0]}x{FILLED[1]}"]
+        job = replace(job, encoding=replace(job.encoding, fit=filled(film)))
+        added += ["--fit", "x".join(map(str, filled(film)))]
 
     def left() -> float:
         return budget - SHEET - (time.monotonic() - began)
@@ -114,7 +114,13 @@ def tune_video(
 
 def beyond_screens(film: FilmFacts) -> bool:
     """True if the result of enlarging is larger than what screens show."""
-    return 4 * film.width > FILLED[0] or 4 * film.height > FILLED[1]
+    width, height = filled(film)
+    return 4 * film.width > width or 4 * film.height > height
+
+
+def filled(film: FilmFacts) -> tuple[int, int]:
+    """The largest size of a result that nobody asked for, upright where the film is."""
+    return FILLED if film.width >= film.height else (FILLED[1], FILLED[0])
 
 
 def offers_of(
