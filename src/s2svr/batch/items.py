@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from ..jobs import Entry
@@ -64,17 +63,12 @@ def new_item(passage: Passage, settings: BatchSettings) -> Item:
     """An input of which nothing is known yet."""
     below = passage.place.relative_to(settings.out).as_posix()
     digest = hashlib.sha256(below.encode()).hexdigest()[:24]
-    entry = Entry(
-        name=str(passage.name), source=passage.source.absolute(), target=absolute(passage.target),
+    entry = Entry(  # for processes that may run in other folders
+        name=str(passage.name), source=passage.source.absolute(), target=passage.target.absolute(),
         order=settings.order, weights=settings.weights,
-        record=absolute(settings.hidden) / "made" / f"{digest}.json",
+        record=settings.hidden.absolute() / "made" / f"{digest}.json",
     )  # fmt: skip
     return Item(passage, entry)
-
-
-def absolute(path: Path) -> Path:
-    """The path for processes that may run in other folders."""
-    return path.absolute()
 
 
 def counts(items: Sequence[Item]) -> dict[str, int]:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..jobs import Receive, Worker, perform_to
+from ..jobs import OVER, Receive, Worker, perform_to
 from .engine import LocalEngine
 
 POLL_JOBS = 0.5  # seconds between two looks at a job's events
@@ -72,7 +72,7 @@ class SlurmWorker:
             read += len(whole)
             for line in whole.splitlines():
                 event = json.loads(line)
-                over = event["event"] in ("restored", "failed", "unfit")
+                over = event["event"] in OVER
                 self.receive(event)
             if last and not over:
                 self.ended = True

@@ -111,9 +111,6 @@ class Batch:
         A watched batch ends by KeyboardInterrupt alone.
         """
         assert self.totals is not None
-        for item in self.items:
-            if item.state not in TO_DO:
-                self.tell(item)
         self.submit(self.items, self.totals)
         while self.settings.watch or any(item.state in TO_DO for item in self.items):
             with self.changed:
@@ -126,10 +123,14 @@ class Batch:
         return self.items
 
     def submit(self, items: list[Item], totals: Totals) -> None:
-        """Put items into the queue; the largest first where several workers share them."""
+        """Put items into the queue; the largest first where several workers share them.
+
+        Those of which nothing is to be done are told of at once.
+        """
         work: list[tuple[float, Entry]] = []
         for item in items:
             if item.state not in TO_DO:
+                self.tell(item)
                 continue
             network = totals.networks[item.facts["task"]]
             if not is_long(item, self.settings.split):
@@ -217,9 +218,6 @@ class Batch:
             items = self.survey(ready)
             totals = self.forecast(items)
             self.items += items
-            for item in items:
-                if item.state not in TO_DO:
-                    self.tell(item)
             self.submit(items, totals)
 
 

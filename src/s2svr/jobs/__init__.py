@@ -7,7 +7,7 @@ from .crew import Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError
 from .queue import DAY, JobQueue, NoRoomError
 from .records import settings_asked
-from .remote import perform, perform_apart, perform_to, said_by, unpack_product
+from .remote import OVER, perform, perform_apart, perform_to, said_by, unpack_product
 
 __all__ = [
     "ACTIVE",
@@ -21,6 +21,7 @@ __all__ = [
     "Receive",
     "Worker",
     "WorkerProcess",
+    "OVER",
     "perform",
     "perform_apart",
     "perform_to",

@@ -49,9 +49,8 @@ def perform(message: Message) -> Iterator[Message]:
         thread.start()
         while True:
             event = heard.events.get()
-            over = event["event"] in OVER  # before others take it apart
             yield event
-            if over:
+            if event["event"] in OVER:
                 return
 
 

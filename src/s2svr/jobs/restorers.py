@@ -116,9 +116,9 @@ class Restorers:
 
     def heed(self, message: Message, seat: Seat, entry: Entry) -> None:
         """Note what happened to the job of a seat."""
-        event = message.pop("event")
+        event = message["event"]
         if event in ("progress", "kept", "picture", "planned"):
-            changes = {key: value for key, value in message.items() if key != "id"}
+            changes = {key: value for key, value in message.items() if key not in ("event", "id")}
             if entry.state == "paused":
                 changes |= {"fps": None, "left": None}
             self.queue.put(entry.but(changes), durable=event == "planned")

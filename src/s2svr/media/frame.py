@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import av
+import torch
 from torch import Tensor
 
 from ..color import ColorInfo
@@ -33,6 +33,10 @@ class Frame:
     corrupt: bool = False  # the decoder met damage in this frame
     messages: tuple[Message, ...] = ()  # captions and the like, which travel with the picture
     tags: PhotoTags = NO_TAGS  # of an image file
+
+    def shows(self, planes: tuple[Tensor, ...]) -> bool:
+        """True if it has the planes of another frame; none have no frame."""
+        return len(planes) > 0 and all(map(torch.equal, self.planes, planes))
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,7 @@ class Reader(Protocol):
     display: Display  # orientation and HDR10 side data
 
     def __enter__(self) -> Self: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
     def __iter__(self) -> Iterator[Frame]: ...
     def __next__(self) -> Frame: ...
 

@@ -73,9 +73,9 @@ def sharpness(grey: Tensor) -> Tensor:
     found = []
     for axis in (1, 2):
         for order in (1, 2):
-            step = grey if grey.shape[axis] > order else grey * 0
-            for _ in range(order if grey.shape[axis] > order else 0):
-                step = gaps(step, axis)
+            step = grey * 0
+            if grey.shape[axis] > order:
+                step = gaps(grey, axis) if order == 1 else gaps(gaps(grey, axis), axis)
             found.append((step.square().mean((1, 2)) + STILL).log10() + 3)
     return torch.stack(found, 1)
 

@@ -55,7 +55,7 @@ def restore_piped(
     """
     with reader_of(job, ends) as reader:
         if fitted:
-            backend = backend_of(model, job.compute.device, job.compute.dtype)
+            backend = backend_of(model, job.compute.device)
             size = output_size(model, reader.info, job.encoding)
             window, tile, *_ = fit_memory(backend, job.compute, reader.info, size)
             if tile != job.compute.tile:

@@ -146,8 +146,7 @@ class Pipeline:
             for line in self.reader.warnings:
                 self.runner.say(line)  # who tells them but once
             self.corrupt += frame.corrupt
-            same = len(before) > 0 and all(map(torch.equal, frame.planes, before))
-            equal = equal + 1 if same and equal < FROZEN else 0
+            equal = equal + 1 if frame.shows(before) and equal < FROZEN else 0
             self.repeats += equal > 0
             decoded, bare = None, replace(frame, planes=())
             if equal > 0:

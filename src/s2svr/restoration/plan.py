@@ -109,7 +109,7 @@ def make_plan(
         open_writer(target, reader=reader, output=output, policy=policy).discard()
     backend = backend_of(model, compute.device)
     counted = count_footprint(backend)
-    window, tile, memory, there = fit_memory(backend, compute, info, size_out, counted)
+    window, tile, memory, there = fit_memory(backend, compute, info, size_out)
     measured, disk = None, None
     if there is not None and memory > there:
         run = None  # it would end in the middle
@@ -159,10 +159,9 @@ def fit_memory(
     compute: Compute,
     info: MediaInfo,
     size_out: tuple[int, int],
-    counted: Footprint | None = None,
 ) -> Fitting:
-    """The window and tile for a video, at most those of ``compute``; ``counted``: the footprint."""
-    counted, there = counted or count_footprint(backend), total_memory(backend.device)
+    """The window and tile for a video, at most those of ``compute``, by a float32 ``backend``."""
+    counted, there = count_footprint(backend), total_memory(backend.device)
     window = fitting_window(compute.window, backend.scale, info)
     window, tile = choose_window(counted, info, size_out, window, compute.tile, there)
     return Fitting(

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ..color import from_rgb, to_rgb
-from ..devices import total_memory
 from ..finish import finished, moment_of
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
@@ -18,10 +17,9 @@ from ..writing import WorkPolicy, open_writer
 from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .frames import restore
-from .memory import count_footprint
-from .plan import WHERE, choose_window
+from .plan import WHERE, fit_memory
 from .settings import Excerpt, Job
-from .video import fitting_window, output_size
+from .video import output_size
 from .windows import Say
 
 
@@ -54,11 +52,7 @@ def preview_video(
     with piece_of(job, seconds).open(job.source) as reader:
         width, height = output_size(model, reader.info, job.encoding)
         counted = backend_of(model, compute.device)
-        window, tile = choose_window(
-            count_footprint(counted), reader.info, (2 * width, height),
-            fitting_window(compute.window, counted.scale, reader.info), compute.tile,
-            total_memory(counted.device),
-        )  # fmt: skip
+        window, tile, *_ = fit_memory(counted, compute, reader.info, (2 * width, height))
         backend = backend_of(model, compute.device, compute.dtype)
         cuts = find_cuts if job.scene_cuts else None
 

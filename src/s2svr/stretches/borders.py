@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from ..color import to_open_rgb
-from ..media import Frame, MediaError, Reader, carried
+from ..media import MediaError, Reader, carried
 from ..restoration import Backend, Job, Stretch, find_cuts, output_size, single_shot
 from ..writing import VideoWriter, WorkPolicy, open_writer
 
@@ -57,17 +56,12 @@ def places_of(reader: Reader, writer: VideoWriter, *, cuts: bool) -> Iterator[Pl
             stamps = writer.stamps
             place = Place(stamps.count, False, stamps.last, stamps.moved)
             stamps.next(frame)
-            if not shows_same(frame, before):
+            if not frame.shows(before):
                 before = frame.planes
                 yield place, to_open_rgb(frame.planes, frame.color)
 
     for place, (_, begins) in carried(changes(), find_cuts if cuts else single_shot):
         yield place._replace(cut=begins)
-
-
-def shows_same(frame: Frame, before: tuple[Tensor, ...]) -> bool:
-    """True if a frame has these planes."""
-    return len(before) > 0 and all(map(torch.equal, frame.planes, before))
 
 
 def stretches_of(places: list[Place], total: int, length: int) -> list[Stretch]:

@@ -1,6 +1,5 @@
 """Seams between stretches: the last frame of one, restored again at the begin of the next."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..files import lasting_folder
+from ..metrics import psnr
 from ..restoration import CHECKPOINT, SEAM, Stretch
 
 
@@ -33,6 +33,5 @@ def seams_of(stretches: Sequence[Stretch], parts: Sequence[Path]) -> list[Seam]:
 
 def planes_psnr(a: Sequence[Tensor], b: Sequence[Tensor], bits: int) -> float:
     """PSNR in dB over all codes of two frames' planes; inf where they are equal."""
-    errors = torch.cat([(x.double() - y.double()).flatten() for x, y in zip(a, b, strict=True)])
-    mse = float(errors.square().mean())
-    return math.inf if mse == 0 else 10 * math.log10((2**bits - 1) ** 2 / mse)
+    codes = [torch.cat([plane.flatten().int() for plane in planes]) for planes in (a, b)]
+    return psnr(*codes, peak=2**bits - 1)

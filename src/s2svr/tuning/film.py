@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..color import to_rgb
 from ..finish import noise_level
-from ..media import Frame, MediaError
+from ..media import Frame, MediaError, Reader
 from ..metrics import mean_finite, psnr_rgb
 from ..models import MIDDLE, frames_around, statistics
 from ..ops import resize_to
@@ -98,11 +98,16 @@ def moments_of(job: Job) -> Iterator[Moment]:
             yield found
 
 
+def reader_at(job: Job, start: Fraction) -> Reader:
+    """A reader of the frames of the moment that begins at a time."""
+    with job.excerpt.open(job.source) as reader:
+        end = start + SPAN / reader.info.rate
+    return replace(job.excerpt, start=start, end=end).open(job.source)
+
+
 def moment_at(job: Job, start: Fraction) -> Moment | None:
     """The measures of the frames from a time on; None where there are none."""
-    with job.excerpt.open(job.source) as whole:
-        rate = whole.info.rate
-    with replace(job.excerpt, start=start, end=start + SPAN / rate).open(job.source) as reader:
+    with reader_at(job, start) as reader:
         small = [luma_of(frame) for frame in islice(reader, SPAN)]
         combed = any("two moments" in line for line in reader.warnings)
     if not small:
@@ -123,9 +128,7 @@ def luma_of(frame: Frame) -> Tensor:
 
 def frames_at(job: Job, start: Fraction) -> list[Tensor]:
     """The frames (3, H, W) in [0, 1] of the moment that begins at a time."""
-    with job.excerpt.open(job.source) as reader:
-        rate = reader.info.rate
-    with replace(job.excerpt, start=start, end=start + SPAN / rate).open(job.source) as reader:
+    with reader_at(job, start) as reader:
         return [to_rgb(frame.planes, frame.color) for frame in islice(reader, SPAN)]
 
 

@@ -1,7 +1,6 @@
 """Writing of frames to a video file with the sound and tags of its source."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ..files import share_file
@@ -118,12 +117,7 @@ class VideoWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
             if kind is None:
                 self.finish()
