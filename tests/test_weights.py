@@ -95,6 +95,29 @@ def test_flat_frames_keep_their_light(name: str, light: str):
     assert (restored - frames).abs().max() < 0.1 / 255
 
 
+def test_the_bound_of_what_is_mixed_takes_nothing_from_blurred_frames(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A block that moves over a flat ground: its edges become ramps of 28 pixels."""
+    place = torch.arange(96) - 4 * torch.arange(16)[:, None]
+    lit = ((place > 10) & (place < 40)).float()
+    part = 0.2 + 0.6 * lit[:, None, None].expand(-1, 3, 48, -1)
+    lq, hq = degradation("blur-7")(part, torch.Generator().manual_seed(0))
+    model = load("deblur-light")
+
+    def score() -> float:
+        with torch.inference_mode():
+            restored, _ = model(lq[None])
+        return sum(psnr_rgb(a, b) for a, b in zip(restored[0], hq, strict=True)) / len(hq)
+
+    bounded = score()
+    monkeypatch.setattr(
+        "s2svr.models.mixer.contrast", lambda x: torch.full_like(x[:, :1], float("inf"))
+    )
+    assert score() > sum(psnr_rgb(a, b) for a, b in zip(lq, hq, strict=True)) / len(hq) + 1
+    assert bounded > score() - 0.01
+
+
 def test_every_restoration_network_has_its_golden_number():
     networks = {name for name in bundled() if isinstance(load(name), S2SVR)}
     assert networks == set(GOLDEN)

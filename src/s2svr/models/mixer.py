@@ -11,6 +11,7 @@ from .pwclite import SLOPE
 from .quality import Quality
 
 CELL = 4  # side in pixels of a cell, which has one share of each neighbour
+BLURRED_AWAY = 8.0  # times the contrast that blur has left: a wide edge changes by more than it
 STILL = 1e-6  # mean square of a change that says nothing
 
 
@@ -142,4 +143,5 @@ class Mixer(nn.Module):
         bound = contrast(frame)
         for other in others:
             bound = torch.maximum(bound, contrast(other))
+        bound = BLURRED_AWAY * bound
         return frame + torch.clamp(change, -bound, bound)
