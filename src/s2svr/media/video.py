@@ -29,8 +29,6 @@ from .planes import color_of, from_picture, is_transparent, subsampling
 from .sidedata import Message, message_name, messages_of, side_data_of
 from .timecode import PictureCodes, find_timecode, later_timecode
 
-# Formats without presentation times.
-UNTIMED = {"h264", "hevc", "m4v", "mpegvideo", "vc1", "obu", "avi"}
 TRANSPARENT = "the alpha channel is left out"
 LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
 
@@ -100,9 +98,8 @@ class VideoReader:
         """Open the input, or open it again, at its begin."""
         self.container = self.input.open()
         self.stream = video_stream(self.container, self.path)
-        # Threads with a frame each leave out broken ones without an error; time stamps show which.
-        timed = self.container.format.name not in UNTIMED and self.packet_per_picture()
-        self.stream.thread_type = "AUTO" if timed else "SLICE"
+        # Threads with a frame each may hand a picture on before they know that it is broken.
+        self.stream.thread_type = "SLICE"
         self.base = self.stream.time_base or Fraction(1, 90000)  # seconds
 
     def packet_per_picture(self) -> bool:
