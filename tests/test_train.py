@@ -23,6 +23,7 @@ from s2svr.data.folder import folder_clips
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
+from s2svr.ops import resize_bicubic
 from s2svr.train import launch
 from s2svr.train.clip_flow import FlowCrops, clip_flows, context_flows, with_stored_flow
 from s2svr.train.fit import Objective, fit, rate_share
@@ -224,6 +225,23 @@ def test_a_network_that_mixes_neighbours_starts_from_one_that_does_not(tmp_path:
     fresh |= {"encoder.first.weight"}
     assert own.keys() == given.keys() | fresh
     assert all(torch.equal(own[name], given[name]) for name in own.keys() - fresh)
+
+
+def test_a_network_of_both_ways_starts_with_what_one_of_one_way_computes(tmp_path: Path):
+    recipe, path = load_recipe(RECIPES / "sr-light.toml"), tmp_path / "one-way.safetensors"
+    one_way = replace(PRESETS["sr-light"], bidirectional=False)
+    torch.manual_seed(0)
+    other = S2SVR(one_way)
+    for parameter in other.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)  # else the output is the base
+    save(path, other, Card(task="sr"))
+    model = build(recipe, None, path)
+    x = torch.rand(1, 4, 3, 24, 32)
+    with torch.no_grad():
+        expected, got = load(path)(x)[0], model(x)[0]
+    assert (expected - resize_bicubic(x[0], 4)).abs().max() > 0.01
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
+    assert model.encoder.fuse.weight.requires_grad
 
 
 def test_a_start_from_a_network_of_another_size_is_refused(tmp_path: Path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..checkpoint import load
 from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
@@ -48,8 +48,9 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     """Take over the weights of another task's network; ``other`` is changed.
 
     An input layer of another size stays as it is, as do a flow network and a mixer, or parts of a
-    mixer, that the other has not; a network without motion leaves the other's flow behind. Raises
-    ValueError for weights of another size.
+    mixer, that the other has not; a network without motion leaves the other's flow behind. One that
+    reads both ways begins with what the other, which reads one way, computes. Raises ValueError for
+    weights of another size.
     """
     if not isinstance(other, S2SVR):
         raise ValueError(
@@ -65,6 +66,8 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
         other.encoder.first.weight = model.encoder.first.weight
     given, own = other.state_dict(), model.state_dict()
+    if model.encoder.bidirectional and not other.encoder.bidirectional:
+        given |= backward_layer(given)
     for name in own | given:
         a, b = (list(part[name].shape) if name in part else None for part in (own, given))
         if a != b:
@@ -72,3 +75,16 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
                 f"expected to start from {name} of {a}, got {b}: weights of another size"
             )
     model.load_state_dict(given)
+
+
+def backward_layer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A backward layer that is a copy of the first one, and a fusion that takes nothing of it."""
+    first = "encoder.layers.0."
+    found = {
+        name.replace(first, "encoder.backward_layer."): value
+        for name, value in weights.items()
+        if name.startswith(first)
+    }
+    channels = len(weights["encoder.first.bias"])
+    weight = nn.init.dirac_(torch.empty(channels, 2 * channels, 3, 3))
+    return found | {"encoder.fuse.weight": weight, "encoder.fuse.bias": torch.zeros(channels)}
