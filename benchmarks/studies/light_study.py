@@ -31,6 +31,7 @@ from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder_clips
 from s2svr.models import PRESETS
 from s2svr.models.config import S2SVRConfig
+from s2svr.models.flows import align
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
 from s2svr.train.clip_flow import FlowCrops, clip_flows
@@ -48,7 +49,7 @@ STUDENT = "flow-light-student-sr"
 FLOW_RATE = "optim.flow_rate=2.5e-4"  # the paper's quarter of the rate
 KEPT = 0.01  # weight of the unsupervised loss beside the restoration's
 PEER, LARGE_PEER = "BasicVSR", "BasicVSR of that size"
-PEERS = {PEER: (34, 4), LARGE_PEER: (40, 4)}  # channels and blocks: as many operations
+PEERS = {PEER: (34, 4), LARGE_PEER: (41, 4)}  # channels and blocks: as many operations
 Say = Callable[[str], None]
 
 
@@ -62,6 +63,30 @@ def open_feedback(model: S2SVR) -> None:
         return seen(y, like, o)
 
     model.seen = with_gradient  # type: ignore[method-assign]
+
+
+def feed_back_features(model: S2SVR) -> None:
+    """What F_f sees of the last frame is fed back, in place of the frame that F_f makes of it.
+
+    It carries no gradient, as the output does not.
+    """
+    decoder, made = model.decoder, {}
+    decoder.feedback = nn.Conv2d(model.config.channels, model.config.feedback, 3, padding=1)
+    nn.init.zeros_(decoder.feedback.weight)
+    nn.init.zeros_(decoder.feedback.bias)
+    decoder.output.register_forward_pre_hook(lambda _, seen: made.update(last=seen[0].detach()))
+    seen = model.seen
+
+    def of_features(y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
+        return seen(y, like, o) if y is None else align(decoder.feedback(made["last"]), o)
+
+    model.seen = of_features  # type: ignore[method-assign]
+
+
+def without_feedback(model: S2SVR) -> None:
+    """The features of the last output stay zero."""
+    for parameter in model.decoder.feedback.parameters():
+        nn.init.zeros_(parameter.requires_grad_(False))
 
 
 def papers_attention(model: S2SVR) -> None:
@@ -100,19 +125,22 @@ BOTH_WAYS = {
     "both ways": both_ways(),
     "slim memory": both_ways(deep=0),
     "deep, one way": both_ways(bidirectional=0, encoder_blocks=6, decoder_blocks=6),
-    "40 channels": both_ways(channels=40, encoder_blocks=1, decoder_blocks=3),
-    "24 channels": both_ways(channels=24, encoder_blocks=6, decoder_blocks=9),
+    "40 channels": both_ways(
+        channels=40, encoder_blocks=1, decoder_blocks=3, attention=4, feedback=4
+    ),
+    "24 channels": both_ways(channels=24, encoder_blocks=6, decoder_blocks=10),
     "two encoder layers": both_ways(encoder_layers=2, encoder_blocks=2, decoder_blocks=3),
-    "two decoder layers": both_ways(decoder_layers=2, decoder_blocks=1),
+    "two decoder layers": both_ways(decoder_layers=2, decoder_blocks=1, channels=33),
     "two and three layers": both_ways(
         encoder_layers=2, encoder_blocks=1, decoder_layers=3, decoder_blocks=1
     ),
     "neither neighbours nor feedback": both_ways(
-        radius=0, attention=1, feedback=1, decoder_blocks=5
+        without_feedback, radius=0, attention=1, feedback=1, decoder_blocks=5
     ),
-    "radius 2": both_ways(radius=2),
+    "radius 2": both_ways(radius=2, decoder_blocks=3),
     "attention as Eq. 7 has it": both_ways(papers_attention),
     "gradient through the feedback": both_ways(open_feedback),
+    "features fed back": both_ways(feed_back_features),
     LARGE_PEER: both_ways(),
 }
 ARMS = ONE_WAY | BOTH_WAYS
