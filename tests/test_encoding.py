@@ -1,6 +1,7 @@
 """How the result is written: sound, bit rate, speed of the encoder, and the order in the file."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -10,6 +11,7 @@ from media_clips import make_video, payloads, video_times
 from s2svr import MediaError, restore_video
 from s2svr.cli.app import app
 from s2svr.restoration.verify import Identity
+from s2svr.writing import encoder
 
 FEW = [3003 * n for n in range(6)]
 
@@ -178,3 +180,14 @@ def test_options_of_the_command_line_reach_the_encoder(source: Path, tmp_path: P
     assert ran.exit_code == 2
     words = ran.output.replace("│", " ").split()
     assert "expected bits a second such as 8M or 2500k, got 'fast'" in " ".join(words)
+
+
+def test_an_encoder_of_gpus_that_does_not_open_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
+    def refused() -> None:
+        raise ValueError("Cannot load libnvidia-encode.so.1")
+
+    monkeypatch.setattr(encoder, "configure_encoder", lambda context, coding: None)
+    coding = SimpleNamespace(codec="hevc_nvenc", width=640, height=480)
+    said = "hevc_nvenc needs an NVIDIA GPU .* none opens here for 640x480 pixels; choose hevc$"
+    with pytest.raises(MediaError, match=said):
+        encoder.open_encoder(SimpleNamespace(open=refused), coding)  # type: ignore[arg-type]

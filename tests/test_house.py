@@ -22,6 +22,8 @@ LEVELS = {
     "color": 0,
     "files": 0,
     "devices": 0,
+    "maps": 0,
+    "gpu": 0,
     "tasks": 0,
     "profiles": 0,
     "text": 0,

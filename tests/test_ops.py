@@ -69,6 +69,16 @@ def test_half_precision_keeps_sub_pixel_motion_in_wide_frames():
     assert (got.float() - want).abs().max() < 6e-4  # float16's own step near 1
 
 
+def test_warp_keeps_the_order_in_memory():
+    torch.manual_seed(0)
+    image, flow = torch.rand(2, 3, 4, 5), torch.randn(2, 2, 4, 5)
+    wanted = ops.warp(image, flow)
+    assert wanted.is_contiguous()
+    found = ops.warp(image.contiguous(memory_format=torch.channels_last), flow)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found, wanted)
+
+
 def test_warp_gradients():
     image = random(1, 2, 4, 5, dtype=torch.float64).requires_grad_()
     flow = (random(1, 2, 4, 5, seed=1, dtype=torch.float64) * 0.8 + 0.1).requires_grad_()

@@ -16,16 +16,20 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
     image (B, C, H, W), flow (B, 2, H, W) in pixels; returns (B, C, H, W). Half precision is
     sampled in float32: in float16 a coordinate beyond 1,000 has no fraction left. Targets beyond
-    the border are moved onto it, since not every runtime can repeat it by itself.
+    the border are moved onto it, since not every runtime can repeat it by itself. The result has
+    the image's memory order, of which sampling knows only the plain one.
     """
     height, width = flow.shape[-2:]
     wide = image.dtype if image.dtype == torch.float64 else torch.float32
     x, y = flow_targets(flow.type(wide))
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
-    return F.grid_sample(
+    sampled = F.grid_sample(
         image.type(wide), grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    ).type_as(image)
+    )
+    if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
+        return sampled.type_as(image)
+    return sampled.to(image.dtype, memory_format=torch.channels_last)
 
 
 def flow_targets(flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """Backends run restoration networks: the contract, and PyTorch as its first implementation."""
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -8,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..files import network_fingerprint
+from ..gpu import Graphs
+from .windows import Say
 
 PAIRS = 16  # of frames whose flow a GPU estimates at once
+LAUNCHED = 1280 * 720  # pixels: a GPU works on larger frames for longer than launching takes
 
 
 @runtime_checkable
@@ -53,17 +57,25 @@ class TorchBackend:
     on whole frames.
     """
 
-    def __init__(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        dtype: torch.dtype,
+        say: Say = warnings.warn,
+    ) -> None:
         self.model: Any = model.eval().to(device)
         self.scale, self.lookahead = scale_of(model), int(model.lookahead)  # type: ignore[arg-type]
         self.device, self.dtype = device, dtype
         self.precision = str(dtype).removeprefix("torch.")
         self.memory_types: Sequence[type] = getattr(model, "memory_types", ())
+        self.graphs: Graphs | None = None  # of whole frames; tiles are too large to need them
         if device.type == "cuda":
             model.pairs, model.few = PAIRS, True  # type: ignore[assignment]
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+            self.graphs = Graphs(self.restored, device, say)
 
     @cached_property
     def identity(self) -> str:
@@ -77,6 +89,13 @@ class TorchBackend:
     @torch.inference_mode()
     def run(self, frames: Tensor, memory: Any, ahead: int, flows: Any = None) -> tuple[Tensor, Any]:
         """Restore a window, as Backend says."""
+        if self.graphs and flows is None and frames.shape[-2] * frames.shape[-1] <= LAUNCHED:
+            return self.graphs((frames, memory), ahead)
+        return self.restored((frames, memory), ahead, flows)
+
+    def restored(self, given: tuple[Tensor, Any], ahead: int, flows: Any = None) -> tuple:
+        """What ``run`` returns, by the network itself; given: frames and memory."""
+        frames, memory = given
         with self.autocast():
             if flows is None:
                 restored, memory = self.model(frames, memory, ahead)
@@ -122,10 +141,12 @@ def backend_of(
     model: nn.Module | Backend,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float32,
+    say: Say = warnings.warn,
 ) -> Backend:
     """The backend that runs a PyTorch network on a device (None: where it is); a backend as it is.
 
-    Raises ValueError for a network that restores nothing.
+    ``say`` is told where it goes on more slowly. Raises ValueError for a network that restores
+    nothing.
     """
     if not isinstance(model, nn.Module):
         return model
@@ -133,4 +154,4 @@ def backend_of(
     if device is None:
         first = next(model.parameters(), None)
         device = "cpu" if first is None else first.device
-    return TorchBackend(model, torch.device(device), dtype)
+    return TorchBackend(model, torch.device(device), dtype, say)

@@ -45,7 +45,7 @@ def restore(
     """
     if not isinstance(frames, Iterable):
         raise ValueError(f"{WANTED}, one by one, got {described(frames)}: {advice(frames)}")
-    backend = backend_of(model, device, dtype)
+    backend = backend_of(model, device, dtype, say)
     runner = Runner(backend, window=window, tile=tile, say=say)
     shots = (cuts or single_shot)(checked(frames))
     return runner.run_all(group_windows(shots, window, backend.lookahead))

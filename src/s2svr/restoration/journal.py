@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ..files import file_fingerprint, lasting_folder, share_file, write_whole
+from ..maps import each, to_device
 from ..media import MediaError, Reader
 from ..writing import Position, VideoWriter, WorkFolder, Writer
 from .runner import Runner
 from .settings import Job
-from .tiles import Box, each, to_device
+from .tiles import Box
 
 Conditions = dict[str, str | int | None]
 

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..maps import leaves
 from .backend import Backend
 from .runner import JOINED
-from .tiles import Box, leaves, split_until
+from .tiles import Box, split_until
 
 PROBE = 64  # side of the frames that are counted, pixels
 WINDOWS = 3, 5  # frames; in shorter ones it is the work on one frame that takes most

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..color import bounded, from_rgb, to_open_rgb
 from ..finish import Finish, finished, moment_of
+from ..gpu import Copies, Landing
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
 from ..writing import Position, Writer
@@ -111,8 +112,10 @@ class Pipeline:
         self.reader, self.runner, self.writer, self.journal = reader, runner, writer, journal
         self.size, self.finish, self.progress = size, finish, progress
         self.spent: dict[str, float] = defaultdict(float)  # seconds
-        self.frames = read_ahead(timed(reader, self.spent, "decode"), QUEUE)
+        self.copies = Copies(runner.backend.device)
+        self.frames = read_ahead(self.sent(timed(reader, self.spent, "decode")), QUEUE)
         self.last: tuple[Tensor, ...] = ()  # planes of the last frame that was restored
+        self.landing = Landing()  # tells when they can be read
         self.window = runner.window  # of frames, before any was too much for the memory
         self.repeats = 0
         self.resumed = self.first
@@ -132,6 +135,11 @@ class Pipeline:
         # Of the last frame to be restored that is decoded, and of the last that is restored.
         self.decoded_repeats = self.restored_repeats = deque[Frame]()
 
+    def sent(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Landing]]:
+        """The frames, each with its planes on their way to the model's device."""
+        for frame in frames:
+            yield frame, self.copies.up(frame.planes)
+
     def distinct(self) -> Iterator[tuple[Decoded | None, Tensor]]:
         """The frames as the model takes them, each with what is written of it; None: nothing more.
 
@@ -141,7 +149,7 @@ class Pipeline:
         """
         before: tuple[Tensor, ...] = ()
         equal = 0
-        for index, frame in enumerate(timed(self.frames, self.spent, "wait")):
+        for index, (frame, coming) in enumerate(timed(self.frames, self.spent, "wait")):
             self.progress(self.done, self.reader.info.frames)
             for line in self.reader.warnings:
                 self.runner.say(line)  # who tells them but once
@@ -157,8 +165,7 @@ class Pipeline:
                 self.decoded_repeats = deque()
                 decoded = Decoded(index, bare, self.decoded_repeats)
             before = frame.planes
-            planes = tuple(plane.to(self.runner.backend.device) for plane in before)
-            rgb = to_open_rgb(planes, frame.color)
+            rgb = to_open_rgb(self.copies.taken(coming), frame.color)
             if decoded and self.finish.changes:
                 decoded = decoded._replace(source=rgb, moment=moment_of(frame, index, self.reader))
             yield decoded, rgb
@@ -178,13 +185,12 @@ class Pipeline:
             if decoded is not None:
                 yield decoded, (frame, begins)
 
-    def coded(self, rgb: Tensor) -> tuple[Tensor, ...]:
-        """A restored frame (3, sH, sW) as planes for the writer."""
+    def coded(self, rgb: Tensor) -> Landing:
+        """A restored frame (3, sH, sW) as planes for the writer, on their way to it."""
         width, height = self.size
         if rgb.shape[-2:] != (height, width):
             rgb = bounded(resize_to(rgb, (height, width)), rgb)
-        planes = from_rgb(rgb, self.writer.color, self.writer.chroma)
-        return tuple(plane.to("cpu") for plane in planes)
+        return self.copies.down(from_rgb(rgb, self.writer.color, self.writer.chroma))
 
     def shown_again(self) -> Iterator[Frame]:
         """The frames that repeat the last restored one, as far as they are decoded."""
@@ -206,15 +212,18 @@ class Pipeline:
             yield from self.shown_again()
             if decoded.source is not None:
                 rgb = finished(rgb, decoded.source, self.finish, decoded.moment)
-            self.last, self.restored_repeats = self.coded(rgb), decoded.repeats
+            self.landing = self.coded(rgb)
+            self.last, self.restored_repeats = self.landing.tensors, decoded.repeats
             yield self.as_written(decoded.frame)
             if self.runner.between_windows and self.done - kept >= segment:
                 kept = self.done
                 yield Checkpoint.of(self.runner, self.last)
         yield from self.shown_again()
 
-    def write(self, item: Frame | Checkpoint) -> None:
+    def write(self, due: tuple[Frame | Checkpoint, Landing]) -> None:
         """Hand a frame to the writer, or make durable what it has; in a thread of its own."""
+        item, landing = due
+        landing.wait()
         began = time.perf_counter()
         if isinstance(item, Frame):
             self.writer.write(item)
@@ -235,15 +244,16 @@ class Pipeline:
             for item in timed(items, self.spent, "restore"):
                 if isinstance(item, Frame):
                     if self.done >= self.first:
-                        put(item)
+                        put((item, self.landing))
                     self.done += 1
                     if self.done == self.first and self.journal:
+                        self.landing.wait()
                         self.journal.save_seam(self.last, self.writer.color.bits)
                     if self.done == self.end:
-                        put(Checkpoint(self.window, [], True, None, self.last))
+                        put((Checkpoint(self.window, [], True, None, self.last), self.landing))
                         break
                     continue
-                put(item)
+                put((item, self.landing))
                 if stopped := stop():
                     break
         self.progress(self.done, None if stopped else self.done)

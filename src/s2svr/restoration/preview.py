@@ -53,7 +53,7 @@ def preview_video(
         width, height = output_size(model, reader.info, job.encoding)
         counted = backend_of(model, compute.device)
         window, tile, *_ = fit_memory(counted, compute, reader.info, (2 * width, height))
-        backend = backend_of(model, compute.device, compute.dtype)
+        backend = backend_of(model, compute.device, compute.dtype, say)
         cuts = find_cuts if job.scene_cuts else None
 
         def restored(frames: Iterator[Tensor]) -> Iterator[Tensor]:

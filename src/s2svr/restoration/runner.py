@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..color import bounded
+from ..maps import to_device
 from .backend import Backend
 from .busy import BusyCores
 from .tiles import (
@@ -20,7 +21,6 @@ from .tiles import (
     join_maps,
     split_box,
     split_until,
-    to_device,
 )
 from .windows import Say, Window
 

@@ -7,11 +7,13 @@ times coarser one (rounded up); so it can be cut and joined without knowing what
 holds for flows.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ..maps import like
 
 ALIGN = 16  # edges of parts lie on multiples of the coarsest grid of a memory
 # Pixels that a part reaches beyond the middle between it and the next: beyond the reach of the
@@ -101,30 +103,6 @@ def join_maps(parts: list[tuple[Box, Any]], frame: Box) -> Any:
         rows = cells(tall, box.top - frame.top, box.bottom - frame.top)
         out[..., rows, cells(wide, box.left - frame.left, box.right - frame.left)] = part
     return out
-
-
-def to_device(maps: Any, device: torch.device) -> Any:
-    """The same maps on a device."""
-    return each(maps, lambda tensor: tensor.to(device))
-
-
-def each(maps: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same maps, each of them changed."""
-    if maps is None or isinstance(maps, Tensor):
-        return maps if maps is None else change(maps)
-    return like(maps, [each(item, change) for item in maps])
-
-
-def leaves(maps: Any) -> list[Tensor]:
-    """All tensors of maps."""
-    if maps is None or isinstance(maps, Tensor):
-        return [] if maps is None else [maps]
-    return [leaf for item in maps for leaf in leaves(item)]
-
-
-def like(example: Any, items: list[Any]) -> Any:
-    """A tuple, a named one or a list, as the example is."""
-    return type(example)(*items) if hasattr(example, "_fields") else type(example)(items)
 
 
 def cells_of_grid(count: int, pixels: int) -> tuple[int, int]:

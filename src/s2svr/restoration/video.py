@@ -145,7 +145,7 @@ def restore_between(
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     size = output_size(model, reader.info, encoding)
-    backend = backend_of(model, compute.device, compute.dtype)
+    backend = backend_of(model, compute.device, compute.dtype, tell)
     window = fitting_window(compute.window, backend.scale, reader.info)
     runner = Runner(backend, window=window, tile=compute.tile, say=tell)
     segment = segment or segment_frames(size)

@@ -85,6 +85,12 @@ def open_encoder(context: av.VideoCodecContext, coding: Coding) -> None:
         context.open()
     except (av.error.FFmpegError, ValueError) as error:
         name = CODECS[coding.codec].encoder
+        if name.endswith("nvenc"):
+            raise MediaError(
+                f"{name} needs an NVIDIA GPU that has an encoder, and its driver, and none opens "
+                f"here for {coding.width}x{coding.height} pixels; choose "
+                f"{coding.codec.removesuffix('_nvenc')}"
+            ) from error
         raise MediaError(
             f"the encoder {name} does not open for a video of {coding.width}x{coding.height} "
             "pixels like this here; choose another codec, or a smaller size"
