@@ -92,14 +92,15 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # on a busy machine an export takes minutes
 @pytest.mark.parametrize(
     ("name", "frames", "size"),
     [
         ("sr-light", 1, None),
-        ("sr-base", 1, (64, 48)),
+        ("sr-base", 1, (32, 24)),
         ("sr-real", 2, None),
-        ("deblur-light", 6, (64, 48)),
-        ("compression-light", 3, (64, 48)),
+        ("deblur-light", 6, (32, 24)),
+        ("compression-light", 3, (32, 24)),
     ],
 )
 def test_bundled_networks_are_those_of_pytorch(

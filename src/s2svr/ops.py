@@ -26,10 +26,10 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
     sampled = F.grid_sample(
         image.type(wide), grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
+    ).type_as(image)
     if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
-        return sampled.type_as(image)
-    return sampled.to(image.dtype, memory_format=torch.channels_last)
+        return sampled
+    return sampled.contiguous(memory_format=torch.channels_last)
 
 
 def flow_targets(flow: Tensor) -> tuple[Tensor, Tensor]:
