@@ -3,7 +3,7 @@
 import errno
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -335,17 +335,46 @@ def test_ctrl_c(restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_before_a_command_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_before_a_command_begins(monkeypatch: pytest.MonkeyPatch, signals: None) -> None:
     def stopped(**_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("s2svr.cli.app.app", stopped)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit, match="130"):
-            main()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(SystemExit, match="130"):
+        main()
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Handlers are afterwards what they were."""
+    both = signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in both]
+    yield
+    for number, handler in zip(both, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_closed_terminal_ends_a_command_as_sigterm_does(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, signals: None
+) -> None:
+    cleaned, ignored = [], []
+
+    def command(**_: object) -> None:
+        try:
+            signal.raise_signal(number)
+            ignored.append(number)
+        finally:
+            cleaned.append(number)
+
+    monkeypatch.setattr("s2svr.cli.app.app", command)
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert (cleaned, ignored) == ([number], [])
+    if number == signal.SIGHUP:  # nohup's choice stays
+        signal.signal(number, signal.SIG_IGN)
+        main()
+        assert ignored == [number]
 
 
 def test_debug_shows_the_trace(tmp_path: Path) -> None:

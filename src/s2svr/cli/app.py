@@ -69,9 +69,17 @@ app.command("render")(render_command)
 app.command("report")(report_command)
 
 
+def end_cleanly() -> None:
+    """Have SIGTERM end a command as Ctrl-C does, and a terminal that is closed as SIGTERM does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    closed = getattr(signal, "SIGHUP", None)  # Windows has none
+    if closed is not None and signal.getsignal(closed) == signal.SIG_DFL:  # by nohup it is ignored
+        signal.signal(closed, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+
+
 def main() -> None:
     """Run the command line; the entry point of the console script."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: cleaned up
+    end_cleanly()
     try:
         app(prog_name="s2svr")
     except KeyboardInterrupt:  # before a command begins
