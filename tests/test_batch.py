@@ -18,10 +18,12 @@ from s2svr.batch.inputs import Passage, find_inputs
 from s2svr.batch.items import new_item
 from s2svr.checkpoint import Card, save
 from s2svr.cli.app import app
+from s2svr.files import file_fingerprint
 from s2svr.jobs import Order
 from s2svr.jobs.crew import visible_gpu
 from s2svr.jobs.records import Record, bytes_in, stamp_of
 from s2svr.restoration import Job, restore_job
+from s2svr.tasks import TASKS
 from test_journal import network
 from thread_workers import ThreadEngine
 
@@ -54,6 +56,34 @@ def test_a_folder_of_images_is_one_video(tmp_path: Path):
     }  # fmt: skip
     assert made(tmp_path, "in/clip", name="{stem}_x4{suffix}") == {"in/clip": "clip_x4/*.png"}
     assert made(tmp_path, "in/clip/1.png") == {"in/clip/1.png": "1.png"}
+
+
+def test_the_folder_that_one_stands_in_is_an_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touched(tmp_path, "clip/1.png", "clip/2.png", "clip/sub/a.txt", "films/a.mp4")
+    monkeypatch.chdir(tmp_path / "films")
+    for here, name in ((".", "a.mp4"), ("..", "films/a.mp4")):
+        names = [str(p.name) for p in find_inputs([here], Path("out"), "{name}").passages]
+        assert name in names
+    monkeypatch.chdir(tmp_path / "clip")
+    for here in (".", "./", "../clip", "sub/.."):
+        (passage,) = find_inputs([here], Path("out"), "{name}").passages
+        assert (passage.target, passage.name) == (Path("out/clip/*.png"), Path("clip"))
+    (passage,) = find_inputs(["."], Path("out"), "{stem}_x4{suffix}").passages
+    assert passage.target == Path("out/clip_x4/*.png")
+    before = file_fingerprint(tmp_path / "clip")
+    touched(tmp_path, "clip/out/clip/1.png")  # outputs do not make it another source
+    assert file_fingerprint(tmp_path / "clip") == before
+    assert len(find_inputs(["."], Path("out"), "{name}").passages) == 1
+
+
+def test_an_output_within_the_images_of_another_is_refused(tmp_path: Path):
+    """Images appear as one folder, in which nothing else can be."""
+    touched(tmp_path, "in/clip/1.png", "in/clip/sub/2.png")
+    with pytest.raises(ValueError, match=r"sub would become .*, within the images of .*clip: give"):
+        made(tmp_path, "in")
+    assert made(tmp_path, "in", name="{stem}_x4{suffix}") == {
+        "in/clip": "clip_x4/*.png", "in/clip/sub": "clip/sub_x4/*.png",
+    }  # fmt: skip
 
 
 def test_patterns_and_lists_keep_what_lies_below_their_begin(tmp_path: Path):
@@ -226,9 +256,16 @@ class Surveyor(FakeWorker):
     def estimate(self, message: dict[str, Any]):
         yield {"event": "answer", "number": message["number"], "value": PLANNED}
 
+    def choice(self, message: dict[str, Any]):
+        yield {"event": "answer", "number": message["number"], "value": PLANNED | UNMEASURED}
+
+    def fingerprint(self, message: dict[str, Any]):
+        yield {"event": "answer", "number": message["number"], "value": "torch 2"}
+
 
 PLANNED = {"network": "sr-real", "why": "it is so", "seconds": 11.0, "frames_per_second": 1.0,
            "disk": 2000, "device": "cpu"}  # fmt: skip
+UNMEASURED = {"seconds": None, "disk": None}
 
 
 class FakeEngine:
@@ -290,6 +327,18 @@ def test_a_worker_that_dies_is_followed_by_another_and_a_poisonous_file_fails(tm
         engine.at("worker-0").steps.put("done")
         until(lambda: [item.state for item in batch.items] == ["failed", "done"])
         assert "ended without a word (code -9)" in batch.items[0].why
+
+
+def test_the_error_of_an_engine_is_told_of_the_file(tmp_path: Path):
+    engine = FakeEngine(1)
+    with fake_batch(tmp_path, engine, "w8.mp4") as batch:
+        totals = batch.prepare()
+        batch.submit(batch.items, totals)
+        for _ in range(3):
+            assert batch.items[0].state == "new"
+            said = {"event": "end", "code": "x", "error": "Slurm did not take the job: down"}
+            engine.at("worker-0").receive(said)
+        assert (batch.items[0].state, batch.items[0].why) == ("failed", said["error"])
 
 
 def test_work_of_an_unfit_worker_is_done_by_another(tmp_path: Path):
@@ -370,6 +419,12 @@ def test_a_watched_folder_gives_what_has_stopped_growing(tmp_path: Path):
         assert running(batch) == ["w8.mp4"]
 
 
+def test_a_watched_batch_refuses_a_pattern_of_names_at_once(tmp_path: Path):
+    with pytest.raises(ValueError, match="expected a pattern of names with {stem}"):
+        fake_batch(tmp_path, FakeEngine(1), "w8.mp4", watch=True, name="{steam}.mp4")
+    assert not (tmp_path / "out").exists()
+
+
 def item_of(width: int, frames: int | None, state: str = "new", quality: str = "auto") -> Item:
     passage = Passage(Path(f"{width}.mp4"), Path(f"out/{width}.mp4"), Path(f"{width}.mp4"))
     item = new_item(passage, BatchSettings((), Path("out"), order=Order(quality=quality)))
@@ -387,6 +442,11 @@ def test_the_forecast_sums_up_by_pixels(tmp_path: Path):
     assert (totals.files, totals.frames, totals.unknown, totals.seconds) == (3, 22, 1, 21 + 11)
     assert totals.disk == 400 + 200 + 400  # two outputs, and one being joined
     assert forecast(items, tmp_path, 2, lambda item, quality: plan).seconds == 21
+    films = [item_of(20, 11), item_of(10, 11)]
+    for item in films:
+        item.facts["seconds"] = 40.0
+    stretches = forecast(films, tmp_path, 2, lambda item, quality: plan, split=10)
+    assert stretches.seconds == (21 + 11) / 2  # four of each
     totals.disk_free = 10
     with pytest.raises(ValueError, match="needs about 1.0 KiB|needs about 1000 bytes"):
         totals.check(tmp_path)
@@ -401,13 +461,63 @@ def test_the_best_network_is_for_batches_that_it_ends_soon(tmp_path: Path):
 
     one = forecast([item_of(10, 10)], tmp_path, 1, estimate)
     assert one.networks["sr"] == ("sr-base", "the batch takes about 9:00")
-    two = forecast([item_of(10, 10), item_of(10, 10)], tmp_path, 1, estimate)
-    assert two.networks["sr"] == ("sr-light", "sr-base takes 18:00")
+    pair = [item_of(10, 10), item_of(10, 10)]
+    two = forecast(pair, tmp_path, 1, estimate)
+    why = "the batch would take about 18:00 by sr-base"
+    assert two.networks["sr"] == ("sr-light", why)
+    shared = forecast(pair, tmp_path, 2, estimate)  # by two workers, nine minutes each
+    assert shared.networks["sr"] == ("sr-base", "the batch takes about 9:00")
     asked = forecast([item_of(10, 10, quality="best")] * 2, tmp_path, 1, estimate)
     assert asked.networks["sr"] == ("sr-base", "best")
+    again = forecast([item_of(10, 10)], tmp_path, 1, estimate, made={"sr": "sr-light"})
+    assert again.networks["sr"] == ("sr-light", "it made other files there")
+    again = forecast(pair, tmp_path, 1, estimate, made={"sr": "sr-base"})
+    assert again.networks["sr"] == ("sr-base", "it made other files there")
+
+
+def test_the_time_of_all_tasks_together_decides(tmp_path: Path):
+    def estimate(item: Item, quality: str) -> dict[str, Any]:
+        task = TASKS[item.facts["task"]]
+        seconds = LONGEST_BEST * (0.1 if quality == "fast" else 0.6)
+        return {"network": task.weights if quality == "fast" else task.best, "why": quality,
+                "seconds": seconds, "frames_per_second": 10 / seconds, "disk": 1,
+                "device": "cpu"}  # fmt: skip
+
+    items = [item_of(10, 10), item_of(10, 10)]
+    items[1].facts["task"] = "upscale"
+    both = forecast(items, tmp_path, 1, estimate)
+    assert {task: network for task, (network, _) in both.networks.items()} == {
+        "sr": "sr-light", "upscale": TASKS["upscale"].weights,
+    }  # fmt: skip
 
 
 # The command
+
+
+def test_the_command_takes_sets_of_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As restore does: what is typed wins over a file, and that over a profile."""
+    touched(tmp_path, "in/a.mp4")
+    (tmp_path / "c.toml").write_text('crf = 20\nname = "{stem}_n{suffix}"\nsplit = 90')
+    asked: list[BatchSettings] = []
+
+    def note(settings: BatchSettings, *_: object, **__: object) -> None:
+        asked.append(settings)
+        raise ValueError("enough")
+
+    monkeypatch.setattr("s2svr.batch.engine_for", note)
+    words = ["batch", str(tmp_path / "in"), str(tmp_path / "out"),
+             "--config", str(tmp_path / "c.toml"), "--profile", "dvd"]  # fmt: skip
+    assert CliRunner().invoke(app, [*words, "--height", "720"]).stderr.endswith("error: enough\n")
+    (settings,) = asked
+    assert (settings.name, settings.split) == ("{stem}_n{suffix}", 90)
+    order = settings.order
+    assert (order.task, order.crf, order.height, order.fit) == ("upscale", 20, 720, None)
+    for more, expected in [
+        (["--watch", "--plan"], "expected --watch or --plan, which tells of what is there"),
+        (["--weights", "sr-light", "--quality", "fast"], "expected --weights or --quality"),
+    ]:
+        result = CliRunner().invoke(app, [*words[:3], *more])
+        assert (result.exit_code, expected in result.stderr) == (2, True)
 
 
 @pytest.fixture

@@ -16,6 +16,11 @@ from test_stretches import make_film
 from thread_workers import ThreadEngine
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
+OTHER_VERSIONS = """
+import importlib.metadata as metadata
+real = metadata.version
+metadata.version = lambda name: "0.0" if name == "av" else real(name)
+"""
 STEPS = {"window": 3, "threads": 1}
 
 
@@ -156,6 +161,34 @@ def test_a_node_that_goes_in_the_middle_loses_nothing(
 
 
 @pytest.mark.slow
+def test_a_node_with_other_versions_is_left_out_and_the_rest_goes_on(
+    film: Path,
+    tmp_path: Path,
+    weights: str,
+):
+    pytest.importorskip("ray", reason="the extra cluster is not installed")
+    from ray.cluster_utils import Cluster
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "sitecustomize.py").write_text(OTHER_VERSIONS, encoding="utf-8")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1, env_vars={"PYTHONPATH": str(tmp_path / "other")})
+    cluster.wait_for_nodes()
+    said: list[str] = []
+    try:
+        (tmp_path / "out" / ".s2svr-batch").mkdir(parents=True)
+        engine = ray_engine(cluster, tmp_path / "out", say=said.append)
+        source = copies(film, tmp_path / "in", 4)
+        items = run_all(settings_for(source, tmp_path / "out", weights), engine)
+    finally:
+        cluster.shutdown()
+    assert [(item.state, item.why) for item in items] == [("done", "")] * 4
+    assert len(engine.left_out.nodes) == len(said) == 1
+    assert "has s2svr" in said[0]
+    assert "av 0.0" in said[0]
+
+
+@pytest.mark.slow
 def test_jobs_of_submitit_restore_a_batch(film: Path, tmp_path: Path, weights: str):
     pytest.importorskip("submitit", reason="the extra cluster is not installed")
     hidden = tmp_path / "out" / ".s2svr-batch"
@@ -164,3 +197,4 @@ def test_jobs_of_submitit_restore_a_batch(film: Path, tmp_path: Path, weights: s
     settings = settings_for(copies(film, tmp_path / "in", 2), tmp_path / "out", weights)
     items = run_all(settings, engine)
     assert [(item.state, item.why) for item in items] == [("done", "")] * 2
+    assert all(job.done() for job in engine.jobs)  # no process is left

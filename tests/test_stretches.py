@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2svr.batch import Batch, BatchSettings
+from s2svr.batch import Batch, BatchSettings, Engine, Item, LocalEngine
 from s2svr.checkpoint import Card, save
 from s2svr.files import lasting_folder
 from s2svr.jobs import Order
@@ -18,6 +18,7 @@ from s2svr.restoration import Compute, Encoding, Job, Stretch, restore_job
 from s2svr.restoration.pipeline import Stopped
 from s2svr.stretches import divide, seams_of
 from s2svr.stretches.borders import WARM, Place, stretches_of
+from s2svr.writing.workfolder import WorkFolder
 from test_journal import network
 from thread_workers import ThreadEngine
 
@@ -148,6 +149,7 @@ def test_a_stretch_that_was_cut_off_goes_on_and_is_the_same(film: Path, tmp_path
     assert made[0] == made[1]
     again = restore_job(net, one, segment=2)  # it is done
     assert again.resumed == again.frames == 6
+    assert sum(again.shares.values()) == 0
 
 
 def test_parts_of_other_weights_or_versions_are_not_joined(film: Path, tmp_path: Path):
@@ -173,22 +175,57 @@ def test_only_videos_are_restored_in_stretches(film: Path, tmp_path: Path, targe
         divide(network(), replace(job_of_film(film, tmp_path / target), encoding=Encoding()), 0.4)
 
 
-def test_any_number_of_workers_make_the_same_bytes_by_one_plan(film: Path, tmp_path: Path):
-    weights = tmp_path / "net.safetensors"
-    save(weights, network(), Card(task="sr"))
+@pytest.fixture
+def asked(film: Path, tmp_path: Path) -> BatchSettings:
+    """A batch of the film in stretches."""
+    save(tmp_path / "net.safetensors", network(), Card(task="sr"))
+    return BatchSettings((str(film),), tmp_path / "out", weights=str(tmp_path / "net.safetensors"),
+                         order=Order(window=3, threads=1), planned=False, split=0.4)  # fmt: skip
+
+
+def only_item(settings: BatchSettings, engine: Engine) -> Item:
+    """What becomes of a batch of one file."""
+    with Batch(settings, engine, print, lambda item: None) as batch:
+        batch.prepare()
+        (item,) = batch.run()
+        return item
+
+
+def test_any_number_of_workers_make_the_same_bytes_by_one_plan(
+    asked: BatchSettings, tmp_path: Path
+):
+    """One worker in a thread, and two that are real processes."""
     made = []
-    for jobs in (1, 2):
-        order = Order(window=3, threads=1)
-        settings = BatchSettings((str(film),), tmp_path / str(jobs), weights=str(weights),
-                                 order=order, planned=False, split=0.4)  # fmt: skip
-        with Batch(settings, ThreadEngine(jobs), print, lambda item: None) as batch:
-            batch.prepare()
-            (item,) = batch.run()
-            assert (item.state, item.why) == ("done", "")
-            assert item.summary["seams"][0]["frame"] == 24
-            assert not (settings.hidden / "stretches" / item.entry.record.stem).exists()
-        made.append((tmp_path / str(jobs) / "film.mkv").read_bytes())
-        with Batch(settings, ThreadEngine(jobs), print, lambda item: None) as batch:
-            batch.prepare()
-            assert [item.state for item in batch.run()] == ["skipped"]
+    for name, jobs in (("one", 0), ("two", 2)):
+        settings = replace(asked, out=tmp_path / name)
+        engine = LocalEngine(settings.hidden, jobs) if jobs else ThreadEngine()
+        item = only_item(settings, engine)
+        assert (item.state, item.why) == ("done", "")
+        assert item.summary["seams"][0]["frame"] == 24
+        assert not (settings.hidden / "stretches" / item.entry.record.stem).exists()
+        made.append((settings.out / "film.mkv").read_bytes())
+        assert only_item(settings, ThreadEngine()).state == "skipped"
     assert made[0] == made[1]
+
+
+def test_a_join_that_was_cut_off_is_gone_on_with(
+    asked: BatchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    whole = only_item(replace(asked, out=tmp_path / "whole"), ThreadEngine())
+
+    def killed(self: WorkFolder) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "publish", killed)
+        item = only_item(asked, ThreadEngine())
+    stretches = asked.hidden / "stretches" / item.entry.record.stem
+    assert item.why.startswith("killed. 30 frames are kept")
+    assert len(list(stretches.glob(".*-s2svr"))) == 3
+    item = only_item(asked, ThreadEngine())
+    assert (item.state, item.why) == ("done", "")
+    assert item.summary["resumed"] == item.summary["frames"] == sum(SHOTS)
+    assert item.summary["seams"] == whole.summary["seams"]
+    assert not stretches.exists()
+    made = [tmp_path / name / "film.mkv" for name in ("whole", "out")]
+    assert made[0].read_bytes() == made[1].read_bytes()

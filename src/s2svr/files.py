@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and fingerprints of files and networks."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -84,6 +85,15 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing(path)).free
 
 
+def is_full(error: BaseException | None) -> bool:
+    """True for an error that a full disk has caused."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):  # also FFmpeg's
+            return True
+        error = error.__cause__
+    return False
+
+
 def sync(files: Iterable[Path]) -> None:
     """Wait until files are on the disk."""
     for file in files:
@@ -101,14 +111,22 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def output_place(target: Path) -> Path:
+    """The file or folder that appears: a folder of images is asked for as ``folder/*.png``."""
+    return target.parent if target.stem == "*" else target
+
+
 def lasting_folder(path: Path) -> Path:
     """The work folder beside an output, which has the same name every time."""
     return hidden_beside(path, "-s2svr")
 
 
 def file_fingerprint(path: Path) -> str:
-    """Name, size and time of change of a file, or of all files of a folder, as a short digest."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    """Name, size and time of change of a file, or of all files of a folder, as a short digest.
+
+    Folders within it do not count.
+    """
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return f"{path.name} ({hashlib.sha256(repr(stats).encode()).hexdigest()[:12]})"
 

@@ -7,7 +7,7 @@ Value = str | bool
 
 @dataclass(frozen=True)
 class Profile:
-    """A written set of options of ``s2svr restore``, by their names without dashes."""
+    """A written set of options of ``restore`` and ``batch``, by their names without dashes."""
 
     help: str  # what videos it is for
     options: dict[str, Value]

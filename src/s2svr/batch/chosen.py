@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from ..devices import choose_device
-from .engine import Engine, LocalEngine
+from ..devices import choose_device, choose_precision
+from .engine import Engine, LocalEngine, Say
 from .on_ray import RayEngine
 from .on_slurm import SlurmEngine
 from .settings import BatchSettings
@@ -22,11 +22,13 @@ def engine_for(
     address: str | None = None,
     send: bool = False,
     options: Sequence[str] = (),
+    say: Say = lambda line: None,
 ) -> tuple[Engine, BatchSettings]:
-    """The engine local, ray or slurm, and the batch with the threads of each worker.
+    """The engine local, ray or slurm, and the batch with the threads and device of each worker.
 
-    ``address`` and ``send`` are for ray, ``options`` such as ``slurm_partition=gpu`` for slurm.
-    Raises ValueError for one that is not known, and options that are for another.
+    ``address`` and ``send`` are for ray, ``options`` such as ``slurm_partition=gpu`` for slurm;
+    ``say`` is told of nodes that are left out. Raises ValueError for one that is not known, and
+    options that are for another.
     """
     own = {"local": set(), "ray": {"address", "send"}, "slurm": {"engine-option"}}
     if name not in own:
@@ -36,16 +38,18 @@ def engine_for(
         raise ValueError(f"--{foreign[0]} is not for --engine {name}")
     if name == "local":
         return local_engine(settings, device, jobs)
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"expected the device auto, cpu or cuda of a cluster, got {device!r}")
     scout, threads = LocalEngine(settings.hidden.absolute(), 1), settings.order.threads
     engine: RayEngine | SlurmEngine
     if name == "ray":
-        engine = RayEngine(scout, address, jobs, threads, send=send)
-        threads = threads or engine.cpus
+        engine = RayEngine(scout, address, jobs, threads, send=send, device=device, say=say)
+        threads, device = threads or engine.cpus, "cuda" if engine.gpus else "cpu"
     else:
         named = dict(parse_option(text) for text in options)
         threads = threads or int(named.get("cpus_per_task", 1))
-        gpus = int(device.startswith("cuda"))
-        engine = SlurmEngine(scout, jobs or 1, threads, gpus=gpus, options=named)
+        gpus = int(device == "cuda")
+        engine = SlurmEngine(scout, jobs or 1, threads, gpus=gpus, options=named, say=say)
     order = settings.order.model_copy(update={"threads": threads, "device": device})
     return engine, replace(settings, order=order)
 
@@ -61,8 +65,12 @@ def parse_option(text: str) -> tuple[str, int | str]:
 def local_engine(
     settings: BatchSettings, device: str, jobs: int | None
 ) -> tuple[Engine, BatchSettings]:
-    """Workers of this machine, and the batch with its threads divided between them."""
+    """Workers of this machine, and the batch with its threads divided between them.
+
+    Raises ValueError for a device or a precision that is not there.
+    """
     place = choose_device(device)
+    choose_precision(settings.order.precision, place)
     gpus: tuple[int, ...] = ()
     if place.type == "cuda":
         gpus = tuple(range(torch.cuda.device_count())) if place.index is None else (place.index,)

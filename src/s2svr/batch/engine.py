@@ -1,9 +1,14 @@
 """Engines: the places where a batch's workers run. This one: processes of this machine."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..jobs import Receive, Worker, WorkerProcess
+
+COMING = "coming"  # folder, beside the records, of what is being sent back
+
+Say = Callable[[str], None]
 
 
 class Engine(Protocol):
@@ -36,3 +41,41 @@ class LocalEngine:
 
     def close(self) -> None:
         """Nothing outlives the workers."""
+
+
+class ScoutOfTwo:
+    """The scout of a cluster: what is measured is done by a worker there, and all else here."""
+
+    def __init__(
+        self, receive: Receive, local: LocalEngine, away: Callable[[Receive], Worker]
+    ) -> None:
+        def heed(message: dict[str, Any]) -> None:
+            receive(message)
+            if message["event"] == "end":
+                self.kill()  # neither goes on without the other
+
+        self.here, self.away = local.launch("scout", heed), away(heed)
+
+    def send(self, message: dict[str, Any]) -> None:
+        (self.away if message["do"] == "estimate" else self.here).send(message)
+
+    def kill(self) -> None:
+        self.here.kill()
+        self.away.kill()
+
+    def close(self) -> None:
+        self.here.close()
+        self.away.close()
+
+
+class LeftOut:
+    """Nodes of a cluster that cannot do the work, and why: the others go on without them."""
+
+    def __init__(self, say: Say) -> None:
+        self.say, self.nodes = say, dict[str, str]()
+
+    def add(self, node: str, why: str) -> None:
+        """Leave a node out from now on, and say so once."""
+        if node not in self.nodes:
+            self.nodes[node] = why
+            self.say(f"left out: {why}")

@@ -10,6 +10,7 @@ from ..jobs import Entry, QueueError, settings_asked
 from .items import Item
 from .settings import BatchSettings
 
+PLAN = "plan.json"
 LEAST = 1.5  # lengths of a stretch that a film must have to be divided
 
 
@@ -64,16 +65,32 @@ class Film:
             "parts": parts, "network": self.plan["network"], "why": self.plan["why"], "rank": -1.0,
         })  # fmt: skip
 
-    def clear(self) -> None:
-        """Remove the stretches of a film that is joined."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+def stretches_folder(item: Item) -> Path:
+    """The folder of a film's plan and its stretches."""
+    assert item.entry.record is not None
+    return item.entry.record.parents[1] / "stretches" / item.entry.record.stem
+
+
+def clear_stretches(item: Item) -> None:
+    """Remove what is there of stretches of a file that is done."""
+    shutil.rmtree(stretches_folder(item), ignore_errors=True)
 
 
 def is_long(item: Item, split: float | None) -> bool:
-    """True for a video that is restored in stretches of about ``split`` seconds."""
+    """True for a video that is restored in stretches of about ``split`` seconds.
+
+    One that was begun as a whole goes on so; one that was being joined is joined.
+    """
     if split is None or item.facts["kind"] != "video" or not item.facts["seconds"]:
         return False
-    return item.facts["seconds"] >= LEAST * split and item.state == "new"
+    divided = item.state == "new" or (stretches_folder(item) / PLAN).is_file()
+    return item.facts["seconds"] >= LEAST * split and divided
+
+
+def pieces_of(item: Item, split: float | None) -> int:
+    """About how many stretches there will be of a file; 1 if it is restored as a whole."""
+    return max(1, round(item.facts["seconds"] / split)) if split and is_long(item, split) else 1
 
 
 def planned_film(item: Item, settings: BatchSettings, network: tuple[str, str], ask: Any) -> Film:
@@ -82,16 +99,15 @@ def planned_film(item: Item, settings: BatchSettings, network: tuple[str, str], 
     ``ask`` has the scout do something for an entry. Raises QueueError for a film that cannot be
     divided, and where an earlier plan was made for something else.
     """
-    assert item.entry.record is not None
-    folder = item.entry.record.parents[1] / "stretches" / item.entry.record.stem
-    place = folder / "plan.json"
+    folder = stretches_folder(item)
+    place = folder / PLAN
     order, weights = item.entry.order, item.entry.weights
     asked = {
         "source": file_fingerprint(item.entry.source), "settings": settings_asked(order),
         "seconds": settings.split, "weights": weights,
     }  # fmt: skip
     if order.restart:
-        shutil.rmtree(folder, ignore_errors=True)
+        clear_stretches(item)
     if place.is_file():
         plan = json.loads(place.read_text(encoding="utf-8"))
         for name, value in asked.items():

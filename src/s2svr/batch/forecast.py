@@ -1,13 +1,15 @@
 """The time and disk that a batch will take, from a measured plan of one file of each task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..files import free_bytes
 from ..tasks import TASKS
 from ..text import duration_text, no_room
+from .films import pieces_of
 from .items import TO_DO, Item
 
 LONGEST_BEST = 15 * 60  # seconds that a batch by the best networks may take
@@ -36,53 +38,106 @@ class Totals:
             raise ValueError(no_room(out, self.disk, self.disk_free))
 
 
-def forecast(items: Sequence[Item], out: Path, workers: int, estimate: Estimate) -> Totals:
+@dataclass
+class Group:
+    """The files of one task that are to be restored, and the plan of the one that was measured."""
+
+    items: list[Item]
+    measured: Item
+    plan: dict[str, Any]
+    free: bool  # the network is ours to choose
+    split: float | None  # seconds of a stretch
+
+    @property
+    def unknown(self) -> int:
+        """How many there are whose time cannot be known."""
+        return sum(seconds_of(item, self.measured, self.plan) is None for item in self.items)
+
+    @property
+    def seconds(self) -> list[float]:
+        """The times of the others, and of the stretches that they are restored in."""
+        found = []
+        for item in self.items:
+            taken, count = seconds_of(item, self.measured, self.plan), pieces_of(item, self.split)
+            found += [] if taken is None else [taken / count] * count
+        return found
+
+
+def forecast(
+    items: Sequence[Item],
+    out: Path,
+    workers: int,
+    estimate: Estimate,
+    *,
+    split: float | None = None,
+    made: Mapping[str, str] = MappingProxyType({}),
+) -> Totals:
     """Sum up what is to be done by so many workers, and choose a network for each task.
 
-    One file of each task is measured; the others take as long for each pixel.
+    Films are restored in stretches of about ``split`` seconds. One file of each task is measured;
+    the others take as long for each pixel. Of the quality auto are the networks that have ``made``
+    other files of a task; else the best ones on a GPU, or where the workers do all of it within
+    LONGEST_BEST.
     """
     todo = [item for item in items if item.state in TO_DO]
     totals = Totals(len(todo), sum(item.frames or 0 for item in todo), 0, None, None,
                     free_bytes(out), workers)  # fmt: skip
-    seconds, disk, beside = [], 0, 0
+    groups = {}
     for task in dict.fromkeys(item.facts["task"] for item in todo):
-        group = [item for item in todo if item.facts["task"] == task]
-        measured, plan, why = choose(group, estimate)
-        if measured is None or plan is None:
-            continue
-        totals.networks[task] = plan["network"], why
-        totals.fingerprints[plan["network"]] = plan.get("fingerprint", "")
-        for item in group:
-            taken = seconds_of(item, measured, plan)
-            if taken is None:
-                totals.unknown += 1
-                continue
-            seconds.append(taken)
-            made, less = disk_of(item, measured, plan)
-            disk, beside = disk + made, max(beside, less)
+        same = [item for item in todo if item.facts["task"] == task]
+        if group := measured_group(same, split, made.get(task), estimate):
+            groups[task] = group
+    keep_short(list(groups.values()), workers, estimate)
+    seconds, disk, beside = [], 0, 0
+    for task, group in groups.items():
+        totals.networks[task] = group.plan["network"], group.plan["why"]
+        totals.fingerprints[group.plan["network"]] = group.plan.get("fingerprint", "")
+        totals.unknown += group.unknown
+        seconds += group.seconds
+        for item in group.items:
+            kept, less = disk_of(item, group.measured, group.plan)
+            disk, beside = disk + kept, max(beside, less)
     if seconds:
-        totals.seconds = max(max(seconds), sum(seconds) / min(workers, len(seconds)))
+        totals.seconds = makespan(seconds, workers)
         totals.disk = disk + beside * workers
     return totals
 
 
-def choose(
-    group: Sequence[Item], estimate: Estimate
-) -> tuple[Item | None, dict[str, Any] | None, str]:
-    """The item of a group that was measured, its plan, and why its network is taken."""
-    for item in sorted(group, key=lambda item: (item.state != "new", -item.work)):
-        quality = item.entry.order.quality
-        plan = estimate(item, quality)
-        if plan is None:
+def makespan(seconds: Sequence[float], workers: int) -> float:
+    """The time that so many workers take, who end at about the same time."""
+    return max(max(seconds), sum(seconds) / min(workers, len(seconds)))
+
+
+def measured_group(
+    items: list[Item], split: float | None, made: str | None, estimate: Estimate
+) -> Group | None:
+    """The files of one task with the plan of one of them; None where none of them can be planned.
+
+    ``made`` is the network of files that are done.
+    """
+    for item in sorted(items, key=lambda item: (item.state != "new", -item.work)):
+        quality, task = item.entry.order.quality, TASKS[item.facts["task"]]
+        free, why = quality == "auto" and item.entry.weights is None, ""
+        if free and task.best and made in (task.weights, task.best):
+            quality, why = "best" if made == task.best else "fast", "it made other files there"
+        if plan := estimate(item, quality):
+            plan["why"] = why or plan["why"]
+            return Group(items, item, plan, free and not why, split)
+    return None
+
+
+def keep_short(groups: list[Group], workers: int, estimate: Estimate) -> None:
+    """Take the fast networks on a CPU where the best ones would make a batch long."""
+    taken = [seconds for group in groups for seconds in group.seconds]
+    whole = makespan(taken, workers) if taken else 0.0
+    for group in groups:
+        plan, best = group.plan, TASKS[group.measured.facts["task"]].best
+        if not (group.free and plan["seconds"] and plan["network"] == best):
             continue
-        network, why = plan["network"], plan["why"]
-        if quality == "auto" and plan["seconds"] and network == TASKS[item.facts["task"]].best:
-            whole = sum(seconds_of(other, item, plan) or 0 for other in group)
-            why = f"the batch takes about {duration_text(whole)}"
-            if whole > LONGEST_BEST and plan["device"] == "cpu":
-                plan, why = estimate(item, "fast"), f"{network} takes {duration_text(whole)}"
-        return item, plan, why
-    return None, None, ""
+        plan["why"] = f"the batch takes about {duration_text(whole)}"
+        if plan["device"] == "cpu" and whole > LONGEST_BEST:
+            group.plan = estimate(group.measured, "fast") or plan
+            group.plan["why"] = f"the batch would take about {duration_text(whole)} by {best}"
 
 
 def seconds_of(item: Item, measured: Item, plan: dict[str, Any]) -> float | None:

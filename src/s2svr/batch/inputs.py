@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..files import output_place
 from ..media import SUFFIXES, VIDEO_SUFFIXES, MediaError
 from ..writing import parse_output
 
@@ -26,7 +27,7 @@ class Passage:
     @property
     def place(self) -> Path:
         """The file or folder that appears."""
-        return self.target.parent if self.target.stem == "*" else self.target
+        return output_place(self.target)
 
 
 @dataclass
@@ -45,8 +46,8 @@ def find_inputs(named: Iterable[str], out: Path, pattern: str, *, empty: bool = 
     that is no file is a pattern, in which ``**`` stands for any folders; ``@FILE`` is a list with a
     name in each line, and relative ones begin at the list. Names below a folder, a pattern's fixed
     part or a list stay as they are; ``pattern`` says what becomes of the last part. ValueError
-    where an input is not there, two become one output or one would be replaced, and where there is
-    none, unless that may be (``empty``).
+    where an input is not there, two become one output or one would be replaced, an output would lie
+    in a folder of images that is another, and where there is none, unless that may be (``empty``).
     """
     check_pattern(pattern)
     found, seen = Found(), dict[Path, None]()
@@ -77,6 +78,8 @@ def expanded(text: str, found: Found, out: Path) -> Iterator[tuple[Path, Path]]:
                 for source, base in expanded(str(place), found, out):
                     yield source, listing.parent if inside else base
     elif path.is_dir():
+        if path.name in ("", ".."):  # the folder that one stands in, or one above it
+            path = Path(os.path.abspath(path))
         base = path.parent if is_clip(path) else path
         yield from ((source, base) for source in below(path, found, out))
     elif path.exists():
@@ -167,7 +170,7 @@ def check_pattern(pattern: str) -> None:
 
 
 def refuse_conflicts(passages: list[Passage]) -> None:
-    """ValueError where two inputs have one output, or an output is an input."""
+    """ValueError where outputs are one, or within another, or an output is an input."""
     places: dict[str, Passage] = {}
     for passage in passages:
         place = os.path.abspath(passage.place)
@@ -177,6 +180,13 @@ def refuse_conflicts(passages: list[Passage]) -> None:
                 "give them one by one, or other names, as by --name '{folder}_{stem}{suffix}'"
             )
         places[place] = passage
+    for place, passage in places.items():
+        outer = next((places[str(p)] for p in Path(place).parents if str(p) in places), None)
+        if outer is not None:
+            raise ValueError(
+                f"{passage.source} would become {passage.place}, within the images of "
+                f"{outer.source}: give other names, as by --name '{{stem}}_x4{{suffix}}'"
+            )
     for passage in passages:
         other = places.get(str(passage.source.resolve()))
         if other is not None:

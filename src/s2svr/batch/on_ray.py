@@ -1,33 +1,28 @@
 """Workers on a Ray cluster: each job is a task, and Ray finds the node that has room for it."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
-from ..jobs import (
-    Entry,
-    Receive,
-    Worker,
-    perform,
-    perform_apart,
-    said_by,
-    unpack_product,
-)
-from .engine import LocalEngine
+from ..jobs import Entry, Receive, Worker, pack, perform, said_by, unfit, unpack_product
+from .engine import COMING, LeftOut, LocalEngine, Say, ScoutOfTwo
 
 STREAM = {"num_returns": "streaming", "max_retries": 0}  # what is tried again, the queue decides
+NODE = "ray.io/node-id"  # a label that every node has
 
 
 class RayEngine:
     """Tasks on the cluster at ``address`` (None: one that is begun here), each with its share.
 
-    ``jobs`` tasks at once, each with ``gpus`` (0 or 1) and ``cpus``; None: as many as the cluster
-    has room for. With ``send`` sources and results travel, since no folder is shared.
-    Raises ModuleNotFoundError without the extra ``cluster``.
+    ``jobs`` tasks at once, each with ``cpus`` and a GPU where there are some, unless ``device`` is
+    cpu; None: as many as the cluster has room for. With ``send`` sources and results travel, since
+    no folder is shared. Raises ModuleNotFoundError without the extra ``cluster``, and ValueError
+    for a GPU that is not there.
     """
 
     def __init__(
         self, local: LocalEngine, address: str | None, jobs: int | None, cpus: int | None,
-        *, send: bool = False,
+        *, send: bool = False, device: str = "auto", say: Say = lambda line: None,
     ) -> None:  # fmt: skip
         try:
             import ray
@@ -35,25 +30,74 @@ class RayEngine:
             raise ModuleNotFoundError(
                 "expected Ray for --engine ray: install s2svr[cluster]"
             ) from error
-        self.ray, self.local, self.send = ray, local, send
+        self.ray, self.local, self.send, self.left_out = ray, local, send, LeftOut(say)
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = list(self.nodes().values())
         smallest = min(int(node.get("CPU", 1)) for node in nodes)
-        self.gpus = int(any(node.get("GPU") for node in nodes))
+        there = any(node.get("GPU") for node in nodes)
+        if device == "cuda" and not there and jobs is None:
+            self.close()
+            raise ValueError(
+                "expected a GPU in the Ray cluster for --device cuda, found none: say how many "
+                "will come by --jobs"
+            )
+        self.gpus = int(device != "cpu" and (there or device == "cuda"))
         self.cpus = cpus or (1 if self.gpus else max(1, smallest))
         kind, each = ("GPU", 1) if self.gpus else ("CPU", self.cpus)
         room = sum(int(node.get(kind, 0)) // each for node in nodes)
         self.seats = tuple(f"worker-{number}" for number in range(jobs or max(1, room)))
+        self.task = ray.remote(sent_as_it_is())
+
+    def nodes(self) -> dict[str, dict[str, float]]:
+        """What each node has that is there, by its id."""
+        return {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"]}
 
     def launch(self, name: str, receive: Receive) -> Worker:
-        """A worker that has its jobs done as tasks; the scout is a process of this machine."""
+        """A worker that has its jobs done as tasks."""
         if name == "scout":
-            return self.local.launch(name, receive)
+            return ScoutOfTwo(receive, self.local, lambda heed: RayWorker(self, heed))
         return RayWorker(self, receive)
+
+    def share(self) -> dict[str, Any]:
+        """What a task asks for, and the nodes that it is not for."""
+        share = STREAM | {"num_cpus": self.cpus, "num_gpus": self.gpus}
+        if self.left_out.nodes:
+            share["label_selector"] = {NODE: f"!in({','.join(self.left_out.nodes)})"}
+        return share
+
+    def refusal(self) -> str:
+        """Why no node can do a job; empty if one can."""
+        fit = [
+            node for name, node in self.nodes().items() if name not in self.left_out.nodes
+            and node.get("CPU", 0) >= self.cpus and node.get("GPU", 0) >= self.gpus
+        ]  # fmt: skip
+        return "" if fit else next(iter(self.left_out.nodes.values()), "")
 
     def close(self) -> None:
         """Leave the cluster."""
         self.ray.shutdown()
+
+
+def sent_as_it_is() -> Any:
+    """A function that does a command as a task; it is sent itself, so a node without s2svr can."""
+
+    def have_done(message: dict[str, Any], *packed: Any) -> Iterator[dict[str, Any]]:
+        import platform
+
+        import ray
+
+        node = {"node": ray.get_runtime_context().get_node_id()}
+        try:
+            from s2svr.jobs import perform, perform_apart
+        except ImportError as error:
+            why = f"the machine {platform.node()} has no s2svr that fits: {error}"
+            known = {"id": message["entry"]["id"], "number": message.get("number")}
+            yield {"event": "unfit", "error": why} | known | node
+            return
+        for event in perform_apart(message, *packed) if packed else perform(message):
+            yield event | node if event["event"] == "unfit" else event
+
+    return have_done
 
 
 class RayWorker:
@@ -68,19 +112,18 @@ class RayWorker:
         threading.Thread(target=self.have_done, args=(message,), daemon=True).start()
 
     def have_done(self, message: dict[str, Any]) -> None:
-        """Have a job done, and hand on what is told of it."""
-        ray, entry = self.engine.ray, Entry.model_validate(message["entry"])
+        """Have a job done, on another node where one cannot, and hand on what is told of it."""
         tasks: Any = None
         try:
-            tasks = self.tasks = self.begun(message, entry)
-            for reference in tasks:
-                event = ray.get(reference) if isinstance(reference, ray.ObjectRef) else reference
-                if self.ended:
+            again = True
+            while again and not self.ended:
+                if why := self.engine.refusal():
+                    self.receive(unfit(message, "") | {"error": why})
                     return
-                if event["event"] == "product":
-                    unpack_product(event, entry)
-                else:
-                    self.receive(event)
+                tasks = self.tasks = self.begun(message)
+                if self.ended:  # it was let go meanwhile
+                    self.kill()
+                again = self.followed(message, tasks)
         except Exception as error:  # of Ray, of files, of memory: the queue tries again
             if not self.ended:
                 self.ended = True
@@ -89,17 +132,31 @@ class RayWorker:
             if self.tasks is tasks:  # what is done here lets the next one begin when it is let go
                 self.tasks = None
 
-    def begun(self, message: dict[str, Any], entry: Entry) -> Any:
+    def followed(self, message: dict[str, Any], tasks: Any) -> bool:
+        """Hand on what is told of a job; True where the node that had it cannot do it."""
+        ray, entry = self.engine.ray, Entry.model_validate(message["entry"])
+        for reference in tasks:
+            event = ray.get(reference) if isinstance(reference, ray.ObjectRef) else reference
+            if self.ended:
+                return False
+            if event["event"] == "unfit" and "node" in event:
+                self.engine.left_out.add(event["node"], event["error"])
+                return True
+            if event["event"] == "product":
+                unpack_product(event, entry, self.engine.local.folder / COMING)
+            else:
+                self.receive(event)
+        return False
+
+    def begun(self, message: dict[str, Any]) -> Any:
         """The events of a job: references where it is a task, themselves where it is done here."""
-        engine = self.engine
-        share = STREAM | {"num_cpus": engine.cpus, "num_gpus": engine.gpus}
+        engine, entry = self.engine, Entry.model_validate(message["entry"])
+        task = engine.task.options(**engine.share())
         if not engine.send:
-            return engine.ray.remote(perform).options(**share).remote(message)
+            return task.remote(message)
         if entry.parts:  # what is joined lies here
             return perform(message)
-        data, changed = entry.source.read_bytes(), entry.source.stat().st_mtime_ns
-        apart = engine.ray.remote(perform_apart).options(**share)
-        return apart.remote(message, engine.ray.put(data), changed)
+        return task.remote(message, engine.ray.put(pack(entry.source)))
 
     def kill(self) -> None:
         self.ended = True

@@ -2,15 +2,18 @@
 
 import json
 import secrets
+import shutil
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from ..jobs import OVER, Receive, Worker, perform_to
-from .engine import LocalEngine
+from .engine import LeftOut, LocalEngine, Say, ScoutOfTwo
 
 POLL_JOBS = 0.5  # seconds between two looks at a job's events
+REFUSED = 5.0  # seconds after which Slurm is asked again
+LAST = 10.0  # seconds that jobs get at the end
 DAYS = 60 * 24 * 7  # minutes that a job may take, if nothing else is asked for
 
 
@@ -18,12 +21,14 @@ class SlurmEngine:
     """Jobs of Slurm that share the folder of the batch; ``jobs`` of them at once.
 
     ``options`` are those of submitit's executor, such as slurm_partition. ``cluster`` is local to
-    run them here. Raises ModuleNotFoundError without the extra ``cluster``.
+    run them here. Raises ModuleNotFoundError without the extra ``cluster``, and ValueError where
+    there is no Slurm.
     """
 
     def __init__(
         self, local: LocalEngine, jobs: int, cpus: int, *, gpus: int = 0,
-        options: dict[str, Any] | None = None, cluster: str | None = None,
+        options: dict[str, Any] | None = None, cluster: str = "slurm",
+        say: Say = lambda line: None,
     ) -> None:  # fmt: skip
         try:
             import submitit
@@ -31,22 +36,41 @@ class SlurmEngine:
             raise ModuleNotFoundError(
                 "expected submitit for --engine slurm: install s2svr[cluster]"
             ) from error
+        if cluster == "slurm" and shutil.which("srun") is None:
+            raise ValueError(
+                "expected the commands of Slurm for --engine slurm, srun is not there: give the "
+                "command on a node from which jobs are submitted"
+            )
         self.local, self.folder = local, local.folder / "slurm"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.executor = submitit.AutoExecutor(folder=self.folder, cluster=cluster)
-        usual = {"name": "s2svr", "timeout_min": DAYS, "cpus_per_task": cpus,
-                 "gpus_per_node": gpus}  # fmt: skip
-        self.executor.update_parameters(**usual | (options or {}))
+        self.options = {"name": "s2svr", "timeout_min": DAYS, "cpus_per_task": cpus,
+                        "gpus_per_node": gpus} | (options or {})  # fmt: skip
+        self.executor.update_parameters(**self.options)
         self.seats = tuple(f"worker-{number}" for number in range(jobs))
+        self.submitting, self.jobs, self.left_out = threading.Lock(), list[Any](), LeftOut(say)
 
     def launch(self, name: str, receive: Receive) -> Worker:
-        """A worker that has its jobs done by Slurm; the scout is a process of this machine."""
+        """A worker that has its jobs done by Slurm."""
         if name == "scout":
-            return self.local.launch(name, receive)
+            return ScoutOfTwo(receive, self.local, lambda heed: SlurmWorker(self, heed))
         return SlurmWorker(self, receive)
 
+    def submit(self, message: dict[str, Any], place: Path) -> Any:
+        """The job of a command, on a node that is not left out. Raises what submitit does."""
+        with self.submitting:
+            nodes = filter(None, [self.options.get("slurm_exclude"), *self.left_out.nodes])
+            if excluded := ",".join(map(str, nodes)):
+                self.executor.update_parameters(slurm_exclude=excluded)
+            job = self.executor.submit(perform_to, message, str(place))
+            self.jobs = [other for other in self.jobs if not other.done()] + [job]
+        return job
+
     def close(self) -> None:
-        """Jobs end with their workers."""
+        """Jobs end with their workers; wait until they have."""
+        until = time.monotonic() + LAST
+        while not all(job.done() for job in self.jobs) and time.monotonic() < until:
+            time.sleep(POLL_JOBS / 5)
 
 
 class SlurmWorker:
@@ -58,13 +82,35 @@ class SlurmWorker:
         self.ended = False
 
     def send(self, message: dict[str, Any]) -> None:
-        place = self.engine.folder / f"{secrets.token_hex(8)}.events"
-        self.job = self.engine.executor.submit(perform_to, message, str(place))
-        threading.Thread(target=self.follow, args=(self.job, place), daemon=True).start()
+        threading.Thread(target=self.have_done, args=(message,), daemon=True).start()
 
-    def follow(self, job: Any, place: Path) -> None:
-        """Hand on events until the job is over; if it did not say how it ended, it has died."""
-        read, over = 0, False
+    def have_done(self, message: dict[str, Any]) -> None:
+        """Have a job done, on another node where one cannot, and hand on what is told of it."""
+        left = set[str]()
+        while not self.ended:
+            place = self.engine.folder / f"{secrets.token_hex(8)}.events"
+            try:
+                self.job = self.engine.submit(message, place)
+            except Exception as error:  # of submitit, whatever Slurm says
+                time.sleep(REFUSED)
+                why = f"Slurm did not take the job: {error}".splitlines()[0]
+                over = {"event": "end", "code": type(error).__name__, "error": why}
+            else:
+                over = self.followed(self.job, place)
+            if self.ended:
+                return
+            node: str = over.get("node", "")
+            if over["event"] == "unfit" and node not in {"", *left}:
+                left.add(node)
+                self.engine.left_out.add(node, over["error"])
+                continue
+            self.ended |= over["event"] == "end"
+            self.receive(over)
+            return
+
+    def followed(self, job: Any, place: Path) -> dict[str, Any]:
+        """The event that says how a job ended; those before it are handed on."""
+        read, over = 0, dict[str, Any]()
         while not over and not self.ended:
             last = job.done()  # asked before reading: nothing comes after it
             lines = place.read_bytes()[read:] if place.exists() else b""
@@ -72,13 +118,17 @@ class SlurmWorker:
             read += len(whole)
             for line in whole.splitlines():
                 event = json.loads(line)
-                over = event["event"] in OVER
-                self.receive(event)
+                if event["event"] in OVER:
+                    over = event
+                else:
+                    self.receive(event)
             if last and not over:
-                self.ended = True
-                self.receive({"event": "end", "code": str(job.state)})
+                over = {"event": "end", "code": str(job.state)}
             time.sleep(0 if over else POLL_JOBS)
+        if self.ended and not job.done():
+            job.cancel()
         place.unlink(missing_ok=True)
+        return over or {"event": "end", "code": "cancelled"}
 
     def kill(self) -> None:
         self.ended = True

@@ -1,6 +1,7 @@
 """A batch from its inputs to its outputs: looked at, planned, restored by workers, reported."""
 
 import math
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -8,17 +9,15 @@ from typing import Any
 
 from ..files import file_fingerprint
 from ..jobs import Entry, JobQueue, QueueError
-from .engine import Engine
-from .films import Film, is_long, planned_film
+from .engine import COMING, Engine, Say
+from .films import Film, clear_stretches, is_long, planned_film
 from .forecast import Totals, forecast
-from .inputs import Found, Passage, find_inputs
+from .inputs import Found, Passage, check_pattern, find_inputs
 from .items import TO_DO, Item, new_item
 from .settings import BatchSettings
 
 ATTEMPTS = 3  # of a file whose worker ends without a word
 POLL = 2.0  # seconds between two looks at watched folders
-
-Say = Callable[[str], None]
 
 
 class Batch:
@@ -32,6 +31,7 @@ class Batch:
         self, settings: BatchSettings, engine: Engine, say: Say, tell: Callable[[Item], None]
     ) -> None:
         self.settings, self.engine, self.say, self.tell = settings, engine, say, tell
+        check_pattern(settings.name)
         self.found = self.find() if not settings.watch else Found()
         settings.hidden.mkdir(parents=True, exist_ok=True)
         self.items: list[Item] = []
@@ -45,6 +45,7 @@ class Batch:
             settings.hidden, launch=engine.launch, seats=engine.seats, attempts=ATTEMPTS
         )
         self.queue.clear()
+        shutil.rmtree(settings.hidden / COMING, ignore_errors=True)  # of a run that was killed
         self.queue.listen(self.note)
 
     def __enter__(self) -> "Batch":
@@ -74,11 +75,12 @@ class Batch:
                 item.state, item.why = "failed", str(error)
             if item.state == "done":
                 item.state = "skipped"
+                clear_stretches(item)
             items.append(item)
             self.known[item.entry.id] = item
         return items
 
-    def ask(self, what: str, entry: Entry) -> dict[str, Any]:
+    def ask(self, what: str, entry: Entry) -> Any:
         """The scout's answer about an entry; QueueError where that cannot be restored."""
         asked = {"do": what, "entry": entry.model_dump(mode="json")}
         return self.queue.scout.question(asked).result()
@@ -91,17 +93,25 @@ class Batch:
 
     def forecast(self, items: list[Item]) -> Totals:
         """Time, disk and networks of some items; one that cannot be planned fails."""
+        measured = self.settings.planned and not self.settings.watch  # what comes is not known
 
         def estimate(item: Item, quality: str) -> dict[str, Any] | None:
             order = item.entry.order.model_copy(update={"quality": quality})
+            entry = item.entry.but({"order": order})
             try:
-                what = "estimate" if self.settings.planned else "choice"
-                return self.ask(what, item.entry.but({"order": order}))
+                plan: dict[str, Any] = self.ask("estimate" if measured else "choice", entry)
+                asked = entry.but({"network": plan["network"]})
+                return plan | {"fingerprint": self.ask("fingerprint", asked)}
             except QueueError as error:
                 item.state, item.why = "failed", str(error)
                 return None
 
-        return forecast(items, self.settings.out, len(self.engine.seats), estimate)
+        made = {item.facts["task"]: item.summary["network"] for item in [*items, *self.items]
+                if item.summary}  # fmt: skip
+        return forecast(
+            items, self.settings.out, len(self.engine.seats), estimate,
+            split=self.settings.split, made=made,
+        )  # fmt: skip
 
     # Doing it
 
@@ -119,8 +129,8 @@ class Batch:
             move()
             if self.settings.watch:
                 self.look_again()
-        self.join_films()  # what the last of them left is cleared
-        return self.items
+        with self.queue.lock:  # the last of them is told of
+            return self.items
 
     def submit(self, items: list[Item], totals: Totals) -> None:
         """Put items into the queue; the largest first where several workers share them.
@@ -161,8 +171,6 @@ class Batch:
             if film.joining:
                 if item.state in TO_DO:
                     continue
-                if item.state == "done":
-                    film.clear()
             elif film.done:
                 item.entry = self.queue.take(film.join())
                 continue
@@ -187,6 +195,8 @@ class Batch:
         if over:
             item.summary, item.why = entry.summary, entry.error
             item.state = "done" if entry.state == "done" else "failed"
+            if item.state == "done":
+                clear_stretches(item)
             self.tell(item)
         with self.changed:
             self.changed.notify_all()

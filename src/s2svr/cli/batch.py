@@ -45,9 +45,10 @@ from .options import (
 )
 from .output import print_table, say
 from .progress import LINE_EVERY
+from .sets import Config, ProfileName, settled
 
 if TYPE_CHECKING:
-    from ..batch import Batch, Item, Totals
+    from ..batch import Batch, BatchSettings, Item, Totals
     from ..jobs import Order
 
 Places = Annotated[
@@ -156,23 +157,18 @@ def batch_command(
     engine_option: EngineOption = None,
     watch: WatchOption = False,
     plan: PlanOnly = None,
+    config: Config = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Restore many files; what is done is skipped, and what was cut off goes on."""
-    from ..batch import Batch, BatchSettings, engine_for
+    from ..batch import Batch, engine_for
 
-    if len(places) < 2:
-        raise ValueError("expected inputs and, as the last, the folder of the outputs")
-    *inputs, out = places
-    if weights is not None and Path(weights).is_file():
-        weights = str(Path(weights).absolute())  # workers may be elsewhere
-    settings = BatchSettings(
-        tuple(inputs), Path(out), name, order_asked(context.params), weights,
-        planned=plan is not False, watch=watch, split=None if split is None else float(split),
-    )  # fmt: skip
+    settings = batch_asked(settled(context))
     workers, settings = engine_for(
-        settings, engine, device, jobs, address=address, send=send, options=engine_option or ()
-    )
+        settings, engine, device, jobs,
+        address=address, send=send, options=engine_option or (), say=say,
+    )  # fmt: skip
     with Batch(settings, workers, say, teller(as_json)) as batch:
         carry_through(batch, plan, as_json=as_json)
 
@@ -185,6 +181,27 @@ def carry_through(batch: "Batch", plan: bool | None, *, as_json: bool) -> None:
         totals.check(batch.settings.out)
     if not plan:
         run_batch(batch, as_json=as_json)
+
+
+def batch_asked(given: dict[str, Any]) -> "BatchSettings":
+    """The batch that the options ask for, by the names of the command's arguments."""
+    from ..batch import BatchSettings
+
+    if len(given["places"]) < 2:
+        raise ValueError("expected inputs and, as the last, the folder of the outputs")
+    if given["weights"] is not None and given["quality"] is not None:
+        raise ValueError("expected --weights or --quality, a choice of the task's own, got both")
+    if given["watch"] and given["plan"]:
+        raise ValueError("expected --watch or --plan, which tells of what is there, got both")
+    *inputs, out = given["places"]
+    weights, split = given["weights"], given["split"]
+    if weights is not None and Path(weights).is_file():
+        weights = str(Path(weights).absolute())  # workers may be elsewhere
+    return BatchSettings(
+        tuple(inputs), Path(out), given["name"], order_asked(given), weights,
+        planned=given["plan"] is not False, watch=given["watch"],
+        split=None if split is None else float(split),
+    )  # fmt: skip
 
 
 def order_asked(given: dict[str, Any]) -> "Order":

@@ -7,7 +7,16 @@ from .crew import Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError
 from .queue import DAY, JobQueue, NoRoomError
 from .records import settings_asked
-from .remote import OVER, perform, perform_apart, perform_to, said_by, unpack_product
+from .remote import (
+    OVER,
+    pack,
+    perform,
+    perform_apart,
+    perform_to,
+    said_by,
+    unfit,
+    unpack_product,
+)
 
 __all__ = [
     "ACTIVE",
@@ -22,10 +31,12 @@ __all__ = [
     "Worker",
     "WorkerProcess",
     "OVER",
+    "pack",
     "perform",
     "perform_apart",
     "perform_to",
     "said_by",
     "settings_asked",
+    "unfit",
     "unpack_product",
 ]

@@ -6,9 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from ..checkpoint import load
+from ..devices import choose_device
 from ..files import file_fingerprint
 from ..restoration import Choice, Job, Stretch, begun_under, choose_network, make_plan, output_size
 from ..stretches import divide, seams_of
@@ -26,7 +28,7 @@ def survey_entry(bench: Bench, entry: Entry) -> dict[str, Any]:
     made it (``why``); unfinished: it was begun; new. Raises MediaError and ValueError for what
     cannot be restored so.
     """
-    job, task = job_of(entry), task_of(entry)
+    job, task = job_of(anywhere(entry)), task_of(entry)
     with job.excerpt.open(job.source) as reader:
         info = reader.info
         size = output_size(bench.network(replace(job, network=usual(entry, task)), task), info,
@@ -46,6 +48,12 @@ def survey_entry(bench: Bench, entry: Entry) -> dict[str, Any]:
     if there and not entry.order.overwrite:
         return facts | {"state": "otherwise", "why": why}
     return facts | {"state": "new"}
+
+
+def anywhere(entry: Entry) -> Entry:
+    """The same where nothing is computed: a device that is asked for may be on other machines."""
+    order = entry.order.model_copy(update={"device": "cpu", "precision": "auto"})
+    return entry.but({"order": order})
 
 
 def usual(entry: Entry, task: str) -> str:
@@ -71,39 +79,45 @@ def made_so(bench: Bench, entry: Entry, job: Job) -> tuple[Record | None, str]:
     return record, ""
 
 
-def estimate_entry(bench: Bench, entry: Entry, *, measured: bool) -> dict[str, Any]:
-    """The network for an entry and why, and a plan; without ``measured`` no time and no disk.
+def estimate_entry(entry: Entry) -> dict[str, Any]:
+    """The network for an entry and why, and a plan of which a few frames are measured here."""
+    _, plan = plan_entry(entry)
+    return asdict(plan) | {"target": None}
 
-    The ``fingerprint`` is what workers must have that share the work.
-    """
-    job = job_of(entry)
-    if measured:
-        _, plan = plan_entry(entry)
-        found = asdict(plan) | {"target": None}
-    else:
-        choice = Choice(entry.weights or "", "--weights")
-        if not entry.weights:
-            task, quality = TASKS[task_of(entry)], entry.order.quality
-            choice = choose_network(task, quality, job, load, planned=False)
-        found = {"network": choice.network, "why": choice.why, "seconds": None, "disk": None,
-                 "device": str(job.compute.device)}  # fmt: skip
-    job = replace(job, network=found["network"])
-    return found | {"fingerprint": fingerprint_of(bench, job, task_of(entry))}
+
+def choose_for(entry: Entry) -> dict[str, Any]:
+    """The same without time and disk: nothing is measured, and the device need not be here."""
+    name, job = entry.order.device, job_of(anywhere(entry))
+    device = choose_device(name) if name == "auto" else torch.device(name)
+    choice = Choice(entry.weights or "", "--weights")
+    if not entry.weights:
+        job = replace(job, compute=replace(job.compute, device=device))
+        task, quality = TASKS[task_of(entry)], entry.order.quality
+        choice = choose_network(task, quality, job, load, planned=False)
+    return {"network": choice.network, "why": choice.why, "seconds": None, "disk": None,
+            "device": str(device)}  # fmt: skip
 
 
 class UnfitError(Exception):
     """This worker has other versions or weights than the one that asks."""
 
 
-def fingerprint_of(bench: Bench, job: Job, task: str) -> str:
+def fingerprint_of(bench: Bench, entry: Entry) -> str:
     """Versions of all that makes a result, and the network, as they are here."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("s2svr", "torch", "av"))
-    return f"{versions}, {Path(job.network).stem} {bench.identity(job, task)}"
+    identity = bench.identity(job_of(anywhere(entry)), task_of(entry))
+    return f"{versions}, {Path(entry.network).stem} {identity}"
 
 
 def check_fit(bench: Bench, entry: Entry) -> None:
-    """Raise UnfitError where this worker is not like the one that planned."""
-    here = fingerprint_of(bench, job_of(entry), task_of(entry)) if entry.fingerprint else ""
+    """Raise UnfitError where this worker is not like the one that planned, or lacks something."""
+    if not entry.fingerprint:
+        return
+    try:
+        here = fingerprint_of(bench, entry)
+        job_of(entry)  # its device is there
+    except (ValueError, OSError) as error:
+        raise UnfitError(f"the machine {platform.node()} cannot do it: {error}") from error
     if here != entry.fingerprint:
         raise UnfitError(
             f"the machine {platform.node()} has {here}, and the batch was begun with "
@@ -128,7 +142,7 @@ def fitted(bench: Bench, entry: Entry) -> Job:
 def divided(bench: Bench, entry: Entry) -> list[dict[str, Any]]:
     """The stretches of a film, of about ``entry.stretch["seconds"]`` each."""
     assert entry.stretch is not None
-    seconds, job = entry.stretch["seconds"], job_of(entry.but({"stretch": None}))
+    seconds, job = entry.stretch["seconds"], job_of(anywhere(entry.but({"stretch": None})))
     return [asdict(part) for part in divide(bench.network(job, task_of(entry)), job, seconds)]
 
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import queue
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,14 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import hidden_beside, lasting_folder, write_whole
+from ..files import is_full, lasting_folder, output_place, sync, sync_folder, write_whole
 from .crew import Message
 from .order import Entry
 
 if TYPE_CHECKING:
     from .worker import Desk
 
-OVER = ("restored", "failed", "unfit")  # events after which nothing comes
+OVER = ("restored", "failed", "unfit", "answer")  # events after which nothing comes
+
+Packed = dict[str, tuple[bytes, int]]  # files by their paths, with their times of change
 
 
 class Heard:
@@ -42,6 +46,11 @@ def desk_here() -> "tuple[Desk, Heard]":
 
 def perform(message: Message) -> Iterator[Message]:
     """Do a command and yield its events as they come; the last one says how it ended."""
+    record = Entry.model_validate(message["entry"]).record
+    if record is not None and not record.parents[1].is_dir():
+        why = f"does not see the folder {record.parents[1]}: share it, or give --send with ray"
+        yield unfit(message, why)
+        return
     desk, heard = desk_here()
     with heard.turn:
         heard.events = queue.Queue()
@@ -54,55 +63,100 @@ def perform(message: Message) -> Iterator[Message]:
                 return
 
 
+def unfit(message: Message, why: str) -> Message:
+    """The event of a machine that cannot do what a command says."""
+    error = f"the machine {platform.node()} {why}"
+    known = {"id": message["entry"]["id"], "number": message.get("number")}
+    return {"event": "unfit", "error": error} | known
+
+
 def perform_to(message: Message, place: str) -> None:
-    """The same, with the events as lines of a file that others read meanwhile."""
+    """The same, with the events as lines of a file that others read meanwhile.
+
+    A machine that does not fit gives the name that Slurm has for it.
+    """
+    node = {"node": os.environ.get("SLURMD_NODENAME") or platform.node()}
     with Path(place).open("a", encoding="utf-8") as file:
         for event in perform(message):
-            file.write(json.dumps(event, default=str) + "\n")
+            told = event | node if event["event"] == "unfit" else event
+            file.write(json.dumps(told, default=str) + "\n")
             file.flush()
 
 
-def perform_apart(message: Message, data: bytes, changed: int) -> Iterator[Message]:
-    """The same where no folder is shared: the source comes as bytes, and what is made is sent back.
+def perform_apart(message: Message, source: Packed) -> Iterator[Message]:
+    """The same where no folder is shared: the source comes packed, and what is made is sent back.
 
-    ``changed`` is the source's time of change. Before the last event comes a ``product``, which
-    ``unpack_product`` writes where it belongs.
+    Before the last event comes a ``product``, which ``unpack_product`` writes where it belongs. A
+    machine whose disk is full does not fit.
     """
     entry = Entry.model_validate(message["entry"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source, target = folder / "in" / entry.source.name, folder / "out" / entry.target.name
-        source.parent.mkdir()
-        source.write_bytes(data)
-        os.utime(source, ns=(changed, changed))
-        record = folder / "record.json"
-        here = entry.but({"source": source, "target": target, "record": record})
-        for event in perform(message | {"entry": here.model_dump(mode="json")}):
-            if event["event"] == "restored":
-                made = lasting_folder(target) if entry.stretch else target
-                files = {p.name: p.read_bytes() for p in made.iterdir()} if made.is_dir() else {}
-                whole = None if made.is_dir() else made.read_bytes()
-                kept = record.read_bytes() if record.exists() else None
-                yield {"event": "product", "files": files, "whole": whole, "record": kept}
-            yield event
+        record = folder / "made" / "record.json"
+        place, target = output_place(entry.target), folder / "out" / entry.target.name
+        if place != entry.target:
+            target = folder / "out" / place.name / entry.target.name
+        here = entry.but({"source": folder / entry.source.name, "target": target, "record": record})
+        try:
+            unpack(source, folder)
+            for event in perform(message | {"entry": here.model_dump(mode="json")}):
+                if event.get("full"):
+                    yield unfit(message, f"has no room: {event['error']}")
+                    return
+                if event["event"] == "restored":
+                    made = lasting_folder(target) if entry.stretch else output_place(target)
+                    kept = record.read_bytes() if record.exists() else None
+                    yield {"event": "product", "made": pack(made), "record": kept}
+                yield event
+        except OSError as error:
+            if not is_full(error):
+                raise
+            yield unfit(message, f"has no room: {error}")
 
 
-def unpack_product(product: Message, entry: Entry) -> None:
-    """Write what was made elsewhere where it belongs: whole, or not at all."""
-    entry.target.parent.mkdir(parents=True, exist_ok=True)
-    if product["whole"] is not None:
-        write_whole(entry.target, product["whole"])
-    else:
-        beside = hidden_beside(entry.target, "-coming")
-        beside.mkdir(exist_ok=True)
-        for name, data in product["files"].items():
-            (beside / name).write_bytes(data)
-        beside.replace(lasting_folder(entry.target))
+def pack(place: Path) -> Packed:
+    """The bytes of a file, or of all files of a folder, by paths that begin with its name."""
+    files = [file for file in place.iterdir() if file.is_file()] if place.is_dir() else [place]
+    return {
+        file.relative_to(place.parent).as_posix(): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in files
+    }
+
+
+def unpack(packed: Packed, folder: Path) -> None:
+    """Write what was packed into a folder."""
+    for name, (data, changed) in packed.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        os.utime(place, ns=(changed, changed))
+
+
+def unpack_product(product: Message, entry: Entry, coming: Path) -> None:
+    """Write what was made elsewhere where it belongs: whole, or not at all.
+
+    Until it is whole it lies in the folder ``coming``, on the same disk.
+    """
+    folder = coming / entry.id
+    shutil.rmtree(folder, ignore_errors=True)
+    unpack(product["made"], folder)
+    (made,) = folder.iterdir()
+    sync(made.iterdir() if made.is_dir() else [made])
+    place = lasting_folder(entry.target) if entry.stretch else output_place(entry.target)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir():
+        place.replace(folder / "-replaced")
+    made.replace(place)
+    sync_folder(place.parent)
     if product["record"] is not None and entry.record is not None:
         entry.record.parent.mkdir(parents=True, exist_ok=True)
         write_whole(entry.record, product["record"])
+    if entry.stretch is None:  # what was begun here is not gone on with
+        shutil.rmtree(lasting_folder(place), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def said_by(error: Exception) -> dict[str, Any]:
     """The event of a worker that ended by an error of the engine."""
-    return {"event": "end", "code": f"{type(error).__name__}: {error}".splitlines()[0]}
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    return {"event": "end", "code": what, "error": f"the cluster did not do it: {what}"}

@@ -142,7 +142,7 @@ class Restorers:
             seat.worker = None
             changes = {"tries": entry.tries + 1, "state": "waiting"}
             if entry.tries + 1 >= self.attempts:
-                changes |= {"state": "failed", "error": (
+                changes |= {"state": "failed", "error": message.get("error") or (
                     f"the process that restored ended without a word (code {message['code']}); it "
                     "may have run out of memory. Start the job again: it goes on from what is kept"
                 )}  # fmt: skip

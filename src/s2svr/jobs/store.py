@@ -30,7 +30,8 @@ class Store:
             self.lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
-                f"another process works on the jobs in {folder}: end it, or name another --folder"
+                f"another process works on the jobs in {folder}: wait until it has ended, or name "
+                "another folder"
             ) from None
 
     def close(self) -> None:

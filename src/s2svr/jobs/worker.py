@@ -8,17 +8,26 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import torch
 from filelock import FileLock
 
+from ..files import is_full
 from ..media import MediaError
 from ..restoration import write_so_far
 from ..text import notes, sentence
 from .crew import Message
 from .looking import job_of, look, plan_entry
-from .many import UnfitError, divided, estimate_entry, restore_recorded, survey_entry
+from .many import (
+    UnfitError,
+    choose_for,
+    divided,
+    estimate_entry,
+    fingerprint_of,
+    restore_recorded,
+    survey_entry,
+)
 from .order import Entry
 from .working import Bench, DroppedError, plan_message, preview_entry, report_entry, restore_entry
 
@@ -95,7 +104,7 @@ class Desk:
         except DroppedError:
             self.tell(failed | {"event": "dropped"})
         except REFUSALS as error:
-            self.tell(failed | {"error": words(error, entry)})
+            self.tell(failed | {"error": words(error, entry), "full": is_full(error)})
         except BaseException as error:
             logging.getLogger(__name__).exception("%s %s", message["do"], entry.id)
             self.tell(
@@ -117,20 +126,25 @@ class Desk:
         elif message["do"] == "preview":
             seconds = Fraction(str(message["seconds"]))
             preview_entry(self.bench, entry, Path(message["folder"]), seconds)
-        elif message["do"] == "survey":
-            found = survey_entry(self.bench, entry)
-            self.tell({"event": "answer", "number": message["number"], "value": found})
-        elif message["do"] == "divide":
-            stretches = divided(self.bench, entry)
-            self.tell({"event": "answer", "number": message["number"], "value": stretches})
-        elif message["do"] in ("estimate", "choice"):
-            found = estimate_entry(self.bench, entry, measured=message["do"] == "estimate")
-            self.tell({"event": "answer", "number": message["number"], "value": found})
+        elif (answer := self.answer(message["do"], entry)) is not None:
+            self.tell({"event": "answer", "number": message["number"], "value": answer})
         elif message["do"] == "report":
             report_entry(self.bench, entry)
         else:
             restore = restore_recorded if entry.record else restore_entry
             restore(self.bench, entry, Path(message["folder"]))
+
+    def answer(self, what: str, entry: Entry) -> Any:
+        """The answer to a question about one of many files; None for what is none."""
+        if what == "survey":
+            return survey_entry(self.bench, entry)
+        if what == "divide":
+            return divided(self.bench, entry)
+        if what == "fingerprint":
+            return fingerprint_of(self.bench, entry)
+        if what == "estimate":
+            return estimate_entry(entry)
+        return choose_for(entry) if what == "choice" else None
 
 
 def words(error: Exception, entry: Entry) -> str:

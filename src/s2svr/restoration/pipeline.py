@@ -74,8 +74,9 @@ class Summary:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of the busy time; the stages work side by side."""
-        return {name: seconds / sum(self.busy.values()) for name, seconds in self.busy.items()}
+        """Of the busy time, if there was any; the stages work side by side."""
+        whole = sum(self.busy.values()) or 1.0
+        return {name: seconds / whole for name, seconds in self.busy.items()}
 
 
 class Decoded(NamedTuple):

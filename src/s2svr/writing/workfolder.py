@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 from filelock import FileLock, Timeout
 
-from ..files import hidden_beside, lasting_folder, sync, sync_folder
+from ..files import hidden_beside, is_full, lasting_folder, sync, sync_folder
 from ..media import SUFFIXES, MediaError
 
 
@@ -100,7 +100,7 @@ class WorkFolder:
         try:
             yield
         except (OSError, av.error.FFmpegError) as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_full(error):
                 reason = "the disk is full"
             elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 reason = "permission denied"
