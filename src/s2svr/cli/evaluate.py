@@ -74,6 +74,15 @@ Layout = Annotated[
 Split = Annotated[
     str, typer.Option(help="Part of the data set; test if not given and there is one.")
 ]
+Flicker = Annotated[str | None, typer.Option(help="Flow network that flicker is measured with.")]
+Motion = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FLOWS",
+        help="Folder of .flo files that the network aligns by, in place of its own flow: "
+        "CLIP/flow and CLIP/backward of every clip.",
+    ),
+]
 First = Annotated[int | None, typer.Option(min=1, help="Use only the first N frames of each clip.")]
 Pictures = Annotated[
     Path | None, typer.Option(help="Folder for pictures of each clip's worst and best frame.")
@@ -101,9 +110,8 @@ def evaluate_command(
     frames: First = None,
     segments: Segments = None,
     beside: Compared = None,
-    flow: Annotated[
-        str | None, typer.Option(help="Flow network that flicker is measured with.")
-    ] = None,
+    flow: Flicker = None,
+    motion: Motion = None,
     table: Tables = None,
     pictures: Pictures = None,
     out: Scores = None,
@@ -130,11 +138,11 @@ def evaluate_command(
     model = load(name, task=task, device=place)
     degradation = degradation or TASKS.get(read_card(name).task, usual).damage
     scored = protocols or list(evaluation.DATASET_PROTOCOLS[dataset])
-    network = load(flow, task="flow") if flow else None
+    network = flicker_network(flow) if flow else None
     with live(scored[0]) as done:
         rows = evaluation.evaluate(
             model, sequences, damage(degradation),
-            evaluation.Scoring(scored, frames, segments or (), network),
+            evaluation.Scoring(scored, frames, segments or (), network, motion),
             others=compared_networks(beside or [], place),
             storage=evaluation.Storage(out, pictures, cache, degradation), part=share, done=done,
         )  # fmt: skip
@@ -146,6 +154,18 @@ def evaluate_command(
         print_json(rows)
     else:
         print_scores(rows, origin.text())
+
+
+def flicker_network(name: str) -> "nn.Module":
+    """The flow network that flicker is measured with."""
+    from ..checkpoint import load
+
+    if Path(name).is_dir():
+        raise ValueError(
+            f"expected a flow network for flicker, got the folder {name}; a folder of .flo files "
+            "that the restoration aligns by is given by --motion"
+        )
+    return load(name, task="flow")
 
 
 def chosen_clips(

@@ -84,7 +84,10 @@ def train_restoration_command(
     clips: Clips,
     out: Out,
     val: Annotated[Path | None, typer.Option(help="Folder of clips to validate on.")] = None,
-    flow: Annotated[str | None, typer.Option(help="Weights of the flow student.")] = None,
+    flow: Annotated[
+        str | None,
+        typer.Option(help="Weights of the flow student, or a folder of .flo files by clip."),
+    ] = None,
     init: Init = None,
     overrides: Overrides = None,
     device: Device = "auto",

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..flow import FilesFlow, with_files
 from ..media import carried
+from ..models import S2SVR
 from ..ops import mirror, resize_bicubic
 from ..restoration import find_cuts, restore
 from .protocols import View, view
@@ -22,6 +25,32 @@ def our_method(model: nn.Module, segment: int | None = None) -> Method:
         tagged = ((given.color, given.rgb) for given in views)
         for color, frame in carried(tagged, partial(restore, model, cuts=cuts)):
             yield view(frame.cpu(), color)
+
+    return run
+
+
+def by_files(
+    model: nn.Module, folder: Path, segment: int | None = None, *, whole: bool = True
+) -> Method:
+    """``our_method`` of a network that aligns by a clip's .flo files, in place of its own flow.
+
+    Raises ValueError for other networks, and files that do not fit the clip, or its beginning if it
+    is not ``whole``.
+    """
+    if not isinstance(model, S2SVR):
+        raise ValueError(f"expected a network that aligns by flow, got a {type(model).__name__}")
+
+    def run(views: Iterable[View]) -> Iterator[View]:
+        flow = FilesFlow(folder)
+
+        def told() -> Iterator[View]:
+            for given in views:
+                flow.tell(given.rgb)
+                yield given
+            if whole:
+                flow.check_end()
+
+        yield from our_method(with_files(model, flow), segment)(told())
 
     return run
 

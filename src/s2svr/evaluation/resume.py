@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from ..data import key_of
 from ..files import network_fingerprint, write_whole
 from .scores import ScoreRow, Tally
 
@@ -44,6 +45,15 @@ def load_scores(path: Path, conditions: dict) -> list[ScoreRow] | None:
                 f"{before.get(name)!r}; name another folder"
             )
     return rows
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Fingerprint of the .flo files below a folder, as they are now."""
+    facts = [
+        (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*.flo"))
+    ]
+    return key_of(facts)
 
 
 def method_fingerprint(method: object) -> str:

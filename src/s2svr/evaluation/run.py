@@ -4,6 +4,7 @@ Scores are means over a clip's frames, and then of the clips, under the names of
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import tee, zip_longest
 from typing import Any
 
@@ -13,11 +14,12 @@ from torch import Tensor, nn
 from ..damage import cache_name
 from ..data import Clip, Degradation, as_float, damaged_clip
 from ..flow import Flow
+from ..media import flow_folder
 from ..ops import occlusion
-from .methods import Method, mirrored, our_method, reference_methods
+from .methods import Method, by_files, mirrored, our_method, reference_methods
 from .pictures import Gallery, file_name
 from .protocols import PROTOCOLS, View, read_views, view
-from .resume import load_scores, method_fingerprint, save_scores
+from .resume import folder_fingerprint, load_scores, method_fingerprint, save_scores
 from .scores import OURS, TRUTH, Motion, ScoreRow, Tally, score_rows
 from .settings import DEFAULT_SCORING, NO_STORAGE, Scoring, Storage
 
@@ -46,6 +48,8 @@ def evaluate(
     """
     names, others = list(scoring.protocols), others or {}
     methods = compared_methods(model, scoring, others)
+    for clip in clips if scoring.motion else []:
+        flow_folder(scoring.motion / clip.name)  # type: ignore[operator]
     conditions: dict[str, Any] = {
         "label": storage.label, "model": method_fingerprint(model), "protocols": names,
         "frames": scoring.frames, "methods": list(methods),
@@ -59,6 +63,10 @@ def evaluate(
     for index in range(part[0], len(clips), part[1]):
         clip = clips[index]
         own_conditions = conditions | {"source": [str(clip.hq), str(clip.lq or "")]}
+        own_conditions["motion"] = None
+        if scoring.motion is not None:
+            own_conditions["motion"] = folder_fingerprint(scoring.motion / clip.name)
+            methods = compared_methods(model, scoring, others, clip.name)
         path = None
         if storage.scores is not None:
             path = storage.scores / f"{index:05}-{file_name(clip.name)}.json"
@@ -77,12 +85,20 @@ def evaluate(
 
 
 def compared_methods(
-    model: nn.Module, scoring: Scoring, others: Mapping[str, Method | nn.Module]
+    model: nn.Module,
+    scoring: Scoring,
+    others: Mapping[str, Method | nn.Module],
+    clip: str = "",
 ) -> dict[str, Method]:
-    """Methods by name, the base of the gains first; ValueError where two have one name."""
+    """Methods by name, the base of the gains first; ValueError where two have one name.
+
+    ``clip`` is the one whose files ours aligns by, where it does so.
+    """
     methods = reference_methods(int(getattr(model, "scale", 1)))
-    own = {OURS: our_method(model)}
-    own |= {in_segments(count): our_method(model, count) for count in scoring.segments}
+    ours = partial(our_method, model)
+    if scoring.motion is not None:
+        ours = partial(by_files, model, scoring.motion / clip, whole=scoring.frames is None)
+    own = {OURS: ours()} | {in_segments(count): ours(count) for count in scoring.segments}
     for name in others.keys() & (methods.keys() | own.keys()):
         raise ValueError(f"expected another name than {name!r} for what stands beside ours")
     methods |= {k: our_method(m) if isinstance(m, nn.Module) else m for k, m in others.items()}

@@ -16,6 +16,7 @@ class Scoring:
     frames: int | None = None  # of each clip, the first; None: all
     segments: Sequence[int] = ()  # for each, the model is also run afresh after so many frames
     flow: Flow | None = None  # estimates the motion that flicker is measured along
+    motion: Path | None = None  # folder of .flo files, by clip, that ours aligns by
 
     def __post_init__(self) -> None:
         for name in self.protocols:

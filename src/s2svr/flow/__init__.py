@@ -4,12 +4,14 @@ from .arflow import import_flow
 from .cases import CLEAN, cases_of, rendered_cases
 from .dis import DIS, dis_flow
 from .figure import flow_figure
+from .files import FilesFlow, with_files
 from .score import Flow, FlowRow, evaluate_flow, rows_to_print
 from .video import flow_video
 
 __all__ = [
     "CLEAN",
     "DIS",
+    "FilesFlow",
     "Flow",
     "FlowRow",
     "cases_of",
@@ -20,4 +22,5 @@ __all__ = [
     "import_flow",
     "rendered_cases",
     "rows_to_print",
+    "with_files",
 ]

@@ -26,7 +26,7 @@ from .container import (
 )
 from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
-from .flo import flow_to_color, read_flo, write_flo
+from .flo import flow_folder, flow_to_color, read_flo, read_known_flow, write_flo
 from .frame import Frame, MediaInfo, Reader, Track, carried
 from .images import VIDEO_SUFFIXES, ImageReader, animated_form, plays_of
 from .photos import PhotoTags, held_photo_tags, with_photo_tags
@@ -96,6 +96,7 @@ __all__ = [
     "display_of",
     "earliest_packet",
     "file_url",
+    "flow_folder",
     "flow_to_color",
     "frame_bytes",
     "from_picture",
@@ -120,6 +121,7 @@ __all__ = [
     "read_clip",
     "read_facts",
     "read_flo",
+    "read_known_flow",
     "side_data_name",
     "side_data_of",
     "riff_chunks",

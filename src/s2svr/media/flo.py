@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 MAGIC = 202021.25  # "PIEH" as a little-endian float
+UNKNOWN = 1e9  # Middlebury marks pixels whose flow is not known by more than this
 # The colour circle, from right over down, left and up: each colour's place among 55 steps.
 # Baker et al., A Database and Evaluation Methodology for Optical Flow, 2011.
 STEPS = 55
@@ -29,6 +30,35 @@ def read_flo(path: Path) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1).contiguous()
 
 
+def flow_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The .flo files of a clip, in order: of each frame to the next one, and of that one back.
+
+    They lie in the folders ``flow`` and ``backward``. ValueError where they are not there, or
+    not as many of both.
+    """
+    forward, backward = (sorted(Path(folder, way).glob("*.flo")) for way in ("flow", "backward"))
+    if not forward or len(forward) != len(backward):
+        raise ValueError(
+            f"expected .flo files in {folder}/flow and {folder}/backward, in each one less than "
+            f"the clip has frames, got {len(forward)} and {len(backward)}"
+        )
+    return forward, backward
+
+
+def read_known_flow(path: Path, size: tuple[int, int]) -> Tensor:
+    """Read the flow (2, H, W) of frames of ``size`` (H, W); ValueError for any other, or gaps."""
+    flow = read_flo(path)
+    height, width = flow.shape[1:]
+    if (height, width) != size:
+        raise ValueError(
+            f"expected flow of {size[1]}x{size[0]} pixels, as the frames have that are restored, "
+            f"{path} has {width}x{height}"
+        )
+    if not (flow.abs() < UNKNOWN).all():
+        raise ValueError(f"expected flow that is known everywhere, {path} has pixels without")
+    return flow
+
+
 def write_flo(path: Path, flow: Tensor) -> None:
     """Write flow (2, H, W) in pixels as a .flo file."""
     if flow.ndim != 3 or len(flow) != 2:
@@ -42,9 +72,9 @@ def flow_to_color(flow: Tensor, longest: float | None = None) -> Tensor:
     """Flow (..., 2, H, W) -> RGB (..., 3, H, W) in [0, 1]: direction as hue, no motion as white.
 
     Flow of ``longest`` pixels (the longest there is, if None) has the full colour; longer flow is
-    darker. Unknown flow, as Middlebury marks it (beyond 1e9 or NaN), is black.
+    darker. Unknown flow, as Middlebury marks it (beyond UNKNOWN or NaN), is black.
     """
-    known = (flow.abs() < 1e9).all(-3, keepdim=True)
+    known = (flow.abs() < UNKNOWN).all(-3, keepdim=True)
     flow = torch.where(known, flow, torch.zeros_like(flow))
     length = flow.norm(dim=-3)
     if longest is None:

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data import ClipPairs, Data, Draw, Stored, as_float, kept_arrays, key_of
+from ..data import Clip, ClipPairs, Data, Draw, Stored, as_float, kept_arrays, key_of
 from ..files import network_fingerprint
+from ..media import flow_folder, read_known_flow
 from ..models import S2SVR, Flows, chain_flows, flow_on_grid
+from ..ops import divided_up, resize_flow
 from .step import Batch
 
 PAIRS = 8  # frames whose flow is estimated at once
@@ -94,6 +96,42 @@ def clip_flows(clips: list[Stored], model: S2SVR, skip: int, folder: Path) -> Cl
         return kept_arrays(folder, key, ["flow"], lambda: [clip_flow(clip, model, skip)])[0]
 
     return {clip.key: kept(clip) for clip in clips}
+
+
+def file_flows(
+    clips: list[Clip], stored: list[Stored], down: int, root: Path, folder: Path
+) -> ClipFlows:
+    """Every clip's flow by the .flo files below ``root``, read once and kept in ``folder``.
+
+    It is brought to the grid of frames that are ``down`` times smaller. ValueError where files are
+    missing, or are of frames of another size or count.
+    """
+
+    def kept(clip: Clip, frames: Stored) -> np.ndarray:
+        place = root / clip.name
+        times = [[path.stat().st_mtime_ns for path in line] for line in flow_folder(place)]
+        key = key_of(frames.key, str(place), times, down)
+        return kept_arrays(folder, key, ["flow"], lambda: [file_flow(place, frames, down)])[0]
+
+    return {b.key: kept(a, b) for a, b in zip(clips, stored, strict=True)}
+
+
+def file_flow(place: Path, clip: Stored, down: int) -> np.ndarray:
+    """The flow of a clip as ``clip_flow`` has it, of the files of ``media.flow_folder``."""
+    forward, backward = flow_folder(place)
+    count, _, *size = clip.lq.shape
+    if len(forward) != count - 1:
+        raise ValueError(
+            f"expected {count - 1} .flo files in each direction of {place}, whose clip has {count} "
+            f"frames, got {len(forward)}"
+        )
+    small = [divided_up(side, down) for side in size]
+    out = np.zeros((1, 2, count, 2, *small), np.float16)
+    for t, pair in enumerate(zip(backward, forward, strict=True)):
+        for way, path in enumerate(pair):  # of the later frame to the earlier one, and back
+            flow = read_known_flow(path, (size[0], size[1]))[None]
+            out[0, way, t + 1 - way] = resize_flow(flow, (small[0], small[1]))[0]
+    return out
 
 
 @torch.no_grad()

@@ -16,23 +16,32 @@ def build(
     flow: Path | str | None,
     init: Path | str | None,
 ) -> S2SVR:
-    """The recipe's network, started from the weights given."""
+    """The recipe's network, started from the weights given.
+
+    It has no flow network where ``flow`` is a folder of files.
+    """
     config = PRESETS[recipe.model.preset]
     assert isinstance(config, S2SVRConfig)
     if recipe.model.channels:
         config = replace(config, channels=recipe.model.channels)
-    if not recipe.model.motion:
+    files = is_flow_folder(flow)
+    if files or not recipe.model.motion:
         config = replace(config, flow=None)
     torch.manual_seed(recipe.optim.seed)
     model = S2SVR(config)
     if init is not None:
         start_from(model, load(init))
-    if flow is not None and model.flow is not None:
+    if flow is not None and not files and model.flow is not None:
         student = load(flow)
         if not isinstance(student, PWCLite) or student.config != config.flow:
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
     return model
+
+
+def is_flow_folder(flow: Path | str | None) -> bool:
+    """True for a folder of .flo files in the place of a flow network's weights."""
+    return flow is not None and Path(flow).is_dir()
 
 
 def freeze_mixer(model: S2SVR, whole: bool) -> None:

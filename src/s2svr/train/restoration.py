@@ -9,10 +9,10 @@ from ..checkpoint import Card
 from ..data import ClipPairs, folder_clips
 from ..losses import charbonnier, mostly_luma, negative_psnr
 from ..models import S2SVR, Flows, State, cut_flows
-from .clip_flow import FlowCrops, with_estimated_flow, with_stored_flow
+from .clip_flow import FlowCrops, file_flows, with_estimated_flow, with_stored_flow
 from .fit import Loss, Objective, batches, capturable, fit
 from .launch import Run, start_processes
-from .network import build, freeze_mixer
+from .network import build, freeze_mixer, is_flow_folder
 from .on_device import resident
 from .recipes import RestorationLoss, RestorationRecipe
 from .step import Batch
@@ -77,7 +77,13 @@ def train_restoration(
     data and val are the folders of high-quality clips, flow the student's weights, init a network
     whose trunk to start from (its flow network included, unless flow is given). The averaged
     weights are written.
+
+    flow may be a folder of .flo files by clip, as ``clip_flow.file_flows`` reads them: the network
+    gets no flow network. ValueError for a recipe that they cannot serve.
     """
+    files = Path(flow) if flow is not None and is_flow_folder(flow) else None
+    if files is not None:
+        check_files_serve(recipe, val)
     fabric = start_processes(recipe.optim, run)
     model = build(recipe, flow, init).to(fabric.device)
     freeze_mixer(model, recipe.optim.keep_mixer)
@@ -85,9 +91,14 @@ def train_restoration(
     seed, workers, down = recipe.optim.seed, recipe.optim.workers, model.config.flow_down
     needs_flow = model.flow is not None and recipe.data.frames > 1
     frozen = needs_flow and not recipe.optim.flow_rate and model.config.radius == 1
+    frozen |= files is not None
     clips = recipe_clips(recipe.data, data)
     with fabric.rank_zero_first():
-        ready = prepare(recipe, clips, model, run.clips, workers=workers, flow=frozen)
+        own = frozen and files is None
+        ready = prepare(recipe, clips, model, run.clips, workers=workers, flow=own)
+        if files is not None:
+            flows = file_flows(clips, ready.clips, down, files, run.clips)
+            ready = ready._replace(flows=flows)
     validate = None
     if val is not None and fabric.is_global_zero:
         validate = validation(folder_clips(val), damage, run.clips)
@@ -111,6 +122,23 @@ def train_restoration(
         card=Card(task=recipe.task, recipe=run.name, data=f"{len(clips)} clips, {damage}"),
     )
     return run.weights
+
+
+def check_files_serve(recipe: RestorationRecipe, val: Path | None) -> None:
+    """ValueError for a recipe or validation that needs flow which files have not."""
+    data, rate = recipe.data, recipe.optim.flow_rate
+    if data.skip > 1 or data.rendered or data.frames == 1 or rate or not recipe.model.motion:
+        raise ValueError(
+            "expected data.skip=1, data.rendered=0, optim.flow_rate=0, model.motion=true and clips "
+            "of several frames for flow of files, which is fixed and of the clips' neighbouring "
+            f"frames, got {data.skip}, {data.rendered:g}, {rate:g}, {recipe.model.motion} and "
+            f"{data.frames} frames"
+        )
+    if val is not None:
+        raise ValueError(
+            "expected no --val beside a folder of flow, which has none of those clips: score the "
+            "weights by s2svr evaluate --motion"
+        )
 
 
 def kinds(recipe: RestorationRecipe) -> int:
