@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from media_clips import make_video
+from networks import TINY
 from s2svr.evaluation.speed import benchmark_model, flow_seconds, measure_speed, stage_shares
-from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 
 CPU = torch.device("cpu")
-TINY = replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)
 
 
 class Slow(S2SVR):

@@ -4,7 +4,6 @@ import errno
 import json
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from media_clips import make_video, video_times
+from networks import TINY
 from s2svr.checkpoint import Card, save
 from s2svr.cli.app import app, main
 from s2svr.cli.options import parse_dimensions, parse_rate, parse_seconds
@@ -38,8 +38,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny super-resolution network, tagged as such."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     torch.manual_seed(0)
-    config = replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)
-    save(path, S2SVR(config), Card("sr", gain_db=0.25, clips="two clips"))
+    save(path, S2SVR(TINY), Card("sr", gain_db=0.25, clips="two clips"))
     return path
 
 
@@ -229,7 +228,7 @@ def test_broken_and_foreign_weights(movie: Path, tmp_path: Path, weights: Path) 
 
 
 def test_results_that_are_no_pictures_leave_nothing(movie: Path, tmp_path: Path) -> None:
-    net = S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4))
+    net = S2SVR(TINY)
     for parameter in net.parameters():
         torch.nn.init.constant_(parameter, float("nan"))
     save(tmp_path / "net", net, Card("sr"))

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from media_clips import make_video, packets, video_times
+from networks import TINY
 from s2svr.color import from_rgb, to_rgb
 from s2svr.media import open_reader
 from s2svr.media.errors import MediaError
-from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_to
 from s2svr.restoration import Encoding
@@ -111,7 +111,7 @@ def test_every_pixel_and_time_stamp_is_as_it_should_be(
 
 def test_the_real_model_gives_the_same_as_frame_by_frame(movie: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4))
+    model = S2SVR(TINY)
     target = tmp_path / "out.mkv"
     restore_video(model, movie, target, window=3, codec="ffv1", threads=1)
     for ours, theirs in zip(decoded(target), expected(model, movie, (256, 192)), strict=True):

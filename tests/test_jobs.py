@@ -15,13 +15,13 @@ import torch
 
 from fake_workers import FACTS, FIGURES, Crew, fake_queue, until
 from media_clips import make_video
+from networks import TINY
 from s2svr.files import lasting_folder
 from s2svr.jobs import Entry, JobQueue, Making, NoRoomError, Order, QueueError
 from s2svr.jobs.crew import WorkerProcess
 from s2svr.jobs.looking import look
 from s2svr.jobs.working import Bench, DroppedError, preview_entry, report_entry, restore_entry
 from s2svr.media import MediaError, read_clip
-from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 from s2svr.restoration import Compute, Job, restore_job, write_so_far
 from s2svr.restoration.pipeline import Stopped
@@ -268,10 +268,9 @@ def test_the_queue_does_without_torch():
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch):
-    """Every network is a tiny one that enlarges twice."""
+    """Every network is a tiny one."""
     torch.manual_seed(0)
-    config = replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)
-    network = S2SVR(config).eval()
+    network = S2SVR(TINY).eval()
     for module in ("working", "looking"):
         monkeypatch.setattr(f"s2svr.jobs.{module}.load", lambda name, task=None: network)
     return network

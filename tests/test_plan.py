@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import s2svr.restoration.plan
 from media_clips import make_video
+from networks import TINY
 from s2svr.checkpoint import Card, save
 from s2svr.cli.app import app
 from s2svr.cli.output import plan_lines
@@ -76,12 +77,7 @@ def test_memory_is_counted_exactly() -> None:
 
 def test_what_is_counted_of_the_real_model_grows_with_its_channels() -> None:
     small, large = (
-        count_footprint(
-            backend_of(
-                S2SVR(replace(PRESETS["sr-real"], channels=c, feedback=4, attention=4, flow=None))
-            )
-        )
-        for c in (8, 16)
+        count_footprint(backend_of(S2SVR(replace(TINY, channels=c, flow=None)))) for c in (8, 16)
     )
     # remembered: an input frame, an output frame, and two layers' states and a latent vector
     assert large.state - small.state == 3 * 8 * 4
@@ -249,7 +245,7 @@ def test_memory_and_folders_of_this_machine(tmp_path: Path) -> None:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     torch.manual_seed(0)
-    save(path, S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)), Card("sr"))
+    save(path, S2SVR(TINY), Card("sr"))
     return path
 
 
@@ -292,7 +288,7 @@ def test_the_command_refuses_a_full_disk(
 
 
 def test_settings_are_checked_and_tiles_are_kept(movie: Path, weights: Path) -> None:
-    model = S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4))
+    model = S2SVR(TINY)
 
     def never(*given: object) -> Summary:
         raise AssertionError
@@ -317,7 +313,7 @@ def test_a_preview_shows_both_side_by_side(turn: int, tmp_path: Path) -> None:
         last=9000, matrix=TURNS[turn], size=(32, 24),
     )  # fmt: skip
     torch.manual_seed(0)
-    model = S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4))
+    model = S2SVR(TINY)
     job = Job(source, target, Excerpt(start=Fraction(1)), Encoding(codec="ffv1"))
     shown = preview_video(model, job, Fraction(1, 2))
     with open_reader(source, start=Fraction(1), end=Fraction(3, 2)) as reader:
@@ -351,7 +347,7 @@ def test_a_preview_is_taken_from_the_middle(movie: Path) -> None:
     assert middle(half, Fraction(1, 10)) == duration / 5
     with pytest.raises(MediaError, match="no picture"):
         preview_video(
-            S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)),
+            S2SVR(TINY),
             replace(job, excerpt=Excerpt(start=Fraction(100))),
             Fraction(1),
         )

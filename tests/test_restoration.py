@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from networks import TINY
 from s2svr.checkpoint import load
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
@@ -33,7 +34,6 @@ from s2svr.restoration.tiles import (
 )
 from s2svr.restoration.windows import group_windows
 
-TINY = replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)
 BOTH_WAYS = replace(TINY, bidirectional=True, deep=True, warm=3)
 CONFIGS = {
     "sr": TINY,

@@ -1,7 +1,6 @@
 """What can be known before the first frame is restored: names, encoders and containers."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -9,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from media_clips import make_sound, make_video
+from networks import TINY
 from s2svr import S2SVR, Card, MediaError, bundled, restore_video, save
 from s2svr.cli.app import app
 from s2svr.files import hidden_beside, whole
 from s2svr.media import Frame, open_reader
-from s2svr.models import PRESETS
 from s2svr.restoration import Job
 from s2svr.restoration.plan import make_plan
 from s2svr.restoration.verify import Identity
@@ -170,7 +169,7 @@ def test_the_list_of_models_fits_a_terminal(tmp_path: Path):
     weights = tmp_path / f"{'long' * 20}.safetensors"
     save(
         weights,
-        S2SVR(replace(PRESETS["sr-real"], channels=4, feedback=4, attention=4)),
+        S2SVR(TINY),
         Card(task="sr", notes="n" * 300, gain_db=1.25),
     )
     lines = CliRunner().invoke(app, ["models", str(weights)]).stdout.splitlines()
