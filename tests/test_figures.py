@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from s2svr.cli.app import app
 from s2svr.flow.figure import GAP, captioned, damaged_pair, flow_figure, picture_grid
 from s2svr.media import read_clip
+from s2svr.models import S2SVR, PWCLiteConfig, S2SVRConfig
 from s2svr.ops import resize_bicubic
 from s2svr.render.files import write_movie
 
@@ -78,3 +79,49 @@ def test_bundled_networks_from_the_command_line(clip: Path):
     run = CliRunner().invoke(app, command, catch_exceptions=False)
     assert run.output.split()[:2] == ["teacher", "student"]
     assert target.is_file()
+
+
+class Enlarger(torch.nn.Module):
+    """Bicubic enlargement, in the form of a restoration network."""
+
+    scale, lookahead = 4, 0
+
+    def forward(self, x, state=None, lookahead=0):
+        return resize_bicubic(x, 4), state
+
+
+def test_restorations_stand_between_what_came_in_and_the_truth(benchmark):
+    script = benchmark("figures")
+    small = torch.rand(3, 30, 50, generator=torch.Generator().manual_seed(0))
+    clip = torch.stack([torch.roll(resize_bicubic(small, 8).clamp(0, 1), t, -1) for t in range(12)])
+    sheet = script.restored(clip, "bicubic", "bicubic", {"network": Enlarger()})
+    height, width = script.SHOWN
+    assert sheet.shape == (3, height + 18 + GAP, 3 * (width + GAP) + GAP)
+    first, second, truth = (
+        sheet[:, GAP + 18 :, GAP + i * (width + GAP) :][..., :width] for i in range(3)
+    )
+    assert torch.equal(truth, script.middle(clip[script.AROUND]))
+    torch.testing.assert_close(first, second)
+    assert 0.01 < float((first - truth).abs().mean()) < 0.2
+
+
+def test_features_are_drawn_with_and_without_alignment(benchmark):
+    script = benchmark("figures")
+    tiny = PWCLiteConfig(channels=(4, 6), features=4, estimator=(6, 4), context=(4,))
+    model = S2SVR(
+        S2SVRConfig(
+            channels=4,
+            encoder_layers=1,
+            encoder_blocks=1,
+            decoder_layers=1,
+            decoder_blocks=1,
+            tail=0,
+            flow=tiny,
+        )  # fmt: skip
+    )
+    clip = torch.rand(8, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    sheet = script.motion(clip, model.eval())
+    assert sheet.shape == (3, 64 + 18 + GAP, 4 * (80 + GAP) + GAP)
+    with_flow, without = (sheet[:, GAP + 18 :, GAP + i * 84 :][..., :80] for i in (0, 2))
+    assert not torch.allclose(with_flow, without, atol=1e-3)
+    assert model.flow is not None  # the network itself stays as it is
