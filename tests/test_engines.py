@@ -219,21 +219,27 @@ def test_the_scout_of_a_cluster_has_estimates_made_there(tmp_path: Path):
 
         close = kill
 
-    heard = list[dict[str, Any]]()
-    here, away = Noting(heard.append), list[Noting]()
+    heard = list[str]()
+
+    def hear(message: dict[str, Any]) -> None:
+        heard.append(message.pop("event"))  # as the queue's scout does
+
+    here, away = Noting(hear), list[Noting]()
 
     def launch(receive: Callable[[dict[str, Any]], None]) -> Noting:
         away.append(Noting(receive))
         return away[0]
 
-    scout = ScoutOfTwo(heard.append, here, launch)  # type: ignore[arg-type]
+    scout = ScoutOfTwo(hear, here, launch)  # type: ignore[arg-type]
     for what in ("survey", "estimate", "divide", "fingerprint", "choice"):
         scout.send({"do": what})
     assert (here.sent, away[0].sent) == (
         ["survey", "divide", "fingerprint", "choice"], ["estimate"],
     )  # fmt: skip
+    here.receive({"event": "answer", "value": 1})
+    assert (heard, here.killed) == (["answer"], False)
     away[0].receive({"event": "end", "code": "gone"})
-    assert (heard, here.killed) == ([{"event": "end", "code": "gone"}], True)
+    assert (heard, here.killed) == (["answer", "end"], True)
 
 
 @pytest.fixture

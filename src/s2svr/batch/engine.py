@@ -50,8 +50,9 @@ class ScoutOfTwo:
         self, receive: Receive, local: LocalEngine, away: Callable[[Receive], Worker]
     ) -> None:
         def heed(message: dict[str, Any]) -> None:
-            receive(message)
-            if message["event"] == "end":
+            over = message["event"] == "end"
+            receive(message)  # which takes it apart
+            if over:
                 self.kill()  # neither goes on without the other
 
         self.here, self.away = local.launch("scout", heed), away(heed)

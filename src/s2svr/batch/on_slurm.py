@@ -97,6 +97,7 @@ class SlurmWorker:
                 over = {"event": "end", "code": type(error).__name__, "error": why}
             else:
                 over = self.followed(self.job, place)
+                self.job = None  # it ends by itself
             if self.ended:
                 return
             node: str = over.get("node", "")
@@ -132,7 +133,8 @@ class SlurmWorker:
 
     def kill(self) -> None:
         self.ended = True
-        if self.job is not None and not self.job.done():
-            self.job.cancel()
+        job = self.job
+        if job is not None and not job.done():
+            job.cancel()
 
     close = kill
