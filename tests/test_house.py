@@ -47,6 +47,7 @@ LEVELS = {
     "pipes": 4,
     "train": 4,
     "evaluation": 5,
+    "adapting": 5,
     "tuning": 6,
     "jobs": 6,
     "batch": 7,

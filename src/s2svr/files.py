@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 NAME_BYTES = 255  # that file systems take for a name
+SAMPLES, SAMPLE = 16, 1 << 16  # parts of a file that tell it from others, and their bytes
 
 
 def hidden_beside(path: Path, ending: str) -> Path:
@@ -129,6 +130,22 @@ def file_fingerprint(path: Path) -> str:
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
     stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return f"{path.name} ({hashlib.sha256(repr(stats).encode()).hexdigest()[:12]})"
+
+
+def content_fingerprint(path: Path) -> str:
+    """Digest of what a file holds, whatever its name; of a folder, of all its files in order.
+
+    Of a large file, its size and SAMPLES parts of it.
+    """
+    total = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        size = file.stat().st_size
+        total.update(f"{size} ".encode())
+        with file.open("rb") as opened:
+            for sample in range(SAMPLES):
+                opened.seek(max(0, size - SAMPLE) * sample // (SAMPLES - 1))
+                total.update(opened.read(SAMPLE))
+    return total.hexdigest()[:12]
 
 
 def network_fingerprint(model: "nn.Module") -> str:

@@ -1,15 +1,22 @@
 """Damage: high-quality clips made into low-quality ones."""
 
 from .blur import blur_clip
+from .codecs import BLOCK, h264, hevc
+from .realistic import gaussian_blur, noisy
 from .table import cache_name, degradation, made_here, shrinks, stream
 from .video import degrade_video
 
 __all__ = [
+    "BLOCK",
     "blur_clip",
     "cache_name",
     "degradation",
     "degrade_video",
+    "gaussian_blur",
+    "h264",
+    "hevc",
     "made_here",
+    "noisy",
     "shrinks",
     "stream",
 ]

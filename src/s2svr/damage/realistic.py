@@ -55,7 +55,11 @@ def random_compression(clip: Tensor, generator: Generator, *, softer: int = 0) -
 def random_blur(clip: Tensor, generator: Generator) -> Tensor:
     """Blur by a Gaussian of 0.4 to 2.4 pixels, each way its own, turned by any angle."""
     along, across = (drawn(0.4, 2.4, generator) for _ in range(2))
-    angle = drawn(0, math.pi, generator)
+    return gaussian_blur(clip, along, across, drawn(0, math.pi, generator))
+
+
+def gaussian_blur(clip: Tensor, along: float, across: float, angle: float) -> Tensor:
+    """Frames (T, 3, H, W) blurred by a Gaussian of two deviations (pixels), turned by an angle."""
     line = torch.arange(-REACH, REACH + 1, dtype=clip.dtype)
     y, x = torch.meshgrid(line, line, indexing="ij")
     u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
@@ -77,7 +81,14 @@ def random_reduction(clip: Tensor, generator: Generator) -> Tensor:
 
 def random_noise(clip: Tensor, generator: Generator) -> Tensor:
     """Gaussian noise of a deviation up to 6 of 255 levels, less in shadows; grey or coloured."""
-    level = drawn(0.5, 6, generator) / 255
-    channels = 3 if chance(0.5, generator) else 1
+    level = drawn(0.5, 6, generator)
+    return noisy(clip, level, 3 if chance(0.5, generator) else 1, generator)
+
+
+def noisy(clip: Tensor, level: float, channels: int, generator: Generator) -> Tensor:
+    """Frames (T, 3, H, W) with Gaussian noise of so many of 255 levels, less in shadows.
+
+    One channel makes it grey.
+    """
     noise = torch.randn(len(clip), channels, *clip.shape[-2:], generator=generator)
-    return clip + level * noise * (0.4 + 0.6 * clip.mean(1, keepdim=True)).sqrt()
+    return clip + level / 255 * noise * (0.4 + 0.6 * clip.mean(1, keepdim=True)).sqrt()

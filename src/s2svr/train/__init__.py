@@ -13,18 +13,36 @@ except ModuleNotFoundError as error:
 
 from .exposure import train_exposure
 from .flow import train_flow
+from .further import flow_losses, learn_flow_further, learn_further
 from .launch import Run
 from .quality import train_quality
-from .recipes import ExposureRecipe, FlowRecipe, QualityRecipe, RestorationRecipe, load_recipe
+from .recipes import (
+    ExposureRecipe,
+    FlowLoss,
+    FlowRecipe,
+    Model,
+    Optim,
+    QualityRecipe,
+    RestorationLoss,
+    RestorationRecipe,
+    load_recipe,
+)
 from .restoration import train_restoration
 from .supervised import train_supervised
 
 __all__ = [
     "ExposureRecipe",
+    "FlowLoss",
     "FlowRecipe",
+    "Model",
+    "Optim",
     "QualityRecipe",
+    "RestorationLoss",
     "RestorationRecipe",
     "Run",
+    "flow_losses",
+    "learn_flow_further",
+    "learn_further",
     "load_recipe",
     "train_exposure",
     "train_flow",

@@ -84,15 +84,17 @@ def fit(
     kinds: int = 0,
     validate: Callable[[nn.Module, SummaryWriter, int], dict[str, float]] | None = None,
     card: Card | None = None,
+    going: Callable[[int], bool] = lambda step: True,
 ) -> None:
     """Train a model until step ``optim.steps``, going on from ``last.ckpt`` in the run's folder.
 
     groups are the optimizer's (all parameters at ``optim.rate`` without). With ``kinds`` above 0 a
     step is captured and replayed as a CUDA graph, one for each kind: step i is of kind i % kinds,
     and its batches are all of one shape. validate gets the averaged weights, in the first process
-    only; with ``card`` they are written at each checkpoint, with step and last scores on it. A
-    resumed run equals an unbroken one: batches and rates depend on the step alone. Raises
-    FloatingPointError before a loss that is not finite reaches the checkpoint.
+    only; with ``card`` they are written at each checkpoint, with step and last scores on it.
+    ``going`` is told how many steps are done, and ends the training where it says no. A resumed run
+    equals an unbroken one: batches and rates depend on the step alone. Raises FloatingPointError
+    before a loss that is not finite reaches the checkpoint.
     """
     model, checkpoint = objective.model, run.out / CHECKPOINT
     place(model, fabric.device, bool(kinds))
@@ -112,11 +114,11 @@ def fit(
         terms = advance(next(stream), step, [peak * share for peak in peaks])
         step += 1
         average(averaged, model, min(optim.average, step / (step + 9)))
-        if step % optim.log_every == 0 or step == optim.steps:
+        last = step == optim.steps or not going(step)
+        if step % optim.log_every == 0 or last:
             values = {name: mean_of_all(fabric, value) for name, value in terms.items()}
             if log:
                 report_step(log, run.say, clock, step, values)
-        last = step == optim.steps
         if log and validate and (step % optim.validate_every == 0 or last):
             scores = validate(averaged.eval(), log, step)
             run.say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
@@ -127,6 +129,8 @@ def fit(
                 psnr, gain = scores.get("psnr"), scores.get("gain")
                 about = replace(card, step=step, psnr=psnr, gain_db=gain)
                 save_weights(run.weights, averaged.eval(), about)
+        if last:
+            break
     if log:
         log.close()
     fabric.barrier()

@@ -1,0 +1,160 @@
+"""A network that learns a film: from the file to the weights, or to why it did not pay."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..checkpoint import Card, load, read_card, save
+from ..files import content_fingerprint, free_bytes, network_fingerprint
+from ..media import MediaError
+from ..models import S2SVR
+from ..text import amount
+from ..writing import WorkFolder, WorkPolicy
+from .budget import Budget, Clock, Report
+from .film import MOST, MOST_HELD, SPAN
+from .judge import judged_by
+from .pairs import ROUNDS
+from .schedule import FIRST_DAMAGE
+from .settings import LARGEST, Adaptation
+from .stages import learn, learn_motion, look, tell
+from .state import resumed
+from .workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What became of an adaptation."""
+
+    target: str
+    network: str
+    film: str  # fingerprint of its content
+    kept: bool  # the weights were written
+    why: str
+    again: list[float]  # gains in dB on held-out parts, restored, damaged and restored again
+    fidelity: list[float]  # and of how near they come to the film when they are damaged again
+    damage: str  # of the film, as it was told
+    flow: str  # what became of the flow network
+    learned: int  # frames
+    held: int  # frames
+    steps: int
+    seconds: float
+
+
+def adapt_film(
+    model: S2SVR,
+    card: Card,
+    job: Adaptation,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    report: Report = lambda doing, spent, seconds: None,
+    clock: Clock = time.monotonic,
+) -> Adapted:
+    """Let a restoration network, whose card is given, learn a film; what pays is written.
+
+    It learns on from pairs that are made of the film, and is kept where a part of the film that it
+    did not learn from gains on measures that need no truth. However it ends, the same call goes on.
+    ``report`` is told what is done; time is taken by ``clock``. Raises MediaError for a film or a
+    target that cannot be, ValueError for a network that cannot learn from a film, and
+    KeyboardInterrupt where ``stop`` says so.
+    """
+    began = clock()
+    check_network(model, card)
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    model = model.to(job.device or "cpu")
+    work = WorkFolder(job.target, WorkPolicy(job.overwrite, lasting=True, restart=job.restart))
+    try:
+        check_disk(job, model)
+        film = content_fingerprint(job.source)
+        state = resumed(work.folder, conditions_of(job, model, film))
+        gone = state.spent + clock() - began
+        budget = Budget(60 * job.minutes, gone, clock=clock, report=report)
+        shop = Workshop(job, model, card, work.folder, state, budget, stop)
+        with work.errors():
+            look(shop)
+            work.keep_work = True
+            tell(shop)
+            made = learn(shop, learn_motion(shop))
+            found = decided(shop, film, None if made is None else load(made, device=job.device))
+            if found.kept and made is not None:
+                save(work.product, load(made), card_of(shop, found))
+                work.publish()
+        work.keep_work = False
+        return found
+    finally:
+        work.discard()
+
+
+def decided(shop: Workshop, film: str, after: torch.nn.Module | None) -> Adapted:
+    """The report, with the decision on the network that has learned; None where it has not."""
+    state = shop.state
+    frames = [sum(len(p.lq) for p in shop.portions(held=held)) for held in (False, True)]
+    report = Adapted(
+        target=str(shop.job.target), network=shop.job.network, film=film, kept=False,
+        why="there was no time to learn anything: give it more --minutes",
+        again=[], fidelity=[], damage=state.found().text(), flow=state.flow or "",
+        learned=frames[0], held=frames[1], steps=0, seconds=shop.budget.spent(),
+    )  # fmt: skip
+    if after is None:
+        return report
+    assert isinstance(after, S2SVR)
+    verdict = judged_by(state.first(), shop.scores(after))
+    steps = read_card(shop.run("restoration").weights).step
+    return replace(
+        report, kept=verdict.kept, why=verdict.why, again=verdict.again,
+        fidelity=verdict.fidelity, steps=steps, seconds=shop.budget.spent(),
+    )  # fmt: skip
+
+
+def card_of(shop: Workshop, found: Adapted) -> Card:
+    """The card of what is kept; it names the film by the fingerprint of its content."""
+    return Card(
+        task=shop.card.task,
+        recipe="adapt",
+        data=f"{found.learned} frames of the film {found.film}",
+        step=found.steps,
+        licence=shop.card.licence,
+        notes=f"learned on from {found.network or 'weights'} "
+        f"({network_fingerprint(shop.model)}); on {found.held} other frames of the film, "
+        f"{found.why}",
+    )
+
+
+def check_network(model: S2SVR, card: Card) -> None:
+    """Raise ValueError for a network that cannot learn from a film alone."""
+    fits = isinstance(model, S2SVR) and model.scale in LARGEST
+    if not fits or card.task not in FIRST_DAMAGE:
+        raise ValueError(
+            f"expected a network for {', '.join(FIRST_DAMAGE)}, got one for {card.task}: its input "
+            "cannot be made of a film alone"
+        )
+
+
+def check_disk(job: Adaptation, model: S2SVR) -> None:
+    """Raise MediaError where the disk has no room for what is made on the way."""
+    with job.excerpt.open(job.source) as reader:
+        info = reader.info
+    rows, columns = LARGEST[model.scale]
+    frames = min(info.frames or MOST * SPAN, (MOST + MOST_HELD) * SPAN)
+    pixels = frames * min(info.height, rows) * min(info.width, columns)
+    weights = 4 * sum(value.numel() for value in model.state_dict().values())
+    needed = round((2 + ROUNDS) * 3 * pixels * (1 + model.scale**2)) + 10 * weights
+    free = free_bytes(job.target)
+    if needed > free:
+        raise MediaError(
+            f"{job.target} needs about {amount(needed)} while it is made and {amount(free)} are "
+            "free: free some, or write to another disk"
+        )
+
+
+def conditions_of(job: Adaptation, model: S2SVR, film: str) -> dict[str, str | int]:
+    """All that what is kept for a later try depends on."""
+    excerpt = job.excerpt
+    return {
+        "film": film,
+        "network": network_fingerprint(model),
+        "part of the film": f"{excerpt.start} {excerpt.end} {excerpt.fps} {excerpt.deinterlace}",
+        "number of steps": job.steps,
+    }

@@ -1,0 +1,137 @@
+"""The stages of an adaptation; each leaves on the disk what a later try need not do again."""
+
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import load
+from ..data import Stored, as_float, kept_clip, key_of, to_bytes
+from ..media import MediaError
+from ..models import S2SVR, PWCLite
+from ..tasks import TASKS
+from ..train import flow_losses, learn_flow_further, learn_further
+from .film import portions_of, read_portions, shots_of
+from .judge import restored
+from .pairs import made_pairs
+from .schedule import FIRST_DAMAGE, HOLD, flow_recipe, restoration_recipe
+from .settings import LARGEST
+from .traces import FRAMES, known_quality, tell_traces
+from .workshop import STOPPED, Workshop
+
+TEACHER = "flow-light-teacher"
+# Shares of the time after which a stage ends.
+RESTORED, FLOWED = 0.15, 0.35
+CHECKED = 12  # pairs of frames that the flow is judged by
+SPARE = 1.3  # the second network's scores may take so many times longer than the first's
+LAST = 0.02  # share of the time that is left for what comes after them
+
+
+def look(shop: Workshop) -> None:
+    """Restore portions of the film for as long as there is time, and one of each kind at least."""
+    if shop.state.portions is not None:
+        return
+    job, model, kept = shop.job, shop.model, dict[str, bool]()
+    shop.tell("looking at the film")
+    order = portions_of(shots_of(job.source, job.excerpt, job.fewest))
+    found = dict(read_portions(job.source, job.excerpt, order, LARGEST[model.scale]))
+    for portion in order:
+        if portion not in found:
+            continue
+        if shop.budget.left(RESTORED) <= 0 and portion.held in kept.values():
+            continue
+        shop.tell("restoring portions of the film")
+        frames, key = found[portion], key_of(shop.state.conditions, str(portion))
+
+        def made(frames: np.ndarray = frames) -> list[np.ndarray]:
+            return [frames, to_bytes(restored(model, as_float(frames))).numpy()]
+
+        kept_clip(shop.clips, key, "film", made)
+        kept[key] = portion.held
+    if len(set(kept.values())) < 2:
+        raise MediaError(f"{job.source} has too few frames that can be decoded to learn from")
+    shop.state.portions = kept
+    shop.note()
+
+
+def tell(shop: Workshop) -> None:
+    """Tell the film's damage, and what the network as it was makes of what is held out."""
+    job, state = shop.job, shop.state
+    if state.traces is None:
+        shop.tell("telling the damage")
+        with job.excerpt.open(job.source) as reader:
+            codec = reader.info.codec
+        known = known_quality(job.source, codec)
+        some = shop.portions(held=False)[:2]
+        pairs = [(as_float(p.lq[:FRAMES]), as_float(p.hq[:FRAMES])) for p in some]
+        judge: Any = load(TASKS["compression"].weights)
+        state.traces = asdict(
+            tell_traces(pairs, shop.model.scale, codec, known, judge.mixer.quality)
+        )
+        shop.note()
+    if state.before is None:
+        began = shop.budget.spent()
+        state.before = [asdict(score) for score in shop.scores(shop.model)]
+        state.judging = shop.budget.spent() - began
+        shop.note()
+
+
+def learn_motion(shop: Workshop) -> S2SVR:
+    """The network after its flow has learned from the film, where that pays on what is held out."""
+    state, model, run = shop.state, deepcopy(shop.model), shop.run("flow")
+    learned, held = shop.portions(held=False), shop.portions(held=True)
+    recipe = None
+    if model.flow is not None:
+        recipe = flow_recipe(model.config, smallest([*learned, *held]))
+    if model.flow is None or recipe is None:
+        state.flow = "as it was: the film is too small to learn motion from"
+        return model
+    if state.flow is None:
+        teacher = load(TEACHER)
+        assert isinstance(teacher, PWCLite)
+        going = shop.going("learning the motion", lambda: shop.budget.left(FLOWED))
+        learn_flow_further(deepcopy(model.flow), teacher, learned, recipe, run, going)
+        shop.tell("judging the motion")
+        after = load(run.weights, device=run.device)
+        assert isinstance(after, PWCLite)
+        losses = [flow_losses(net, teacher, held, recipe, CHECKED) for net in (model.flow, after)]
+        gains = [a - b for a, b in zip(*losses, strict=True)]
+        state.flow_learned = fmean(gains) > stdev(gains)
+        text = f"loss on what is held out {fmean(losses[0]):.4f} -> {fmean(losses[1]):.4f}"
+        state.flow = f"{'learned' if state.flow_learned else 'as it was'}: {text}"
+        shop.note()
+    if state.flow_learned:
+        model.flow.load_state_dict(load(run.weights).state_dict())
+    return model
+
+
+def learn(shop: Workshop, model: S2SVR) -> Path | None:
+    """Let the network learn pairs of the film; the weights' path, or None if no time was left."""
+    job, run = shop.job, shop.run("restoration")
+    pairs: list[Stored] = []
+    damage = FIRST_DAMAGE[shop.card.task]
+    for pair in made_pairs(shop.portions(held=False), shop.state.found(), damage, shop.clips):
+        shop.tell("making pairs to learn from")
+        pairs.append(pair)
+    recipe = restoration_recipe(shop.card.task, model.config, smallest(pairs), job.steps)
+    reserve = SPARE * shop.state.judging + LAST * shop.budget.seconds
+
+    def left() -> float:
+        return shop.budget.left() - reserve
+
+    if left() > 0 or run.weights.exists():
+        going = shop.going("learning", left)
+        learn_further(model, pairs, recipe, run, going, hold=HOLD, card=shop.card)
+    if shop.stop():
+        shop.note()
+        raise KeyboardInterrupt(STOPPED)
+    return run.weights if run.weights.exists() else None
+
+
+def smallest(clips: list[Stored]) -> tuple[int, int]:
+    """Height and width that all of these have in low quality."""
+    height, width = (min(clip.lq.shape[axis] for clip in clips) for axis in (-2, -1))
+    return height, width

@@ -1,0 +1,112 @@
+"""The damage of a film, told by comparison: which one makes of its restored frames what it is."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ..damage import BLOCK, gaussian_blur, h264, hevc, noisy
+from ..media import open_container, video_stream
+from ..models import Quality, statistics
+from ..ops import quantised, resize_bicubic
+
+FRAMES = 8  # of a passage that damages are compared on
+LOOKED = 100  # frames whose quantisers are read
+# The mean quantiser of x264's frames is so much above their rate factor (medium preset).
+ABOVE = 1.5
+LIKE_HEVC = ("hevc", "vp9", "av1", "libdav1d", "vvc")
+QUALITIES = (None, 18, 23, 28, 33)  # of a codec, tried first
+FINE = (-3, 3, -1, 1)  # then these steps from the best
+NOISES = (0.0, 1.5, 3.0, 5.0)  # of 255 levels
+BLURS = (0.0, 0.8, 1.4, 2.0)  # deviation in pixels before the reduction
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What was done to a film: blur, reduction, noise and coding, in this order."""
+
+    scale: int  # the reduction
+    codec: str  # h264 or hevc
+    quality: int | None = None  # rate factor or QP; None: no coding is told
+    noise: float = 0.0  # deviation in 255 levels
+    blur: float = 0.0  # deviation in pixels, before the reduction
+
+    def leave(self, clip: Tensor, generator: Generator, *, noise: bool = True) -> Tensor:
+        """Damaged frames of a clip (T, 3, H, W) whose sides divide by the scale, rounded."""
+        if self.blur and self.scale > 1:
+            clip = gaussian_blur(clip, self.blur, self.blur, 0.0)
+        if self.scale > 1:
+            clip = resize_bicubic(clip, 1 / self.scale)
+        if self.noise and noise:
+            clip = noisy(clip, self.noise, 3, generator)
+        if self.quality is not None:
+            codec = hevc if self.codec == "hevc" and min(clip.shape[-2:]) > BLOCK else h264
+            clip = torch.stack(list(codec(clip.clamp(0, 1), self.quality)))
+        return quantised(clip)
+
+    def text(self) -> str:
+        """The damage in words."""
+        parts = [f"blur of {self.blur:g} pixels"] if self.blur else []
+        parts += [f"reduced by {self.scale}"] if self.scale > 1 else []
+        parts += [f"noise of {self.noise:g} of 255"] if self.noise else []
+        if self.quality is not None:
+            parts.append(f"{self.codec} at {self.quality}")
+        return ", ".join(parts) or "none that is told"
+
+
+def tell_traces(
+    pairs: list[tuple[Tensor, Tensor]], scale: int, codec: str, known: int | None, quality: Quality
+) -> Traces:
+    """The damage that makes films' frames (T, 3, h, w) of their restored ones (T, 3, H, W).
+
+    Each frame counts by the statistics that tell how well frames are coded; ``quality`` knows how
+    much they differ between frames. ``known`` is the quality of the coding, where the file says it.
+    """
+    spread = quality.spread.cpu()
+    seen = [statistics(x.mean(1)) for x, _ in pairs]
+
+    def distance(traces: Traces) -> float:
+        total = 0.0
+        for found, (_, y) in zip(seen, pairs, strict=True):
+            again = statistics(traces.leave(y, Generator().manual_seed(0)).mean(1))
+            total += float(((again - found).mean(0) / spread).square().mean())
+        return total
+
+    def best(tried: Iterable[Traces]) -> Traces:
+        return min(dict.fromkeys(tried), key=distance)
+
+    traces = Traces(scale, "hevc" if codec in LIKE_HEVC else "h264", known)
+    if known is None:
+        traces = best(replace(traces, quality=value) for value in QUALITIES)
+    for _ in range(2):
+        traces = best(replace(traces, noise=value) for value in NOISES)
+        if scale > 1:
+            traces = best(replace(traces, blur=value) for value in BLURS)
+        if known is None and traces.quality is not None:
+            steps = [replace(traces, quality=traces.quality + step) for step in FINE]
+            traces = best([traces, *steps, replace(traces, quality=None)])
+    return traces
+
+
+def known_quality(path: Path, codec: str) -> int | None:
+    """The rate factor that x264 would code a file of H.264 with; None where it cannot be told."""
+    if codec != "h264" or not path.is_file():
+        return None
+    values = list(quantisers(path))
+    return round(float(np.mean(values)) - ABOVE) if values else None
+
+
+def quantisers(path: Path) -> Iterator[float]:
+    """The mean quantiser of each of the first frames, as their decoder exports it."""
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        stream.codec_context.options = {"export_side_data": "venc_params"}
+        for count, picture in enumerate(container.decode(stream)):
+            if count == LOOKED:
+                return
+            for data in picture.side_data.values():
+                if data.type.name == "VIDEO_ENC_PARAMS":
+                    yield float(data.qp_map().mean())
