@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch import Generator, Tensor
 
-from ..damage import degradation
+from ..damage import BLOCK, degradation
 from ..data import Stored, as_float, kept_clip, key_of, to_bytes
 from ..ops import resize_to
 from .film import detail_of
@@ -27,28 +27,39 @@ def made_pairs(
     Restored frames are reduced and damaged as the film was, ROUNDS times; those of the sharpest
     portions are damaged as in the first training (``damage``, a name of ``degradation``).
     """
-    unit = max(4, traces.scale)
+    # The first trainings' codecs take no frames that are smaller.
+    sharp = [p for p in sharpest_of(portions) if min(p.lq.shape[-2:]) // 4 * 4 > BLOCK]
     for turn in range(ROUNDS):
         for index, portion in enumerate(portions):
-            key = key_of(portion.key, traces.text(), turn)
-            rng = np.random.default_rng((turn, index))
+            yield damaged_alike(portion, traces, folder, (turn, index))
+        for portion in sharp if turn == 0 else []:
+            yield damaged_anew(portion, traces, damage, folder)
 
-            def reduced(portion: Stored = portion, rng: np.random.Generator = rng) -> list:
-                share = rng.uniform(*SMALLER)
-                size = [int(side * share) // unit * unit for side in portion.hq.shape[-2:]]
-                small = resize_to(as_float(portion.hq), (size[0], size[1])).clamp(0, 1)
-                generator = Generator().manual_seed(int(rng.integers(2**62)))
-                return arrays(traces.leave(small, generator), small)
 
-            yield kept_clip(folder, key, f"{AGAIN} {turn}", reduced)
-    for portion in sharpest_of(portions):
+def damaged_alike(portion: Stored, traces: Traces, folder: Path, turn: tuple[int, int]) -> Stored:
+    """A portion's restored frames, reduced a little, and damaged as the film was."""
+    unit = max(4, traces.scale)
 
-        def anew(portion: Stored = portion) -> list:
-            generator = Generator().manual_seed(int(portion.key[:15], 16))
-            truth = portion.hq if traces.scale > 1 else portion.lq
-            return arrays(*degradation(damage)(as_float(truth), generator))
+    def make() -> list[np.ndarray]:
+        rng = np.random.default_rng(turn)
+        share = rng.uniform(*SMALLER)
+        size = [int(side * share) // unit * unit for side in portion.hq.shape[-2:]]
+        small = resize_to(as_float(portion.hq), (size[0], size[1])).clamp(0, 1)
+        generator = Generator().manual_seed(int(rng.integers(2**62)))
+        return arrays(traces.leave(small, generator), small)
 
-        yield kept_clip(folder, key_of(portion.key, damage), FIRST, anew)
+    return kept_clip(folder, key_of(portion.key, traces.text(), turn), f"{AGAIN} {turn[0]}", make)
+
+
+def damaged_anew(portion: Stored, traces: Traces, damage: str, folder: Path) -> Stored:
+    """A portion with the damage of the first training: of its restored frames, or of its own."""
+
+    def make() -> list[np.ndarray]:
+        generator = Generator().manual_seed(int(portion.key[:15], 16))
+        truth = portion.hq if traces.scale > 1 else portion.lq
+        return arrays(*degradation(damage)(as_float(truth), generator))
+
+    return kept_clip(folder, key_of(portion.key, damage), FIRST, make)
 
 
 def sharpest_of(portions: list[Stored]) -> list[Stored]:

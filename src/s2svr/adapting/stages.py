@@ -24,8 +24,8 @@ from .workshop import STOPPED, Workshop
 
 TEACHER = "flow-light-teacher"
 # Shares of the time after which a stage ends.
-RESTORED, FLOWED = 0.15, 0.35
-CHECKED = 12  # pairs of frames that the flow is judged by
+RESTORED, TOLD, FLOWED, MADE = 0.15, 0.2, 0.35, 0.45
+CHECKED, FEWEST_CHECKED = 12, 4  # pairs of frames that the flow is judged by
 SPARE = 1.3  # the second network's scores may take so many times longer than the first's
 LAST = 0.02  # share of the time that is left for what comes after them
 
@@ -67,9 +67,16 @@ def tell(shop: Workshop) -> None:
         known = known_quality(job.source, codec)
         some = shop.portions(held=False)[:2]
         pairs = [(as_float(p.lq[:FRAMES]), as_float(p.hq[:FRAMES])) for p in some]
-        judge: Any = load(TASKS["compression"].weights)
+        coded: Any = load(TASKS["compression"].weights)
         state.traces = asdict(
-            tell_traces(pairs, shop.model.scale, codec, known, judge.mixer.quality)
+            tell_traces(
+                pairs,
+                shop.model.scale,
+                codec,
+                known,
+                coded.mixer.quality,
+                lambda: shop.budget.left(TOLD) > 0,
+            )
         )
         shop.note()
     if state.before is None:
@@ -92,15 +99,25 @@ def learn_motion(shop: Workshop) -> S2SVR:
     if state.flow is None:
         teacher = load(TEACHER)
         assert isinstance(teacher, PWCLite)
-        going = shop.going("learning the motion", lambda: shop.budget.left(FLOWED))
+
+        def left() -> bool:
+            return shop.budget.left(FLOWED) > 0
+
+        going = shop.going("learning the motion", left)
         learn_flow_further(deepcopy(model.flow), teacher, learned, recipe, run, going)
         shop.tell("judging the motion")
         after = load(run.weights, device=run.device)
         assert isinstance(after, PWCLite)
-        losses = [flow_losses(net, teacher, held, recipe, CHECKED) for net in (model.flow, after)]
-        gains = [a - b for a, b in zip(*losses, strict=True)]
+        losses: list[list[float]] = []
+        for pair in flow_losses([model.flow, after], teacher, held, recipe):
+            losses.append(pair)
+            shop.tell("judging the motion")
+            if len(losses) == CHECKED or (len(losses) >= FEWEST_CHECKED and not left()):
+                break
+        gains = [a - b for a, b in losses]
         state.flow_learned = fmean(gains) > stdev(gains)
-        text = f"loss on what is held out {fmean(losses[0]):.4f} -> {fmean(losses[1]):.4f}"
+        before, then = (fmean(pair[i] for pair in losses) for i in (0, 1))
+        text = f"loss on what is held out {before:.4f} -> {then:.4f}"
         state.flow = f"{'learned' if state.flow_learned else 'as it was'}: {text}"
         shop.note()
     if state.flow_learned:
@@ -116,13 +133,15 @@ def learn(shop: Workshop, model: S2SVR) -> Path | None:
     for pair in made_pairs(shop.portions(held=False), shop.state.found(), damage, shop.clips):
         shop.tell("making pairs to learn from")
         pairs.append(pair)
+        if shop.budget.left(MADE) <= 0:
+            break
     recipe = restoration_recipe(shop.card.task, model.config, smallest(pairs), job.steps)
     reserve = SPARE * shop.state.judging + LAST * shop.budget.seconds
 
-    def left() -> float:
-        return shop.budget.left() - reserve
+    def left() -> bool:
+        return shop.budget.left() > reserve
 
-    if left() > 0 or run.weights.exists():
+    if left() or run.weights.exists():
         going = shop.going("learning", left)
         learn_further(model, pairs, recipe, run, going, hold=HOLD, card=shop.card)
     if shop.stop():

@@ -1,8 +1,9 @@
 """The damage of a film, told by comparison: which one makes of its restored frames what it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,37 +59,58 @@ class Traces:
 
 
 def tell_traces(
-    pairs: list[tuple[Tensor, Tensor]], scale: int, codec: str, known: int | None, quality: Quality
+    pairs: list[tuple[Tensor, Tensor]],
+    scale: int,
+    codec: str,
+    known: int | None,
+    quality: Quality,
+    going: Callable[[], bool] = lambda: True,
 ) -> Traces:
     """The damage that makes films' frames (T, 3, h, w) of their restored ones (T, 3, H, W).
 
-    Each frame counts by the statistics that tell how well frames are coded; ``quality`` knows how
-    much they differ between frames. ``known`` is the quality of the coding, where the file says it.
+    Frames are alike by the statistics that tell how well they are coded; ``quality`` knows how much
+    those differ between frames. ``known`` is the quality of the coding, where the file says it. Few
+    damages are tried where ``going`` says no.
     """
     spread = quality.spread.cpu()
     seen = [statistics(x.mean(1)) for x, _ in pairs]
+    known_distances: dict[Traces, float] = {}
 
     def distance(traces: Traces) -> float:
-        total = 0.0
-        for found, (_, y) in zip(seen, pairs, strict=True):
-            again = statistics(traces.leave(y, Generator().manual_seed(0)).mean(1))
-            total += float(((again - found).mean(0) / spread).square().mean())
-        return total
-
-    def best(tried: Iterable[Traces]) -> Traces:
-        return min(dict.fromkeys(tried), key=distance)
+        if traces not in known_distances:
+            total = 0.0
+            for found, (_, y) in zip(seen, pairs, strict=True):
+                again = statistics(traces.leave(y, Generator().manual_seed(0)).mean(1))
+                total += float(((again - found).mean(0) / spread).square().mean())
+            known_distances[traces] = total
+        return known_distances[traces]
 
     traces = Traces(scale, "hevc" if codec in LIKE_HEVC else "h264", known)
-    if known is None:
-        traces = best(replace(traces, quality=value) for value in QUALITIES)
-    for _ in range(2):
-        traces = best(replace(traces, noise=value) for value in NOISES)
-        if scale > 1:
-            traces = best(replace(traces, blur=value) for value in BLURS)
-        if known is None and traces.quality is not None:
-            steps = [replace(traces, quality=traces.quality + step) for step in FINE]
-            traces = best([traces, *steps, replace(traces, quality=None)])
+    for tried in trials(traces, known is None):
+        if going():
+            traces = min([traces, *tried(traces)], key=distance)
     return traces
+
+
+def trials(traces: Traces, coding: bool) -> list[Callable[[Traces], list[Traces]]]:
+    """Functions that say which damages to try beside the best so far, in turn."""
+
+    def codings(best: Traces) -> list[Traces]:
+        return [replace(best, quality=value) for value in QUALITIES]
+
+    def finer(best: Traces) -> list[Traces]:
+        if best.quality is None:
+            return codings(best)
+        return [replace(best, quality=best.quality + step) for step in FINE]
+
+    def noises(best: Traces) -> list[Traces]:
+        return [replace(best, noise=value) for value in NOISES]
+
+    def blurs(best: Traces) -> list[Traces]:
+        return [replace(best, blur=value) for value in BLURS]
+
+    others = [noises, *([blurs] if traces.scale > 1 else [])]
+    return [codings, *others, finer, *others, finer] if coding else [*others, *others]
 
 
 def known_quality(path: Path, codec: str) -> int | None:
@@ -107,6 +129,6 @@ def quantisers(path: Path) -> Iterator[float]:
         for count, picture in enumerate(container.decode(stream)):
             if count == LOOKED:
                 return
-            for data in picture.side_data.values():
-                if data.type.name == "VIDEO_ENC_PARAMS":
-                    yield float(data.qp_map().mean())
+            found: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
+            if found is not None:
+                yield float(found.qp_map().mean())

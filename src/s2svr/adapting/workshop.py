@@ -44,14 +44,14 @@ class Workshop:
         self.written = self.state.spent = self.budget.spent()
         self.state.keep(self.folder)
 
-    def going(self, doing: str, left: Callable[[], float]) -> Callable[[int], bool]:
-        """A function that says after each step whether there is time ``left`` for another one."""
+    def going(self, doing: str, left: Callable[[], bool]) -> Callable[[int], bool]:
+        """A function that says after each step whether there is time ``left``, and reports it."""
 
         def going(step: int) -> bool:
             self.budget.tell(f"{doing}, step {step}")
             if self.budget.spent() - self.written > WRITTEN:
                 self.note()
-            return left() > 0 and not self.stop()
+            return left() and not self.stop()
 
         return going
 

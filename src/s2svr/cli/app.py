@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .adapt import adapt_command
 from .batch import batch_command
 from .compare import compare_command, fidelity_command
 from .degrade import degrade_command
@@ -52,6 +53,7 @@ def root(
 app.command("restore")(restore_command)
 app.command("batch")(batch_command)
 app.command("tune")(tune_command)
+app.command("adapt")(adapt_command)
 app.command("serve")(serve_command)
 app.command("models")(models_command)
 app.command("info")(info_command)

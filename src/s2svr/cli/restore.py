@@ -312,15 +312,20 @@ def network(weights: str | None, task: str | None) -> "nn.Module":
 
 
 @contextmanager
-def stopping(tell: "Say") -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C was pressed; pressed again, it ends the block at once."""
+def stopping(
+    tell: "Say", words: str = "stopping at the end of the segment; Ctrl-C again stops at once"
+) -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C was pressed; pressed again, it ends the block at once.
+
+    ``tell`` gets these words when it was.
+    """
     asked = False
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        tell("stopping at the end of the segment; Ctrl-C again stops at once")
+        tell(words)
 
     before = signal.signal(signal.SIGINT, ask)
     try:

@@ -1,6 +1,7 @@
 """Further training of networks on clips that are ready, held near the weights that they have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -44,16 +45,14 @@ def learn_flow_further(
 
 @torch.no_grad()
 def flow_losses(
-    net: PWCLite, teacher: PWCLite, clips: list[Stored], recipe: FlowRecipe, count: int
-) -> list[float]:
-    """The student's loss (Eq. 17) on ``count`` pairs of frames, the same for every network."""
+    nets: list[PWCLite], teacher: PWCLite, clips: list[Stored], recipe: FlowRecipe
+) -> Iterator[list[float]]:
+    """Yield the student's loss (Eq. 17) of each network on one pair of frames after another."""
     loss, pairs = student_loss(teacher, recipe.loss), FlowPairs(clips, recipe)
-    device = next(net.parameters()).device
-    losses = []
-    for index in range(count):
+    for index in count():
+        device = next(teacher.parameters()).device
         batch = {name: value[None].to(device) for name, value in pairs[index].items()}
-        losses.append(float(loss(net, batch, 0)["loss"]))
-    return losses
+        yield [float(loss(net.to(device), batch, 0)["loss"]) for net in nets]
 
 
 def learn_further(
