@@ -15,21 +15,24 @@ from .traces import Traces
 
 WINDOW = 8  # frames that are restored at once
 FEW = 5  # portions, below which each is judged in quarters
+MOST = 54.0  # dB: half a code of 255
+DRIFT = 0.5  # dB by which a restored film may be farther from its source: as s2svr fidelity has it
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a network makes of a held-out part; both are PSNR in dB, without any truth."""
+    """What a network makes of a held-out part; all are PSNR in dB, without any truth."""
 
-    again: float  # of the restored part, damaged and restored again, against itself
-    fidelity: float  # of the restored part, damaged again, against the film
+    near: float  # to the restored part: of it damaged and restored again, or of the film restored
+    fidelity: float  # of the film restored and damaged again, against the film
+    bound: float  # the same of the restored part: what a better network comes to
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The gains of a network over the first one, part by part, and what they mean."""
 
-    again: list[float]  # dB
+    near: list[float]  # dB
     fidelity: list[float]  # dB
     kept: bool
     why: str
@@ -43,29 +46,50 @@ def restored(model: nn.Module, clip: Tensor) -> Tensor:
 
 
 def scores_of(
-    model: S2SVR, held: list[tuple[Tensor, Tensor]], traces: Traces, tell: Callable[[], None]
+    model: S2SVR,
+    held: list[tuple[Tensor, Tensor]],
+    traces: Traces,
+    *,
+    better: bool,
+    tell: Callable[[], None],
 ) -> list[Score]:
-    """Scores on portions of a film: frames (T, 3, h, w), and the first network's restored ones."""
+    """Scores on portions of a film: frames (T, 3, h, w), and restored ones.
+
+    With ``better`` a better network has restored them, and it is seen how near this one comes to
+    that. Else this one restores what is damaged of them.
+    """
     scores = []
-    for film, first in held:
+    for film, wanted in held:
         tell()
-        damaged = traces.leave(first, Generator().manual_seed(1))
-        again = restored(model, damaged)
+        made = restored(model, film)
         tell()
-        back = traces.leave(restored(model, film), Generator().manual_seed(1), noise=False)
-        size = (again.shape[-2], again.shape[-1])
-        for part in parts_of(size, len(held) < FEW):
-            small = tuple(slice(p.start // traces.scale, p.stop // traces.scale) for p in part)
+        if better:
+            near = made
+        else:
+            near = restored(model, traces.leave(wanted, Generator().manual_seed(1)))
+        back, bound = (traces.leave(y, Generator(), noise=False) for y in (made, wanted))
+        size = (made.shape[-2], made.shape[-1])
+        for rows, columns in parts_of(size, len(held) < FEW):
+            large = (..., rows, columns)
+            small = (..., smaller(rows, traces.scale), smaller(columns, traces.scale))
             scores.append(
-                Score(psnr_of(again, first, part), psnr_of(back, film, small))  # type: ignore
+                Score(
+                    psnr_of(near[large], wanted[large]),
+                    psnr_of(back[small], film[small]),
+                    psnr_of(bound[small], film[small]),
+                )
             )
     return scores
 
 
-def psnr_of(a: Tensor, b: Tensor, part: tuple[slice, slice]) -> float:
-    """PSNR (dB) of a part of two clips in [0, 1]; of equal ones that of half a code."""
-    cut = (..., *part)
-    return min(psnr(a[cut], b[cut], peak=1.0), psnr(torch.zeros(1), torch.ones(1) / 510, peak=1.0))
+def smaller(part: slice, scale: int) -> slice:
+    """The part of a frame that is so many times smaller."""
+    return slice(part.start // scale, part.stop // scale)
+
+
+def psnr_of(a: Tensor, b: Tensor) -> float:
+    """PSNR (dB) of two clips in [0, 1]; of equal ones MOST, since they are rounded."""
+    return min(MOST, psnr(a, b, peak=1.0))
 
 
 def parts_of(size: tuple[int, int], quarters: bool) -> list[tuple[slice, slice]]:
@@ -76,11 +100,23 @@ def parts_of(size: tuple[int, int], quarters: bool) -> list[tuple[slice, slice]]
     return [(rows, columns) for rows in halves[0] for columns in halves[1]]
 
 
-def judged_by(before: list[Score], after: list[Score]) -> Verdict:
-    """The verdict: kept where both gain, the first by more than its spread over the parts."""
-    again = [b.again - a.again for a, b in zip(before, after, strict=True)]
+def judged_by(before: list[Score], after: list[Score], *, better: bool) -> Verdict:
+    """The verdict: kept where it comes nearer by more than the spread over the parts, and fits.
+
+    It has to come nearer to the film when it is damaged again; or, where a ``better`` network was
+    learned from, which may take more noise and blocks away, at most DRIFT less near than that one.
+    """
+    gains = [b.near - a.near for a, b in zip(before, after, strict=True)]
     fidelity = [b.fidelity - a.fidelity for a, b in zip(before, after, strict=True)]
-    gain, spread, near = fmean(again), stdev(again), fmean(fidelity)
-    said = f"restored again it gains {gain:+.3f} dB with a spread of {spread:.3f} dB"
-    also = f"and damaged again it is {near:+.3f} dB nearer to the film"
-    return Verdict(again, fidelity, gain > spread and near > 0, f"{said}, {also}")
+    gain, spread, fits = fmean(gains), stdev(gains), fmean(fidelity)
+    if better:
+        room = fmean(b.fidelity - b.bound for b in after) + DRIFT
+        first = "it comes nearer to what the best network makes of them"
+    else:
+        room = fits
+        first = "restored again they come nearer to themselves"
+    why = (
+        f"{first} by {gain:.2f} dB with a spread of {spread:.2f} dB; damaged again they are "
+        f"{fits:+.2f} dB nearer to the film"
+    )
+    return Verdict(gains, fidelity, gain > spread and (room > 0 or fits > 0), why)

@@ -13,20 +13,24 @@ from .film import detail_of
 from .traces import Traces
 
 SMALLER = (0.8, 0.95)  # restored frames are reduced to so much
-ROUNDS = 2  # pairs of each portion, with other reductions
+ROUNDS = 1  # pairs of each portion, with other reductions
 SHARP = 3  # one portion in so many is the film's sharpest
 # Sources, of which each is drawn as often as another.
-AGAIN, FIRST = "again", "first"
+FILM, AGAIN, FIRST = ("film", "film too"), "again", "first"
 
 
 def made_pairs(
-    portions: list[Stored], traces: Traces, damage: str, folder: Path
+    portions: list[Stored], traces: Traces, damage: str, folder: Path, *, better: bool
 ) -> Iterator[Stored]:
     """Pairs of portions and their restored frames, kept in ``folder`` for a later try.
 
     Restored frames are reduced and damaged as the film was, ROUNDS times; those of the sharpest
-    portions are damaged as in the first training (``damage``, a name of ``degradation``).
+    portions are damaged as in the first training (``damage``, a name of ``degradation``). With
+    ``better``, a better network than the one that learns has restored them: then half of what is
+    drawn are the film's own frames with them.
     """
+    for portion in portions if better else []:
+        yield from (portion._replace(source=source) for source in FILM)
     # The first trainings' codecs take no frames that are smaller.
     sharp = [p for p in sharpest_of(portions) if min(p.lq.shape[-2:]) // 4 * 4 > BLOCK]
     for turn in range(ROUNDS):

@@ -19,7 +19,7 @@ from .pairs import ROUNDS
 from .schedule import FIRST_DAMAGE
 from .settings import LARGEST, Adaptation
 from .stages import learn, learn_motion, look, tell
-from .state import resumed
+from .state import NAME, resumed
 from .workshop import Workshop
 
 
@@ -29,11 +29,12 @@ class Adapted:
 
     target: str
     network: str
+    learned_from: str  # the best network, or the network itself: who restored the film
     film: str  # fingerprint of its content
     kept: bool  # the weights were written
     why: str
-    again: list[float]  # gains in dB on held-out parts, restored, damaged and restored again
-    fidelity: list[float]  # and of how near they come to the film when they are damaged again
+    near: list[float]  # gains in dB on held-out parts, as Score has them
+    fidelity: list[float]  # the same
     damage: str  # of the film, as it was told
     flow: str  # what became of the flow network
     learned: int  # frames
@@ -47,13 +48,15 @@ def adapt_film(
     card: Card,
     job: Adaptation,
     *,
+    better: S2SVR | None = None,
     stop: Callable[[], bool] = lambda: False,
     report: Report = lambda doing, spent, seconds: None,
     clock: Clock = time.monotonic,
 ) -> Adapted:
     """Let a restoration network, whose card is given, learn a film; what pays is written.
 
-    It learns on from pairs that are made of the film, and is kept where a part of the film that it
+    It learns on from pairs that are made of the film as a ``better`` network restores it, if there
+    is one and time for that, or else as it does itself. It is kept where a part of the film that it
     did not learn from gains on measures that need no truth. However it ends, the same call goes on.
     ``report`` is told what is done; time is taken by ``clock``. Raises MediaError for a film or a
     target that cannot be, ValueError for a network that cannot learn from a film, and
@@ -65,13 +68,16 @@ def adapt_film(
         torch.set_num_threads(job.threads)
     model = model.to(job.device or "cpu")
     work = WorkFolder(job.target, WorkPolicy(job.overwrite, lasting=True, restart=job.restart))
+    work.keep_work = (work.folder / NAME).exists()
     try:
         check_disk(job, model)
         film = content_fingerprint(job.source)
-        state = resumed(work.folder, conditions_of(job, model, film))
+        if better is not None:
+            better = better.to(job.device or "cpu")
+        state = resumed(work.folder, conditions_of(job, model, better, film))
         gone = state.spent + clock() - began
         budget = Budget(60 * job.minutes, gone, clock=clock, report=report)
-        shop = Workshop(job, model, card, work.folder, state, budget, stop)
+        shop = Workshop(job, model, better, card, work.folder, state, budget, stop)
         with work.errors():
             look(shop)
             work.keep_work = True
@@ -92,18 +98,19 @@ def decided(shop: Workshop, film: str, after: torch.nn.Module | None) -> Adapted
     state = shop.state
     frames = [sum(len(p.lq) for p in shop.portions(held=held)) for held in (False, True)]
     report = Adapted(
-        target=str(shop.job.target), network=shop.job.network, film=film, kept=False,
+        target=str(shop.job.target), network=shop.job.network,
+        learned_from="the best network" if state.better else "the network itself", film=film, kept=False,
         why="there was no time to learn anything: give it more --minutes",
-        again=[], fidelity=[], damage=state.found().text(), flow=state.flow or "",
+        near=[], fidelity=[], damage=state.found().text(), flow=state.flow or "",
         learned=frames[0], held=frames[1], steps=0, seconds=shop.budget.spent(),
     )  # fmt: skip
     if after is None:
         return report
     assert isinstance(after, S2SVR)
-    verdict = judged_by(state.first(), shop.scores(after))
+    verdict = judged_by(state.first(), shop.scores(after), better=state.better)
     steps = read_card(shop.run("restoration").weights).step
     return replace(
-        report, kept=verdict.kept, why=verdict.why, again=verdict.again,
+        report, kept=verdict.kept, why=verdict.why, near=verdict.near,
         fidelity=verdict.fidelity, steps=steps, seconds=shop.budget.spent(),
     )  # fmt: skip
 
@@ -149,12 +156,15 @@ def check_disk(job: Adaptation, model: S2SVR) -> None:
         )
 
 
-def conditions_of(job: Adaptation, model: S2SVR, film: str) -> dict[str, str | int]:
+def conditions_of(
+    job: Adaptation, model: S2SVR, better: S2SVR | None, film: str
+) -> dict[str, str | int]:
     """All that what is kept for a later try depends on."""
     excerpt = job.excerpt
     return {
         "film": film,
         "network": network_fingerprint(model),
+        "best network": "none" if better is None else network_fingerprint(better),
         "part of the film": f"{excerpt.start} {excerpt.end} {excerpt.fps} {excerpt.deinterlace}",
         "number of steps": job.steps,
     }

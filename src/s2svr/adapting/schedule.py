@@ -6,10 +6,10 @@ from ..train import FlowLoss, FlowRecipe, Model, Optim, RestorationLoss, Restora
 
 # Damage of the first trainings, by task. Others cannot be told from a film.
 FIRST_DAMAGE = {"sr": "bicubic", "upscale": "mixed", "compression": "coded"}
-HOLD = 30.0  # weight of the squared distance to the first weights
-RATE = 5e-5
-FLOW_RATE = 3e-5
-FLOW_STEPS = 200
+HOLD = 1.0  # weight of the squared distance to the first weights
+RATE = 2e-4
+FLOW_RATE = 5e-5
+FLOW_STEPS = 100
 AVERAGE = 0.99
 MINUTES = 0.25  # between checkpoints
 CROPS = {4: 48, 1: 128}  # pixels, by the scale

@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ..checkpoint import load
 from ..data import Stored, as_float, kept_clip, key_of, to_bytes
@@ -14,7 +15,7 @@ from ..media import MediaError
 from ..models import S2SVR, PWCLite
 from ..tasks import TASKS
 from ..train import flow_losses, learn_flow_further, learn_further
-from .film import portions_of, read_portions, shots_of
+from .film import SPAN, portions_of, read_portions, shots_of
 from .judge import restored
 from .pairs import made_pairs
 from .schedule import FIRST_DAMAGE, HOLD, flow_recipe, restoration_recipe
@@ -24,7 +25,8 @@ from .workshop import STOPPED, Workshop
 
 TEACHER = "flow-light-teacher"
 # Shares of the time after which a stage ends.
-RESTORED, TOLD, FLOWED, MADE = 0.15, 0.2, 0.35, 0.45
+RESTORED, TOLD, FLOWED, MADE = 0.25, 0.29, 0.37, 0.42
+TIMED = 3  # frames that a better network is timed on
 CHECKED, FEWEST_CHECKED = 12, 4  # pairs of frames that the flow is judged by
 SPARE = 1.3  # the second network's scores may take so many times longer than the first's
 LAST = 0.02  # share of the time that is left for what comes after them
@@ -32,29 +34,39 @@ LAST = 0.02  # share of the time that is left for what comes after them
 
 def look(shop: Workshop) -> None:
     """Restore portions of the film for as long as there is time, and one of each kind at least."""
-    if shop.state.portions is not None:
+    state, job, kept = shop.state, shop.job, dict[str, bool]()
+    if state.portions is not None:
         return
-    job, model, kept = shop.job, shop.model, dict[str, bool]()
     shop.tell("looking at the film")
     order = portions_of(shots_of(job.source, job.excerpt, job.fewest))
-    found = dict(read_portions(job.source, job.excerpt, order, LARGEST[model.scale]))
+    found = dict(read_portions(job.source, job.excerpt, order, LARGEST[shop.model.scale]))
+    order = [portion for portion in order if portion in found]
+    if len({portion.held for portion in order}) < 2:
+        raise MediaError(f"{job.source} has too few frames that can be decoded to learn from")
+    state.better = shop.better is not None and in_time(shop, as_float(found[order[0]]))
     for portion in order:
-        if portion not in found:
-            continue
         if shop.budget.left(RESTORED) <= 0 and portion.held in kept.values():
             continue
         shop.tell("restoring portions of the film")
-        frames, key = found[portion], key_of(shop.state.conditions, str(portion))
+        frames, key = found[portion], key_of(state.conditions, state.better, str(portion))
 
         def made(frames: np.ndarray = frames) -> list[np.ndarray]:
-            return [frames, to_bytes(restored(model, as_float(frames))).numpy()]
+            return [frames, to_bytes(restored(shop.restorer, as_float(frames))).numpy()]
 
         kept_clip(shop.clips, key, "film", made)
         kept[key] = portion.held
-    if len(set(kept.values())) < 2:
-        raise MediaError(f"{job.source} has too few frames that can be decoded to learn from")
-    shop.state.portions = kept
+    state.portions = kept
     shop.note()
+
+
+def in_time(shop: Workshop, frames: Tensor) -> bool:
+    """True if there is time for the better network to restore two portions."""
+    assert shop.better is not None
+    shop.tell("timing the best network")
+    began = shop.budget.spent()
+    restored(shop.better, frames[:TIMED])
+    each = (shop.budget.spent() - began) / min(TIMED, len(frames))
+    return 2 * SPAN * each < shop.budget.left(RESTORED)
 
 
 def tell(shop: Workshop) -> None:
@@ -130,7 +142,8 @@ def learn(shop: Workshop, model: S2SVR) -> Path | None:
     job, run = shop.job, shop.run("restoration")
     pairs: list[Stored] = []
     damage = FIRST_DAMAGE[shop.card.task]
-    for pair in made_pairs(shop.portions(held=False), shop.state.found(), damage, shop.clips):
+    learned, traces, better = shop.portions(held=False), shop.state.found(), shop.state.better
+    for pair in made_pairs(learned, traces, damage, shop.clips, better=better):
         shop.tell("making pairs to learn from")
         pairs.append(pair)
         if shop.budget.left(MADE) <= 0:

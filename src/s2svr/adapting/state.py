@@ -19,6 +19,7 @@ class State:
 
     conditions: dict[str, Any]  # all that they depend on
     spent: float = 0.0  # seconds
+    better: bool = False  # the portions were restored by a better network
     portions: dict[str, bool] | None = None  # keys, and whether they are held out
     traces: dict[str, Any] | None = None
     before: list[dict[str, float]] | None = None  # scores of the first network

@@ -16,8 +16,8 @@ from ..ops import quantised, resize_bicubic
 
 FRAMES = 8  # of a passage that damages are compared on
 LOOKED = 100  # frames whose quantisers are read
-# The mean quantiser of x264's frames is so much above their rate factor (medium preset).
-ABOVE = 1.5
+UNTOLD = 26  # the quantiser that encoders begin with where it says nothing
+NEAR = -6, 12  # the mean of all may be so far from the first
 LIKE_HEVC = ("hevc", "vp9", "av1", "libdav1d", "vvc")
 QUALITIES = (None, 18, 23, 28, 33)  # of a codec, tried first
 FINE = (-3, 3, -1, 1)  # then these steps from the best
@@ -114,15 +114,23 @@ def trials(traces: Traces, coding: bool) -> list[Callable[[Traces], list[Traces]
 
 
 def known_quality(path: Path, codec: str) -> int | None:
-    """The rate factor that x264 would code a file of H.264 with; None where it cannot be told."""
+    """The rate factor that a file of H.264 was coded with; None where it cannot be told.
+
+    x264 begins its quantisers at its rate factor. Where it keeps to a bit rate, and in most other
+    encoders, they begin at 26, which says nothing.
+    """
     if codec != "h264" or not path.is_file():
         return None
-    values = list(quantisers(path))
-    return round(float(np.mean(values)) - ABOVE) if values else None
+    found = list(quantisers(path))
+    firsts = {first for first, _ in found}
+    if len(firsts) != 1 or UNTOLD in firsts:
+        return None
+    first, mean = firsts.pop(), float(np.mean([mean for _, mean in found]))
+    return first if first + NEAR[0] <= mean <= first + NEAR[1] else None
 
 
-def quantisers(path: Path) -> Iterator[float]:
-    """The mean quantiser of each of the first frames, as their decoder exports it."""
+def quantisers(path: Path) -> Iterator[tuple[int, float]]:
+    """The quantiser that each of the first pictures begins with, and the mean of its blocks."""
     with open_container(path) as container:
         stream = video_stream(container, path)
         stream.codec_context.options = {"export_side_data": "venc_params"}
@@ -131,4 +139,4 @@ def quantisers(path: Path) -> Iterator[float]:
                 return
             found: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
             if found is not None:
-                yield float(found.qp_map().mean())
+                yield found.qp, float(found.qp_map().mean())

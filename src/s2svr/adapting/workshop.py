@@ -23,6 +23,7 @@ class Workshop:
 
     job: Adaptation
     model: S2SVR  # as it was
+    better: S2SVR | None  # a larger network of the same task
     card: Card
     folder: Path
     state: State
@@ -61,6 +62,11 @@ class Workshop:
         return Run(self.folder / name, device, cache=self.folder / "clips", name="adapt")
 
     @property
+    def restorer(self) -> S2SVR:
+        """The network whose restored frames are learned from."""
+        return self.better if self.better is not None and self.state.better else self.model
+
+    @property
     def clips(self) -> Path:
         """The folder of arrays."""
         return self.folder / "clips"
@@ -74,4 +80,7 @@ class Workshop:
     def scores(self, model: S2SVR) -> list[Score]:
         """Scores of a network on what is held out."""
         held = [(as_float(p.lq), as_float(p.hq)) for p in self.portions(held=True)]
-        return scores_of(model, held, self.state.found(), lambda: self.tell("judging"))
+        return scores_of(
+            model, held, self.state.found(), better=self.state.better,
+            tell=lambda: self.tell("judging"),
+        )  # fmt: skip

@@ -59,14 +59,16 @@ def adapt_command(
 ) -> None:
     """Let the network learn a film of your own; what pays is written as a weights file.
 
-    The network is the one that restore would choose. It learns from the film alone, and is written
-    only where parts of the film that it did not learn from gain by it. Use the file with restore
-    --weights. Given again after an interruption, the command goes on.
+    The network is the one that restore would choose. It learns from the film alone: from what the
+    best network of the task makes of some of it, where there is one. It is written only where parts
+    of the film that it did not learn from gain by it. Use the file with restore --weights. Given
+    again after an interruption, the command goes on.
     """
     from ..adapting import Adaptation, adapt_film
-    from ..checkpoint import read_card
+    from ..checkpoint import load, read_card
     from ..models import S2SVR
     from ..restoration import usual_task
+    from ..tasks import TASKS
     from ..tuning import usual_target
 
     job = job_asked({**LEFT, **context.params, "target": usual_target(source)})
@@ -75,14 +77,18 @@ def adapt_command(
     choice = chosen_network(job, task, weights, quality, None)
     say(f"network: {choice.network} ({choice.why})")
     model = network(choice.network, task)
+    card = read_card(choice.network)
+    best = TASKS[card.task].best if card.task in TASKS else ""
+    better = load(best) if best not in ("", choice.network) else None
     if not isinstance(model, S2SVR):
         raise ValueError(f"expected a restoration network, {choice.network} is another")
+    assert better is None or isinstance(better, S2SVR)
     asked = Adaptation(
         source, out, minutes, steps, job.excerpt, job.compute.device, threads, overwrite, restart,
         network=choice.network,
     )  # fmt: skip
     with timed() as (report, tell), stopping(tell, "stopping; Ctrl-C again stops at once") as stop:
-        found = adapt_film(model, read_card(choice.network), asked, stop=stop, report=report)
+        found = adapt_film(model, card, asked, better=better, stop=stop, report=report)
     if as_json:
         print_json(found)
     else:
@@ -95,9 +101,10 @@ def adapted_lines(found: "Adapted", source: Path) -> list[str]:
 
     lines = [
         f"damage of the film: {found.damage}",
+        f"restored to learn from by {found.learned_from}",
         f"motion: {found.flow}",
         f"learned from {found.learned} frames in {found.steps} steps and "
-        f"{duration_text(found.seconds)}; on {found.held} other frames {found.why}",
+        f"{duration_text(found.seconds)}; of {found.held} other frames: {found.why}",
     ]
     if not found.kept:
         return [*lines, f"{found.network} is not better for it: nothing was written"]
