@@ -63,9 +63,8 @@ def scores_of(
         tell()
         made = restored(model, film)
         tell()
-        if better:
-            near = made
-        else:
+        near = made
+        if not better:
             near = restored(model, traces.leave(wanted, Generator().manual_seed(1)))
         back, bound = (traces.leave(y, Generator(), noise=False) for y in (made, wanted))
         size = (made.shape[-2], made.shape[-1])

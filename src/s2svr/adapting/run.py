@@ -99,8 +99,8 @@ def decided(shop: Workshop, film: str, after: torch.nn.Module | None) -> Adapted
     frames = [sum(len(p.lq) for p in shop.portions(held=held)) for held in (False, True)]
     report = Adapted(
         target=str(shop.job.target), network=shop.job.network,
-        learned_from="the best network" if state.better else "the network itself", film=film, kept=False,
-        why="there was no time to learn anything: give it more --minutes",
+        learned_from="the best network" if state.better else "the network itself",
+        film=film, kept=False, why="there was no time to learn anything: give it more --minutes",
         near=[], fidelity=[], damage=state.found().text(), flow=state.flow or "",
         learned=frames[0], held=frames[1], steps=0, seconds=shop.budget.spent(),
     )  # fmt: skip
