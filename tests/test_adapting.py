@@ -249,7 +249,7 @@ def test_the_budget_ends_the_training(film: Path, tiny: S2SVR, tmp_path: Path):
     job = Adaptation(film, tmp_path / "film.safetensors", minutes=2, steps=10**6, fewest=FEW)
     found = adapt_film(tiny, Card("upscale"), job, clock=clock_of(1.5))
     assert 108 <= found.seconds <= 132
-    assert found.steps > 5
+    assert found.steps > 2
 
 
 def test_what_cannot_be_is_refused_at_once(
