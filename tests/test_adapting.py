@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from s2svr.adapting import Adaptation, Adapted, adapt_film, run, stages
 from s2svr.adapting.budget import Budget
 from s2svr.adapting.film import FilmShot, portions_of, read_portions, set_apart, shots_of
-from s2svr.adapting.judge import Score, Verdict, judged_by, parts_of
+from s2svr.adapting.judge import Score, Verdict, judged_by, shares_of
 from s2svr.adapting.pairs import made_pairs
 from s2svr.adapting.traces import Traces, known_quality, tell_traces
 from s2svr.checkpoint import Card, load, read_card, save
@@ -171,8 +171,8 @@ def test_a_better_network_says_how_far_from_the_film_is_right(fidelity: float, k
 
 
 def test_quarters_cover_a_frame():
-    assert parts_of((48, 64), False) == [(slice(0, 48), slice(0, 64))]
-    area = sum((r.stop - r.start) * (c.stop - c.start) for r, c in parts_of((48, 64), True))
+    assert shares_of((48, 64), False) == [(slice(0, 48), slice(0, 64))]
+    area = sum((r.stop - r.start) * (c.stop - c.start) for r, c in shares_of((48, 64), True))
     assert area == 48 * 64
 
 

@@ -39,7 +39,7 @@ class Verdict:
 
 
 @torch.inference_mode()
-def restored(model: nn.Module, clip: Tensor) -> Tensor:
+def restored_clip(model: nn.Module, clip: Tensor) -> Tensor:
     """A clip of one shot (T, 3, h, w), restored and rounded: (T, 3, sh, sw) on the CPU."""
     frames = restore(model, clip, window=WINDOW, cuts=None)
     return torch.stack([quantised(frame).cpu() for frame in frames])
@@ -61,14 +61,14 @@ def scores_of(
     scores = []
     for film, wanted in held:
         tell()
-        made = restored(model, film)
+        made = restored_clip(model, film)
         tell()
         near = made
         if not better:
-            near = restored(model, traces.leave(wanted, Generator().manual_seed(1)))
+            near = restored_clip(model, traces.leave(wanted, Generator().manual_seed(1)))
         back, bound = (traces.leave(y, Generator(), noise=False) for y in (made, wanted))
         size = (made.shape[-2], made.shape[-1])
-        for rows, columns in parts_of(size, len(held) < FEW):
+        for rows, columns in shares_of(size, len(held) < FEW):
             large = (..., rows, columns)
             small = (..., smaller(rows, traces.scale), smaller(columns, traces.scale))
             scores.append(
@@ -91,7 +91,7 @@ def psnr_of(a: Tensor, b: Tensor) -> float:
     return min(MOST, psnr(a, b, peak=1.0))
 
 
-def parts_of(size: tuple[int, int], quarters: bool) -> list[tuple[slice, slice]]:
+def shares_of(size: tuple[int, int], quarters: bool) -> list[tuple[slice, slice]]:
     """Rows and columns of whole frames of a size (height, width), or of their quarters."""
     if not quarters:
         return [(slice(0, size[0]), slice(0, size[1]))]

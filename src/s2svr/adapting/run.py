@@ -18,7 +18,7 @@ from .judge import judged_by
 from .pairs import ROUNDS
 from .schedule import FIRST_DAMAGE
 from .settings import LARGEST, Adaptation
-from .stages import learn, learn_motion, look, tell
+from .stages import learn, learn_motion, restore_some, tell
 from .state import NAME, resumed
 from .workshop import Workshop
 
@@ -70,16 +70,16 @@ def adapt_film(
     work = WorkFolder(job.target, WorkPolicy(job.overwrite, lasting=True, restart=job.restart))
     work.keep_work = (work.folder / NAME).exists()
     try:
-        check_disk(job, model)
+        check_space(job, model)
         film = content_fingerprint(job.source)
         if better is not None:
             better = better.to(job.device or "cpu")
-        state = resumed(work.folder, conditions_of(job, model, better, film))
+        state = resumed(work.folder, adaptation_conditions(job, model, better, film))
         gone = state.spent + clock() - began
         budget = Budget(60 * job.minutes, gone, clock=clock, report=report)
         shop = Workshop(job, model, better, card, work.folder, state, budget, stop)
         with work.errors():
-            look(shop)
+            restore_some(shop)
             work.keep_work = True
             tell(shop)
             made = learn(shop, learn_motion(shop))
@@ -139,7 +139,7 @@ def check_network(model: S2SVR, card: Card) -> None:
         )
 
 
-def check_disk(job: Adaptation, model: S2SVR) -> None:
+def check_space(job: Adaptation, model: S2SVR) -> None:
     """Raise MediaError where the disk has no room for what is made on the way."""
     with job.excerpt.open(job.source) as reader:
         info = reader.info
@@ -156,7 +156,7 @@ def check_disk(job: Adaptation, model: S2SVR) -> None:
         )
 
 
-def conditions_of(
+def adaptation_conditions(
     job: Adaptation, model: S2SVR, better: S2SVR | None, film: str
 ) -> dict[str, str | int]:
     """All that what is kept for a later try depends on."""

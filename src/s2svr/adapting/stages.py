@@ -16,7 +16,7 @@ from ..models import S2SVR, PWCLite
 from ..tasks import TASKS
 from ..train import flow_losses, learn_flow_further, learn_further
 from .film import SPAN, portions_of, read_portions, shots_of
-from .judge import restored
+from .judge import restored_clip
 from .pairs import made_pairs
 from .schedule import FIRST_DAMAGE, HOLD, flow_recipe, restoration_recipe
 from .settings import LARGEST
@@ -32,7 +32,7 @@ SPARE = 1.3  # the second network's scores may take so many times longer than th
 LAST = 0.02  # share of the time that is left for what comes after them
 
 
-def look(shop: Workshop) -> None:
+def restore_some(shop: Workshop) -> None:
     """Restore portions of the film for as long as there is time, and one of each kind at least."""
     state, job, kept = shop.state, shop.job, dict[str, bool]()
     if state.portions is not None:
@@ -43,7 +43,7 @@ def look(shop: Workshop) -> None:
     order = [portion for portion in order if portion in found]
     if len({portion.held for portion in order}) < 2:
         raise MediaError(f"{job.source} has too few frames that can be decoded to learn from")
-    state.better = shop.better is not None and in_time(shop, as_float(found[order[0]]))
+    state.better = shop.better is not None and has_time(shop, as_float(found[order[0]]))
     for portion in order:
         if shop.budget.left(RESTORED) <= 0 and portion.held in kept.values():
             continue
@@ -51,7 +51,7 @@ def look(shop: Workshop) -> None:
         frames, key = found[portion], key_of(state.conditions, state.better, str(portion))
 
         def made(frames: np.ndarray = frames) -> list[np.ndarray]:
-            return [frames, to_bytes(restored(shop.restorer, as_float(frames))).numpy()]
+            return [frames, to_bytes(restored_clip(shop.restorer, as_float(frames))).numpy()]
 
         kept_clip(shop.clips, key, "film", made)
         kept[key] = portion.held
@@ -59,12 +59,12 @@ def look(shop: Workshop) -> None:
     shop.note()
 
 
-def in_time(shop: Workshop, frames: Tensor) -> bool:
+def has_time(shop: Workshop, frames: Tensor) -> bool:
     """True if there is time for the better network to restore two portions."""
     assert shop.better is not None
     shop.tell("timing the best network")
     began = shop.budget.spent()
-    restored(shop.better, frames[:TIMED])
+    restored_clip(shop.better, frames[:TIMED])
     each = (shop.budget.spent() - began) / min(TIMED, len(frames))
     return 2 * SPAN * each < shop.budget.left(RESTORED)
 

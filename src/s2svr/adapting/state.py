@@ -14,7 +14,7 @@ NAME = "adaptation.json"
 
 
 @dataclass
-class State:
+class Known:
     """Results of the stages; None where one is not done."""
 
     conditions: dict[str, Any]  # all that they depend on
@@ -41,15 +41,15 @@ class State:
         write_whole(folder / NAME, json.dumps(asdict(self)).encode())
 
 
-def resumed(folder: Path, conditions: dict[str, Any]) -> State:
+def resumed(folder: Path, conditions: dict[str, Any]) -> Known:
     """The state that an earlier try has left in its folder, or a new one.
 
     Raises MediaError where that try was begun under other conditions.
     """
     path = folder / NAME
     if not path.exists():
-        return State(conditions)
-    state = State(**json.loads(path.read_text(encoding="utf-8")))
+        return Known(conditions)
+    state = Known(**json.loads(path.read_text(encoding="utf-8")))
     differing = [name for name, value in conditions.items() if state.conditions.get(name) != value]
     if differing:
         raise MediaError(

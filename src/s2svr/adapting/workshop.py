@@ -11,7 +11,7 @@ from ..train import Run
 from .budget import Budget
 from .judge import Score, scores_of
 from .settings import Adaptation
-from .state import State
+from .state import Known
 
 WRITTEN = 5.0  # seconds between notes of the time that is gone
 STOPPED = "stopped: the same command goes on"
@@ -26,7 +26,7 @@ class Workshop:
     better: S2SVR | None  # a larger network of the same task
     card: Card
     folder: Path
-    state: State
+    state: Known
     budget: Budget
     stop: Callable[[], bool]
     written: float = 0.0

@@ -21,12 +21,13 @@ from .options import (
     Weights,
 )
 from .output import print_json, say
-from .progress import timed
+from .progress import timed_progress
 from .restore import chosen_network, job_asked, network, stopping
 
 if TYPE_CHECKING:
     from ..adapting import Adapted
 
+STOPPING = "stopping after this step; Ctrl-C again stops at once"
 # Options of restore that have no part in this.
 LEFT = {
     "codec": None, "crf": None, "bits": None, "scale": None, "size": None, "bitrate": None,
@@ -87,7 +88,10 @@ def adapt_command(
         source, out, minutes, steps, job.excerpt, job.compute.device, threads, overwrite, restart,
         network=choice.network,
     )  # fmt: skip
-    with timed() as (report, tell), stopping(tell, "stopping; Ctrl-C again stops at once") as stop:
+    with (
+        timed_progress() as (report, tell),
+        stopping(tell, "stopping; Ctrl-C again stops at once") as stop,
+    ):
         found = adapt_film(model, card, asked, better=better, stop=stop, report=report)
     if as_json:
         print_json(found)

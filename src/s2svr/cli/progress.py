@@ -56,7 +56,7 @@ def progress(name: str = "") -> Iterator[tuple["Progress", Callable[[str], None]
 
 
 @contextmanager
-def timed() -> Iterator[tuple[Callable[[str, float, float], None], Callable[[str], None]]]:
+def timed_progress() -> Iterator[tuple[Callable[[str, float, float], None], Callable[[str], None]]]:
     """Functions that show what is done within a time, and a line beside that.
 
     The first takes words, the seconds that are gone and those that there are. A bar on a terminal,
