@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from .adapt import adapt_command
 from .batch import batch_command
 from .compare import compare_command, fidelity_command
 from .degrade import degrade_command
@@ -18,7 +17,7 @@ from .restore import restore_command
 from .serve import serve_command
 from .system import benchmark_command, export_command, models_command
 from .train import data, render_command, train
-from .tune import tune_command
+from .tune import adapt_command, tune_command
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
