@@ -109,7 +109,8 @@ def fit(
     log = SummaryWriter(str(run.out), purge_step=step) if fabric.is_global_zero else None
     clock = Clock(optim, step)
     scores: dict[str, float] = {}
-    while step < optim.steps:
+    last = step >= optim.steps
+    while not last:
         share = rate_share(step, optim)
         terms = advance(next(stream), step, [peak * share for peak in peaks])
         step += 1
@@ -129,8 +130,6 @@ def fit(
                 psnr, gain = scores.get("psnr"), scores.get("gain")
                 about = replace(card, step=step, psnr=psnr, gain_db=gain)
                 save_weights(run.weights, averaged.eval(), about)
-        if last:
-            break
     if log:
         log.close()
     fabric.barrier()
