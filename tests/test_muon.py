@@ -50,3 +50,35 @@ def test_a_parameter_without_a_gradient_stays():
     kernel = nn.Parameter(torch.ones(2, 2))
     Muon([{"params": [kernel]}], lr=0.1).step()
     assert torch.equal(kernel.detach(), torch.ones(2, 2))
+
+
+def test_parameters_of_a_group_move_as_each_would_alone():
+    """Bit by bit; one of them gets a gradient every other step, so its average is younger."""
+    shapes = [(4, 3, 3, 3), (4, 27), (5, 2, 1, 1), (4,), (7,), (5,), (4, 3, 3, 3)]
+    together = [nn.Parameter(torch.ones(shape)) for shape in shapes]
+    alone = [nn.Parameter(torch.ones(shape)) for shape in shapes]
+    optimizer = Muon([{"params": together[:4]}, {"params": together[4:], "lr": 0.2}], lr=0.1)
+    others = [Muon([{"params": [x]}], lr=0.1 if i < 4 else 0.2) for i, x in enumerate(alone)]
+    generator = torch.Generator().manual_seed(0)
+    for step in range(4):
+        for index, (ours, theirs) in enumerate(zip(together, alone, strict=True)):
+            ours.grad = theirs.grad = torch.randn(ours.shape, generator=generator)
+            if step % 2 and index in (1, 5):
+                ours.grad = theirs.grad = None
+        for each in (optimizer, *others):
+            each.step()
+        assert all(map(torch.equal, together, alone))
+    assert not torch.equal(together[0].detach(), torch.ones(shapes[0]))
+
+
+def test_a_rate_may_be_a_tensor_as_captured_steps_have_it():
+    ours, theirs = ([nn.Parameter(torch.ones(shape)) for shape in ((4, 3), (5,))] for _ in range(2))
+    for parameters, rate in ((ours, 0.1), (theirs, torch.tensor(0.1))):
+        for parameter in parameters:
+            parameter.grad = torch.linspace(-1, 2, parameter.numel()).view_as(parameter)
+        optimizer = Muon([{"params": parameters}], lr=1.0)
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.step()
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, atol=1e-7)
+        assert not torch.equal(a.detach(), torch.ones(a.shape))

@@ -13,9 +13,9 @@ from torch.utils.data import default_collate
 from s2svr.data.clips import ClipPairs, Data
 from s2svr.data.store import Stored
 from s2svr.train.clip_flow import FlowCrops
-from s2svr.train.fit import Objective, fit
+from s2svr.train.fit import Objective, average, fit
 from s2svr.train.launch import Run
-from s2svr.train.on_device import resident
+from s2svr.train.on_device import resident, sent
 from s2svr.train.recipes import Optim
 
 SHAPES = [(9, 20, 24), (7, 16, 28), (8, 24, 20)]  # frames, height, width
@@ -68,6 +68,40 @@ def test_without_flow_the_crop_alone_is_cut():
         cut = pairs[item]["lq"][..., top : top + 8, left : left + 8]
         assert torch.equal(batch["lq"][item], cut)
         assert torch.equal(batch["hq"][item], pairs[item]["hq"])
+
+
+def test_numbers_for_a_gpu_leave_from_pinned_memory(monkeypatch: pytest.MonkeyPatch):
+    """A copy from other memory makes the CPU wait, whatever it is asked for."""
+    pinned: list[int] = []
+
+    def pin(tensor: torch.Tensor) -> torch.Tensor:
+        copy = tensor.clone()
+        pinned.append(copy.data_ptr())
+        return copy
+
+    def to(tensor: torch.Tensor, device: torch.device, *, non_blocking: bool) -> torch.Tensor:
+        assert non_blocking
+        assert tensor.data_ptr() in pinned
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    assert sent([3, 5], torch.device("cuda")).tolist() == [3, 5]
+    assert sent([0.5], torch.device("cuda"), np.float32).dtype == torch.float32
+    assert sent([0.5], torch.device("cuda"), np.float32).tolist() == [0.5]
+
+
+def test_the_average_is_that_of_each_weight():
+    torch.manual_seed(0)
+    averaged, model = Scaled(), Scaled()
+    with torch.no_grad():
+        model.kinds.mul_(5)
+    before = [parameter.detach().clone() for parameter in averaged.parameters()]
+    average(averaged, model, 0.75)
+    pairs = zip(before, model.parameters(), averaged.parameters(), strict=True)
+    for old, new, found in pairs:
+        assert torch.allclose(found, 0.75 * old + 0.25 * new, atol=1e-6)
+    assert averaged.kinds.tolist() == [2, 2]
 
 
 class Scaled(nn.Module):

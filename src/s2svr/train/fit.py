@@ -188,8 +188,7 @@ def rate_share(step: int, optim: Optim) -> float:
 @torch.no_grad()
 def average(averaged: nn.Module, model: nn.Module, keep: float) -> None:
     """Exponential average of the weights, in place."""
-    for mean, value in zip(averaged.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, 1 - keep)
+    torch._foreach_lerp_([*averaged.parameters()], [*model.parameters()], 1 - keep)
 
 
 class Clock:

@@ -1,5 +1,7 @@
 """Muon, an optimizer that trains small networks in few steps."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -30,47 +32,82 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient, all of a group by the same few calls."""
         for group in self.param_groups:
-            rate = group["lr"]  # a number, or a tensor of one
-            alike: dict[torch.Size, list[nn.Parameter]] = {}
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                if parameter.ndim > 1:
-                    alike.setdefault(parameter.flatten(1).shape, []).append(parameter)
-                else:
-                    parameter.sub_(self.vector(parameter, group) * rate)
-            for parameters in alike.values():
-                updates = torch.stack([self.matrix(p, group["momentum"]) for p in parameters])
-                updates = orthogonal(updates)
-                size = updates.square().mean((1, 2), keepdim=True).sqrt()
-                for parameter, change in zip(
-                    parameters, rate * updates / (size + TINY), strict=True
-                ):
-                    parameter.sub_(change.view_as(parameter))
+            used = [parameter for parameter in group["params"] if parameter.grad is not None]
+            kernels = [parameter for parameter in used if parameter.ndim > 1]
+            vectors = [parameter for parameter in used if parameter.ndim <= 1]
+            if kernels:
+                self.move_kernels(kernels, group["lr"], group["momentum"])
+            if vectors:
+                self.move_vectors(vectors, group["lr"], group["betas"])
 
-    def matrix(self, parameter: nn.Parameter, momentum: float) -> Tensor:
-        """Nesterov's momentum of a kernel as a matrix, one row an output."""
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        if not state:
-            state["mean"] = torch.zeros_like(parameter)
-        mean = state["mean"].mul_(momentum).add_(gradient)
-        return (gradient + momentum * mean).flatten(1)
+    def move_kernels(
+        self, kernels: list[nn.Parameter], rate: float | Tensor, momentum: float
+    ) -> None:
+        """Move kernels by Nesterov's momentum, made orthogonal; ``rate`` may be a tensor of one."""
+        gradients, means = gradients_of(kernels), self.remembered(kernels, "mean")
+        torch._foreach_mul_(means, momentum)
+        torch._foreach_add_(means, gradients)
+        mixed = torch._foreach_add(gradients, torch._foreach_mul(means, momentum))
+        alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
+        for kernel, update in zip(kernels, mixed, strict=True):
+            matrix = update.flatten(1)  # one row an output
+            alike.setdefault(matrix.shape, []).append((kernel, matrix))
+        for some in alike.values():
+            updates = orthogonal(torch.stack([matrix for _, matrix in some]))
+            size = updates.square().mean((1, 2), keepdim=True).sqrt()
+            changes = (rate * updates / (size + TINY)).unbind()
+            moved = [kernel for kernel, _ in some]
+            torch._foreach_sub_(moved, [c.view_as(k) for c, k in zip(changes, moved, strict=True)])
 
-    def vector(self, parameter: Tensor, group: dict) -> Tensor:
-        """Adam's update of a vector."""
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        if not state:
-            state["step"] = torch.zeros((), device=parameter.device)
-            state["mean"], state["square"] = (torch.zeros_like(parameter) for _ in range(2))
-        first, second = group["betas"]
-        count = state["step"].add_(1)
-        mean = state["mean"].lerp_(gradient, 1 - first) / (1 - first**count)
-        square = state["square"].lerp_(gradient.square(), 1 - second) / (1 - second**count)
-        return mean / (square.sqrt() + TINY)
+    def move_vectors(
+        self, vectors: list[nn.Parameter], rate: float | Tensor, betas: tuple[float, float]
+    ) -> None:
+        """Move vectors as Adam does; ``rate`` may be a tensor of one."""
+        gradients, steps = gradients_of(vectors), self.remembered(vectors, "step")
+        torch._foreach_add_(steps, 1)
+        mean, square = (
+            torch._foreach_div(self.averages(vectors, name, values, beta), shares(beta, steps))
+            for name, values, beta in (
+                ("mean", gradients, betas[0]),
+                ("square", torch._foreach_mul(gradients, gradients), betas[1]),
+            )
+        )
+        torch._foreach_sqrt_(square)
+        torch._foreach_add_(square, TINY)
+        torch._foreach_div_(mean, square)
+        torch._foreach_mul_(mean, rate)  # type: ignore[arg-type]
+        torch._foreach_sub_(vectors, mean)
+
+    def averages(
+        self, vectors: list[nn.Parameter], name: str, values: Sequence[Tensor], keep: float
+    ) -> list[Tensor]:
+        """The averages of that name, with ``values`` taken in."""
+        averages = self.remembered(vectors, name)
+        torch._foreach_lerp_(averages, values, 1 - keep)
+        return averages
+
+    def remembered(self, parameters: list[nn.Parameter], name: str) -> list[Tensor]:
+        """What is remembered of each parameter under a name, zero at first."""
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                like = parameter.new_zeros(()) if name == "step" else torch.zeros_like(parameter)
+                self.state[parameter][name] = like
+        return [self.state[parameter][name] for parameter in parameters]
+
+
+def gradients_of(parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Their gradients; each has one."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def shares(keep: float, steps: list[Tensor]) -> list[Tensor]:
+    """How much an average that began at zero has taken in after so many steps."""
+    left = torch._foreach_pow(keep, steps)
+    torch._foreach_neg_(left)
+    torch._foreach_add_(left, 1)
+    return list(left)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -101,8 +101,8 @@ class ResidentClips:
             lq = torch.where(clean[:, None, None, None, None], hq, lq)
         found = {"lq": lq.float() / 255, "hq": hq.float() / 255}
         if data.jitter:
-            colour = torch.tensor(np.array([d.colour for d in draws], np.float32))
-            colour = colour.to(self.device)[:, None, :, None, None]
+            colour = sent([d.colour for d in draws], self.device, np.float32)
+            colour = colour[:, None, :, None, None]
             found = {name: (x * colour).clamp(0, 1) for name, x in found.items()}
         if self.flow is not None:
             for name, neighbour in (("before", -1), ("after", 1)):
@@ -131,6 +131,11 @@ def turned(flow: Tensor, turn: Turn) -> Tensor:
     return torch.stack((torch.where(swapped, y, x), torch.where(swapped, x, y)), 2)
 
 
-def sent(numbers: Sequence | np.ndarray, device: torch.device) -> Tensor:
-    """Whole numbers as a tensor on the device."""
-    return torch.from_numpy(np.array(numbers, np.int64)).to(device, non_blocking=True)
+def sent(
+    numbers: Sequence | np.ndarray, device: torch.device, kind: type[np.generic] = np.int64
+) -> Tensor:
+    """Numbers as a tensor on the device, for which the CPU does not wait."""
+    here = torch.from_numpy(np.array(numbers, kind))
+    if device.type == "cuda":
+        here = here.pin_memory()
+    return here.to(device, non_blocking=True)
