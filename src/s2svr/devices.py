@@ -39,7 +39,33 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
         raise ValueError(f"expected the precision auto, {', '.join(PRECISIONS)}, got {name!r}")
     if device.type == "cpu" and (name == "fp16" or name == "bf16" and not cpu_has_bf16()):
         raise ValueError(f"the precision {name} is slower than fp32 on this CPU; use fp32 or a GPU")
+    if device.type == "cuda" and name == "bf16":
+        with torch.cuda.device(device):
+            if not torch.cuda.is_bf16_supported(including_emulation=False):
+                raise ValueError(f"{machine_name(device)} has no bf16; use fp16 or fp32")
     return PRECISIONS[name]
+
+
+def wanted_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """As ``choose_precision``; None where ``auto`` has a choice, which a frame has to be timed for.
+
+    That is on CPUs with instructions for bfloat16.
+    """
+    if name == "auto" and device.type == "cpu" and cpu_has_bf16():
+        return None
+    return choose_precision(name, device)
+
+
+def precision_text(precision: torch.dtype | None) -> str:
+    """What ``wanted_precision`` says, in words."""
+    if precision is None:
+        return "float32 or bfloat16, the faster one"
+    return str(precision).removeprefix("torch.")
+
+
+def precision_named(text: str) -> torch.dtype | None:
+    """The precision that ``precision_text`` calls so, or None."""
+    return next((dtype for dtype in PRECISIONS.values() if precision_text(dtype) == text), None)
 
 
 def cpu_has_bf16() -> bool:
@@ -65,6 +91,16 @@ def total_memory(device: torch.device) -> int | None:
     return min(limits)
 
 
+def machine_name(device: torch.device) -> str:
+    """The name of a GPU, or of the processor and how many of its threads may be used."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = CPU_FACTS.read_text(encoding="utf-8").splitlines() if CPU_FACTS.is_file() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    name = next(names, platform.processor() or platform.machine())
+    return f"{name}, {os.cpu_count()} threads"
+
+
 def describe_machine(device: str = "auto", precision: str = "auto") -> dict[str, str]:
     """A table of what a restoration with these settings would run on."""
     place = choose_device(device)
@@ -74,7 +110,7 @@ def describe_machine(device: str = "auto", precision: str = "auto") -> dict[str,
         "backend": f"PyTorch {torch.__version__}",
         "video": f"PyAV {version('av')}",
         "device": str(place),
-        "precision": str(choose_precision(precision, place)).removeprefix("torch."),
+        "precision": precision_text(wanted_precision(precision, place)),
         "threads": str(torch.get_num_threads()),
     }
     for index in range(torch.cuda.device_count()):

@@ -270,12 +270,11 @@ def choices() -> Iterator[Finding]:
     """What a restoration without options would use."""
     import torch
 
-    from .devices import choose_device, choose_precision
+    from .devices import choose_device, precision_text, wanted_precision
 
     place = choose_device("auto")
     yield Finding("used", "device", str(place))
-    precision = str(choose_precision("auto", place)).removeprefix("torch.")
-    yield Finding("used", "precision", precision)
+    yield Finding("used", "precision", precision_text(wanted_precision("auto", place)))
     limit = os.environ.get("OMP_NUM_THREADS")
     said = f" (OMP_NUM_THREADS is {limit})" if limit else ""
     yield Finding("used", "threads", f"{torch.get_num_threads()} of {os.cpu_count()}{said}")

@@ -117,7 +117,8 @@ Device = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        help="Number format: auto (fp32), fp32, fp16 (GPUs) or bf16 (GPUs, and CPUs made for it)."
+        help="Number format: fp32, fp16 (GPUs), bf16 (GPUs, and CPUs made for it) or auto: fp32, "
+        "or bf16 where such a CPU is faster with it."
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads that the network uses.")]

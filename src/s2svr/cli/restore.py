@@ -144,13 +144,13 @@ def job_asked(given: dict[str, Any]) -> "Job":
 
     Raises ValueError for a device or a precision that is not there.
     """
-    from ..devices import choose_device, choose_precision
+    from ..devices import choose_device, wanted_precision
     from ..finish import Finish
     from ..restoration import Compute, Encoding, Excerpt, Job
     from ..writing import SoundChoice
 
     place = choose_device(given["device"])
-    precision = choose_precision(given["precision"], place)
+    precision = wanted_precision(given["precision"], place)
     return Job(
         source=given["source"],
         target=given["target"],

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import load, read_card
-from ..devices import choose_device, choose_precision
+from ..devices import choose_device, wanted_precision
 from ..finish import Finish
 from ..media import MediaInfo, Reader, open_container, video_stream
 from ..restoration import (
@@ -55,7 +55,7 @@ def job_of(entry: Entry) -> Job:
             width=order.width,
             fit=order.fit,
         ),
-        Compute(place, choose_precision(order.precision, place), order.threads, window, tile),
+        Compute(place, wanted_precision(order.precision, place), order.threads, window, tile),
         order.scene_cuts,
         order.overwrite,
         order.restart,

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load
@@ -28,6 +29,7 @@ from ..restoration import (
     piece_of,
     restore,
     restore_job,
+    settled_precision,
     what_was_kept,
 )
 from .crew import Message
@@ -110,7 +112,7 @@ def restored(bench: Bench, entry: Entry, job: Job, task: str, folder: Path) -> M
     Pictures come into ``folder``, but not of one of many.
     """
     model = bench.network(job, task)
-    backend = backend_of(model, job.compute.device, job.compute.dtype)
+    backend = backend_of(model, job.compute.device, precision_of(model, job))
     pace, told, done, numbers = Pace(), 0.0, 0, count(entry.pictures + 1)
 
     def move(now: int, total: int | None) -> None:
@@ -149,10 +151,19 @@ def restored(bench: Bench, entry: Entry, job: Job, task: str, folder: Path) -> M
     return {"event": "restored", "id": entry.id, "summary": asdict(summary) | shares}
 
 
+def precision_of(model: nn.Module, job: Job) -> torch.dtype:
+    """The precision of a job, for which a frame may be timed."""
+    if job.compute.dtype is not None:
+        return job.compute.dtype
+    with job.excerpt.open(job.source) as reader:
+        return settled_precision(model, job, reader.info)
+
+
 def check_room(entry: Entry) -> None:
     """Raise MediaError where the disk has no room for what the plan needs."""
     assert entry.plan is not None
-    known = {name: entry.plan[name] for name in Plan.__dataclass_fields__}
+    # A plan of an earlier version says less.
+    known = {name: entry.plan[name] for name in Plan.__dataclass_fields__ if name in entry.plan}
     replace(Plan(**known), target=entry.target, disk_free=free_bytes(entry.target)).check()
 
 

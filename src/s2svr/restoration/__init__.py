@@ -12,7 +12,14 @@ from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job, Stretch
 from .sofar import write_so_far
 from .verify import Check, check_video, what_was_kept
-from .video import COMMENT, output_size, restore_between, restore_job, restore_video
+from .video import (
+    COMMENT,
+    output_size,
+    restore_between,
+    restore_job,
+    restore_video,
+    settled_precision,
+)
 from .windows import Say
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "restore_video",
     "scale_of",
     "settle",
+    "settled_precision",
     "single_shot",
     "usual_task",
     "what_was_kept",

@@ -1,5 +1,7 @@
 """Backends run restoration networks: the contract, and PyTorch as its first implementation."""
 
+import copy
+import time
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,6 +15,7 @@ from ..gpu import Graphs
 from .windows import Say
 
 PAIRS = 16  # of frames whose flow a GPU estimates at once
+TRIED = 192, 108  # width and height at most of the frames that precisions are timed on, pixels
 LAUNCHED = 1280 * 720  # pixels: a GPU works on larger frames for longer than launching takes
 
 
@@ -76,6 +79,9 @@ class TorchBackend:
             # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
             self.graphs = Graphs(self.restored, device, say)
+        self.network: Any = self.model
+        if dtype != torch.float32:
+            self.network = cast_weights(self.model, dtype)
 
     @cached_property
     def identity(self) -> str:
@@ -98,9 +104,9 @@ class TorchBackend:
         frames, memory = given
         with self.autocast():
             if flows is None:
-                restored, memory = self.model(frames, memory, ahead)
+                restored, memory = self.network(frames, memory, ahead)
             else:
-                restored, memory = self.model.restore(frames, flows, memory, ahead)
+                restored, memory = self.network.restore(frames, flows, memory, ahead)
         return restored[0].float(), memory
 
     @torch.inference_mode()
@@ -110,7 +116,7 @@ class TorchBackend:
             return None
         past = [frame.to(self.device) for frame in memory.x] if memory is not None else []
         with self.autocast():
-            return self.model.flows([*past, *frames.unbind(1)], frames.shape[1], ahead)
+            return self.network.flows([*past, *frames.unbind(1)], frames.shape[1], ahead)
 
 
 class Identity:
@@ -140,11 +146,12 @@ def scale_of(model: object) -> int:
 def backend_of(
     model: nn.Module | Backend,
     device: torch.device | str | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     say: Say = warnings.warn,
 ) -> Backend:
     """The backend that runs a PyTorch network on a device (None: where it is); a backend as it is.
 
+    dtype None is float32.
     ``say`` is told where it goes on more slowly. Raises ValueError for a network that restores
     nothing.
     """
@@ -154,4 +161,36 @@ def backend_of(
     if device is None:
         first = next(model.parameters(), None)
         device = "cpu" if first is None else first.device
-    return TorchBackend(model, torch.device(device), dtype, say)
+    return TorchBackend(model, torch.device(device), dtype or torch.float32, say)
+
+
+def cast_weights(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy whose convolutions hold their weights in a reduced precision, cast once for all."""
+    copied = copy.deepcopy(model)
+    for layer in copied.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.to(dtype)
+    return copied
+
+
+def trial_pixels(backend: Backend, size: tuple[int, int]) -> int:
+    """How many pixels ``faster_precision`` restores and sees for frames of (width, height)."""
+    width, height = map(min, size, TRIED)
+    return 4 * (1 + backend.lookahead) * width * height
+
+
+def faster_precision(model: nn.Module, size: tuple[int, int]) -> torch.dtype:
+    """bfloat16 where a CPU restores a frame of (width, height) faster in it, else float32.
+
+    One frame is restored twice in each, the first time to warm up.
+    """
+    width, height = map(min, size, TRIED)
+    seconds: dict[torch.dtype, float] = {}
+    backends = [backend_of(model, "cpu", dtype) for dtype in (torch.float32, torch.bfloat16)]
+    for backend in backends * 2:
+        assert isinstance(backend, TorchBackend)
+        frames = torch.full((1, 1 + backend.lookahead, 3, height, width), 0.5)
+        began = time.perf_counter()
+        backend.run(frames, None, backend.lookahead)
+        seconds[backend.dtype] = time.perf_counter() - began
+    return min(seconds, key=lambda dtype: seconds[dtype])

@@ -27,7 +27,7 @@ def restore(
     window: int = 16,
     tile: int | None = None,
     device: torch.device | str | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = torch.float32,
     cuts: Cuts | None = find_cuts,
     say: Say = warnings.warn,
 ) -> Iterator[Tensor]:
@@ -38,8 +38,9 @@ def restore(
     ``window`` frames, between which the memory is carried; whatever the window, the result is the
     same, on a CPU bit by bit. Memory starts afresh where ``cuts`` says that a shot begins (None: it
     is all one shot). ``tile`` is the longest side, in pixels, of the parts that frames are restored
-    in; ``dtype`` other than float32 is for GPUs. When memory runs out, smaller windows and then
-    tiles are used, and ``say`` is told; MemoryError when that does not suffice. ValueError for
+    in; ``dtype`` other than float32 is for GPUs, and bfloat16 also for CPUs made for it. When
+    memory runs out, smaller windows and then tiles are used, and ``say`` is told; MemoryError when
+    that does not suffice. ValueError for
     frames that are arrays, integers, beyond [0, 1] or not finite; FloatingPointError where what the
     network gives back cannot be a picture.
     """

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..devices import total_memory
+from ..devices import precision_named, precision_text, total_memory
 from ..files import free_bytes
 from ..media import MediaError, MediaInfo
 from ..text import amount, no_room
@@ -27,7 +27,7 @@ from .memory import Footprint, count_footprint
 from .pipeline import Summary, segment_frames
 from .settings import Compute, Job
 from .tiles import SMALLEST
-from .video import fitting_window, output_size, restore_job
+from .video import fitting_window, output_size, restore_job, settled_precision
 
 Run = Callable[[Job], Summary]  # restores
 
@@ -72,6 +72,7 @@ class Plan:
     seconds: float | None = None  # None: not measured, or the number of frames is unknown
     network: str = ""  # its name, and why it was taken
     why: str = ""
+    precision: str = "float32"
 
     def check(self) -> None:
         """MediaError when the memory or the disk has no room for the restoration."""
@@ -109,13 +110,14 @@ def make_plan(
         open_writer(target, reader=reader, output=output, policy=policy).discard()
     backend = backend_of(model, compute.device)
     counted = count_footprint(backend)
+    dtype = settled_precision(model, job, info)
     window, tile, memory, there = fit_memory(backend, compute, info, size_out)
     measured, disk = None, None
     if there is not None and memory > there:
         run = None  # it would end in the middle
     if run and info.frames and info.duration and (info.frames >= FEW or not brief):
         middle = (job.excerpt.start or 0) + info.duration * WHERE
-        fitting = replace(job, compute=replace(compute, window=window, tile=tile))
+        fitting = replace(job, compute=replace(compute, window=window, tile=tile, dtype=dtype))
 
         def trial(path: Path, count: int) -> Summary:
             assert run is not None
@@ -142,6 +144,7 @@ def make_plan(
         seconds=measured.total_seconds(info.frames) if measured and info.frames else None,
         network=job.network,
         why=job.why,
+        precision=precision_text(dtype),
     )
 
 
@@ -177,7 +180,7 @@ def settle(
     brief: bool = True,
     share: float = SHARE,
 ) -> tuple[Job, Plan | None]:
-    """The job with a window and a tile that fit, and the plan that says so.
+    """The job with its precision and a window and a tile that fit, and the plan that says so.
 
     ``plan`` is the one that the network was chosen by, if there was one. Not planned is what will
     be refused, unless ``brief`` is False. Time and disk are not measured where an earlier try is
@@ -191,7 +194,9 @@ def settle(
         plan = make_plan(model, job, run, brief=brief, share=share)
     else:
         plan = replace(plan, network=job.network, why=job.why)
-    return replace(job, compute=replace(job.compute, window=plan.window, tile=plan.tile)), plan
+    dtype = job.compute.dtype or precision_named(plan.precision)
+    compute = replace(job.compute, dtype=dtype, window=plan.window, tile=plan.tile)
+    return replace(job, compute=compute), plan
 
 
 def choose_window(

@@ -62,7 +62,7 @@ class Compute:
     """The place, precision and pieces in which the network runs."""
 
     device: torch.device | str | None = None  # None: where the network is
-    dtype: torch.dtype = torch.float32
+    dtype: torch.dtype | None = torch.float32  # None: the faster one of a CPU, see ``plan``
     threads: int | None = None  # of the CPU; None: as they are
     window: int = 16  # frames that are restored at once, at most
     tile: int | None = None  # longest side of a part of a frame, pixels; None: whole frames

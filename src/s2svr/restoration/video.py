@@ -1,5 +1,6 @@
 """Restoration of a video file or a folder of images."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -9,20 +10,22 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..devices import precision_named
 from ..finish import Finish
 from ..media import MediaInfo, Reader
 from ..sizes import fit_line, result_size
 from ..writing import OutputFormat, SoundChoice, WorkPolicy, Writer, open_writer
-from .backend import Backend, backend_of, scale_of
+from .backend import Backend, backend_of, faster_precision, scale_of, trial_pixels
 from .cuts import find_cuts
 from .frames import single_shot
-from .journal import Journal, conditions_of
+from .journal import Journal, begun_under, conditions_of
 from .pipeline import Pipeline, Progress, Stopped, Summary, segment_frames
 from .runner import Runner
 from .settings import Compute, Encoding, Excerpt, Job
 from .windows import Say
 
 COMMENT = f"restored with s2svr {version('s2svr')}"  # in the output's metadata
+TIMED = 0.02  # of the work may go to timing precisions
 OUTPUT_MEMORY = 2**30  # bytes that one window's restored frames may take
 
 
@@ -38,7 +41,7 @@ def restore_video(
     window: int = 16,
     tile: int | None = None,
     device: torch.device | str | None = None,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = torch.float32,
     threads: int | None = None,
     codec: str | None = None,
     crf: int | None = None,
@@ -68,9 +71,10 @@ def restore_video(
 ) -> Summary:
     """Restore a video file, an image or a folder of images into what the target's name asks for.
 
-    window (fewer for large frames), tile, device and dtype are as in ``restore``; threads are
-    torch's. The result is reduced to one of scale (times the input), size (width, height in
-    pixels), height, width or fit (a box), the last three as shown. strength is the network's share
+    window (fewer for large frames), tile, device and dtype are as in ``restore``, and dtype may be
+    None: the faster one of a CPU, timed for long videos. threads are torch's. The result is reduced
+    to one of scale (times the input), size (width, height in pixels), height, width or fit (a box),
+    the last three as shown. strength is the network's share
     against the enlarged input; grain gives back the input's noise. start and end are in seconds,
     fps is the rate of an image folder, deinterlace as in ``open_reader``; codec, crf, bits, bitrate
     (bits a second), preset and overwrite are the writer's; audio is copy, aac, flac or none (None:
@@ -145,7 +149,8 @@ def restore_between(
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     size = output_size(model, reader.info, encoding)
-    backend = backend_of(model, compute.device, compute.dtype, tell)
+    dtype = settled_precision(model, job, reader.info)
+    backend = backend_of(model, compute.device, dtype, tell)
     window = fitting_window(compute.window, backend.scale, reader.info)
     runner = Runner(backend, window=window, tile=compute.tile, say=tell)
     segment = segment or segment_frames(size)
@@ -188,3 +193,23 @@ def fitting_window(window: int, scale: int, info: MediaInfo) -> int:
     """The window, or as many frames as OUTPUT_MEMORY holds when they are enlarged by ``scale``."""
     frame = 12 * info.width * info.height * scale**2
     return max(1, min(window, OUTPUT_MEMORY // frame))
+
+
+def settled_precision(model: nn.Module | Backend, job: Job, info: MediaInfo) -> torch.dtype:
+    """The precision of a job's restoration; a frame is timed where the job leaves the choice.
+
+    What an earlier try was begun in stays. It is float32 where timing would take more than TIMED of
+    the whole work, and for stretches, which may be restored on several machines.
+    """
+    if job.compute.dtype is not None:
+        return job.compute.dtype
+    if not isinstance(model, nn.Module) or job.stretch is not None or job.parts:
+        return torch.float32
+    begun = None if job.restart else begun_under(job.place)
+    if begun is not None:
+        return precision_named(str(begun.get("precision"))) or torch.float32
+    size = info.width, info.height
+    pixels = math.inf if info.frames is None else info.frames * size[0] * size[1]
+    if trial_pixels(backend_of(model, "cpu"), size) > TIMED * pixels:
+        return torch.float32
+    return faster_precision(model, size)

@@ -1,0 +1,156 @@
+"""The precision of a restoration: asked for, chosen by time, and kept where it goes on."""
+
+import math
+from contextlib import nullcontext
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from media_clips import make_video
+from s2svr import devices
+from s2svr.files import network_fingerprint
+from s2svr.media import open_reader, read_clip
+from s2svr.models import PRESETS, S2SVR, S2SVRConfig
+from s2svr.restoration import Compute, Encoding, Excerpt, Job, restore_job, settle, video
+from s2svr.restoration import backend as backends
+from s2svr.restoration.backend import TorchBackend, faster_precision
+from s2svr.restoration.pipeline import Stopped
+from s2svr.restoration.settings import Stretch
+from s2svr.restoration.video import settled_precision
+
+CPU = torch.device("cpu")
+
+
+def tiny() -> S2SVR:
+    config = PRESETS["deblur-light"]
+    assert isinstance(config, S2SVRConfig)
+    torch.manual_seed(0)
+    model = S2SVR(replace(config, channels=4, feedback=4, attention=4, encoder_blocks=1,
+                          decoder_blocks=1, flow=None)).eval()  # fmt: skip
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("flags", ["avx2 avx512_bf16", "avx2 avx512f"])
+def test_auto_leaves_a_choice_where_the_cpu_has_bf16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str
+):
+    facts = tmp_path / "cpuinfo"
+    facts.write_text(f"flags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(devices, "CPU_FACTS", facts)
+    there = "bf16" in flags
+    found = devices.wanted_precision("auto", CPU)
+    assert found is (None if there else torch.float32)
+    text = "float32 or bfloat16, the faster one" if there else "float32"
+    assert devices.describe_machine("cpu")["precision"] == text
+    assert devices.wanted_precision("fp32", CPU) is torch.float32
+    assert devices.wanted_precision("auto", torch.device("cuda")) is torch.float32
+    with pytest.raises(ValueError, match="fp16 is slower than fp32 on this CPU"):
+        devices.wanted_precision("fp16", CPU)
+    assert devices.precision_named("bfloat16") is torch.bfloat16
+    assert devices.precision_named("nothing") is None
+
+
+def test_bf16_is_refused_by_gpus_without_it(monkeypatch: pytest.MonkeyPatch):
+    def native(*, including_emulation: bool) -> bool:
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", native)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old GPU")
+    with pytest.raises(ValueError, match="an old GPU has no bf16; use fp16 or fp32"):
+        devices.choose_precision("bf16", torch.device("cuda"))
+    assert devices.choose_precision("fp16", torch.device("cuda")) is torch.float16
+
+
+@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
+def test_the_precision_that_restores_a_frame_faster_is_taken(
+    monkeypatch: pytest.MonkeyPatch, faster: torch.dtype
+):
+    """The first frame of each is slow and does not count."""
+    now, met = [0.0], []
+
+    def run(self: TorchBackend, frames: torch.Tensor, memory: None, ahead: int) -> None:
+        now[0] += 2.0 if self.dtype is faster else 3.0
+        now[0] += 0 if self.dtype in met else 10 if self.dtype is faster else 1
+        met.append(self.dtype)
+        assert frames.shape == (1, 1 + self.lookahead, 3, 108, 64)
+
+    monkeypatch.setattr(TorchBackend, "run", run)
+    monkeypatch.setattr(backends.time, "perf_counter", lambda: now[0])
+    assert faster_precision(tiny(), (64, 500)) is faster
+    assert len(met) == 4
+
+
+def test_weights_are_cast_once_and_give_the_same_bits():
+    model = tiny()
+    print_before = network_fingerprint(model)
+    backend = TorchBackend(model, CPU, torch.bfloat16)
+    frames = torch.rand(1, 3, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    found, memory = backend.run(frames, None, 0)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        wanted, other = model(frames, None, 0)
+    assert torch.equal(found, wanted[0].float())
+    assert all(map(torch.equal, memory.z, other.z))
+    layers = [x for x in backend.network.modules() if isinstance(x, nn.Conv2d)]
+    assert layers
+    assert all(layer.weight.dtype == torch.bfloat16 for layer in layers)
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert backend.identity == print_before == network_fingerprint(model)
+
+
+def test_when_a_frame_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    source, model, asked = make_video(tmp_path / "in.mkv", size=(32, 24)), tiny(), []
+
+    def timed(model: nn.Module, size: tuple[int, int]) -> torch.dtype:
+        asked.append(size)
+        return torch.bfloat16
+
+    monkeypatch.setattr(video, "faster_precision", timed)
+    job = Job(source, tmp_path / "out.mkv", compute=Compute(dtype=None))
+    with open_reader(source) as reader:
+        info = reader.info
+    assert settled_precision(model, job, info) is torch.float32  # too short
+    long = replace(info, duration=Fraction(10**6))
+    assert settled_precision(model, job, long) is torch.bfloat16
+    assert settled_precision(model, job, replace(info, duration=None)) is torch.bfloat16
+    assert asked == [(32, 24), (32, 24)]
+    for fixed in (
+        replace(job, stretch=Stretch(0, 4)),
+        replace(job, parts=(tmp_path,)),
+        replace(job, compute=Compute()),
+    ):
+        assert settled_precision(model, fixed, long) is torch.float32
+    reduced = replace(job, compute=Compute(dtype=torch.bfloat16))
+    assert settled_precision(model, reduced, info) is torch.bfloat16
+    assert len(asked) == 2
+    monkeypatch.setattr(video, "TIMED", math.inf)
+    settled, plan = settle(model, job, brief=False)
+    assert plan is not None
+    assert (settled.compute.dtype, plan.precision) == (torch.bfloat16, "bfloat16")
+
+
+def test_a_restoration_goes_on_in_the_precision_it_was_begun_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever would be faster now."""
+    source, model = make_video(tmp_path / "in.mkv", size=(32, 24)), tiny()
+    monkeypatch.setattr(video, "TIMED", math.inf)
+    monkeypatch.setattr(video, "faster_precision", lambda model, size: torch.bfloat16)
+    lossless = Encoding(codec="ffv1")
+    cut = Job(source, tmp_path / "cut.mkv", Excerpt(), lossless, Compute(dtype=None, window=2))
+    with pytest.raises(Stopped):
+        restore_job(model, cut, segment=2, stop=lambda: True)
+    monkeypatch.setattr(video, "faster_precision", lambda model, size: torch.float32)
+    assert restore_job(model, cut, segment=2).resumed > 0
+    for dtype, same in ((torch.bfloat16, True), (torch.float32, False)):
+        target = tmp_path / f"{dtype}.mkv"
+        whole = replace(cut, target=target, compute=Compute(dtype=dtype, window=2))
+        restore_job(model, whole, segment=2)
+        assert torch.equal(read_clip(cut.target), read_clip(target)) == same
