@@ -10,7 +10,18 @@ from torch import Tensor
 
 from media_clips import make_video
 from networks import TINY
-from s2svr.evaluation.speed import benchmark_model, flow_seconds, measure_speed, stage_shares
+from s2svr.cli.system import contenders
+from s2svr.evaluation import speed as timing
+from s2svr.evaluation.speed import (
+    Contender,
+    Speed,
+    benchmark_model,
+    flow_seconds,
+    graph_flow_seconds,
+    measure_speed,
+    stage_shares,
+)
+from s2svr.models import PRESETS
 from s2svr.models.s2svr import S2SVR
 
 CPU = torch.device("cpu")
@@ -46,7 +57,7 @@ def test_the_frames_are_counted_and_the_clock_is_right() -> None:
 def test_flow_is_timed_by_every_call_and_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
     model = S2SVR(TINY)
     ticks = iter(range(100))
-    monkeypatch.setattr("s2svr.evaluation.speed.device_seconds", lambda device: next(ticks))
+    monkeypatch.setattr("s2svr.evaluation.speed.device_seconds", lambda *given: next(ticks))
     x = torch.rand(1, 3, 3, 8, 8)
     with flow_seconds(model, CPU) as spans, torch.inference_mode():
         model(x)
@@ -66,7 +77,7 @@ def test_shares_divide_the_busy_time() -> None:
 
 def test_clips_are_timed_from_file_to_file(tmp_path: Path) -> None:
     path = make_video(tmp_path / "in.mp4", size=(32, 24), pts=[0, 3003, 6006])
-    alone, whole = measure_speed(S2SVR(TINY), [(8, 8)], [path], frames=1)
+    alone, whole = measure_speed([Contender("tiny", S2SVR(TINY))], [(8, 8)], [path], frames=1)
     assert (alone.what, whole.what) == ("model", "in.mp4")
     assert whole.frames == 3
     assert whole.size_out == (128, 96)
@@ -78,3 +89,65 @@ def test_clips_are_timed_from_file_to_file(tmp_path: Path) -> None:
 def test_nothing_to_measure_is_an_error() -> None:
     with pytest.raises(ValueError, match="frames of at least 1x1, got 0 of 8x8"):
         benchmark_model(S2SVR(TINY), (8, 8), frames=0)
+
+
+def test_contenders_take_turns_and_are_compared_with_the_first(monkeypatch) -> None:
+    """Each round is as fast as its entry says; the fastest of each contender counts."""
+    speeds = {"a": [2.0, 4.0, 3.0], "b": [1.0, 2.0, 5.0]}
+    order: list[str] = []
+
+    def timed(contender: Contender, size: tuple[int, int], frames: int, clock: object) -> Speed:
+        order.append(contender.name)
+        fps = speeds[contender.name][order.count(contender.name) - 1]
+        return Speed("model", size, size, frames, fps, {}, 0, "cpu", "float32", 1, contender.name)
+
+    monkeypatch.setattr(timing, "timed_turn", timed)
+    two = [Contender(name, S2SVR(TINY)) for name in "ab"]
+    found = measure_speed(two, [(8, 8)], [], frames=3, rounds=3)
+    assert order == ["a", "b"] * 3
+    assert [(x.network, x.frames_per_second, x.ratio) for x in found] == [
+        ("a", 4, 1),
+        ("b", 5, 1.25),
+    ]
+    assert found[1].row()["ratio"] == "1.25"
+    with pytest.raises(ValueError, match="at least 1 round, got 0"):
+        measure_speed(two, [(8, 8)], [], rounds=0)
+
+
+def test_the_clock_that_is_given_is_read() -> None:
+    """Each reading is a second after the one before: flow has one, and around all are two more."""
+    ticks = iter(range(100))
+    speed = benchmark_model(S2SVR(TINY), (8, 8), frames=4, clock=lambda: float(next(ticks)))
+    assert speed.frames_per_second == 4 / 3
+    assert speed.shares["flow"] == pytest.approx(1 / 3)
+
+
+def test_what_cannot_run_is_refused_and_presets_have_random_weights() -> None:
+    found = contenders(["sr-light", "sr-paper"], None, ["cpu"], ["fp32", "auto"])
+    assert [each.name for each in found] == ["sr-light", "sr-light", "sr-paper", "sr-paper"]
+    assert found[0].model is not found[1].model
+    assert found[2].model.config == PRESETS["sr-paper"]
+    with pytest.raises(ValueError, match="precision fp16 is slower"):
+        contenders(["sr-light"], None, ["cpu"], ["fp32", "fp16"])
+    with pytest.raises(ValueError, match="expected weights by name"):
+        contenders(["sr-nothing"], None, ["cpu"], ["auto"])
+
+
+def test_the_flow_of_a_graph_is_that_of_its_replay(monkeypatch) -> None:
+    """Seconds a frame: plain 50, captured 20, replayed 8, over windows of 16 frames."""
+    calls: list[tuple] = []
+    ticks = iter([0.0, 50.0, 50.0, 70.0, 70.0, 78.0])
+
+    class Graph:
+        def __init__(self, function, device, say) -> None:
+            self.function = function
+
+        def __call__(self, frames: Tensor, ahead: int) -> object:
+            calls.append((tuple(frames.shape), ahead))
+            return self.function(frames, ahead)
+
+    monkeypatch.setattr(timing, "Graphs", Graph)
+    monkeypatch.setattr(timing, "device_seconds", lambda *given: next(ticks))
+    backend = timing.backend_of(S2SVR(TINY), CPU)
+    assert graph_flow_seconds(backend, (16, 8)) == 8 / 16
+    assert calls == [((1, 16 + backend.lookahead, 3, 8, 16), backend.lookahead)] * 3

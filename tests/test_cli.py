@@ -449,7 +449,11 @@ def test_benchmark_measures_sizes_and_clips(weights: Path, movie: Path) -> None:
     rows = json.loads(result.stdout)
     assert [row["size_in"] for row in rows] == [[16, 8], [24, 16], [64, 48]]
     assert [row["frames"] for row in rows] == [3, 3, 12]
-    assert "64x48" in run("benchmark", *words, "--frames", 1).stdout
+    assert all(row["machine"] for row in rows)
+    both = run("benchmark", *words[:4], "--frames", 1, "--precision", "fp32", "--precision", "auto")
+    assert "ratio" in both.stdout
+    assert len(both.stdout.splitlines()) == 3
+    assert "measured on: " in both.stderr
 
 
 def test_evaluate_and_its_table(weights: Path, movie: Path, tmp_path: Path) -> None:

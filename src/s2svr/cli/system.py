@@ -1,14 +1,20 @@
 """Commands about networks: what there is, how fast it is, and files for other runtimes."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..tasks import USUAL_TASK, task_named
-from .options import Device, Json, Overwrite, Precision, Task, Threads, Weights, parse_dimensions
+from .options import Json, Overwrite, Task, Threads, Weights, parse_dimensions
 from .output import cell, print_json, print_table, say
 from .restore import network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..evaluation import Contender
 
 LONGEST = 29  # letters of a name in a table: with the other columns 80
 
@@ -44,7 +50,13 @@ def short_row(row: dict[str, Any]) -> dict[str, str]:
 
 def benchmark_command(
     task: Task = None,
-    weights: Weights = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Bundled weights by name, a weights file, or a preset by name, with random "
+            "weights; may be given more than once, to be compared.",
+        ),
+    ] = None,
     sizes: Annotated[
         list[tuple] | None,
         typer.Option(
@@ -59,24 +71,74 @@ def benchmark_command(
         list[Path] | None,
         typer.Option("--clip", help="Video timed from file to file; may be given more than once."),
     ] = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="auto (a GPU if there is one), cpu, cuda or cuda:N; may be given more than once."
+        ),
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="auto (fp32), fp32, fp16 (GPUs) or bf16 (GPUs, and CPUs made for it); may be "
+            "given more than once."
+        ),
+    ] = None,
     threads: Threads = None,
+    rounds: Annotated[
+        int,
+        typer.Option(min=1, help="Turns that all take; the fastest of each counts."),
+    ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure frames per second: of the network alone at each size, and from file to file."""
-    from ..devices import choose_device, choose_precision
+    """Measure frames per second of networks, devices and precisions side by side.
+
+    Alone at each size, and from file to file. Ratios are to the first of them.
+    """
     from ..evaluation import measure_speed as measure
 
-    place = choose_device(device)
     results = measure(
-        network(weights, task), sizes or [(320, 180)], clips or [], frames=frames, device=place,
-        dtype=choose_precision(precision, place), threads=threads,
+        contenders(weights or [None], task, device or ["auto"], precision or ["auto"]),
+        sizes or [(320, 180)], clips or [], frames=frames, threads=threads, rounds=rounds,
     )  # fmt: skip
     if as_json:
         print_json(results)
-    else:
-        print_table([result.row() for result in results])
+        return
+    print_table([result.row() for result in results])
+    for name in dict.fromkeys(result.machine for result in results):
+        say(f"measured on: {name}")
+
+
+def contenders(
+    weights: Sequence[str | None], task: str | None, devices: list[str], precisions: list[str]
+) -> "list[Contender]":
+    """Every network on every device in every precision, each a network of its own.
+
+    Raises ValueError for what cannot run: nothing is left out.
+    """
+    from ..devices import choose_device, choose_precision
+    from ..evaluation import Contender
+
+    found = []
+    for name in weights:
+        for device in devices:
+            for precision in precisions:
+                place = choose_device(device)
+                dtype = choose_precision(precision, place)
+                label = Path(name or task_named(task or USUAL_TASK).weights).stem
+                found.append(Contender(label, timed_network(name, task), place, dtype))
+    return found
+
+
+def timed_network(name: str | None, task: str | None) -> "nn.Module":
+    """The network of weights or of the task; of a preset that is not bundled, with random ones."""
+    from ..checkpoint import bundled
+    from ..models import PRESETS, S2SVR, S2SVRConfig
+
+    config = PRESETS.get(name or "")
+    if name in bundled() or not isinstance(config, S2SVRConfig):
+        return network(name, task)
+    return S2SVR(config).eval()
 
 
 def export_command(

@@ -8,11 +8,12 @@ from .protocols import DATASET_PROTOCOLS, PROTOCOLS
 from .run import evaluate
 from .scores import OURS, ScoreRow
 from .settings import Scoring, Storage
-from .speed import measure_speed
+from .speed import Contender, Speed, measure_speed
 from .tables import TABLE_KINDS, Origin, cell_text, check_place, means, side_by_side, write_table
 
 __all__ = [
     "CLIPS",
+    "Contender",
     "DATASET_PROTOCOLS",
     "OURS",
     "Origin",
@@ -21,6 +22,7 @@ __all__ = [
     "ScoreRow",
     "Scoring",
     "Span",
+    "Speed",
     "Storage",
     "TABLE_KINDS",
     "cell_text",

@@ -1,19 +1,34 @@
-"""Speed of a model, alone and from file to file, and the share of each stage."""
+"""Speeds of networks side by side, alone and from file to file, and the share of each stage."""
 
 import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ..restoration import peak_memory, restore, restore_video, scale_of
+from ..devices import machine_name
+from ..gpu import Graphs
+from ..restoration import Backend, backend_of, peak_memory, restore, restore_video, scale_of
 
-WARM_UP = 2  # frames restored before the clock starts
+Clock = Callable[[], float]  # seconds
+
+WARM_UP = 2  # frames restored before the clock starts; on a GPU all of them, twice
+WINDOW = 16  # frames of a window, as ``restore`` has them
+
+
+class Contender(NamedTuple):
+    """A network on a device in a precision, to be compared with others."""
+
+    name: str
+    model: nn.Module
+    device: torch.device = torch.device("cpu")
+    dtype: torch.dtype = torch.float32
 
 
 @dataclass(frozen=True)
@@ -30,15 +45,20 @@ class Speed:
     device: str
     precision: str
     threads: int
+    network: str = ""
+    ratio: float = 1.0  # times the speed of the first contender at the same
+    machine: str = ""
 
     def row(self) -> dict[str, str]:
         """Cells of a table, by column."""
         return {
+            "network": self.network,
             "what": self.what,
             "in": "{}x{}".format(*self.size_in),
             "out": "{}x{}".format(*self.size_out),
             "frames": str(self.frames),
             "frames/s": f"{self.frames_per_second:.2f}",
+            "ratio": f"{self.ratio:.2f}",
             "time": ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items()),
             "memory MiB": f"{self.peak_memory / 2**20:.0f}",
             "device": self.device,
@@ -48,20 +68,53 @@ class Speed:
 
 
 def measure_speed(
-    model: nn.Module,
+    contenders: list[Contender],
     sizes: list[tuple[int, int]],
     clips: list[Path],
     *,
     frames: int = 16,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
     threads: int | None = None,
+    rounds: int = 1,
+    clock: Clock = time.perf_counter,
 ) -> list[Speed]:
-    """Time the model alone on made-up frames of each (width, height), and each clip as a file."""
+    """Time contenders alone on made-up frames of each (width, height), and each clip as a file.
+
+    All of them take turns at one thing, ``rounds`` times; the fastest turn of each counts, and is
+    compared with that of the first. ``clock`` is for made-up frames: where other work keeps a CPU
+    busy, ``time.process_time`` with one thread is near what an idle one would need.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
-    alone = [benchmark_model(model, s, frames=frames, device=device, dtype=dtype) for s in sizes]
-    return alone + [benchmark_video(model, c, device=device, dtype=dtype) for c in clips]
+    if rounds < 1:
+        raise ValueError(f"expected at least 1 round, got {rounds}")
+    found = []
+    things: list[tuple[int, int] | Path] = [*sizes, *clips]
+    for thing in things:
+        turns = [
+            [timed_turn(contender, thing, frames, clock) for contender in contenders]
+            for _ in range(rounds)
+        ]
+        best = [
+            max(those, key=lambda speed: speed.frames_per_second)
+            for those in zip(*turns, strict=True)
+        ]
+        first = best[0].frames_per_second
+        found += [replace(speed, ratio=speed.frames_per_second / first) for speed in best]
+    return found
+
+
+def timed_turn(
+    contender: Contender, thing: tuple[int, int] | Path, frames: int, clock: Clock
+) -> Speed:
+    """One measurement, at a size or of a file."""
+    name, model, device, dtype = contender
+    if isinstance(thing, Path):
+        speed = benchmark_video(model, thing, device=device, dtype=dtype)
+    else:
+        speed = benchmark_model(
+            model, thing, frames=frames, device=device, dtype=dtype, clock=clock
+        )
+    return replace(speed, network=name, machine=machine_name(device))
 
 
 def benchmark_model(
@@ -71,24 +124,29 @@ def benchmark_model(
     frames: int = 16,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    clock: Clock = time.perf_counter,
 ) -> Speed:
     """Time ``restore`` on a made-up clip of ``size`` (width, height) that is already decoded."""
     device = torch.device(device)
     width, height = size
     if frames < 1 or width < 1 or height < 1:
         raise ValueError(f"expected frames of at least 1x1, got {frames} of {width}x{height}")
-    for _ in restore(
-        model, moving_clip(WARM_UP, size, device), device=device, dtype=dtype, cuts=None
-    ):
-        pass
+    backend = backend_of(model, device, dtype)
+
+    def restored(count: int) -> None:
+        for _ in restore(backend, moving_clip(count, size, device), window=WINDOW, cuts=None):
+            pass
+
+    for _ in range(2 if device.type == "cuda" else 1):
+        restored(frames if device.type == "cuda" else WARM_UP)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    clip = list(moving_clip(frames, size, device))
-    with flow_seconds(model, device) as flow:
-        began = device_seconds(device)
-        for _ in restore(model, clip, device=device, dtype=dtype, cuts=None):
-            pass
-        seconds = device_seconds(device) - began
+    with flow_seconds(model, device, clock) as flow:
+        began = device_seconds(device, clock)
+        restored(frames)
+        seconds = device_seconds(device, clock) - began
+    if device.type == "cuda":
+        flow = [graph_flow_seconds(backend, size) * frames]
     scale = scale_of(model)
     share = sum(flow) / seconds
     return Speed(
@@ -114,9 +172,12 @@ def benchmark_video(
 ) -> Speed:
     """Time ``restore_video`` of a file into one that is thrown away."""
     device = torch.device(device)
+    backend = backend_of(model, device, dtype)
     with tempfile.TemporaryDirectory() as folder, flow_seconds(model, device) as flow:
         target = Path(folder) / "restored.mkv"
-        summary = restore_video(model, source, target, device=device, dtype=dtype)
+        summary = restore_video(backend, source, target)
+    if device.type == "cuda":
+        flow = [graph_flow_seconds(backend, summary.size_in) * summary.frames]
     return Speed(
         what=Path(source).name,
         size_in=summary.size_in,
@@ -129,6 +190,22 @@ def benchmark_video(
         precision=str(dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
     )
+
+
+@torch.inference_mode()
+def graph_flow_seconds(backend: Backend, size: tuple[int, int]) -> float:
+    """Seconds a frame that the flow of a window takes on a GPU, as a CUDA graph of its own.
+
+    Inside the graph of a whole window it cannot be timed.
+    """
+    ahead = backend.lookahead
+    frames = torch.stack([*moving_clip(WINDOW + ahead, size, backend.device)])[None]
+    calls = Graphs(lambda x, ahead: backend.flows(x, None, ahead), backend.device, warnings.warn)
+    for _ in range(3):  # plainly, captured, replayed
+        began = device_seconds(backend.device)
+        calls(frames, ahead)
+        seconds = device_seconds(backend.device) - began
+    return seconds / WINDOW
 
 
 def stage_shares(busy: dict[str, float], flow: float) -> dict[str, float]:
@@ -151,30 +228,36 @@ def moving_clip(count: int, size: tuple[int, int], device: torch.device) -> Iter
 
 
 @contextmanager
-def flow_seconds(model: nn.Module, device: torch.device) -> Iterator[list[float]]:
-    """Measure the seconds of each call of the model's ``direct_flows`` within the block."""
+def flow_seconds(
+    model: nn.Module, device: torch.device, clock: Clock = time.perf_counter
+) -> Iterator[list[float]]:
+    """Measure the seconds of each call of ``direct_flows`` of such a network within the block.
+
+    Not on a GPU, where calls are replayed without Python.
+    """
     spans: list[float] = []
-    if getattr(model, "flow", None) is None:
+    if getattr(model, "flow", None) is None or device.type == "cuda":
         yield spans
         return
-    owner: Any = model
-    estimate = owner.direct_flows
+    # Of its class, since a backend may run a copy of the network.
+    kind: Any = next(kind for kind in type(model).__mro__ if "direct_flows" in vars(kind))
+    estimate = kind.direct_flows
 
     def timed(*given: Any) -> Any:
-        began = device_seconds(device)
+        began = device_seconds(device, clock)
         flows = estimate(*given)
-        spans.append(device_seconds(device) - began)
+        spans.append(device_seconds(device, clock) - began)
         return flows
 
-    owner.direct_flows = timed
+    kind.direct_flows = timed
     try:
         yield spans
     finally:
-        del owner.direct_flows  # the class's own shows again
+        kind.direct_flows = estimate
 
 
-def device_seconds(device: torch.device) -> float:
+def device_seconds(device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Clock in seconds, read when all work given to the device is done."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return clock()

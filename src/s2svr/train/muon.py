@@ -1,9 +1,7 @@
 """Muon, an optimizer that trains small networks in few steps."""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 # Newton-Schulz iteration of https://kellerjordan.github.io/posts/muon: a quintic that drives every
@@ -42,15 +40,13 @@ class Muon(Optimizer):
             if vectors:
                 self.move_vectors(vectors, group["lr"], group["betas"])
 
-    def move_kernels(
-        self, kernels: list[nn.Parameter], rate: float | Tensor, momentum: float
-    ) -> None:
+    def move_kernels(self, kernels: list[Tensor], rate: float | Tensor, momentum: float) -> None:
         """Move kernels by Nesterov's momentum, made orthogonal; ``rate`` may be a tensor of one."""
         gradients, means = gradients_of(kernels), self.remembered(kernels, "mean")
         torch._foreach_mul_(means, momentum)
         torch._foreach_add_(means, gradients)
         mixed = torch._foreach_add(gradients, torch._foreach_mul(means, momentum))
-        alike: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = {}
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
         for kernel, update in zip(kernels, mixed, strict=True):
             matrix = update.flatten(1)  # one row an output
             alike.setdefault(matrix.shape, []).append((kernel, matrix))
@@ -62,7 +58,7 @@ class Muon(Optimizer):
             torch._foreach_sub_(moved, [c.view_as(k) for c, k in zip(changes, moved, strict=True)])
 
     def move_vectors(
-        self, vectors: list[nn.Parameter], rate: float | Tensor, betas: tuple[float, float]
+        self, vectors: list[Tensor], rate: float | Tensor, betas: tuple[float, float]
     ) -> None:
         """Move vectors as Adam does; ``rate`` may be a tensor of one."""
         gradients, steps = gradients_of(vectors), self.remembered(vectors, "step")
@@ -77,18 +73,22 @@ class Muon(Optimizer):
         torch._foreach_sqrt_(square)
         torch._foreach_add_(square, TINY)
         torch._foreach_div_(mean, square)
-        torch._foreach_mul_(mean, rate)  # type: ignore[arg-type]
+        torch._foreach_mul_(mean, rate)
         torch._foreach_sub_(vectors, mean)
 
     def averages(
-        self, vectors: list[nn.Parameter], name: str, values: Sequence[Tensor], keep: float
+        self,
+        vectors: list[Tensor],
+        name: str,
+        values: list[Tensor] | tuple[Tensor, ...],
+        keep: float,
     ) -> list[Tensor]:
         """The averages of that name, with ``values`` taken in."""
         averages = self.remembered(vectors, name)
         torch._foreach_lerp_(averages, values, 1 - keep)
         return averages
 
-    def remembered(self, parameters: list[nn.Parameter], name: str) -> list[Tensor]:
+    def remembered(self, parameters: list[Tensor], name: str) -> list[Tensor]:
         """What is remembered of each parameter under a name, zero at first."""
         for parameter in parameters:
             if name not in self.state[parameter]:
@@ -97,7 +97,7 @@ class Muon(Optimizer):
         return [self.state[parameter][name] for parameter in parameters]
 
 
-def gradients_of(parameters: list[nn.Parameter]) -> list[Tensor]:
+def gradients_of(parameters: list[Tensor]) -> list[Tensor]:
     """Their gradients; each has one."""
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
