@@ -71,15 +71,14 @@ def restore_video(
 ) -> Summary:
     """Restore a video file, an image or a folder of images into what the target's name asks for.
 
-    window (fewer for large frames), tile, device and dtype are as in ``restore``, and dtype may be
-    None: the faster one of a CPU, timed for long videos. threads are torch's. The result is reduced
-    to one of scale (times the input), size (width, height in pixels), height, width or fit (a box),
-    the last three as shown. strength is the network's share
-    against the enlarged input; grain gives back the input's noise. start and end are in seconds,
-    fps is the rate of an image folder, deinterlace as in ``open_reader``; codec, crf, bits, bitrate
-    (bits a second), preset and overwrite are the writer's; audio is copy, aac, flac or none (None:
-    copied where possible), audio_tracks are numbers or languages of the sound that is kept. ``say``
-    is told of warnings. An error leaves nothing at ``target``: MediaError, or ValueError.
+    window (fewer for large frames), tile, device and dtype (None: a CPU's faster one) are as in
+    ``restore``; threads are torch's. The result is reduced to one of scale (times the input), size
+    (width, height in pixels), or as shown height, width or fit (a box). strength is the network's
+    share against the enlarged input; grain gives back the input's noise. start and end are in
+    seconds, fps is the rate of an image folder, deinterlace as in ``open_reader``; codec, crf,
+    bits, bitrate (bits a second), preset and overwrite are the writer's; audio is copy, aac, flac
+    or none (None: copied where possible), audio_tracks numbers or languages of it. ``say`` is told
+    of warnings. An error leaves nothing at ``target``: MediaError, or ValueError.
 
     About every ``segment`` frames what is done is made durable in a hidden folder beside
     ``target``, and Stopped is raised if ``stop`` says so. However it ends, the same call goes on
@@ -149,8 +148,7 @@ def restore_between(
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     size = output_size(model, reader.info, encoding)
-    dtype = settled_precision(model, job, reader.info)
-    backend = backend_of(model, compute.device, dtype, tell)
+    backend = backend_of(model, compute.device, settled_precision(model, job, reader.info), tell)
     window = fitting_window(compute.window, backend.scale, reader.info)
     runner = Runner(backend, window=window, tile=compute.tile, say=tell)
     segment = segment or segment_frames(size)
