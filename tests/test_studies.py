@@ -101,6 +101,12 @@ def test_segments_are_restored_each_on_its_own(benchmark, monkeypatch, clips, we
         assert float(row[3]) == pytest.approx(float(row[1]) - float(row[2]), abs=2e-3)
         assert float(row[3]) > 3  # the twin is brighter by a half
 
+    lengths.clear()
+    head, _, *rows = run(script, clips, "--lengths", 1, 3, "--frames", 4, "--alone")
+    assert head == ["segment", "ours"]
+    assert [row[0] for row in rows] == ["1", "3", "4"]
+    assert [n for n, _ in lengths] == [1, 1, 1, 1, 3, 1, 4]
+
 
 class Still(PWCLite):
     """A motion of three pixels to the right and four down everywhere."""

@@ -43,7 +43,7 @@ from s2svr.train.supervised import train_supervised
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 NONE, TRUE, PLAIN, DISTILLED = "none", "supervised", "unsupervised", "unsupervised, distilled"
-TUNED = "distilled, trained on"
+CONTEXT, TUNED = "distilled, on contexts", "distilled, trained on"
 TUNING = "optim.flow_rate=5e-5"  # as in the paper
 Say = Callable[[str], None]
 
@@ -61,11 +61,12 @@ class Estimator(nn.Module):
 
 def train_with(
     flow: Path | nn.Module | None, recipe: RestorationRecipe, start: Path | None, data: Path,
-    out: Path, cache: Path, say: Say,
+    out: Path, cache: Path, say: Say, whole: bool = True,
 ) -> S2SVR:  # fmt: skip
     """``sr-light`` trained with a flow, frozen unless the recipe trains it; the averaged weights.
 
-    The flow is a network or its weights, or a folder of .flo files by clip.
+    The flow is a network or its weights, or a folder of .flo files by clip. It is estimated on
+    whole frames beforehand, or if not ``whole`` on contexts, as it is while it trains.
     """
     run = Run(out, "cpu", say=say)
     fabric = start_processes(recipe.optim, run)
@@ -76,7 +77,7 @@ def train_with(
     stored = store_damaged(clips, recipe.data.degradation, cache)
     seed = recipe.optim.seed
     pairs: Dataset = ClipPairs(stored, recipe.data, seed=seed)
-    if not recipe.optim.flow_rate and flow is not None:
+    if whole and flow is not None:
         if model.flow is not None:
             flows = clip_flows(stored, model, recipe.data.skip, cache)
         else:
@@ -106,7 +107,10 @@ def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
     if chosen.distilled is not None:
         found[DISTILLED] = chosen.distilled
     for name, one, place in ((PLAIN, plain, "plain"), (DISTILLED, recipe, "distilled")):
-        if name in found or name not in [*wanted, *([DISTILLED] if TUNED in wanted else [])]:
+        if name in found or name not in [
+            *wanted,
+            *([DISTILLED] if {CONTEXT, TUNED} & {*wanted} else []),
+        ]:
             continue
         run = Run(out / place, "cpu", cache=chosen.cache or out / "clips", say=say)
         found[name] = train_flow(one, run, data=chosen.clips, teacher=teacher, init=teacher)
@@ -124,7 +128,8 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
     cache = chosen.cache or chosen.out / "clips"
     files = {name: Path(folder) for name, folder in (entry.split("=") for entry in chosen.files)}
     flows: dict[str, Path | nn.Module | None] = {
-        NONE: None, **nets, DIS: Estimator(dis_flow()), TUNED: nets.get(DISTILLED), **files,
+        NONE: None, **nets, DIS: Estimator(dis_flow()),
+        CONTEXT: nets.get(DISTILLED), TUNED: nets.get(DISTILLED), **files,
     }  # fmt: skip
     cases = list(
         rendered_cases(
@@ -146,7 +151,8 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
         recipe = load_recipe(RECIPES / "sr-light.toml", [*chosen.entries, *entries])
         assert isinstance(recipe, RestorationRecipe)
         place = chosen.out / f"sr-{name.replace(', ', '-').lower()}"
-        model = train_with(flow, recipe, chosen.start, chosen.clips, place, cache, say)
+        whole = name not in (CONTEXT, TUNED)
+        model = train_with(flow, recipe, chosen.start, chosen.clips, place, cache, say, whole)
         found = quality(model, chosen.val, chosen.frames, chosen.height, motion=files.get(name))
         psnr = fmean(found)
         first = psnr if first is None else first

@@ -1,11 +1,12 @@
 """What a longer video is worth (the paper's Table 5): segments of one length, each on its own.
 
     python benchmarks/studies/long_sequences.py VAL [--weights sr-light] \
-        [--peer OUT/basicvsr-0/frames-15]
+        [--peer OUT/basicvsr-0/frames-15] [--lengths 1 5 15 30] [--frames 30] [--alone]
 
 PSNR (RGB, rounded, dB; mean of the clip means) of all frames of VAL, reduced by 4 and restored in
 segments of 5, 15 and 30 frames and as a whole: by our network, by the BasicVSR of ``basicvsr.py``,
-and by our network on a window of five frames around each frame, as sliding-window methods do.
+and by our network on a window of five frames around each frame, as sliding-window methods do
+(``--alone`` leaves that out).
 """
 
 import argparse
@@ -49,6 +50,9 @@ def main() -> None:
     parser.add_argument("val", type=Path)
     parser.add_argument("--weights", default="sr-light")
     parser.add_argument("--peer", type=Path)
+    parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS)
+    parser.add_argument("--frames", type=int, help="of each clip; all if not given")
+    parser.add_argument("--alone", action="store_true", help="without the sliding window")
     chosen = parser.parse_args()
     model = load(chosen.weights)
     assert isinstance(model, S2SVR)
@@ -56,13 +60,17 @@ def main() -> None:
     if chosen.peer is not None:
         other = averaged(network(PEER, 0), chosen.peer)
         methods["BasicVSR"] = lambda x: other(x[None])[0]
-    methods["five frames"] = sliding(model)
-    pairs = [bicubic_down(read_clip(s.hq).float() / 255) for s in folder_clips(chosen.val)]
+    if not chosen.alone:
+        methods["five frames"] = sliding(model)
+    pairs = [
+        bicubic_down(read_clip(s.hq, count=chosen.frames).float() / 255)
+        for s in folder_clips(chosen.val)
+    ]
     names = list(methods)
     margins = [f"ours over {name}" for name in names[1:]]
     print(f"| segment | {' | '.join([*names, *margins])} |")  # noqa: T201
     print(f"|---|{'---|' * (len(names) + len(margins))}")  # noqa: T201
-    for length in (*LENGTHS, max(len(pair.lq) for pair in pairs)):
+    for length in sorted({*chosen.lengths, max(len(pair.lq) for pair in pairs)}):
         scores: dict[str, list[float]] = {name: [] for name in names}
         for pair in pairs:
             for name, method in methods.items():
