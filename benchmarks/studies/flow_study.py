@@ -1,4 +1,4 @@
-"""What a flow is worth (the paper's Table 4): one restoration network trained with each of six.
+"""What a flow is worth (the paper's Table 4): one restoration network, each flow in turn.
 
     OMP_NUM_THREADS=1 nice python benchmarks/studies/flow_study.py CLIPS VAL OUT --start WEIGHTS \
         [--set optim.steps=700] [--flow-set optim.steps=700] [--teacher WEIGHTS] [--frames 16] \
@@ -8,10 +8,10 @@ Three flow networks go on from the teacher's weights, at equal steps, on frames 
 supervised by rendered truth, one without labels and without distillation, and one with it. Then
 ``sr-light`` goes on from WEIGHTS, which know single frames (recipe ``sr-light-start``), at equal
 steps, seed and data, with no flow, with each of these and with OpenCV's DIS, all frozen, and with
-the distilled one trained on at 5e-5, as the paper does. Prints PSNR (RGB, rounded) on VAL beside
-the flows' end-point errors on clips rendered from VAL. ``--files`` adds any other flow by .flo
-files of the clips of CLIPS and VAL (docs/guide/flow.md). A training that was stopped goes on; one
-that is finished is not repeated.
+the distilled one trained on at 5e-5, as the paper does, beside it frozen on the same contexts.
+Prints PSNR (RGB, rounded) on VAL beside the flows' end-point errors on clips rendered from VAL.
+``--files`` adds any other flow by .flo files of the clips of CLIPS and VAL (docs/guide/flow.md). A
+training that was stopped goes on; one that is finished is not repeated.
 """
 
 import argparse
@@ -57,6 +57,19 @@ class Estimator(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.flow(a, b)
+
+    def features(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The frames themselves, in the form of a flow network's features."""
+        return [(image, image)]
+
+    def between(
+        self,
+        first: list[tuple[Tensor, Tensor]],
+        second: list[tuple[Tensor, Tensor]],
+        size: tuple[int, int],
+        few: bool = False,
+    ) -> Tensor:
+        return self.flow(first[0][0], second[0][0])
 
 
 def train_with(
@@ -159,7 +172,7 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
         if name == TUNED:
             assert model.flow is not None
             errors |= mean_errors({TUNED: model.flow}, cases)
-        error = errors.get(ZERO if name == NONE else name)
+        error = errors.get({NONE: ZERO, CONTEXT: DISTILLED}.get(name, name))
         cell = "" if error is None else f"{error:.2f}"
         lines.append(f"| {name} | {cell} | {psnr:.2f} | {psnr - first:+.2f} |")
         say(lines[-1])
