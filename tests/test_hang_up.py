@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -39,10 +40,15 @@ def test_a_terminal_that_is_closed_ends_all_and_nothing_is_lost(tmp_path: Path, 
     (tmp_path / "out").mkdir()
     words = [sys.executable, "-m", "s2svr", command, str(film), str(out), "--no-plan", "--weights",
              str(tmp_path / "net.safetensors"), "--threads", "1", "--device", "cpu"]  # fmt: skip
+
+    def begin() -> None:
+        """Have the terminal as one's own, and its end not ignored, as it is under nohup."""
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
     mine, theirs = pty.openpty()
     process = subprocess.Popen(
-        words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=begin
     )  # fmt: skip
     os.close(theirs)
     work = tmp_path / "out" / ".film.mp4-s2svr"
