@@ -108,13 +108,15 @@ def learn_motion(shop: Workshop) -> S2SVR:
     if model.flow is None or recipe is None:
         state.flow = "as it was: the film is too small to learn motion from"
         return model
+
+    def left() -> bool:
+        return shop.budget.left(FLOWED) > 0
+
+    if state.flow is None and not left():
+        state.flow = "as it was: no time was left to learn it"
     if state.flow is None:
         teacher = load(TEACHER)
         assert isinstance(teacher, PWCLite)
-
-        def left() -> bool:
-            return shop.budget.left(FLOWED) > 0
-
         going = shop.going("learning the motion", left)
         learn_flow_further(deepcopy(model.flow), teacher, learned, recipe, run, going)
         shop.tell("judging the motion")
@@ -140,6 +142,13 @@ def learn_motion(shop: Workshop) -> S2SVR:
 def learn(shop: Workshop, model: S2SVR) -> Path | None:
     """Let the network learn pairs of the film; the weights' path, or None if no time was left."""
     job, run = shop.job, shop.run("restoration")
+    reserve = SPARE * shop.state.judging + LAST * shop.budget.seconds
+
+    def left() -> bool:
+        return shop.budget.left() > reserve
+
+    if not left() and not run.weights.exists():
+        return None
     pairs: list[Stored] = []
     damage = FIRST_DAMAGE[shop.card.task]
     learned, traces, better = shop.portions(held=False), shop.state.found(), shop.state.better
@@ -149,11 +158,6 @@ def learn(shop: Workshop, model: S2SVR) -> Path | None:
         if shop.budget.left(MADE) <= 0:
             break
     recipe = restoration_recipe(shop.card.task, model.config, smallest(pairs), job.steps)
-    reserve = SPARE * shop.state.judging + LAST * shop.budget.seconds
-
-    def left() -> bool:
-        return shop.budget.left() > reserve
-
     if left() or run.weights.exists():
         going = shop.going("learning", left)
         learn_further(model, pairs, recipe, run, going, hold=HOLD, card=shop.card)
