@@ -452,6 +452,33 @@ def test_the_forecast_sums_up_by_pixels(tmp_path: Path):
         totals.check(tmp_path)
 
 
+def test_what_is_of_unknown_length_is_counted_and_not_measured(tmp_path: Path):
+    plan = {"network": "n", "why": "w", "seconds": None, "frames_per_second": 2.0, "disk": None,
+            "device": "cpu"}  # fmt: skip
+    totals = forecast([item_of(10, None), item_of(20, None)], tmp_path, 1, lambda *_: dict(plan))
+    assert (totals.files, totals.frames, totals.unknown) == (2, 0, 2)
+    assert (totals.seconds, totals.disk, totals.networks) == (None, None, {"sr": ("n", "w")})
+
+
+def test_a_file_that_cannot_be_planned_is_not_counted_and_another_is_measured(tmp_path: Path):
+    def estimate(item: Item, quality: str) -> dict[str, Any] | None:
+        if (item.passage.name, quality) in ((Path("30.mp4"), "auto"), (Path("20.mp4"), "fast")):
+            item.state = "failed"
+            return None
+        best = quality != "fast"
+        seconds = LONGEST_BEST * (2.0 if best else 0.1)
+        return {"network": "sr-base" if best else "sr-light", "why": quality, "seconds": seconds,
+                "frames_per_second": 10 / seconds, "disk": 1, "device": "cpu"}  # fmt: skip
+
+    items = [item_of(width, 10) for width in (10, 20, 30)]
+    totals = forecast(items, tmp_path, 1, estimate)
+    assert [item.state for item in items] == ["new", "failed", "failed"]
+    assert (totals.files, totals.frames, totals.seconds) == (1, 10, LONGEST_BEST * 0.1)
+    # By the best: ten frames of 3:00 of the one that was measured, and of half its size one of
+    # 3:00, as the first takes as long, and nine of 1:30.
+    assert totals.networks["sr"] == ("sr-light", "the batch would take about 46:30 by sr-base")
+
+
 def test_the_best_network_is_for_batches_that_it_ends_soon(tmp_path: Path):
     def estimate(item: Item, quality: str) -> dict[str, Any]:
         best = quality != "fast"

@@ -364,6 +364,7 @@ def test_a_closed_terminal_ends_a_command_as_sigterm_does(
             signal.raise_signal(number)
             ignored.append(number)
         finally:
+            signal.raise_signal(signal.SIGHUP)  # the shell's, or the system's
             cleaned.append(number)
 
     monkeypatch.setattr("s2svr.cli.app.app", command)

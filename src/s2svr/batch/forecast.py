@@ -79,15 +79,16 @@ def forecast(
     other files of a task; else the best ones on a GPU, or where the workers do all of it within
     LONGEST_BEST.
     """
-    todo = [item for item in items if item.state in TO_DO]
-    totals = Totals(len(todo), sum(item.frames or 0 for item in todo), 0, None, None,
-                    free_bytes(out), workers)  # fmt: skip
+    todo = left_of(items)
     groups = {}
     for task in dict.fromkeys(item.facts["task"] for item in todo):
         same = [item for item in todo if item.facts["task"] == task]
         if group := measured_group(same, split, made.get(task), estimate):
             groups[task] = group
     keep_short(list(groups.values()), workers, estimate)
+    todo = left_of(items)
+    totals = Totals(len(todo), sum(item.frames or 0 for item in todo), 0, None, None,
+                    free_bytes(out), workers)  # fmt: skip
     seconds, disk, beside = [], 0, 0
     for task, group in groups.items():
         totals.networks[task] = group.plan["network"], group.plan["why"]
@@ -103,6 +104,11 @@ def forecast(
     return totals
 
 
+def left_of(items: Sequence[Item]) -> list[Item]:
+    """Those that are to be restored."""
+    return [item for item in items if item.state in TO_DO]
+
+
 def makespan(seconds: Sequence[float], workers: int) -> float:
     """The time that so many workers take, who end at about the same time."""
     return max(max(seconds), sum(seconds) / min(workers, len(seconds)))
@@ -115,29 +121,42 @@ def measured_group(
 
     ``made`` is the network of files that are done.
     """
-    for item in sorted(items, key=lambda item: (item.state != "new", -item.work)):
+    for item in measured_first(items):
         quality, task = item.entry.order.quality, TASKS[item.facts["task"]]
         free, why = quality == "auto" and item.entry.weights is None, ""
         if free and task.best and made in (task.weights, task.best):
             quality, why = "best" if made == task.best else "fast", "it made other files there"
         if plan := estimate(item, quality):
             plan["why"] = why or plan["why"]
-            return Group(items, item, plan, free and not why, split)
+            return Group(left_of(items), item, plan, free and not why, split)
     return None
 
 
+def measured_first(items: list[Item]) -> list[Item]:
+    """The same in the order in which they are measured, until one can be."""
+    return sorted(items, key=lambda item: (item.state != "new", -item.work))
+
+
 def keep_short(groups: list[Group], workers: int, estimate: Estimate) -> None:
-    """Take the fast networks on a CPU where the best ones would make a batch long."""
+    """Take the fast networks on a CPU where the best ones would make a batch long.
+
+    An item that cannot be planned by the fast network fails, and another one is measured.
+    """
     taken = [seconds for group in groups for seconds in group.seconds]
     whole = makespan(taken, workers) if taken else 0.0
     for group in groups:
         plan, best = group.plan, TASKS[group.measured.facts["task"]].best
         if not (group.free and plan["seconds"] and plan["network"] == best):
             continue
-        plan["why"] = f"the batch takes about {duration_text(whole)}"
-        if plan["device"] == "cpu" and whole > LONGEST_BEST:
-            group.plan = estimate(group.measured, "fast") or plan
-            group.plan["why"] = f"the batch would take about {duration_text(whole)} by {best}"
+        if plan["device"] != "cpu" or whole <= LONGEST_BEST:
+            plan["why"] = f"the batch takes about {duration_text(whole)}"
+            continue
+        for item in measured_first(group.items):
+            if fast := estimate(item, "fast"):
+                fast["why"] = f"the batch would take about {duration_text(whole)} by {best}"
+                group.measured, group.plan = item, fast
+                break
+        group.items = left_of(group.items)
 
 
 def seconds_of(item: Item, measured: Item, plan: dict[str, Any]) -> float | None:
@@ -151,7 +170,9 @@ def seconds_of(item: Item, measured: Item, plan: dict[str, Any]) -> float | None
 
 
 def disk_of(item: Item, measured: Item, plan: dict[str, Any]) -> tuple[int, int]:
-    """Bytes of an item's output, and of what is beside it for a while."""
+    """Bytes of an item's output, and of what is beside it for a while; none where not known."""
+    if not measured.work:
+        return 0, 0
     whole = (plan["disk"] or 0) * item.work / measured.work
     made = whole if item.facts["kind"] == "images" else whole / 2
     return round(made), round(whole - made)

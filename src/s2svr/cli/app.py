@@ -1,6 +1,7 @@
 """The application: its commands, and the console script."""
 
 import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -71,11 +72,21 @@ app.command("report")(report_command)
 
 
 def end_cleanly() -> None:
-    """Have SIGTERM end a command as Ctrl-C does, and a terminal that is closed as SIGTERM does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Have SIGTERM end a command as Ctrl-C does, and a terminal that is closed too.
+
+    One that is closed may send several signals, as its shell and the system do: what is cleaned up
+    after the first one is not interrupted by those that follow.
+    """
     closed = getattr(signal, "SIGHUP", None)  # Windows has none
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if closed is not None:
+            signal.signal(closed, signal.SIG_IGN)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGTERM, end)
     if closed is not None and signal.getsignal(closed) == signal.SIG_DFL:  # by nohup it is ignored
-        signal.signal(closed, lambda number, frame: signal.raise_signal(signal.SIGTERM))
+        signal.signal(closed, end)
 
 
 def main() -> None:

@@ -270,7 +270,7 @@ def show_totals(batch: "Batch", totals: "Totals", *, as_json: bool) -> None:
             f"plan: {totals.files} files, about {totals.frames} frames; time: {time} with "
             f"{totals.workers} at once; disk: {space}, {amount(totals.disk_free)} free"
         )
-    if totals.unknown and totals.seconds is not None:
+    if totals.unknown and (totals.seconds is not None or not totals.frames):
         say(f"the length of {totals.unknown} of them is not known and not counted")
 
 
