@@ -1,5 +1,7 @@
 """What is done on GPUs, with fakes of CUDA's graphs and streams: recorded calls, late copies."""
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -151,22 +153,104 @@ def test_where_capturing_fails_calls_are_plain_and_it_is_said_once(
     assert len(cuda) == 1
 
 
-def test_lack_of_memory_frees_what_graphs_hold(cuda: list[Recorded]):
+@pytest.mark.parametrize("suffices", [True, False])
+def test_lack_of_memory_frees_what_graphs_hold_and_tries_again(
+    cuda: list[Recorded], suffices: bool
+):
+    tried: list[int] = []
+
     def small(given: Tensor) -> Tensor:
-        if len(given) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+        tried.append(len(given))
+        if len(given) > 2 and (calls.replays or not suffices):
+            raise torch.OutOfMemoryError("CUDA out of memory\nand much more")
         return given + 1
 
-    calls = Graphs(small, CPU, silent)
+    said: list[str] = []
+    calls = Graphs(small, CPU, said.append)
     for _ in range(3):
         assert torch.equal(calls(torch.zeros(2)), torch.ones(2))
     assert len(calls.replays) == 1
-    with pytest.raises(torch.OutOfMemoryError):
-        calls(torch.zeros(3))
-    assert not calls.replays
+    tried.clear()
+    if suffices:
+        assert torch.equal(calls(torch.zeros(3)), torch.ones(3))
+    else:
+        with pytest.raises(torch.OutOfMemoryError):
+            calls(torch.zeros(3))
+    assert tried == [3, 3]
+    assert said == ["going on without CUDA graphs, more slowly: CUDA out of memory"]
     for _ in range(3):
         assert torch.equal(calls(torch.zeros(1)), torch.ones(1))
     assert not calls.replays
+    if not suffices:  # nothing is held now: there is no second try
+        tried.clear()
+        with pytest.raises(torch.OutOfMemoryError):
+            calls(torch.zeros(3))
+        assert tried == [3]
+
+
+def test_a_failed_capture_leaves_nothing_behind_for_the_call_after_it(cuda: list[Recorded]):
+    held: list[Any] = []
+
+    def failing(given: Tensor) -> Tensor:
+        if any(reference() is not None for reference in held):
+            raise torch.OutOfMemoryError("CUDA out of memory: the failed call holds it")
+        work = type("Work", (), {})()  # of one call
+        held.append(weakref.ref(work))
+        if len(held) == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return given + 0 * len(vars(work))
+
+    said: list[str] = []
+    calls = Graphs(failing, CPU, said.append)
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert torch.equal(calls(torch.ones(2)), torch.ones(2))
+    finally:
+        gc.enable()
+    assert said == ["going on without CUDA graphs, more slowly: CUDA out of memory"]
+
+
+def test_a_backend_goes_with_its_last_reference(
+    cuda: list[Recorded], monkeypatch: pytest.MonkeyPatch
+):
+    """Graphs and cast weights too, without the collector of cycles."""
+    for name in ("deterministic", "benchmark"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *given, **named: self)
+    monkeypatch.setattr(TorchBackend, "autocast", lambda self: nullcontext())
+    backend = TorchBackend(lively("sr-light"), torch.device("cuda"), torch.bfloat16, silent)
+    frames = torch.rand(1, 2, 3, 8, 16)
+    gc.disable()
+    try:
+        for _ in range(3):
+            backend.run(frames, None, 1)
+        assert len(cuda) == 1
+        cuda.clear()
+        parts = [backend, backend.network, backend.graphs]
+        held = [weakref.ref(part) for part in parts]
+        del backend, parts
+        assert [reference() is None for reference in held] == [True] * 3
+    finally:
+        gc.enable()
+
+
+def test_a_network_forgets_the_device_it_was_on(monkeypatch: pytest.MonkeyPatch):
+    for name in ("deterministic", "benchmark"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    model, move = lively("sr-light"), torch.nn.Module.to
+
+    def moved(self: S2SVR, device: Any = CPU, **named: Any) -> Any:
+        return move(self, CPU, **named)
+
+    monkeypatch.setattr(torch.nn.Module, "to", moved)
+    ways = []
+    for device in ("cpu", "cuda", "cpu"):
+        TorchBackend(model, torch.device(device), torch.float32, silent)
+        weight = model.encoder.first.weight
+        rows = weight.is_contiguous(memory_format=torch.channels_last)
+        ways.append((model.pairs, model.few, rows))
+    assert ways == [(1, False, False), (16, True, True), (1, False, False)]
 
 
 FLOW = PWCLiteConfig(

@@ -317,6 +317,15 @@ def test_no_frame_of_a_broken_file_is_lost_in_silence(tmp_path: Path, codec: str
     assert not frames[0].corrupt
 
 
+def test_pictures_are_not_decoded_by_a_thread_each(tmp_path: Path):
+    """Such threads hand some on before they know that they are damaged."""
+    with open_reader(make_video(tmp_path / "a.mkv", pts=STEADY)) as reader:
+        context = reader.stream.codec_context
+        assert (context.name, str(context.thread_type)) == ("h264", "ThreadType.SLICE")
+        next(iter(reader))
+        assert "FRAME" not in str(reader.stream.codec_context.thread_type)
+
+
 def test_a_change_of_size_ends_the_video_and_is_said(tmp_path: Path):
     first = make_video(tmp_path / "1.h264", pts=STEADY[:4])
     second = make_video(tmp_path / "2.h264", pts=STEADY[:4], size=(32, 32))

@@ -14,7 +14,7 @@ from media_clips import make_video
 from s2svr import devices
 from s2svr.files import network_fingerprint
 from s2svr.media import open_reader, read_clip
-from s2svr.models import PRESETS, S2SVR, S2SVRConfig
+from s2svr.models import PRESETS, S2SVR, PWCLiteConfig, S2SVRConfig
 from s2svr.restoration import Compute, Encoding, Excerpt, Job, restore_job, settle, video
 from s2svr.restoration import backend as backends
 from s2svr.restoration.backend import TorchBackend, faster_precision
@@ -25,12 +25,12 @@ from s2svr.restoration.video import settled_precision
 CPU = torch.device("cpu")
 
 
-def tiny() -> S2SVR:
+def tiny(flow: PWCLiteConfig | None = None) -> S2SVR:
     config = PRESETS["deblur-light"]
     assert isinstance(config, S2SVRConfig)
     torch.manual_seed(0)
     model = S2SVR(replace(config, channels=4, feedback=4, attention=4, encoder_blocks=1,
-                          decoder_blocks=1, flow=None)).eval()  # fmt: skip
+                          decoder_blocks=1, flow=flow)).eval()  # fmt: skip
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -55,6 +55,14 @@ def test_auto_leaves_a_choice_where_the_cpu_has_bf16(
         devices.wanted_precision("fp16", CPU)
     assert devices.precision_named("bfloat16") is torch.bfloat16
     assert devices.precision_named("nothing") is None
+
+
+def test_a_machine_has_the_threads_that_may_be_used(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
+    assert devices.machine_name(CPU).endswith(", 3 threads")
+    monkeypatch.delattr(devices.os, "sched_getaffinity")
+    assert devices.machine_name(CPU).endswith(", 64 threads")
 
 
 def test_bf16_is_refused_by_gpus_without_it(monkeypatch: pytest.MonkeyPatch):
@@ -89,7 +97,8 @@ def test_the_precision_that_restores_a_frame_faster_is_taken(
 
 
 def test_weights_are_cast_once_and_give_the_same_bits():
-    model = tiny()
+    model = tiny(PWCLiteConfig(channels=(4, 4), features=4, search=1, estimator=(4, 4),
+                               context=(4,), finest=0))  # fmt: skip
     print_before = network_fingerprint(model)
     backend = TorchBackend(model, CPU, torch.bfloat16)
     frames = torch.rand(1, 3, 3, 16, 24, generator=torch.Generator().manual_seed(0))
@@ -101,6 +110,7 @@ def test_weights_are_cast_once_and_give_the_same_bits():
     layers = [x for x in backend.network.modules() if isinstance(x, nn.Conv2d)]
     assert layers
     assert all(layer.weight.dtype == torch.bfloat16 for layer in layers)
+    assert any(name.startswith("flow.") for name, _ in backend.network.named_parameters())
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert backend.identity == print_before == network_fingerprint(model)
 

@@ -91,6 +91,13 @@ def total_memory(device: torch.device) -> int | None:
     return min(limits)
 
 
+def core_count() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def machine_name(device: torch.device) -> str:
     """The name of a GPU, or of the processor and how many of its threads may be used."""
     if device.type == "cuda":
@@ -98,7 +105,7 @@ def machine_name(device: torch.device) -> str:
     lines = CPU_FACTS.read_text(encoding="utf-8").splitlines() if CPU_FACTS.is_file() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     name = next(names, platform.processor() or platform.machine())
-    return f"{name}, {os.cpu_count()} threads"
+    return f"{name}, {core_count()} threads"
 
 
 def describe_machine(device: str = "auto", precision: str = "auto") -> dict[str, str]:

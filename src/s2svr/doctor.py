@@ -270,14 +270,14 @@ def choices() -> Iterator[Finding]:
     """What a restoration without options would use."""
     import torch
 
-    from .devices import choose_device, precision_text, wanted_precision
+    from .devices import choose_device, core_count, precision_text, wanted_precision
 
     place = choose_device("auto")
     yield Finding("used", "device", str(place))
     yield Finding("used", "precision", precision_text(wanted_precision("auto", place)))
     limit = os.environ.get("OMP_NUM_THREADS")
     said = f" (OMP_NUM_THREADS is {limit})" if limit else ""
-    yield Finding("used", "threads", f"{torch.get_num_threads()} of {os.cpu_count()}{said}")
+    yield Finding("used", "threads", f"{torch.get_num_threads()} of {core_count()}{said}")
     quality = "best" if place.type == "cuda" else "best where it ends within 15 minutes, else fast"
     yield Finding("used", "networks", quality)
 

@@ -30,8 +30,8 @@ class Graphs:
     all others are replayed. What is given is copied into the graph's own tensors, and results are
     copies: calls leave nothing behind that a later one changes.
 
-    Where capturing fails or memory runs out, no call is captured from then on; ``say`` is told of
-    the first.
+    Where capturing fails or memory runs out, all graphs are freed, and no call is captured from
+    then on; ``say`` is told, and the call is made once more without them.
     """
 
     def __init__(self, function: Callable[..., Any], device: torch.device, say: Say) -> None:
@@ -45,31 +45,32 @@ class Graphs:
     def __call__(self, given: Any, *settings: Hashable) -> Any:
         """The function of a tree of tensors and of settings, which are part of the form."""
         form = (settings, form_of(given))
-        if form not in self.replays:
-            again = form in self.met
-            self.met.add(form)
-            if not (again and self.works and len(self.replays) < FORMS):
-                return self.plainly(given, *settings)
-            try:
-                self.replays[form] = self.captured(given, *settings)
-            except RuntimeError as error:
+        again = form in self.met
+        self.met.add(form)
+        held = form in self.replays or (again and self.works and len(self.replays) < FORMS)
+        try:
+            if held:
+                return self.replayed(form, given, *settings)
+            return self.function(given, *settings)
+        except RuntimeError as error:
+            why = str(error).partition("\n")[0]
+            if not (held or self.replays):
                 self.stop()
-                why = str(error).partition("\n")[0]
-                self.say(f"going on without CUDA graphs, more slowly: {why}")
-                return self.function(given, *settings)
+                raise
+        # Only now: until the error is gone, its traceback keeps the tensors of the failed call.
+        self.stop()
+        self.say(f"going on without CUDA graphs, more slowly: {why}")
+        return self.function(given, *settings)
+
+    def replayed(self, form: Hashable, given: Any, *settings: Hashable) -> Any:
+        """Replay a call of this form, which is captured where it is not yet."""
+        if form not in self.replays:
+            self.replays[form] = self.captured(given, *settings)
         replay = self.replays[form]
         for ours, theirs in zip(leaves(replay.given), leaves(given), strict=True):
             ours.copy_(theirs)
         replay.graph.replay()
         return each(replay.made, Tensor.clone)
-
-    def plainly(self, given: Any, *settings: Hashable) -> Any:
-        """The function itself; an error frees the memory of all graphs, which may be missing."""
-        try:
-            return self.function(given, *settings)
-        except RuntimeError:
-            self.stop()
-            raise
 
     def captured(self, given: Any, *settings: Hashable) -> Replay:
         """Capture a call of this form; it is not made yet. Raises RuntimeError."""

@@ -22,9 +22,7 @@ class FilesFlow(nn.Module):
         super().__init__()
         self.folder = folder
         self.lines = flow_folder(folder)
-        self.places: dict[
-            bytes, list[int]
-        ] = {}  # of each frame in time, by the digest of its pixels
+        self.places: dict[bytes, list[int]] = {}  # in time, by the digest of a frame's pixels
         self.count = 0  # of these frames
 
     def tell(self, frame: Tensor) -> None:

@@ -3,6 +3,7 @@
 import copy
 import time
 import warnings
+import weakref
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -73,12 +74,15 @@ class TorchBackend:
         self.precision = str(dtype).removeprefix("torch.")
         self.memory_types: Sequence[type] = getattr(model, "memory_types", ())
         self.graphs: Graphs | None = None  # of whole frames; tiles are too large to need them
-        if device.type == "cuda":
-            model.pairs, model.few = PAIRS, True  # type: ignore[assignment]
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        on_gpu = device.type == "cuda"
+        # Both ways: the same network may have been on a device of the other kind before.
+        self.model.pairs, self.model.few = (PAIRS, True) if on_gpu else (1, False)
+        self.model.to(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
+        if on_gpu:
             # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-            self.graphs = Graphs(self.restored, device, say)
+            own = weakref.proxy(self)  # no cycle: the GPU's memory goes with the last reference
+            self.graphs = Graphs(lambda *given: own.restored(*given), device, say)
         self.network: Any = self.model
         if dtype != torch.float32:
             self.network = cast_weights(self.model, dtype)

@@ -6,6 +6,7 @@ from statistics import median
 
 import torch
 
+from ..devices import core_count
 from .windows import Say
 
 SLOWER = 3.0  # times as long as before
@@ -41,10 +42,3 @@ class BusyCores:
 def load_average() -> float:
     """Programs that wanted to run in the last minute, on average; 0 where that is not known."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-
-
-def core_count() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -7,7 +7,6 @@ The work folder beside the target holds ``journal.json``, all that the result de
 
 import io
 import json
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..devices import core_count
 from ..files import file_fingerprint, lasting_folder, share_file, write_whole
 from ..maps import each, to_device
 from ..media import MediaError, Reader
@@ -189,7 +189,7 @@ def conditions_of(
         "graphics card": card,
         "precision": backend.precision,
         "threads": torch.get_num_threads(),
-        "processors": os.cpu_count(),  # encoders have as many threads
+        "processors": core_count(),  # encoders have as many threads
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "version of torch": torch.__version__,
         **settings_of(job),

@@ -37,7 +37,10 @@ class Footprint:
     def needed(
         self, width: int, height: int, window: int, tile: int | None, size_out: tuple[int, int]
     ) -> int:
-        """Bytes on the model's device, about, for frames of width x height pixels."""
+        """Bytes on the model's device, about, for frames of width x height pixels.
+
+        What CUDA graphs hold is not counted: they are given up first where memory runs out.
+        """
         frame = Box(0, 0, height, width)
         boxes = split_until(frame, tile) if tile else [frame]
         count = max(box.height * box.width for box in boxes)

@@ -191,7 +191,7 @@ def read_packets(
 
     Returns the video's first picture and its frames' times.
     """
-    video.thread_type = "AUTO"
+    video.thread_type = "AUTO"  # frames too: flags of damage are not read here
     sums = {index: hashlib.sha256() for index in others}
     frames, first = Packets(video.time_base or MILLISECOND), None
     shown: set[int] = set()  # streams that began
