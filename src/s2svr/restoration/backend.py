@@ -76,8 +76,9 @@ class TorchBackend:
         self.graphs: Graphs | None = None  # of whole frames; tiles are too large to need them
         on_gpu = device.type == "cuda"
         # Both ways: the same network may have been on a device of the other kind before.
-        self.model.pairs, self.model.few = (PAIRS, True) if on_gpu else (1, False)
-        self.model.to(memory_format=torch.channels_last if on_gpu else torch.contiguous_format)
+        model.pairs, model.few = (PAIRS, True) if on_gpu else (1, False)  # type: ignore[assignment]
+        order = torch.channels_last if on_gpu else torch.contiguous_format
+        self.model.to(memory_format=order)  # type: ignore[call-overload]
         if on_gpu:
             # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
