@@ -11,7 +11,7 @@ import pytest
 
 from media_clips import make_video, packets, video_times
 from s2svr.media import MediaError, open_reader
-from s2svr.media.timecode import PictureCodes, later_timecode, picture_timecode
+from s2svr.media.timecode import PictureCodes, at_rate, later_timecode, picture_timecode
 from s2svr.restoration import check_video, restore_video
 from s2svr.restoration.verify import Identity
 
@@ -269,6 +269,41 @@ def test_the_time_code_of_groups_of_pictures_is_kept(tmp_path: Path, old: str):
         summary = restore_video(Identity(), source, target, codec="h264-lossless", start=start)
         assert timecodes(target) == {code}
         assert [line for line in summary.warnings if "code" in line] == []
+
+
+@pytest.mark.parametrize("old", [".ts", ".mov"])
+def test_a_frame_of_each_field_counts_twice_as_fast(tmp_path: Path, old: str):
+    """A code of 25 frames becomes one of 50: of pictures, and of a track."""
+    source = tmp_path / f"a{old}"
+    if old == ".ts":
+        grouped(source, "01:02:03:24")
+    else:
+        make_video(
+            source, pts=list(range(25)), time_base=STEP, last=1,
+            metadata={"timecode": "01:02:03:24"},
+        )  # fmt: skip
+    for start, code in ((None, "01:02:03:48"), (Fraction(2, 5), "01:02:04:18")):
+        target = tmp_path / f"{code[-2:]}.mov"
+        summary = restore_video(
+            Identity(), source, target, codec="h264-lossless", start=start, deinterlace="bob"
+        )
+        assert timecodes(target) == {code}
+        assert [line for line in summary.warnings if "code" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "wanted"),
+    [
+        ("01:02:03:24", 25, 50, "01:02:03:48"),
+        ("00:01:00;02", Fraction(30000, 1001), Fraction(60000, 1001), "00:01:00;04"),
+        ("01:00:00;29", Fraction(30000, 1001), Fraction(24000, 1001), "01:00:00:23"),
+        ("01:00:00:05", 30, 24, "01:00:00:04"),
+        ("01:00:00:05", 30, 30, "01:00:00:05"),
+        ("", 25, 50, ""),
+    ],
+)
+def test_a_time_code_at_another_rate(text: str, old: Fraction, new: Fraction, wanted: str):
+    assert at_rate(text, Fraction(old), Fraction(new)) == wanted
 
 
 def test_the_check_tells_the_time_code_of_pictures(tmp_path: Path):

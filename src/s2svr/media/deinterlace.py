@@ -226,8 +226,9 @@ def field_order(
     return combing.order or "auto", chain(first, pictures)
 
 
-# Modes that change the number of frames: what they do, and the function that does it.
+# Modes that change the number of frames: what they do, how many they make of one of the file's, and
+# the function that does it.
 CHANGES = {
-    "bob": ("each field is made a frame with bwdif", bobbed),
-    "ivtc": ("the telecine of film is undone", film_of),
+    "bob": ("each field is made a frame with bwdif", Fraction(2), bobbed),
+    "ivtc": ("the telecine of film is undone", Fraction(4, 5), film_of),
 }

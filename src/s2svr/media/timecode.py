@@ -54,6 +54,19 @@ def later_timecode(text: str, seconds: Fraction, rate: Fraction) -> str:
     return f"{clock}{parts[4]}{frames:0{len(parts[5])}}"
 
 
+def at_rate(text: str, old: Fraction, new: Fraction) -> str:
+    """The time code that counts frames at another rate, for the same moment; "" of an empty one.
+
+    Where film is taken out of video that leaves out numbers, its own code leaves out none.
+    """
+    parts = FORM.fullmatch(text)
+    if parts is None or old == new:
+        return text
+    (fps, dropped), (counted, left_out) = counting(parts[4], old), counting(parts[4], new)
+    separator = ":" if dropped and not left_out else parts[4]
+    return f"{text[:8]}{separator}{int(parts[5]) * counted // fps:0{len(parts[5])}}"
+
+
 def counting(separator: str, rate: Fraction) -> tuple[int, int]:
     """Numbers that a time code counts a second, and those that it leaves out in most minutes."""
     fps = max(1, round(rate))

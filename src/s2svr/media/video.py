@@ -27,7 +27,7 @@ from .errors import MediaError
 from .frame import Frame, MediaInfo
 from .planes import color_of, from_picture, is_transparent, subsampling
 from .sidedata import Message, message_name, messages_of, side_data_of
-from .timecode import PictureCodes, find_timecode, later_timecode
+from .timecode import PictureCodes, at_rate, find_timecode, later_timecode
 
 TRANSPARENT = "the alpha channel is left out"
 LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
@@ -78,6 +78,8 @@ class VideoReader:
         try:
             # Of the frames that are given: their rate, and the unit of their times.
             self.rate, self.unit = frame_times(deinterlace, self.claimed, self.base)
+            # Time codes count the frames of the file.
+            self.counted = self.rate / (CHANGES[deinterlace][1] if deinterlace in CHANGES else 1)
             self.pictures = self.pictures_in_range()
             first = next(self.pictures, None)
         except MediaError:
@@ -132,7 +134,9 @@ class VideoReader:
             codec=stream.codec_context.name,
             container=container.format.name,
             interlaced=self.interlaced,
-            timecode=later_timecode(self.codes.begin, time - self.origin, self.rate),
+            timecode=later_timecode(
+                at_rate(self.codes.begin, self.counted, self.rate), time - self.origin, self.rate
+            ),
         )
 
     def header_end(self) -> Fraction | None:
@@ -158,7 +162,7 @@ class VideoReader:
         """Pictures from a key frame on, deinterlaced as was asked for."""
         if self.deinterlace not in CHANGES:
             return deinterlaced(self.from_keyframe(), self.on_interlaced)
-        words, make = CHANGES[self.deinterlace]
+        words, _, make = CHANGES[self.deinterlace]
         self.warn(f"the video is deinterlaced: {words}, {float(self.rate):.6g} frames a second")
         return make(self.from_keyframe(), self.base, self.rate, self.unit)
 
@@ -236,7 +240,7 @@ class VideoReader:
             if self.end is not None and time >= self.end:
                 stop = self.end
                 break
-            if line := self.codes.look(side_data_of(picture), time, self.rate):
+            if line := self.codes.look(side_data_of(picture), time, self.counted):
                 self.warn(line)
             if self.start is not None and time < self.start:
                 before = picture
