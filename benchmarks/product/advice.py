@@ -2,11 +2,12 @@
 
     python benchmarks/product/advice.py CLIPS... [--kinds clean blurred] [--frames 24]
 
-Each clip is damaged in four ways: reduced 4 times (clean), that coded by x264 (compressed), the middle
-of it as means of several frames (blurred), and the reduced one woven into fields (interlaced). Prints,
-for each, the PSNR (dB, RGB) that its enlargement and each task's fast network have against the clip,
-what is told of coding and blur, and the task that is recommended. Frames near both ends, where no
-blur is made, are left out. With --best, the larger networks are measured too.
+Each clip is damaged in four ways: reduced 4 times (clean), that coded by x264 (compressed), the
+middle of it as means of several frames (blurred), and the reduced one woven into fields
+(interlaced). Prints, for each, what is told of coding and blur, the PSNR (dB, RGB) that its
+enlargement and each task's fast network have against the clip, the task with the highest one, and
+the task that is recommended. Frames near both ends, where no blur is made, are left out. With
+--best, the larger networks are measured too.
 """
 
 import argparse

@@ -82,6 +82,9 @@ def parse_share(text: str) -> tuple[int, int]:
 PIPE = Path("-")  # as IN the standard input, as OUT the standard output
 
 Source = Annotated[
+    Path, typer.Argument(metavar="IN", help="Video file, image, or folder of images.")
+]
+SourceOrPipe = Annotated[
     Path,
     typer.Argument(
         metavar="IN",
@@ -89,6 +92,14 @@ Source = Annotated[
     ),
 ]
 Target = Annotated[
+    Path,
+    typer.Argument(
+        parser=parse_target,
+        metavar="OUT",
+        help="Video file, image, or folder of images: out/, or out/%06d.jpg.",
+    ),
+]
+TargetOrPipe = Annotated[
     Path,
     typer.Argument(
         parser=parse_target,

@@ -45,10 +45,10 @@ from .options import (
     SceneCuts,
     Size,
     SoFarPath,
-    Source,
+    SourceOrPipe,
     Start,
     Strength,
-    Target,
+    TargetOrPipe,
     Task,
     Threads,
     Tile,
@@ -69,8 +69,8 @@ if TYPE_CHECKING:
 
 def restore_command(
     context: typer.Context,
-    source: Source,
-    target: Target,
+    source: SourceOrPipe,
+    target: TargetOrPipe,
     task: Task = None,
     weights: Weights = None,
     quality: NetworkQuality = None,

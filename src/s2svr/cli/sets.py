@@ -15,6 +15,8 @@ from .output import say
 
 KEPT = "s2svr: sets of options"  # where a context keeps what was given, the strongest last
 UNSET = {"config", "help"}  # options that no file sets
+# A command whose files may be another's: it hands them on, and its own part is what it knows.
+HANDED_ON = {"tune": "restore"}
 # One of each is taken: a stronger one puts the others of a weaker set aside.
 ALTERNATIVES = [
     {"scale", "size", "height", "width", "fit"},
@@ -44,11 +46,13 @@ def settle_defaults(context: typer.Context, kind: str, values: dict[str, Any]) -
     """Note one set, and make defaults of all that there are."""
     kept = context.meta.setdefault(KEPT, {})
     kept[kind] = values
-    by_option = options_of(context)
+    by_option = options_of(context.command)
     strong = kept.get("config", {})
     weak = {name: v for name, v in kept.get("profile", {}).items() if not displaced(name, strong)}
     together = {**weak, **strong}
-    context.default_map = {by_option[name].name: value for name, value in together.items()}
+    context.default_map = {
+        by_option[name].name: value for name, value in together.items() if name in by_option
+    }
 
 
 def displaced(name: str, stronger: Collection[str]) -> bool:
@@ -66,11 +70,11 @@ def settled(context: typer.Context) -> dict[str, Any]:
     }
 
 
-def options_of(context: typer.Context) -> dict[str, Any]:
-    """The options of the command that a file may set, by their names without dashes."""
+def options_of(command: Any) -> dict[str, Any]:
+    """The options of a command that a file may set, by their names without dashes."""
     return {
         word.removeprefix("--"): parameter
-        for parameter in context.command.params
+        for parameter in command.params
         for word in parameter.opts
         if word.startswith("--") and word.removeprefix("--") not in UNSET
     }
@@ -82,7 +86,10 @@ def read_config(context: typer.Context, path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"expected lines such as scale = 2 in {path}: {error}") from error
-    known, read = options_of(context), {}
+    known, read = options_of(context.command), {}
+    if other := HANDED_ON.get(context.command.name or ""):
+        group: Any = context.find_root().command
+        known = options_of(group.commands[other]) | known
     for name, value in table.items():
         key = name.replace("_", "-")
         if key not in known:

@@ -37,6 +37,7 @@ from .options import (
 from .output import print_json, print_table, say
 from .progress import timed_progress
 from .restore import chosen_network, job_asked, network, stopping
+from .sets import Config, ProfileName, settled
 
 if TYPE_CHECKING:
     from ..adapting import Adapted
@@ -89,6 +90,8 @@ def tune_command(
     end: End = None,
     deinterlace: Deinterlace = "auto",
     overwrite: Overwrite = False,
+    config: Config = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Look at a film, try what could fit it, and say how to restore it best.
@@ -105,9 +108,11 @@ def tune_command(
         task_named(task)
     if quality is not None:
         check_quality(quality)
-    job = job_asked({**LEFT, **context.params, "target": usual_target(source)})
+    given = {**LEFT, **settled(context), "target": usual_target(source)}
     place = picture or Path(f"{source.resolve().stem}-tune.png")
-    found = tune_video(job, place, task=task, quality=quality, words=typed(context), say=say)
+    found = tune_video(
+        job_asked(given), place, task=task, quality=quality, words=typed(context), say=say
+    )
     if as_json:
         for candidate in found.candidates:
             candidate.crops.clear()  # they are in the picture
@@ -151,6 +156,7 @@ def film_lines(film: "FilmFacts") -> list[str]:
     interlaced = {"seen": "not marked, but lines show two moments"}
     frames = "unknown" if film.frames is None else str(film.frames)
     busiest = ", ".join(duration_text(float(time)) for time in film.busiest)
+    moments = f"steadiest at {duration_text(float(film.steadiest))}"
     halved = "none" if film.halved is None else f"half the size would keep {film.halved:.1f} dB"
     return [
         f"size: {film.width}x{film.height}, {film.rate:.3f} frames/s, {frames} frames",
@@ -159,7 +165,7 @@ def film_lines(film: "FilmFacts") -> list[str]:
         f"motion blur: {film.blur:.2f} ({'seen' if film.blur >= BLURRED else 'none'})",
         f"interlaced: {interlaced.get(film.interlaced, film.interlaced)}",
         f"cuts: {film.cuts} in the {film.looked} frames that were looked at",
-        f"busiest at {busiest}; steadiest at {duration_text(float(film.steadiest))}",
+        f"busiest at {busiest}; {moments}" if busiest else f"one moment, at {moments[13:]}",
     ]
 
 

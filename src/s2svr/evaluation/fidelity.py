@@ -39,10 +39,10 @@ class Fidelity:
 def measure_fidelity(source: Path, restored: Path, damage: str = "bicubic") -> Fidelity:
     """Damage ``restored`` again and compare with ``source``, frame by frame.
 
-    ``damage``, a name of ``damage.stream``, is the damage of ``source``. ``bicubic`` alone reduces
-    to the source's size, whatever it is; where that is ``restored``'s own, nothing is done. Each
-    frame's PSNR is taken relative to that of the plainly resized source, so that a harder scene
-    does not look like drift. Raises ValueError where the sizes do not fit.
+    ``damage``, a name of ``damage.stream``, is the damage of ``source``. ``bicubic`` alone takes
+    any size: what is larger of the two, on either side, is reduced to the other. Each frame's PSNR
+    is taken relative to that of the plainly resized source, so that a harder scene does not look
+    like drift. Raises ValueError where the sizes do not fit.
     """
     values, base = [], []
     for frame, again, plain in damaged_again(Path(source), Path(restored), damage):
@@ -91,16 +91,17 @@ def damaged_again(
     with open_reader(source) as first, open_reader(restored) as second:
         small, large = ((r.info.height, r.info.width) for r in (first, second))
         check_damage(source, small, restored, large, damage)
-        damaged = stream(damage)
+        damaged, common = stream(damage), small
         if damage == "bicubic":
-            damaged = partial(reduced_frames, small)
+            common = min(small[0], large[0]), min(small[1], large[1])
+            damaged = partial(reduced_frames, common)
         pairs = paired_frames(first, second)
         matched = ((a.rgb, b.rgb) for a, b in pairs if a is not None and b is not None)
         frames, outputs, plain = tee(matched, 3)
         resized = (resize_to(a, large).clamp(0, 1) for a, _ in plain)
         again = damaged(b for _, b in outputs)
-        for (a, _), x, y in zip(frames, again, damaged(resized), strict=True):
-            yield quantised(a), x, y
+        sources = reduced_frames(common, (a for a, _ in frames))
+        yield from zip(sources, again, damaged(resized), strict=True)
 
 
 def reduced_frames(size: tuple[int, int], frames: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -112,13 +113,11 @@ def check_damage(
     source: Path, small: tuple[int, int], restored: Path, large: tuple[int, int], damage: str
 ) -> None:
     """Raise ValueError where this damage cannot turn (height, width) ``large`` into ``small``."""
-    if damage == "bicubic":
-        fits, words = large >= small and large[1] >= small[1], "at least"
-    else:
-        factor = shrinks(damage)
-        fits, words = large == (factor * small[0], factor * small[1]), f"{factor} times"
-    if not fits:
-        raise ValueError(
-            f"expected {restored} to be {words} as large as {source}, got frames of "
-            f"{large[1]}x{large[0]} for {small[1]}x{small[0]} pixels"
-        )
+    factor = shrinks(damage)
+    if damage == "bicubic" or large == (factor * small[0], factor * small[1]):
+        return
+    words = f"{factor} times as large as" if factor > 1 else "as large as"
+    raise ValueError(
+        f"expected {restored} to be {words} {source} for {damage}, got frames of "
+        f"{large[1]}x{large[0]} for {small[1]}x{small[0]} pixels; bicubic takes any size"
+    )

@@ -116,7 +116,8 @@ def make_plan(
     if there is not None and memory > there:
         run = None  # it would end in the middle
     if run and info.frames and info.duration and (info.frames >= FEW or not brief):
-        middle = (job.excerpt.start or 0) + info.duration * WHERE
+        before = math.floor(info.duration * WHERE * info.rate)  # a whole number of frames
+        middle = (job.excerpt.start or 0) + before / info.rate
         fitting = replace(job, compute=replace(compute, window=window, tile=tile, dtype=dtype))
 
         def trial(path: Path, count: int) -> Summary:

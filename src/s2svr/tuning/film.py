@@ -54,7 +54,7 @@ class FilmFacts:
     coded: float  # PSNR (dB) that coding and noise have left, estimated
     blur: float  # how much light of other moments the frames hold: 0 where they are sharp
     steadiest: Fraction  # seconds
-    busiest: list[Fraction]
+    busiest: list[Fraction]  # none where there is one moment
 
 
 def look_at(job: Job) -> tuple[FilmFacts, Job]:
@@ -80,7 +80,7 @@ def look_at(job: Job) -> tuple[FilmFacts, Job]:
         interlaced="seen" if seen else "marked" if info.interlaced else "no",
         cuts=sum(moment.cuts for moment in moments), looked=SPAN * len(moments),
         noise=0.0, halved=None, coded=0.0, blur=0.0,
-        steadiest=fair[0].start, busiest=[m.start for m in fair[: -BUSY - 1 : -1]],
+        steadiest=fair[0].start, busiest=[m.start for m in fair[: 0 : -1][:BUSY]],
     )  # fmt: skip
     return film, job
 

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from ..checkpoint import load
-from ..media import MediaError
+from ..media import MediaError, open_reader
 from ..restoration import PATIENCE_BEST, Job
 from ..sizes import Sizing
 from ..tasks import TASKS
 from ..text import duration_text
-from ..writing import CONTAINERS, write_png
+from ..writing import likely_name, write_png
 from .advice import FILLED, Advice, advise, fitting_tasks
 from .film import FilmFacts, frames_at, look_at, with_damage
 from .sheet import sheet
@@ -165,6 +165,12 @@ def rows_of(moments: list[list[Tensor]], starts: list[Fraction]) -> tuple[list[T
 
 
 def usual_target(source: Path) -> Path:
-    """The name of the output in the commands, of the same kind as the source."""
-    suffix = source.suffix if source.suffix.lower() in CONTAINERS else ".mp4"
-    return source.with_name(f"{source.stem}-restored{suffix}")
+    """The name of the output in the commands, of the same kind as the source; raises MediaError."""
+    with open_reader(source) as reader:
+        name = Path(likely_name(reader))
+        pages = reader.info.codec == "tiff" and reader.info.frames != 1
+    if source.is_dir() or pages:  # a folder, and with a dot it would be the name of a file
+        whole = source if source.name not in ("", "..") else source.resolve()
+        name = whole.stem if pages else whole.name.replace(".", "-")
+        return whole.with_name(f"{name}-restored")
+    return source.with_name(f"{name.stem}-restored{name.suffix}")

@@ -33,6 +33,7 @@ __all__ = [
     "Writer",
     "check_output",
     "inspect_file",
+    "likely_name",
     "lossless_codec",
     "open_writer",
     "output_color",
