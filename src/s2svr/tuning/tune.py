@@ -171,6 +171,6 @@ def usual_target(source: Path) -> Path:
         pages = reader.info.codec == "tiff" and reader.info.frames != 1
     if source.is_dir() or pages:  # a folder, and with a dot it would be the name of a file
         whole = source if source.name not in ("", "..") else source.resolve()
-        name = whole.stem if pages else whole.name.replace(".", "-")
-        return whole.with_name(f"{name}-restored")
+        stem = whole.stem if pages else whole.name.replace(".", "-")
+        return whole.with_name(f"{stem}-restored")
     return source.with_name(f"{name.stem}-restored{name.suffix}")
