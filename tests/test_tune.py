@@ -30,13 +30,16 @@ from s2svr.tuning import (
     usual_target,
 )
 from s2svr.tuning.film import SPAN, frames_at, with_damage
+from s2svr.tuning.quantizer import coding_step
 from s2svr.tuning.sheet import GAP, LINE, STRENGTHS, ZOOM
 from s2svr.writing import parse_output, write_png
 
+STEADY = "ipratio=1:pbratio=1:aq-mode=0"  # one quantiser for all blocks
+
 FILM = FilmFacts(
     width=160, height=90, rate=25.0, frames=1000, codec="h264", lossy=True, interlaced="no",
-    cuts=0, looked=104, noise=1.0, halved=30.0, coded=38.0, blur=0.0, steadiest=Fraction(0),
-    busiest=[Fraction(1)],
+    cuts=0, looked=104, noise=1.0, halved=30.0, coded=38.0, step=None, blur=0.0,
+    steadiest=Fraction(0), busiest=[Fraction(1)],
 )  # fmt: skip
 
 
@@ -45,9 +48,15 @@ FILM = FilmFacts(
     [
         ({}, "sr"),
         ({"coded": 33.0}, "upscale"),
+        # Steps of 8 leave 40.9 dB, 9.9 more than half the size keeps; steps of 11 leave 38.1.
+        ({"coded": 33.0, "step": 8.0, "halved": 31.0}, "sr"),
+        ({"coded": 40.0, "step": 11.0, "halved": 31.0}, "upscale"),
+        ({"coded": 40.0, "step": 21.0, "halved": 21.9}, "sr"),  # much fine detail bears more
+        ({"coded": 40.0, "step": 11.0, "width": 1920, "height": 1080}, "sr"),  # not by the steps
         ({"lossy": False, "coded": 34.7}, "sr"),  # a clean clip of 160x90
         ({"lossy": False, "coded": 33.0}, "upscale"),
         ({"blur": 4.0, "coded": 33.0}, "deblur"),
+        ({"blur": 4.75, "noise": 16.6}, "sr"),  # leaves: as fine as noise, so they are sharp
         ({"blur": 0.7, "coded": 28.0}, "upscale"),  # coarse coding looks a little like blur
         ({"width": 640, "height": 360, "coded": 35.0}, "upscale"),
         ({"width": 640, "height": 360, "coded": 31.0}, "compression"),
@@ -65,6 +74,28 @@ def test_the_task_fits_the_film(changes: dict[str, Any], task: str) -> None:
     assert fitting_tasks(film, advise(film, None), None)[0] == task
     assert advise(film, "deblur") == ("deblur", "--task")
     assert fitting_tasks(film, advise(film, "deblur"), "deblur") == ["deblur"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "form", "options", "step"),
+    [
+        ("libx264", "yuv420p", {"qp": "22", "x264-params": STEADY}, 8.0),
+        ("libx264", "yuv420p", {"qp": "28", "x264-params": STEADY}, 16.0),
+        ("libx264", "yuv420p10le", {"qp": "34", "x264-params": STEADY}, 8.0),  # of 63
+        ("mpeg4", "yuv420p", {"qmin": "3", "qmax": "3"}, 6.0),  # twice the quantiser
+        ("libx265", "yuv420p", {"x265-params": "log-level=0"}, None),  # its decoder does not tell
+        ("ffv1", "yuv420p", {}, None),
+    ],
+)
+def test_the_step_of_the_quantiser_is_told(
+    tmp_path: Path, codec: str, form: str, options: dict[str, str], step: float | None
+) -> None:
+    path = make_video(
+        tmp_path / "a.mkv", codec=codec, form=form, options=options, pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    found = coding_step(path, [Fraction(0), Fraction(1, 10)], 3)
+    assert found == (step if step is None else pytest.approx(step, rel=0.01))
 
 
 def moving(path: Path, blur: int) -> Path:

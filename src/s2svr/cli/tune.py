@@ -151,18 +151,19 @@ def name_is_rate(parameter: Any) -> bool:
 
 def film_lines(film: "FilmFacts") -> list[str]:
     """What was found out about a film."""
-    from ..tuning import BLURRED
+    from ..tuning import is_blurred
 
     interlaced = {"seen": "not marked, but lines show two moments"}
     frames = "unknown" if film.frames is None else str(film.frames)
     busiest = ", ".join(duration_text(float(time)) for time in film.busiest)
     moments = f"steadiest at {duration_text(float(film.steadiest))}"
+    steps = "" if film.step is None else f" in steps of about {film.step:.0f} of 255"
     halved = "none" if film.halved is None else f"half the size would keep {film.halved:.1f} dB"
     return [
         f"size: {film.width}x{film.height}, {film.rate:.3f} frames/s, {frames} frames",
-        f"coding: {film.codec}, about {film.coded:.1f} dB are left",
+        f"coding: {film.codec}{steps}, about {film.coded:.1f} dB are left",
         f"detail: {halved}; noise: {film.noise:.1f} of 255",
-        f"motion blur: {film.blur:.2f} ({'seen' if film.blur >= BLURRED else 'none'})",
+        f"motion blur: {film.blur:.2f} ({'seen' if is_blurred(film) else 'none'})",
         f"interlaced: {interlaced.get(film.interlaced, film.interlaced)}",
         f"cuts: {film.cuts} in the {film.looked} frames that were looked at",
         f"busiest at {busiest}; {moments}" if busiest else f"one moment, at {moments[13:]}",

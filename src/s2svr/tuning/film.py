@@ -18,6 +18,7 @@ from ..metrics import mean_finite, psnr_rgb
 from ..models import MIDDLE, frames_around, statistics
 from ..ops import resize_to
 from ..restoration import Job, find_cuts
+from .quantizer import coding_step
 
 PLACES = 8  # of the film that are looked at, spread over it
 SPAN = 13  # frames of each: a network sees six on each side of the one in the middle
@@ -52,6 +53,7 @@ class FilmFacts:
     noise: float  # standard deviation in 255 codes
     halved: float | None  # PSNR (dB) of a frame of half the size: high where it is soft
     coded: float  # PSNR (dB) that coding and noise have left, estimated
+    step: float | None  # of the coding's quantiser, in 255 codes; None where it is not known
     blur: float  # how much light of other moments the frames hold: 0 where they are sharp
     steadiest: Fraction  # seconds
     busiest: list[Fraction]  # none where there is one moment
@@ -74,13 +76,16 @@ def look_at(job: Job) -> tuple[FilmFacts, Job]:
     with job.excerpt.open(job.source) as reader:
         info = reader.info
     size = (info.height, info.width) if info.rotation % 180 else (info.width, info.height)
+    steadiest, busiest = fair[0].start, [moment.start for moment in fair[1:][-BUSY:][::-1]]
+    told = info.kind == "video" and info.lossy
     film = FilmFacts(
         width=size[0], height=size[1], rate=float(info.rate), frames=info.frames,
         codec=info.codec or info.kind, lossy=info.lossy,
         interlaced="seen" if seen else "marked" if info.interlaced else "no",
         cuts=sum(moment.cuts for moment in moments), looked=SPAN * len(moments),
         noise=0.0, halved=None, coded=0.0, blur=0.0,
-        steadiest=fair[0].start, busiest=[m.start for m in fair[: 0 : -1][:BUSY]],
+        step=coding_step(job.source, [*busiest, steadiest], SPAN) if told else None,
+        steadiest=steadiest, busiest=busiest,
     )  # fmt: skip
     return film, job
 
