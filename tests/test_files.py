@@ -1,5 +1,6 @@
 """Files that are whole or not there, whatever ends the writer; fingerprints."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,7 +13,28 @@ import pytest
 import torch
 from torch import nn
 
-from s2svr.files import file_fingerprint, network_fingerprint, whole, write_array, write_whole
+from s2svr.files import (
+    file_fingerprint,
+    network_fingerprint,
+    sync,
+    whole,
+    write_array,
+    write_whole,
+)
+
+
+def test_files_are_synced_through_handles_that_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Windows refuses to wait for others."""
+    modes: list[int] = []
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL))
+    )
+    (tmp_path / "a").write_bytes(b"kept")
+    sync([tmp_path / "a"])
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR]
+    assert (tmp_path / "a").read_bytes() == b"kept"
 
 
 def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path):

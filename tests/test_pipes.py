@@ -1,5 +1,6 @@
 """Video through pipes: equal to the files' frames, times and colours; what is refused and said."""
 
+import errno
 import io
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from media_clips import VARIABLE, make_video, paint
 from s2svr.cli.app import app
 from s2svr.media import Frame, MediaError, open_reader
 from s2svr.pipes import Ends, PipeTags, open_pipe, restore_piped
+from s2svr.pipes.outgoing import is_gone
 from s2svr.pipes.y4m import Y4mWatch, parse_y4m
 from s2svr.restoration import Job, Summary, restore_video
 from s2svr.restoration.verify import Identity
@@ -298,6 +300,20 @@ def test_a_reader_that_goes_away_ends_it(tmp_path: Path, form: str):
     ends = Ends(io.BytesIO(data), Gone(), form=form)  # type: ignore[arg-type]
     with pytest.raises(BrokenPipeError):
         restore_piped(Identity(), Job(Path("-"), Path("-")), ends, fitted=False)
+
+
+@pytest.mark.parametrize(
+    ("number", "platform", "gone"),
+    [
+        (errno.EPIPE, "linux", True),
+        (errno.EPIPE, "win32", True),
+        (errno.EINVAL, "win32", True),  # Windows has no other word for it
+        (errno.EINVAL, "linux", False),
+        (errno.ENOSPC, "win32", False),
+    ],
+)
+def test_a_reader_that_is_gone_is_known(number: int, platform: str, gone: bool):
+    assert is_gone(OSError(number, "no"), platform) is gone
 
 
 @pytest.mark.slow

@@ -63,6 +63,7 @@ FILM = FilmFacts(
         ({"width": 1920, "height": 1080, "coded": 35.0}, "compression"),
         ({"width": 1920, "height": 1080, "coded": 40.0}, "sr"),
         ({"interlaced": "marked", "coded": 36.8}, "upscale"),
+        ({"interlaced": "marked", "coded": 36.8, "halved": 22.0}, "sr"),  # made up lines are less
         ({"width": 1920, "height": 1080, "interlaced": "marked", "coded": 40.0}, "sr"),
         ({"width": 854, "height": 480, "coded": 35.5}, "upscale"),
         ({"width": 480, "height": 854, "coded": 35.5}, "upscale"),  # upright

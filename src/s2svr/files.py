@@ -98,7 +98,7 @@ def is_full(error: BaseException | None) -> bool:
 def sync(files: Iterable[Path]) -> None:
     """Wait until files are on the disk."""
     for file in files:
-        with file.open("rb") as opened:
+        with file.open("r+b") as opened:  # Windows waits for what may be written alone
             os.fsync(opened.fileno())
 
 

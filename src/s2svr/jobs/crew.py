@@ -75,8 +75,8 @@ class WorkerProcess:
             try:
                 self.process.stdin.write(json.dumps(message).encode() + b"\n")
                 self.process.stdin.flush()
-            except (BrokenPipeError, ValueError):
-                return  # its end is told by ``listen``
+            except (OSError, ValueError):
+                return  # its end is told by ``listen``; Windows has no error for gone readers
 
     def kill(self) -> None:
         self.process.kill()

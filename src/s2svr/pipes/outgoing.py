@@ -1,7 +1,9 @@
 """Restored frames as y4m or NUT, written to a pipe as they come."""
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
+from errno import EINVAL, EPIPE
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
@@ -95,7 +97,12 @@ class PipeWriter:
         if self.sink is None:
             self.sink = PIPE_FORMATS[self.kind](self.file, self.coding)
         stamp = self.stamps.next(frame)
-        self.sink.write(frame.planes, stamp)
+        try:
+            self.sink.write(frame.planes, stamp)
+        except OSError as error:
+            if is_gone(error, sys.platform):
+                raise BrokenPipeError(EPIPE, "the reader of the output has gone away") from error
+            raise
         if self.kind == "y4m":
             self.note_time(stamp)
 
@@ -134,6 +141,11 @@ class PipeWriter:
         if self.sink is not None:
             with suppress(OSError, av.error.FFmpegError):  # also of a reader that is gone
                 self.sink.close()
+
+
+def is_gone(error: OSError, platform: str) -> bool:
+    """True where a write failed since nobody reads any more; Windows calls that invalid."""
+    return error.errno == EPIPE or (platform == "win32" and error.errno == EINVAL)
 
 
 def piped_coding(reader: Reader, output: OutputFormat, kind: str) -> Coding:

@@ -13,6 +13,7 @@ SHARP = 10.0  # of 255: who has so much noise, or detail as fine as it, is not b
 # dB between what the coding's steps leave and what half the size keeps: with less, the network for
 # coded video enlarges better than the one for clean video.
 COARSE = 8.0
+WOVEN = 33.0  # dB that deinterlacing leaves, to be held against the same
 # PSNR in dB, as it is told, below which a film counts as coarsely coded, by whether its codec loses
 # detail: where the steps are not known, and where nothing is enlarged.
 CODED = {False: 34.5, True: 36.0}
@@ -39,7 +40,7 @@ def advise(film: FilmFacts, asked: str | None) -> Advice:
     lines = min(film.width, film.height)
     coded, found = is_coded(film)
     if film.interlaced != "no" and lines < SMALL and not coded:  # made up lines tell little
-        coded, found = True, "deinterlacing makes up half of its lines"
+        coded, found = is_coarse(film, WOVEN), "deinterlacing makes up half of its lines"
     if coded and (lines >= SMALL or (lines >= FEWEST and film.coded < ROUGH)):
         return Advice("compression", f"{found}, and enlarged that would be seen the more")
     if coded:
@@ -62,13 +63,15 @@ def is_coded(film: FilmFacts) -> tuple[bool, str]:
     """
     if film.step is not None and min(film.width, film.height) < SMALL:
         left = 20 * math.log10(255 * math.sqrt(12) / film.step)  # dB, of coefficients so rounded
-        coarse = film.halved is None or left < film.halved + COARSE
-        return (
-            coarse,
-            f"it was coded in steps of about {film.step:.0f} of 255, coarse for its detail",
-        )
+        found = f"it was coded in steps of about {film.step:.0f} of 255, coarse for its detail"
+        return is_coarse(film, left), found
     found = f"coding or noise have left about {film.coded:.1f} dB"
     return film.coded < CODED[film.lossy], found
+
+
+def is_coarse(film: FilmFacts, left: float) -> bool:
+    """True where a loss that leaves so many dB weighs, beside what enlarging its detail loses."""
+    return film.halved is None or left < film.halved + COARSE
 
 
 def fitting_tasks(film: FilmFacts, advice: Advice, asked: str | None) -> list[str]:
