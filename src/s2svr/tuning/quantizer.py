@@ -36,11 +36,11 @@ def coding_step(path: Path, starts: list[Fraction], count: int) -> float | None:
                     container.seek(place, stream=stream)
                 except (av.error.FFmpegError, OSError):
                     continue
-            found += islice(steps_of(container.decode(stream)), count)
+            found += islice(log_steps(container.decode(stream)), count)
     return 2 ** fmean(found) if found else None
 
 
-def steps_of(pictures: Iterator[av.VideoFrame]) -> Iterator[float]:
+def log_steps(pictures: Iterator[av.VideoFrame]) -> Iterator[float]:
     """Yield the mean logarithm (base 2) of the steps of each picture that tells them."""
     try:
         for picture in pictures:
