@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from fake_workers import FakeWorker, until
 from media_clips import make_video
 from s2svr.batch import Batch, BatchSettings, Item, LocalEngine, engine_for
+from s2svr.batch.films import PLAN, is_long, stretches_folder
 from s2svr.batch.forecast import LONGEST_BEST, forecast
 from s2svr.batch.inputs import Passage, find_inputs
 from s2svr.batch.items import new_item
@@ -339,6 +340,70 @@ def test_the_error_of_an_engine_is_told_of_the_file(tmp_path: Path):
             said = {"event": "end", "code": "x", "error": "Slurm did not take the job: down"}
             engine.at("worker-0").receive(said)
         assert (batch.items[0].state, batch.items[0].why) == ("failed", said["error"])
+
+
+class Losing(FakeEngine):
+    """An engine whose first ``losses`` estimates end their worker."""
+
+    def __init__(self, losses: int, **said: Any) -> None:
+        super().__init__(1)
+        self.losses, self.said, self.asked = losses, said, list[str]()
+
+    def launch(self, name: str, receive: Any) -> FakeWorker:
+        worker = super().launch(name, receive)
+        answered = worker.estimate
+
+        def estimate(message: dict[str, Any]) -> Any:
+            self.asked.append(message["entry"]["name"])
+            if len(self.asked) <= self.losses:
+                return [{"event": "end", "code": "x", "error": "the cluster: down"} | self.said]
+            return answered(message)
+
+        worker.estimate = estimate
+        return worker
+
+
+@pytest.mark.parametrize(
+    ("engine", "asked", "states"),
+    [
+        (Losing(2), ["w9.mp4"] * 3, ["new", "new"]),
+        (Losing(3), ["w9.mp4"] * 3 + ["w8.mp4"], ["new", "failed"]),
+        (Losing(9, refused=True), ["w9.mp4"] * 3, ["failed", "failed"]),
+    ],
+)
+def test_a_plan_whose_worker_is_lost_is_asked_for_again(
+    tmp_path: Path, engine: Losing, asked: list[str], states: list[str]
+):
+    with fake_batch(tmp_path, engine, "w8.mp4", "w9.mp4") as batch:
+        totals = batch.prepare()
+    assert (engine.asked, [item.state for item in batch.items]) == (asked, states)
+    assert totals.files == states.count("new")
+    assert {item.why for item in batch.items if item.state == "failed"} <= {"the cluster: down"}
+
+
+def test_what_could_not_be_read_once_is_tried_again(tmp_path: Path):
+    engine = FakeEngine(1)
+    with fake_batch(tmp_path, engine, "w8.mp4") as batch:
+        totals = batch.prepare()
+        batch.submit(batch.items, totals)
+        for _ in range(3):
+            assert batch.items[0].state == "new"
+            said = {"event": "failed", "error": "n1 could not read it", "again": True}
+            engine.at("worker-0").receive(said)
+        assert (batch.items[0].state, batch.items[0].why) == ("failed", said["error"])
+
+
+def test_stretches_of_an_earlier_run_are_not_found_again(tmp_path: Path):
+    with fake_batch(tmp_path, FakeEngine(1), "w8.mp4") as batch:
+        totals, (item,) = batch.prepare(), batch.items
+        item.facts["seconds"] = 40.0
+        touched(stretches_folder(item), PLAN)
+        item.state = "unfinished"
+        assert is_long(item, 10)  # it was being joined
+        item.state = "new"
+        batch.submit([item], totals)  # --split is not given
+        item.state = "unfinished"
+        assert not is_long(item, 10)  # it was begun as a whole
 
 
 def test_work_of_an_unfit_worker_is_done_by_another(tmp_path: Path):

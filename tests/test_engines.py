@@ -125,6 +125,20 @@ def test_gpus_are_those_of_the_cluster(ray: FakeRay, tmp_path: Path):
         engine_for(settings, "ray", "cuda:1", None)
 
 
+def test_a_task_that_no_node_has_room_for_is_refused_or_said(ray: FakeRay, tmp_path: Path):
+    local, said = LocalEngine(tmp_path, 1), list[str]()
+    lacking = "expected a node of the Ray cluster with 64 processors, the largest has 2"
+    with pytest.raises(ValueError, match=f"{lacking}: give --threads"):
+        RayEngine(local, None, None, 64)
+    engine = RayEngine(local, None, 3, 64, say=said.append)  # they come when asked for
+    assert (len(engine.seats), said) == (3, [f"{lacking}: waiting for one"])
+    ray.there["head"] = {"memory": 1.0}  # does no work
+    assert RayEngine(local, None, None, None).cpus == 2
+    ray.there["head"] = {"CPU": 1, "GPU": 1}
+    with pytest.raises(ValueError, match="with 2 processors and a GPU, the largest with a GPU has"):
+        RayEngine(local, None, None, 2)
+
+
 # Slurm
 
 
@@ -187,7 +201,7 @@ def test_a_job_that_slurm_does_not_take_is_told_of_its_file(slurm: FakeSubmitit,
     until(lambda: told)
     assert told == [{
         "event": "end", "code": "RuntimeError",
-        "error": "Slurm did not take the job: sbatch: error: Socket timed out",
+        "error": "Slurm did not take the job: sbatch: error: Socket timed out", "refused": True,
     }]  # fmt: skip
 
 
@@ -286,6 +300,65 @@ def test_folders_of_images_travel_and_what_comes_is_whole(clip: Path):
     (coming / "other").mkdir()
     assert states(settings) == ["skipped"]
     assert not coming.exists()
+
+
+class Killed(BaseException):
+    """A process is killed."""
+
+
+def test_what_comes_survives_a_sudden_end(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    """It is then the new output, with its record, or the old one: never none, and no stranger."""
+    settings = settings_of_clip(clip, overwrite=True)
+    with Batch(settings, ThreadEngine(), print, print) as batch:
+        batch.prepare()
+        entry = batch.items[0].entry.but({"network": batch.items[0].entry.weights})
+    message = {"do": "restore", "entry": entry.model_dump(mode="json"), "folder": str(clip)}
+    *_, product, _ = perform_apart(message, pack(clip))
+    out, coming = settings.out / "clip", settings.hidden / "coming"
+    out.mkdir(parents=True)
+    (out / "old.png").touch()
+    replace, made = Path.replace, ["0.png", "1.png", "2.png"]
+
+    def killed_after(moves: int) -> None:
+        """Write what came, by a process that ends after it has moved so many folders."""
+        left = [None] * moves
+
+        def move(path: Path, target: Path) -> Path:
+            if path.is_dir() and not left:
+                raise Killed
+            if path.is_dir():
+                left.pop()
+            return replace(path, target)
+
+        def end(folder: Path) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", move)
+            patch.setattr(at_remote, "sync_folder", end)
+            with pytest.raises(Killed):
+                unpack_product(product, entry, coming)
+
+    for moves, there, state, names in (
+        (0, True, "new", ["old.png"]), (1, False, "new", ["old.png"]), (2, True, "skipped", made),
+    ):  # fmt: skip
+        killed_after(moves)
+        assert out.is_dir() == there
+        assert states(settings) == [state]
+        assert sorted(path.name for path in out.iterdir()) == names
+
+
+def test_a_disk_that_fails_once_leaves_no_node_out(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    entry = Entry(name="a", source=clip, target=clip, fingerprint="torch 2")
+    for error, kind in ((OSError(errno.EIO, "stale"), many.UnreadError),
+                        (FileNotFoundError("no weights"), many.UnfitError)):  # fmt: skip
+
+        def fails(*_: object, error: OSError = error) -> str:
+            raise error
+
+        monkeypatch.setattr(many, "fingerprint_of", fails)
+        with pytest.raises(kind, match="the machine .*(stale|no weights)"):
+            many.check_fit(Bench(print), entry)
 
 
 def test_a_full_disk_of_one_node_is_not_the_fault_of_a_file(

@@ -17,7 +17,7 @@ class RayEngine:
     ``jobs`` tasks at once, each with ``cpus`` and a GPU where there are some, unless ``device`` is
     cpu; None: as many as the cluster has room for. With ``send`` sources and results travel, since
     no folder is shared. Raises ModuleNotFoundError without the extra ``cluster``, and ValueError
-    for a GPU that is not there.
+    for a GPU that is not there, and where no node has room for a task.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class RayEngine:
         self.ray, self.local, self.send, self.left_out = ray, local, send, LeftOut(say)
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
         nodes = list(self.nodes().values())
-        smallest = min(int(node.get("CPU", 1)) for node in nodes)
+        smallest = min((int(node["CPU"]) for node in nodes if node.get("CPU")), default=1)
         there = any(node.get("GPU") for node in nodes)
         if device == "cuda" and not there and jobs is None:
             self.close()
@@ -43,6 +43,14 @@ class RayEngine:
             )
         self.gpus = int(device != "cpu" and (there or device == "cuda"))
         self.cpus = cpus or (1 if self.gpus else max(1, smallest))
+        if not any(self.has_room(node) for node in nodes):
+            lacking = self.lacking(nodes)
+            if jobs is None:
+                self.close()
+                raise ValueError(
+                    f"{lacking}: give --threads that one has, or say how many will come by --jobs"
+                )
+            say(f"{lacking}: waiting for one")
         kind, each = ("GPU", 1) if self.gpus else ("CPU", self.cpus)
         room = sum(int(node.get(kind, 0)) // each for node in nodes)
         self.seats = tuple(f"worker-{number}" for number in range(jobs or max(1, room)))
@@ -51,6 +59,20 @@ class RayEngine:
     def nodes(self) -> dict[str, dict[str, float]]:
         """What each node has that is there, by its id."""
         return {n["NodeID"]: n["Resources"] for n in self.ray.nodes() if n["Alive"]}
+
+    def has_room(self, node: dict[str, float]) -> bool:
+        """True for a node that can do a job."""
+        return node.get("CPU", 0) >= self.cpus and node.get("GPU", 0) >= self.gpus
+
+    def lacking(self, nodes: list[dict[str, float]]) -> str:
+        """A sentence about a job that none of the nodes can do."""
+        kind = " and a GPU" if self.gpus else ""
+        largest = max((int(n.get("CPU", 0)) for n in nodes if n.get("GPU", 0) >= self.gpus),
+                      default=0)  # fmt: skip
+        return (
+            f"expected a node of the Ray cluster with {self.cpus} processors{kind}, the largest "
+            f"{'with a GPU ' if self.gpus else ''}has {largest}"
+        )
 
     def launch(self, name: str, receive: Receive) -> Worker:
         """A worker that has its jobs done as tasks."""
@@ -68,9 +90,10 @@ class RayEngine:
     def refusal(self) -> str:
         """Why no node can do a job; empty if one can."""
         fit = [
-            node for name, node in self.nodes().items() if name not in self.left_out.nodes
-            and node.get("CPU", 0) >= self.cpus and node.get("GPU", 0) >= self.gpus
-        ]  # fmt: skip
+            name
+            for name, node in self.nodes().items()
+            if name not in self.left_out.nodes and self.has_room(node)
+        ]
         return "" if fit else next(iter(self.left_out.nodes.values()), "")
 
     def close(self) -> None:

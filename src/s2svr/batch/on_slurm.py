@@ -86,7 +86,7 @@ class SlurmWorker:
 
     def have_done(self, message: dict[str, Any]) -> None:
         """Have a job done, on another node where one cannot, and hand on what is told of it."""
-        left = set[str]()
+        left, over = set[str](), dict[str, Any]()
         while not self.ended:
             place = self.engine.folder / f"{secrets.token_hex(8)}.events"
             try:
@@ -94,7 +94,8 @@ class SlurmWorker:
             except Exception as error:  # of submitit, whatever Slurm says
                 time.sleep(REFUSED)
                 why = f"Slurm did not take the job: {error}".splitlines()[0]
-                over = {"event": "end", "code": type(error).__name__, "error": why}
+                over = {"event": "end", "code": type(error).__name__, "error": why,
+                        "refused": True}  # fmt: skip
             else:
                 over = self.followed(self.job, place)
                 self.job = None  # it ends by itself

@@ -1,14 +1,13 @@
 """A batch from its inputs to its outputs: looked at, planned, restored by workers, reported."""
 
 import math
-import shutil
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ..files import file_fingerprint
-from ..jobs import Entry, JobQueue, QueueError
+from ..jobs import Entry, JobQueue, QueueError, RefusedError, clear_coming
 from .engine import COMING, Engine, Say
 from .films import Film, clear_stretches, is_long, planned_film
 from .forecast import Totals, forecast
@@ -45,7 +44,7 @@ class Batch:
             settings.hidden, launch=engine.launch, seats=engine.seats, attempts=ATTEMPTS
         )
         self.queue.clear()
-        shutil.rmtree(settings.hidden / COMING, ignore_errors=True)  # of a run that was killed
+        clear_coming(settings.hidden / COMING)  # of a run that was killed
         self.queue.listen(self.note)
 
     def __enter__(self) -> "Batch":
@@ -92,18 +91,26 @@ class Batch:
         return self.totals
 
     def forecast(self, items: list[Item]) -> Totals:
-        """Time, disk and networks of some items; one that cannot be planned fails."""
+        """Time, disk and networks of some items; one that cannot be planned fails.
+
+        Where the cluster takes no jobs, it is not asked again for each of them.
+        """
+        refused = ""
         measured = self.settings.planned and not self.settings.watch  # what comes is not known
 
         def estimate(item: Item, quality: str) -> dict[str, Any] | None:
+            nonlocal refused
             order = item.entry.order.model_copy(update={"quality": quality})
             entry = item.entry.but({"order": order})
             try:
+                if refused:
+                    raise QueueError(refused)
                 plan: dict[str, Any] = self.ask("estimate" if measured else "choice", entry)
                 asked = entry.but({"network": plan["network"]})
                 return plan | {"fingerprint": self.ask("fingerprint", asked)}
             except QueueError as error:
                 item.state, item.why = "failed", str(error)
+                refused = str(error) if isinstance(error, RefusedError) else refused
                 return None
 
         made = {item.facts["task"]: item.summary["network"] for item in [*items, *self.items]
@@ -144,6 +151,7 @@ class Batch:
                 continue
             network = totals.networks[item.facts["task"]]
             if not is_long(item, self.settings.split):
+                clear_stretches(item)  # of a run that divided it
                 item.entry = with_network(item, network)
                 work.append((item.work, item.entry))
                 continue

@@ -4,11 +4,12 @@ Nothing here imports torch: the workers do, in processes of their own.
 """
 
 from .crew import Receive, Worker, WorkerProcess
-from .order import ACTIVE, Entry, Making, Order, QueueError
+from .order import ACTIVE, Entry, Making, Order, QueueError, RefusedError
 from .queue import DAY, JobQueue, NoRoomError
 from .records import settings_asked
 from .remote import (
     OVER,
+    clear_coming,
     pack,
     perform,
     perform_apart,
@@ -28,9 +29,11 @@ __all__ = [
     "Order",
     "QueueError",
     "Receive",
+    "RefusedError",
     "Worker",
     "WorkerProcess",
     "OVER",
+    "clear_coming",
     "pack",
     "perform",
     "perform_apart",

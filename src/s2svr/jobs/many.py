@@ -102,6 +102,10 @@ class UnfitError(Exception):
     """This worker has other versions or weights than the one that asks."""
 
 
+class UnreadError(Exception):
+    """Something could not be read, and may be another time."""
+
+
 def fingerprint_of(bench: Bench, entry: Entry) -> str:
     """Versions of all that makes a result, and the network, as they are here."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("s2svr", "torch", "av"))
@@ -110,14 +114,19 @@ def fingerprint_of(bench: Bench, entry: Entry) -> str:
 
 
 def check_fit(bench: Bench, entry: Entry) -> None:
-    """Raise UnfitError where this worker is not like the one that planned, or lacks something."""
+    """Raise UnfitError where this worker is not like the one that planned, or lacks something.
+
+    UnreadError where that could not be told: a disk of others may fail once.
+    """
     if not entry.fingerprint:
         return
     try:
         here = fingerprint_of(bench, entry)
         job_of(entry)  # its device is there
-    except (ValueError, OSError) as error:
+    except (ValueError, FileNotFoundError) as error:
         raise UnfitError(f"the machine {platform.node()} cannot do it: {error}") from error
+    except OSError as error:
+        raise UnreadError(f"the machine {platform.node()} could not read it: {error}") from error
     if here != entry.fingerprint:
         raise UnfitError(
             f"the machine {platform.node()} has {here}, and the batch was begun with "

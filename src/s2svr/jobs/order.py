@@ -127,3 +127,7 @@ class Entry(BaseModel):
 
 class QueueError(Exception):
     """A job cannot do what is asked of it now; the message is one sentence for the user."""
+
+
+class RefusedError(QueueError):
+    """No worker can be had for a question: another one would fare no better."""

@@ -31,9 +31,9 @@ class JobQueue:
     """Durable jobs of a folder. Every call is for any thread, and returns at once.
 
     ``keep`` is the age in seconds at which jobs go that are not waiting, running or paused.
-    ``launch`` starts a worker, by a name of ``seats`` for those that restore; a job whose worker
-    ends without a word is tried ``attempts`` times. ValueError where another process has the
-    folder.
+    ``launch`` starts a worker, by a name of ``seats`` for those that restore; a job or a question
+    whose worker ends without a word is tried ``attempts`` times. ValueError where another process
+    has the folder.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class JobQueue:
         self.launch = launch or self.launch_process
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
-        self.restorers = Restorers(self, seats, attempts)
+        self.restorers, self.attempts = Restorers(self, seats), attempts
         self.entries = {entry.id: entry for entry in self.store.load()}
         self.scout = Scout(self)
         self.closed = False

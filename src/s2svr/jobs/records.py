@@ -28,6 +28,10 @@ class Record(BaseModel):
     made: int | None = None  # bytes of the output, when it is complete
     summary: dict[str, Any] | None = None
 
+    def begun(self, output: Path) -> "Record":
+        """What it is before the output has its place, in which something else may lie."""
+        return self.model_copy(update={"before": stamp_of(output), "made": None, "summary": None})
+
     def save(self, place: Path) -> None:
         """Write it down, whole."""
         place.parent.mkdir(parents=True, exist_ok=True)

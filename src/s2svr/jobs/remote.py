@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from ..files import is_full, lasting_folder, output_place, sync, sync_folder, write_whole
 from .crew import Message
 from .order import Entry
+from .records import Record
 
 if TYPE_CHECKING:
     from .worker import Desk
 
 OVER = ("restored", "failed", "unfit", "answer")  # events after which nothing comes
+
+REPLACED, PLACE = "-replaced", "-place"  # the folder that was there, and where
 
 Packed = dict[str, tuple[bytes, int]]  # files by their paths, with their times of change
 
@@ -135,24 +138,44 @@ def unpack(packed: Packed, folder: Path) -> None:
 def unpack_product(product: Message, entry: Entry, coming: Path) -> None:
     """Write what was made elsewhere where it belongs: whole, or not at all.
 
-    Until it is whole it lies in the folder ``coming``, on the same disk.
+    Until it is whole it lies in the folder ``coming``, on the same disk. Its record is begun before
+    it has its place, and completed afterwards.
     """
     folder = coming / entry.id
-    shutil.rmtree(folder, ignore_errors=True)
+    clear_try(folder)
     unpack(product["made"], folder)
     (made,) = folder.iterdir()
     sync(made.iterdir() if made.is_dir() else [made])
     place = lasting_folder(entry.target) if entry.stretch else output_place(entry.target)
     place.parent.mkdir(parents=True, exist_ok=True)
+    record = product["record"] and Record.model_validate_json(product["record"])
+    if record and entry.record:
+        record.begun(place).save(entry.record)
     if place.is_dir():
-        place.replace(folder / "-replaced")
+        write_whole(folder / PLACE, os.path.relpath(place, folder).encode())
+        place.replace(folder / REPLACED)
     made.replace(place)
     sync_folder(place.parent)
-    if product["record"] is not None and entry.record is not None:
-        entry.record.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(entry.record, product["record"])
+    if record and entry.record:
+        record.save(entry.record)
     if entry.stretch is None:  # what was begun here is not gone on with
         shutil.rmtree(lasting_folder(place), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_coming(coming: Path) -> None:
+    """Remove what a sudden end has left of all that was coming, as ``clear_try`` does."""
+    for folder in coming.iterdir() if coming.is_dir() else ():
+        clear_try(folder)
+    shutil.rmtree(coming, ignore_errors=True)
+
+
+def clear_try(folder: Path) -> None:
+    """Remove what came of one product; a folder that it was to replace is put back."""
+    if (folder / REPLACED).is_dir() and (folder / PLACE).is_file():
+        place = folder / (folder / PLACE).read_text(encoding="utf-8")
+        if not place.exists():
+            (folder / REPLACED).replace(place)
     shutil.rmtree(folder, ignore_errors=True)
 
 

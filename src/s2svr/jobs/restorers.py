@@ -25,11 +25,11 @@ class Seat:
 class Restorers:
     """The seats of a queue, under its lock.
 
-    A job whose worker ends without a word is given to another, ``attempts`` times in all.
+    A job whose worker ends without a word is given to another, as often as the queue allows.
     """
 
-    def __init__(self, queue: "JobQueue", seats: Sequence[str], attempts: int) -> None:
-        self.queue, self.attempts = queue, attempts
+    def __init__(self, queue: "JobQueue", seats: Sequence[str]) -> None:
+        self.queue = queue
         self.seats = [Seat(name) for name in seats]
 
     def workers(self) -> list[Worker]:
@@ -134,14 +134,15 @@ class Restorers:
             done = message["summary"]["frames"]
             changes = {"state": "done", "summary": message["summary"], "done": done,
                        "total": done, "kept": done}  # fmt: skip
-        elif event == "failed":
+        elif event == "failed" and not message.get("again"):
             changes = {"state": "failed", "error": message["error"]}
         elif event == "unfit":  # it is the worker's fault: another one takes the job
             seat.unfit, changes = message["error"], {"state": "waiting"}
         else:
-            seat.worker = None
+            if event == "end":
+                seat.worker = None
             changes = {"tries": entry.tries + 1, "state": "waiting"}
-            if entry.tries + 1 >= self.attempts:
+            if entry.tries + 1 >= self.queue.attempts:
                 changes |= {"state": "failed", "error": message.get("error") or (
                     f"the process that restored ended without a word (code {message['code']}); it "
                     "may have run out of memory. Start the job again: it goes on from what is kept"

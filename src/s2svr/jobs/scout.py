@@ -2,16 +2,26 @@
 
 import itertools
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .crew import Message, Worker
-from .order import Entry, Making, QueueError
+from .order import Entry, Making, QueueError, RefusedError
 
 if TYPE_CHECKING:
     from .queue import JobQueue
 
 FIRST = ("plan", "preview", "report")  # what is done first
 SECONDS = 3  # of a preview
+
+
+@dataclass
+class Question:
+    """A command that waits for its answer."""
+
+    message: Message
+    answer: "Future[Any]" = field(default_factory=Future)
+    tries: int = 0  # workers that ended by it
 
 
 class Scout:
@@ -27,7 +37,7 @@ class Scout:
         self.asked: list[tuple[str, str]] = []  # what, and a job's id
         self.current: tuple[str, str] | None = None
         self.stale = False  # what is being done is not wanted any more
-        self.questions: dict[int, tuple[Message, Future[Any]]] = {}  # that are answered at once
+        self.questions: dict[int, Question] = {}  # that are answered at once
         self.numbers = itertools.count()
         self.number = 0  # of what is being done
 
@@ -43,8 +53,8 @@ class Scout:
 
             mine.append(self.queue.launch("scout", receive))
             self.worker = mine[0]
-            for message, _ in self.questions.values():
-                self.worker.send(message)
+            for question in self.questions.values():
+                self.worker.send(question.message)
         self.pump()
 
     def resume(self, entry: Entry) -> None:
@@ -59,16 +69,18 @@ class Scout:
             self.asked.append(("report", entry.id))
 
     def question(self, message: Message) -> "Future[Any]":
-        """The answer to a command, which comes soon, or a QueueError."""
+        """The answer to a command, which comes soon, or a QueueError.
+
+        It is asked again where a worker ends by it, up to the queue's attempts.
+        """
         with self.queue.lock:
-            number, answer = next(self.numbers), Future[Any]()
-            message = message | {"number": number}
-            self.questions[number] = message, answer
+            number = next(self.numbers)
+            question = self.questions[number] = Question(message | {"number": number})
             if self.worker is None:
                 self.begin()
             else:
-                self.worker.send(message)
-            return answer
+                self.worker.send(question.message)
+            return question.answer
 
     def ask(self, what: str, entry: Entry) -> None:
         """Have something done for a job; what is done of it already is done again."""
@@ -124,7 +136,7 @@ class Scout:
         if event == "end":
             self.lost(message)
         elif message.get("number") in self.questions:
-            _, answer = self.questions.pop(message["number"])
+            answer = self.questions.pop(message["number"]).answer
             if event == "answer":
                 answer.set_result(message["value"])
             else:
@@ -170,14 +182,18 @@ class Scout:
             )
 
     def lost(self, message: Message) -> None:
-        """The worker ended by itself: what it did is not tried again."""
-        error = f"the process that looked at it ended without a word (code {message['code']})"
+        """The worker ended by itself: what it did is not tried again, but questions are."""
+        error = message.get("error") or (
+            f"the process that looked at it ended without a word (code {message['code']})"
+        )
         self.worker = None
-        for _, answer in self.questions.values():
-            answer.set_exception(QueueError(error))
-        self.questions.clear()
+        for number, question in list(self.questions.items()):
+            question.tries += 1
+            if question.tries >= self.queue.attempts or self.queue.closed:
+                kind = RefusedError if message.get("refused") else QueueError
+                self.questions.pop(number).answer.set_exception(kind(error))
         if self.current is not None and (entry := self.queue.entries.get(self.current[1])):
             self.failed(self.current[0], error, entry)
         self.current = None
-        if self.asked:
+        if self.asked or self.questions:
             self.begin()

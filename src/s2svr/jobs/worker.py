@@ -21,6 +21,7 @@ from .crew import Message
 from .looking import job_of, look, plan_entry
 from .many import (
     UnfitError,
+    UnreadError,
     choose_for,
     divided,
     estimate_entry,
@@ -101,6 +102,8 @@ class Desk:
             self.do(message, entry)
         except UnfitError as error:
             self.tell(failed | {"event": "unfit", "error": str(error)})
+        except UnreadError as error:
+            self.tell(failed | {"error": str(error), "again": True})
         except DroppedError:
             self.tell(failed | {"event": "dropped"})
         except REFUSALS as error:
