@@ -18,7 +18,9 @@ from s2svr.evaluation.speed import (
     benchmark_model,
     flow_seconds,
     graph_flow_seconds,
+    in_precision,
     measure_speed,
+    speed_table,
     stage_shares,
 )
 from s2svr.models import PRESETS
@@ -84,6 +86,34 @@ def test_clips_are_timed_from_file_to_file(tmp_path: Path) -> None:
     assert set(whole.shares) == {"decode", "flow", "body", "encode"}
     assert sum(whole.shares.values()) == pytest.approx(1)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_memory_is_a_column_where_a_gpu_has_been_measured() -> None:
+    """What a process had at most so far says nothing of the network that runs now."""
+    alone = benchmark_model(S2SVR(TINY), (8, 8), frames=1)
+    assert alone.peak_memory is None
+    assert "memory MiB" not in speed_table([alone])[0]
+    rows = speed_table([alone, replace(alone, peak_memory=3 * 2**20, device="cuda")])
+    assert [row["memory MiB"] for row in rows] == ["", "3"]
+
+
+def test_auto_is_the_faster_precision_of_a_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        timing, "faster_precision", lambda model, size: sizes.append(size) or torch.bfloat16
+    )
+    monkeypatch.setattr("s2svr.devices.cpu_has_bf16", lambda: True)
+    auto, fixed = contenders(["sr-light"], None, ["cpu"], ["auto", "fp32"])
+    assert auto.dtype is None
+    path = make_video(tmp_path / "in.mp4", size=(32, 24), pts=[0, 3003])
+    found = [in_precision(auto, thing).dtype for thing in ((8, 16), path)]
+    assert found == [torch.bfloat16] * 2
+    assert sizes == [(8, 16), (32, 24)]
+    assert in_precision(fixed, (8, 8)).dtype is torch.float32
+    assert in_precision(auto._replace(device=torch.device("cuda")), (8, 8)).dtype is torch.float32
+    assert len(sizes) == 2
 
 
 def test_nothing_to_measure_is_an_error() -> None:

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from media_clips import make_video
 from s2svr import gpu
+from s2svr.flow import FilesFlow
 from s2svr.gpu import FORMS, Copies, Graphs
 from s2svr.maps import leaves
 from s2svr.media import read_clip
@@ -233,6 +234,17 @@ def test_a_backend_goes_with_its_last_reference(
         assert [reference() is None for reference in held] == [True] * 3
     finally:
         gc.enable()
+
+
+def test_networks_that_read_flow_from_files_are_not_captured(monkeypatch: pytest.MonkeyPatch):
+    for name in ("deterministic", "benchmark"):
+        monkeypatch.setattr(torch.backends.cudnn, name, getattr(torch.backends.cudnn, name))
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *given, **named: self)
+    model, found = lively("sr-light"), []
+    for flow in (model.flow, FilesFlow.__new__(FilesFlow), None):
+        vars(model)["flow"] = flow
+        found.append(TorchBackend(model, torch.device("cuda"), torch.float32, silent).graphs)
+    assert [graphs is None for graphs in found] == [False, True, False]
 
 
 def test_a_network_forgets_the_device_it_was_on(monkeypatch: pytest.MonkeyPatch):

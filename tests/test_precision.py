@@ -5,6 +5,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,14 +15,20 @@ from torch import nn
 from media_clips import make_video
 from s2svr import devices
 from s2svr.files import network_fingerprint
+from s2svr.jobs import looking
+from s2svr.jobs.looking import job_of
+from s2svr.jobs.many import fitted
+from s2svr.jobs.order import Entry
 from s2svr.media import open_reader, read_clip
 from s2svr.models import PRESETS, S2SVR, PWCLiteConfig, S2SVRConfig
 from s2svr.restoration import Compute, Encoding, Excerpt, Job, restore_job, settle, video
 from s2svr.restoration import backend as backends
 from s2svr.restoration.backend import TorchBackend, faster_precision
 from s2svr.restoration.pipeline import Stopped
+from s2svr.restoration.preview import preview_video
 from s2svr.restoration.settings import Stretch
-from s2svr.restoration.video import settled_precision
+from s2svr.restoration.video import precision_of, settled_precision
+from s2svr.tuning import trial
 
 CPU = torch.device("cpu")
 
@@ -137,6 +145,10 @@ def test_when_a_frame_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         replace(job, compute=Compute()),
     ):
         assert settled_precision(model, fixed, long) is torch.float32
+    on_gpu = replace(job, compute=Compute(torch.device("cuda"), None))
+    assert settled_precision(model, on_gpu, long) is torch.float32  # a CPU's time says nothing
+    assert settled_precision(model.to("meta"), job, long) is torch.float32  # where it is
+    model = tiny()
     reduced = replace(job, compute=Compute(dtype=torch.bfloat16))
     assert settled_precision(model, reduced, info) is torch.bfloat16
     assert len(asked) == 2
@@ -144,6 +156,75 @@ def test_when_a_frame_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settled, plan = settle(model, job, brief=False)
     assert plan is not None
     assert (settled.compute.dtype, plan.precision) == (torch.bfloat16, "bfloat16")
+
+
+def test_a_frame_is_timed_with_the_threads_of_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    done: list[object] = []
+    source = make_video(tmp_path / "in.mkv", size=(32, 24))
+    monkeypatch.setattr(torch, "set_num_threads", done.append)
+    monkeypatch.setattr(video, "TIMED", math.inf)
+    monkeypatch.setattr(
+        video, "faster_precision", lambda model, size: done.append("timed") or torch.bfloat16
+    )
+    job = Job(source, tmp_path / "out.mkv", compute=Compute(dtype=None, threads=3))
+    assert precision_of(tiny(), job) is torch.bfloat16
+    assert done == [3, "timed"]
+
+
+@pytest.fixture
+def timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """On this CPU bfloat16 is faster; the sizes of the frames that are timed."""
+    sizes: list[tuple[int, int]] = []
+    monkeypatch.setattr(video, "TIMED", math.inf)
+    monkeypatch.setattr(
+        video, "faster_precision", lambda model, size: sizes.append(size) or torch.bfloat16
+    )
+    monkeypatch.setattr(looking, "wanted_precision", lambda name, device: None)
+    return sizes
+
+
+def test_what_is_settled_is_kept_by_the_work(tmp_path: Path, timed: list[tuple[int, int]]):
+    """By a planned job, and by each of many files, which time a frame once."""
+    source = make_video(tmp_path / "in.mkv", size=(32, 24))
+    entry = Entry(name="in", source=source, target=tmp_path / "out.mkv", weights="deblur-light")
+    for name in ("bfloat16", "float32"):
+        planned = entry.but({"plan": {"window": 4, "tile": None, "precision": name}})
+        assert job_of(planned).compute.dtype is devices.precision_named(name)
+    assert job_of(entry).compute.dtype is None
+    bench: Any = SimpleNamespace(network=lambda job, task: model, fits={})
+    model = tiny()
+    for count in (1, 2):
+        job = fitted(bench, entry)
+        assert job.compute.dtype is precision_of(model, job) is torch.bfloat16
+        assert timed == [(32, 24)] * count
+    assert len(bench.fits) == 1
+
+
+def test_previews_and_trials_are_in_the_precision_of_the_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timed: list[tuple[int, int]]
+):
+    source, model = make_video(tmp_path / "in.mkv", size=(32, 24)), tiny()
+    job = Job(source, tmp_path / "out.mkv", encoding=Encoding(codec="ffv1"))
+    job = replace(job, compute=Compute(dtype=None))
+    ran: list[torch.dtype] = []
+    run = TorchBackend.run
+
+    def noted(self: TorchBackend, frames: torch.Tensor, memory: Any, *given: Any) -> Any:
+        ran.append(self.dtype)
+        return run(self, frames, memory, *given)
+
+    monkeypatch.setattr(trial, "timed_film", lambda candidate, model, job, folder: candidate)
+    monkeypatch.setattr(TorchBackend, "run", noted)
+    preview_video(model, job, Fraction(1, 10))
+    assert set(ran) == {torch.bfloat16}
+    ran.clear()
+    moment = list(torch.rand(13, 3, 24, 32, generator=torch.Generator().manual_seed(0)))
+    network = trial.Network("deblur", "fast", "deblur-light")
+    trial.try_all([network], job, [moment], lambda name: model, lambda: 1e9, tmp_path)
+    assert set(ran) == {torch.bfloat16}
+    assert timed == [(32, 24)] * 2
 
 
 def test_a_restoration_goes_on_in_the_precision_it_was_begun_in(

@@ -19,7 +19,7 @@ from torch import nn
 
 from s2svr.checkpoint import load
 from s2svr.devices import choose_device, choose_precision
-from s2svr.evaluation import Contender, Speed, measure_speed
+from s2svr.evaluation import Contender, Speed, measure_speed, speed_table
 
 # Networks that are compared with each other, by the size of the frames (width, height) they get.
 NETWORKS = {
@@ -73,12 +73,13 @@ def loaded(name: str) -> nn.Module:
 
 def page_of(speeds: list[Speed], words: str, commit: str, *, busy: bool) -> str:
     """The page as Markdown; ``words`` is the command."""
-    rows = [speed.row() for speed in speeds]
+    rows = speed_table(speeds)
+    columns = [name for name in COLUMNS if name in rows[0]]
     lines = [
         TOP,
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-        *("| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in rows),
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+        *("| " + " | ".join(row[name] for name in columns) + " |" for row in rows),
         "",
         f"Machine: {speeds[0].machine}, {speeds[0].threads} of them used"
         + (", shared with other work: seconds are the process's own." if busy else "."),

@@ -80,8 +80,8 @@ def benchmark_command(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            help="auto (fp32), fp32, fp16 (GPUs) or bf16 (GPUs, and CPUs made for it); may be "
-            "given more than once."
+            help="fp32, fp16 (GPUs), bf16 (GPUs, and CPUs made for it) or auto: fp32, or bf16 "
+            "where such a CPU is faster with it; may be given more than once."
         ),
     ] = None,
     threads: Threads = None,
@@ -96,6 +96,7 @@ def benchmark_command(
     Alone at each size, and from file to file. Ratios are to the first of them.
     """
     from ..evaluation import measure_speed as measure
+    from ..evaluation import speed_table
 
     results = measure(
         contenders(weights or [None], task, device or ["auto"], precision or ["auto"]),
@@ -104,7 +105,7 @@ def benchmark_command(
     if as_json:
         print_json(results)
         return
-    print_table([result.row() for result in results])
+    print_table(speed_table(results))
     for name in dict.fromkeys(result.machine for result in results):
         say(f"measured on: {name}")
 
@@ -116,7 +117,7 @@ def contenders(
 
     Raises ValueError for what cannot run: nothing is left out.
     """
-    from ..devices import choose_device, choose_precision
+    from ..devices import choose_device, wanted_precision
     from ..evaluation import Contender
 
     found = []
@@ -124,7 +125,7 @@ def contenders(
         for device in devices:
             for precision in precisions:
                 place = choose_device(device)
-                dtype = choose_precision(precision, place)
+                dtype = wanted_precision(precision, place)
                 label = Path(name or task_named(task or USUAL_TASK).weights).stem
                 found.append(Contender(label, timed_network(name, task), place, dtype))
     return found

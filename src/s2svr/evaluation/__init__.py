@@ -8,7 +8,7 @@ from .protocols import DATASET_PROTOCOLS, PROTOCOLS
 from .run import evaluate
 from .scores import OURS, ScoreRow
 from .settings import Scoring, Storage
-from .speed import Contender, Speed, measure_speed
+from .speed import Contender, Speed, measure_speed, speed_table
 from .tables import TABLE_KINDS, Origin, cell_text, check_place, means, side_by_side, write_table
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "measure_speed",
     "paper_tables",
     "side_by_side",
+    "speed_table",
     "write_curve",
     "write_page",
     "write_table",

@@ -14,11 +14,21 @@ from torch import Tensor, nn
 
 from ..devices import machine_name
 from ..gpu import Graphs
-from ..restoration import Backend, backend_of, peak_memory, restore, restore_video, scale_of
+from ..media import open_reader
+from ..restoration import (
+    Backend,
+    backend_of,
+    faster_precision,
+    peak_memory,
+    restore,
+    restore_video,
+    scale_of,
+)
 
 Clock = Callable[[], float]  # seconds
 
 WARM_UP = 2  # frames restored before the clock starts; on a GPU all of them, twice
+MEMORY = "memory MiB"  # the column that tables have where GPUs are
 WINDOW = 16  # frames of a window, as ``restore`` has them
 
 
@@ -28,7 +38,7 @@ class Contender(NamedTuple):
     name: str
     model: nn.Module
     device: torch.device = torch.device("cpu")
-    dtype: torch.dtype = torch.float32
+    dtype: torch.dtype | None = torch.float32  # None: a CPU's faster one
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Speed:
     frames: int
     frames_per_second: float
     shares: dict[str, float]  # flow and body, and from file to file also decode and encode
-    peak_memory: int  # bytes, as in Summary.peak_memory: on a CPU the largest so far
+    peak_memory: int | None  # bytes of the GPU; None on CPUs, where no process has one alone
     device: str
     precision: str
     threads: int
@@ -60,7 +70,7 @@ class Speed:
             "frames/s": f"{self.frames_per_second:.2f}",
             "ratio": f"{self.ratio:.2f}",
             "time": ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items()),
-            "memory MiB": f"{self.peak_memory / 2**20:.0f}",
+            MEMORY: "" if self.peak_memory is None else f"{self.peak_memory / 2**20:.0f}",
             "device": self.device,
             "precision": self.precision,
             "threads": str(self.threads),
@@ -90,8 +100,9 @@ def measure_speed(
     found = []
     things: list[tuple[int, int] | Path] = [*sizes, *clips]
     for thing in things:
+        settled = [in_precision(contender, thing) for contender in contenders]
         turns = [
-            [timed_turn(contender, thing, frames, clock) for contender in contenders]
+            [timed_turn(contender, thing, frames, clock) for contender in settled]
             for _ in range(rounds)
         ]
         best = [
@@ -103,11 +114,31 @@ def measure_speed(
     return found
 
 
+def speed_table(speeds: list[Speed]) -> list[dict[str, str]]:
+    """Rows of equal columns; memory is one of them where it was measured."""
+    rows = [speed.row() for speed in speeds]
+    empty = not any(row[MEMORY] for row in rows)
+    return [{k: v for k, v in row.items() if not (empty and k == MEMORY)} for row in rows]
+
+
+def in_precision(contender: Contender, thing: tuple[int, int] | Path) -> Contender:
+    """The contender in a precision: that which is asked for, or a CPU's faster one at this size."""
+    if contender.dtype is not None:
+        return contender
+    if contender.device.type != "cpu":
+        return contender._replace(dtype=torch.float32)
+    if isinstance(thing, Path):
+        with open_reader(thing) as reader:
+            thing = reader.info.width, reader.info.height
+    return contender._replace(dtype=faster_precision(contender.model, thing))
+
+
 def timed_turn(
     contender: Contender, thing: tuple[int, int] | Path, frames: int, clock: Clock
 ) -> Speed:
     """One measurement, at a size or of a file."""
     name, model, device, dtype = contender
+    assert dtype is not None
     if isinstance(thing, Path):
         speed = benchmark_video(model, thing, device=device, dtype=dtype)
     else:
@@ -156,7 +187,7 @@ def benchmark_model(
         frames=frames,
         frames_per_second=frames / seconds,
         shares={"flow": share, "body": 1 - share},
-        peak_memory=peak_memory(device),
+        peak_memory=peak_memory(device) if device.type == "cuda" else None,
         device=str(device),
         precision=str(dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
@@ -185,7 +216,7 @@ def benchmark_video(
         frames=summary.frames,
         frames_per_second=summary.frames_per_second,
         shares=stage_shares(summary.busy, sum(flow)),
-        peak_memory=summary.peak_memory,
+        peak_memory=summary.peak_memory if device.type == "cuda" else None,
         device=str(device),
         precision=str(dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),

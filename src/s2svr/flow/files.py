@@ -18,6 +18,8 @@ class FilesFlow(nn.Module):
     It knows frames by their pixels, so windows, segments and a clip backward in time are served.
     """
 
+    by_files = True  # it reads pixels and files on the CPU, which no CUDA graph can hold
+
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder

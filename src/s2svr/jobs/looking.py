@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint import load, read_card
-from ..devices import choose_device, wanted_precision
+from ..devices import choose_device, precision_named, wanted_precision
 from ..finish import Finish
 from ..media import MediaInfo, Reader, open_container, video_stream
 from ..restoration import (
@@ -38,6 +38,9 @@ def job_of(entry: Entry) -> Job:
     sound = SoundChoice(order.audio, order.audio_tracks)
     place = choose_device(order.device)
     window, tile = plan.get("window", order.window), plan.get("tile", order.tile)
+    precision = wanted_precision(order.precision, place)
+    if precision is None:  # ``auto`` has a choice, which the plan has made
+        precision = precision_named(plan.get("precision", ""))
     return Job(
         entry.source,
         entry.target,
@@ -55,7 +58,7 @@ def job_of(entry: Entry) -> Job:
             width=order.width,
             fit=order.fit,
         ),
-        Compute(place, wanted_precision(order.precision, place), order.threads, window, tile),
+        Compute(place, precision, order.threads, window, tile),
         order.scene_cuts,
         order.overwrite,
         order.restart,

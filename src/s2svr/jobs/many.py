@@ -12,7 +12,16 @@ from filelock import FileLock
 from ..checkpoint import load
 from ..devices import choose_device
 from ..files import file_fingerprint
-from ..restoration import Choice, Job, Stretch, begun_under, choose_network, make_plan, output_size
+from ..restoration import (
+    Choice,
+    Job,
+    Stretch,
+    begun_under,
+    choose_network,
+    make_plan,
+    output_size,
+    precision_of,
+)
 from ..stretches import divide, seams_of
 from ..tasks import TASKS
 from .looking import job_of, plan_entry, task_of
@@ -135,13 +144,15 @@ def check_fit(bench: Bench, entry: Entry) -> None:
 
 
 def fitted(bench: Bench, entry: Entry) -> Job:
-    """The job with a window and a tile that fit; nothing is measured, and once for each size."""
+    """The job with its precision, and a window and a tile that fit, found once for each size."""
     job, task = job_of(entry), task_of(entry)
+    model = bench.network(job, task)
+    job = replace(job, compute=replace(job.compute, dtype=precision_of(model, job)))
     with job.excerpt.open(job.source) as reader:
         size = reader.info.width, reader.info.height
     key = (job.network, task, size, job.compute, job.encoding)
     if key not in bench.fits:
-        plan = make_plan(bench.network(job, task), job, None)
+        plan = make_plan(model, job, None)
         plan.check()
         bench.fits[key] = plan.window, plan.tile
     window, tile = bench.fits[key]

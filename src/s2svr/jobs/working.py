@@ -9,7 +9,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load
@@ -27,9 +26,9 @@ from ..restoration import (
     backend_of,
     find_cuts,
     piece_of,
+    precision_of,
     restore,
     restore_job,
-    settled_precision,
     what_was_kept,
 )
 from .crew import Message
@@ -149,14 +148,6 @@ def restored(bench: Bench, entry: Entry, job: Job, task: str, folder: Path) -> M
     )  # fmt: skip
     shares = {"frames_per_second": summary.frames_per_second, "shares": summary.shares}
     return {"event": "restored", "id": entry.id, "summary": asdict(summary) | shares}
-
-
-def precision_of(model: nn.Module, job: Job) -> torch.dtype:
-    """The precision of a job, for which a frame may be timed."""
-    if job.compute.dtype is not None:
-        return job.compute.dtype
-    with job.excerpt.open(job.source) as reader:
-        return settled_precision(model, job, reader.info)
 
 
 def check_room(entry: Entry) -> None:

@@ -1,6 +1,6 @@
 """Restoration of frames and videos: windows, tiles, interruptions, plans, previews, proof."""
 
-from .backend import Backend, backend_of, scale_of
+from .backend import Backend, backend_of, faster_precision, scale_of
 from .choice import PATIENCE_BEST, Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
 from .frames import restore, single_shot
@@ -15,10 +15,10 @@ from .verify import Check, check_video, what_was_kept
 from .video import (
     COMMENT,
     output_size,
+    precision_of,
     restore_between,
     restore_job,
     restore_video,
-    settled_precision,
 )
 from .windows import Say
 
@@ -46,6 +46,7 @@ __all__ = [
     "check_quality",
     "check_video",
     "choose_network",
+    "faster_precision",
     "find_cuts",
     "fit_memory",
     "holdings_of",
@@ -53,6 +54,7 @@ __all__ = [
     "output_size",
     "peak_memory",
     "piece_of",
+    "precision_of",
     "preview_video",
     "restore",
     "restore_between",
@@ -60,7 +62,6 @@ __all__ = [
     "restore_video",
     "scale_of",
     "settle",
-    "settled_precision",
     "single_shot",
     "usual_task",
     "what_was_kept",

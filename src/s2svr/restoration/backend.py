@@ -82,8 +82,11 @@ class TorchBackend:
         if on_gpu:
             # The same every time: what is resumed has to fit what was done.
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+            # Flow of files is looked up on the CPU, which is not captured.
+            by_files = getattr(getattr(model, "flow", None), "by_files", False)
             own = weakref.proxy(self)  # no cycle: the GPU's memory goes with the last reference
-            self.graphs = Graphs(lambda *given: own.restored(*given), device, say)
+            if not by_files:
+                self.graphs = Graphs(lambda *given: own.restored(*given), device, say)
         self.network: Any = self.model
         if dtype != torch.float32:
             self.network = cast_weights(self.model, dtype)
@@ -163,10 +166,15 @@ def backend_of(
     if not isinstance(model, nn.Module):
         return model
     scale_of(model)
+    return TorchBackend(model, place_of(model, device), dtype or torch.float32, say)
+
+
+def place_of(model: nn.Module, device: torch.device | str | None) -> torch.device:
+    """The device that is asked for; None: where the network is."""
     if device is None:
         first = next(model.parameters(), None)
-        device = "cpu" if first is None else first.device
-    return TorchBackend(model, torch.device(device), dtype or torch.float32, say)
+        return torch.device("cpu") if first is None else first.device
+    return torch.device(device)
 
 
 def cast_weights(model: nn.Module, dtype: torch.dtype) -> nn.Module:

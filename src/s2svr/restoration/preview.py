@@ -19,7 +19,7 @@ from .cuts import find_cuts
 from .frames import restore
 from .plan import WHERE, fit_memory
 from .settings import Excerpt, Job
-from .video import output_size
+from .video import output_size, precision_of
 from .windows import Say
 
 
@@ -53,7 +53,7 @@ def preview_video(
         width, height = output_size(model, reader.info, job.encoding)
         counted = backend_of(model, compute.device)
         window, tile, *_ = fit_memory(counted, compute, reader.info, (2 * width, height))
-        backend = backend_of(model, compute.device, compute.dtype, say)
+        backend = backend_of(model, compute.device, precision_of(model, job), say)
         cuts = find_cuts if job.scene_cuts else None
 
         def restored(frames: Iterator[Tensor]) -> Iterator[Tensor]:

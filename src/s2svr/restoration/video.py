@@ -15,7 +15,7 @@ from ..finish import Finish
 from ..media import MediaInfo, Reader
 from ..sizes import fit_line, result_size
 from ..writing import OutputFormat, SoundChoice, WorkPolicy, Writer, open_writer
-from .backend import Backend, backend_of, faster_precision, scale_of, trial_pixels
+from .backend import Backend, backend_of, faster_precision, place_of, scale_of, trial_pixels
 from .cuts import find_cuts
 from .frames import single_shot
 from .journal import Journal, begun_under, conditions_of
@@ -197,17 +197,31 @@ def settled_precision(model: nn.Module | Backend, job: Job, info: MediaInfo) -> 
     """The precision of a job's restoration; a frame is timed where the job leaves the choice.
 
     What an earlier try was begun in stays. It is float32 where timing would take more than TIMED of
-    the whole work, and for stretches, which may be restored on several machines.
+    the whole work, on GPUs, and for stretches, which may be restored on several machines. Timing
+    sets the job's threads.
     """
-    if job.compute.dtype is not None:
-        return job.compute.dtype
+    compute = job.compute
+    if compute.dtype is not None:
+        return compute.dtype
     if not isinstance(model, nn.Module) or job.stretch is not None or job.parts:
         return torch.float32
     begun = None if job.restart else begun_under(job.place)
     if begun is not None:
         return precision_named(str(begun.get("precision"))) or torch.float32
+    if place_of(model, compute.device).type != "cpu":
+        return torch.float32
     size = info.width, info.height
     pixels = math.inf if info.frames is None else info.frames * size[0] * size[1]
     if trial_pixels(backend_of(model, "cpu"), size) > TIMED * pixels:
         return torch.float32
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
     return faster_precision(model, size)
+
+
+def precision_of(model: nn.Module | Backend, job: Job) -> torch.dtype:
+    """``settled_precision`` for the job's source."""
+    if job.compute.dtype is not None:
+        return job.compute.dtype
+    with job.excerpt.open(job.source) as reader:
+        return settled_precision(model, job, reader.info)

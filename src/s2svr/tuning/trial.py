@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..restoration import Job, Plan, restore, settle
+from ..restoration import Job, Plan, precision_of, restore, settle
 from ..tasks import TASKS, task_named
 
 CROP = (48, 64)  # height and width of what is restored of a moment, pixels of the film
@@ -130,13 +130,14 @@ def try_all(
     found: list[Candidate] = []
     frames: dict[str, float] = {}  # seconds of a frame, about, by the network's name
     spent: dict[str, float] = {}  # seconds of the crops
+    jobs: dict[str, Job] = {}  # in the precision of each network
 
     def timed(candidate: Candidate) -> None:
         name = candidate.network.name
         if FIRST * frames[name] > left():
             candidate.left_out = "no time was left to measure it from file to file"
         else:
-            timed_film(candidate, load(name), job, folder)
+            timed_film(candidate, load(name), jobs[name], folder)
 
     for network in networks:
         usual = spent.get(task_named(network.task).weights, 0.0)
@@ -144,8 +145,11 @@ def try_all(
             found.append(Candidate(network, left_out="no time was left to try it"))
             continue
         began = time.monotonic()
+        model = load(network.name)
+        compute = replace(job.compute, dtype=precision_of(model, job))
+        jobs[network.name] = replace(job, compute=compute)
         candidate, frames[network.name] = try_network(
-            network, load(network.name), job, moments, places
+            network, model, jobs[network.name], moments, places
         )
         spent[network.name] = time.monotonic() - began
         found.append(candidate)
