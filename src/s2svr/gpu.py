@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from .maps import each, leaves
+from .text import Say
 
 FORMS = 4  # calls of a shape of their own that are captured, at most: each keeps its results
-
-Say = Callable[[str], None]
 
 
 class Replay(NamedTuple):

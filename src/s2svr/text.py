@@ -1,5 +1,9 @@
 """Amounts, durations and errors as people read them."""
 
+from collections.abc import Callable
+
+Say = Callable[[str], None]  # takes a line for people
+
 
 def amount(count: float) -> str:
     """Bytes, such as ``1.5 GiB``."""

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from ..devices import choose_device, choose_precision
-from .engine import Engine, LocalEngine, Say
+from ..text import Say
+from .engine import Engine, LocalEngine
 from .on_ray import RayEngine
 from .on_slurm import SlurmEngine
 from .settings import BatchSettings

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..jobs import Receive, Worker, WorkerProcess
+from ..text import Say
 
 COMING = "coming"  # folder, beside the records, of what is being sent back
-
-Say = Callable[[str], None]
 
 
 class Engine(Protocol):

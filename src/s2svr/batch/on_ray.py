@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..jobs import Entry, Receive, Worker, pack, perform, said_by, unfit, unpack_product
-from .engine import COMING, LeftOut, LocalEngine, Say, ScoutOfTwo
+from ..text import Say
+from .engine import COMING, LeftOut, LocalEngine, ScoutOfTwo
 
 STREAM = {"num_returns": "streaming", "max_retries": 0}  # what is tried again, the queue decides
 NODE = "ray.io/node-id"  # a label that every node has

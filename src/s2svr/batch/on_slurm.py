@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..jobs import OVER, Receive, Worker, perform_to
-from .engine import LeftOut, LocalEngine, Say, ScoutOfTwo
+from ..text import Say
+from .engine import LeftOut, LocalEngine, ScoutOfTwo
 
 POLL_JOBS = 0.5  # seconds between two looks at a job's events
 REFUSED = 5.0  # seconds after which Slurm is asked again

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..files import file_fingerprint
 from ..jobs import Entry, JobQueue, QueueError, RefusedError, clear_coming
-from .engine import COMING, Engine, Say
+from ..text import Say
+from .engine import COMING, Engine
 from .films import Film, clear_stretches, is_long, planned_film
 from .forecast import Totals, forecast
 from .inputs import Found, Passage, check_pattern, find_inputs

@@ -64,7 +64,8 @@ from .sets import Config, ProfileName, settled
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..restoration import Choice, Job, Plan, Say
+    from ..restoration import Choice, Job, Plan
+    from ..text import Say
 
 
 def restore_command(

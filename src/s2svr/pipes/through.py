@@ -12,13 +12,13 @@ from ..restoration import (
     Backend,
     Job,
     Progress,
-    Say,
     Summary,
     backend_of,
     fit_memory,
     output_size,
     restore_between,
 )
+from ..text import Say
 from ..writing import OutputFormat, WorkPolicy, Writer, open_writer
 from .incoming import PipeTags, open_pipe
 from .outgoing import PIPE_FORMATS, PipeWriter

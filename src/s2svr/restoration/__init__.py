@@ -20,7 +20,6 @@ from .video import (
     restore_job,
     restore_video,
 )
-from .windows import Say
 
 __all__ = [
     "CHECKPOINT",
@@ -38,7 +37,6 @@ __all__ = [
     "Plan",
     "Preview",
     "Progress",
-    "Say",
     "Stretch",
     "Summary",
     "backend_of",

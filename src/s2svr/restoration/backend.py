@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..files import network_fingerprint
 from ..gpu import Graphs
-from .windows import Say
+from ..text import Say
 
 PAIRS = 16  # of frames whose flow a GPU estimates at once
 TRIED = 192, 108  # width and height at most of the frames that precisions are timed on, pixels

@@ -7,7 +7,7 @@ from statistics import median
 import torch
 
 from ..devices import core_count
-from .windows import Say
+from ..text import Say
 
 SLOWER = 3.0  # times as long as before
 FEWEST_STEPS = 3  # that tell how long a step took before

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..text import Say
 from .backend import Backend, backend_of
 from .cuts import find_cuts
 from .runner import Runner
-from .windows import Cuts, Say, group_windows
+from .windows import Cuts, group_windows
 
 WANTED = "expected frames (3, H, W) of floats in [0, 1]"
 # Colours that video can code reach beyond [0, 1], most of them far beyond what a display shows, but

@@ -13,6 +13,7 @@ from ..color import from_rgb, to_rgb
 from ..finish import finished, moment_of
 from ..media import Frame, MediaError, Reader, carried
 from ..ops import resize_to
+from ..text import Say
 from ..writing import WorkPolicy, open_writer
 from .backend import Backend, backend_of
 from .cuts import find_cuts
@@ -20,7 +21,6 @@ from .frames import restore
 from .plan import WHERE, fit_memory
 from .settings import Excerpt, Job
 from .video import output_size, precision_of
-from .windows import Say
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..color import bounded
 from ..maps import to_device
+from ..text import Say
 from .backend import Backend
 from .busy import BusyCores
 from .tiles import (
@@ -22,7 +23,7 @@ from .tiles import (
     split_box,
     split_until,
 )
-from .windows import Say, Window
+from .windows import Window
 
 # Frames after which what tiles remember is joined. What is wrong at their edges goes on with the
 # motion, so it has to be put right before it has crossed the overlap. After every frame any motion

@@ -14,6 +14,7 @@ from ..devices import precision_named
 from ..finish import Finish
 from ..media import MediaInfo, Reader
 from ..sizes import fit_line, result_size
+from ..text import Say
 from ..writing import OutputFormat, SoundChoice, WorkPolicy, Writer, open_writer
 from .backend import Backend, backend_of, faster_precision, place_of, scale_of, trial_pixels
 from .cuts import find_cuts
@@ -22,7 +23,6 @@ from .journal import Journal, begun_under, conditions_of
 from .pipeline import Pipeline, Progress, Stopped, Summary, segment_frames
 from .runner import Runner
 from .settings import Compute, Encoding, Excerpt, Job
-from .windows import Say
 
 COMMENT = f"restored with s2svr {version('s2svr')}"  # in the output's metadata
 TIMED = 0.02  # of the work may go to timing precisions

@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-Say = Callable[[str], None]
-
 Cuts = Callable[[Iterable[Tensor]], Iterator[tuple[Tensor, bool]]]  # which frames begin a shot
 
 

@@ -20,7 +20,8 @@ from ..damage import blur_clip
 from ..data import MOVING, Stored, as_float
 from ..models import Exposure, frames_around, in_time, sharpness
 from ..ops import quantised
-from .launch import Run, Say
+from ..text import Say
+from .launch import Run
 from .network import build
 from .partial import learn_part, save_trained
 from .recipes import AdamW, ExposureRecipe

@@ -16,7 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
 from ..files import whole
-from .launch import Run, Say
+from ..text import Say
+from .launch import Run
 from .muon import Muon
 from .recipes import Optim
 from .step import Batch, Captured, Update

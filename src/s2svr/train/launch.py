@@ -1,15 +1,13 @@
 """Start of a training: its folder, devices and processes."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from ..text import Say
 from .recipes import Optim
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

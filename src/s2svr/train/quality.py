@@ -13,7 +13,8 @@ from ..media import read_clip
 from ..metrics import psnr_y
 from ..models import MIDDLE, Quality, statistics
 from ..ops import quantised, resize_bicubic
-from .launch import Run, Say
+from ..text import Say
+from .launch import Run
 from .network import build
 from .partial import learn_part, save_trained
 from .recipes import AdamW, QualityRecipe
