@@ -16,13 +16,15 @@ from typer.testing import CliRunner
 
 from s2svr.adapting import Adaptation, Adapted, adapt_film, run, stages
 from s2svr.adapting.budget import Budget
-from s2svr.adapting.film import FilmShot, portions_of, read_portions, set_apart, shots_of
+from s2svr.adapting.film import FilmShot, Portion, portions_of, read_portions, set_apart, shots_of
 from s2svr.adapting.judge import Score, Verdict, judged_by, shares_of
 from s2svr.adapting.pairs import made_pairs
+from s2svr.adapting.state import NAME, Known, resumed
 from s2svr.adapting.traces import Traces, known_quality, tell_traces
+from s2svr.adapting.workshop import Workshop
 from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli.app import app
-from s2svr.data import Stored, as_float
+from s2svr.data import Stored, as_float, kept_clip
 from s2svr.files import content_fingerprint, network_fingerprint
 from s2svr.media import MediaError
 from s2svr.models import PRESETS, S2SVR, S2SVRConfig
@@ -38,12 +40,18 @@ def textured(rng: np.random.Generator) -> np.ndarray:
     return np.kron(rng.integers(20, 235, (24, 30, 3)), np.ones((5, 5, 1))).astype(np.uint8)
 
 
-def write_film(path: Path, shots: int, long: int, options: dict[str, str] | None = None) -> Path:
+def write_film(
+    path: Path,
+    shots: int,
+    long: int,
+    options: dict[str, str] | None = None,
+    form: str = "yuv420p",
+) -> Path:
     """A film of 64x48 whose shots are pans over pictures."""
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as output:
         stream = output.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 64, 48, form
         stream.options = options or {"crf": "25"}
         for _ in range(shots):
             picture = textured(rng)
@@ -118,6 +126,19 @@ def test_the_quality_of_h264_is_read_from_the_file(tmp_path: Path):
     assert known_quality(path, "hevc") is None
     rated = write_film(tmp_path / "rated.mp4", 1, 12, {"b": "200k"})
     assert known_quality(rated, "h264") is None
+    deep = write_film(tmp_path / "deep.mp4", 1, 12, {"crf": "23"}, "yuv420p10le")
+    assert known_quality(deep, "h264") == 23
+    rated = write_film(tmp_path / "rated10.mp4", 1, 12, {"b": "200k"}, "yuv420p10le")
+    assert known_quality(rated, "h264") is None
+
+
+def test_broken_packets_do_not_end_it(tmp_path: Path):
+    path = write_film(tmp_path / "film.h264", 1, 40, {"crf": "30", "g": "5"})
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 2, len(data) - 40, 40):
+        data[at : at + 20] = bytes(20)
+    path.write_bytes(data)
+    assert known_quality(path, "h264") in (30, None)
 
 
 @pytest.mark.parametrize("made", [Traces(4, "h264"), Traces(4, "h264", 33, 0.0, 2.0)])
@@ -136,7 +157,7 @@ def test_pairs_are_smaller_and_damaged_as_the_film_was(tmp_path: Path):
     lq, hq = (rng.integers(0, 255, (4, 3, h, 2 * h), dtype=np.uint8) for h in (24, 96))
     pairs = list(made_pairs([Stored("film", lq, hq, "0123456789abcdef")], Traces(4, "h264"),
                             "mixed", tmp_path, better=False))  # fmt: skip
-    assert [pair.source for pair in pairs] == ["again 0"]  # too small for more
+    assert [pair.source for pair in pairs] == ["again"]  # too small for more
     for pair in pairs:
         high, wide = pair.hq.shape[-2:]
         assert 0.8 * 96 - 4 < high <= 0.95 * 96
@@ -144,6 +165,72 @@ def test_pairs_are_smaller_and_damaged_as_the_film_was(tmp_path: Path):
         assert pair.lq.shape[-2:] == (high // 4, wide // 4)
         reduced = torch.nn.functional.avg_pool2d(as_float(pair.hq), 4)
         assert (as_float(pair.lq) - reduced).abs().mean() < 0.1
+
+
+def clips_of(count: int, folder: Path) -> list[Stored]:
+    """Clips of 24x48 and of 4 times that, kept in a folder."""
+    rng = np.random.default_rng(0)
+    return [
+        kept_clip(folder, f"{i:016}", "film", lambda: [
+            rng.integers(0, 255, (4, 3, h, 2 * h), dtype=np.uint8) for h in (24, 96)])
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def shop_of(tiny: S2SVR, folder: Path, budget: Budget, *, better: bool) -> Workshop:
+    """An adaptation whose damage is told, with three portions to learn from."""
+    clips = clips_of(3, folder / "clips")
+    state = Known({}, better=better, portions={clip.key: False for clip in clips},
+                  traces={"scale": 4, "codec": "h264"})  # fmt: skip
+    job = Adaptation(Path("film.mp4"), folder / "film.safetensors")
+    return Workshop(job, tiny, None, Card("upscale"), folder, state, budget, lambda: False)
+
+
+def test_a_later_try_learns_from_the_same_pairs(tiny: S2SVR, tmp_path: Path):
+    late = Budget(100, 60, clock=lambda: 0.0)  # after the time in which pairs are made
+    first = shop_of(tiny, tmp_path, Budget(100, 0, clock=lambda: 0.0), better=False)
+    keys = [pair.key for pair in stages.pairs_to_learn(first)]
+    assert len(set(keys)) == 3
+    again = resumed(tmp_path, {})
+    assert again.pairs == keys
+    for pairs in (keys, None):  # all were made, or it was interrupted before that was noted
+        again = replace(again, pairs=pairs)
+        shop = replace(first, state=again, budget=late)
+        assert [pair.key for pair in stages.pairs_to_learn(shop)] == keys
+    shorter = replace(again, pairs=keys[:2])
+    shop = replace(first, state=shorter)
+    assert [pair.key for pair in stages.pairs_to_learn(shop)] == keys[:2]
+
+
+def test_what_a_better_network_restored_is_learned_from_whatever_the_time(
+    tiny: S2SVR, tmp_path: Path
+):
+    budget = Budget(100, 60, clock=clock_of(50))  # no time for others
+    pairs = stages.pairs_to_learn(shop_of(tiny, tmp_path, budget, better=True))
+    assert [pair.source for pair in pairs] == ["film", "film too"] * 3
+
+
+def test_portions_that_an_earlier_try_restored_are_taken(
+    tiny: S2SVR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    film = dict.fromkeys(
+        (Portion(None, 4 * i, 4, i == 0) for i in range(4)), np.zeros((4, 3, 24, 24), np.uint8)
+    )
+    shop = shop_of(tiny, tmp_path, Budget(100, 0, clock=lambda: 0.0), better=False)
+    shop.state.portions = None
+    stages.restore_some(shop, film)
+    first = shop.state.portions
+    assert first is not None
+    assert len(first) == 4
+    late = replace(shop, budget=Budget(100, 60, clock=lambda: 0.0))
+    late.state.portions = None
+    stages.restore_some(late, film)
+    assert late.state.portions == first
+    late.state.portions, late.state.better = None, True  # noted, and asked no more
+    late = replace(late, better=tiny)
+    monkeypatch.setattr(stages, "has_time", lambda shop, frames: pytest.fail("asked again"))
+    stages.restore_some(late, film)
+    assert len(late.state.portions) == 2  # of others, one of each kind
 
 
 @pytest.mark.parametrize(
@@ -177,8 +264,9 @@ def test_quarters_cover_a_frame():
 
 
 def test_weights_are_held_by_their_relative_distance():
-    net = nn.Linear(2, 1, bias=False)
+    net = nn.Linear(2, 1)
     nn.init.constant_(net.weight, 2.0)
+    net.bias.requires_grad_(False).fill_(100.0)  # is not trained, and does not count
     loss = held_near(net, lambda model, batch, step: {"loss": torch.tensor(1.0)}, 10.0)
     assert loss(net, {}, 0)["loss"] == 1
     nn.init.constant_(net.weight, 3.0)  # each by half of what it was: a quarter of the square
@@ -216,16 +304,25 @@ def test_what_pays_is_written_after_an_interruption_and_restores(
     pays = Verdict([0.2], [0.1], True, "it gains")
     monkeypatch.setattr(run, "judged_by", lambda before, after, better: pays)
     target, first = tmp_path / "film.safetensors", [p.clone() for p in tiny.parameters()]
-    job, steps = Adaptation(film, target, steps=3, network="tiny", fewest=FEW), []
+    secret = str(tmp_path / "secret weights.safetensors")
+    job, steps, ends = (
+        Adaptation(film, target, steps=3, network=secret, fewest=FEW),
+        [],
+        "restoring",
+    )
 
     def stop() -> bool:
-        return any("learning, step 1" in doing for doing in steps)
+        return sum(ends in doing for doing in steps) > (ends == "restoring")
 
     def report(doing: str, gone: float, seconds: float) -> None:
         steps.append(doing)
 
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
-        adapt_film(tiny, Card("upscale"), job, stop=stop, report=report)
+    for words in ("restoring", "learning, step 1"):
+        ends = words
+        with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+            adapt_film(tiny, Card("upscale"), job, stop=stop, report=report)
+        assert list(tmp_path.glob(f".*/{NAME}"))  # even in the first stage
+        assert len(list(tmp_path.glob(".*/clips/*-hq.npy"))) >= 1
     assert not target.exists()
     with pytest.raises(MediaError, match="another number of steps: give the same"):
         adapt_film(tiny, Card("upscale"), replace(job, steps=4))
@@ -266,7 +363,14 @@ def test_what_cannot_be_is_refused_at_once(
         patch.setattr(run, "free_bytes", lambda path: 1000)
         with pytest.raises(MediaError, match="1000 bytes are|KiB are"):
             adapt_film(tiny, Card("upscale"), job)
-    target.write_bytes(b"mine")
+    for wrong, words in (
+        (replace(job, target=tmp_path / "film.mp4"), "ends in .safetensors"),
+        (replace(job, source=target), "is the film"),
+        (replace(job, network=str(target)), "is the network that learns"),
+    ):
+        target.write_bytes(b"mine")
+        with pytest.raises(MediaError, match=words):
+            adapt_film(tiny, Card("upscale"), replace(wrong, overwrite=True))
     with pytest.raises(MediaError, match="exists already"):
         adapt_film(tiny, Card("upscale"), job)
     assert target.read_bytes() == b"mine"
@@ -279,6 +383,15 @@ def test_a_film_is_known_by_its_content(film: Path, tmp_path: Path):
     assert content_fingerprint(copy) == content_fingerprint(film)
     copy.write_bytes(film.read_bytes()[:-1] + b"?")
     assert content_fingerprint(copy) != content_fingerprint(film)
+    alone = content_fingerprint(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert content_fingerprint(tmp_path) == alone
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path):
+    (tmp_path / NAME).write_text('{"conditions": {}, "gone": 1}')
+    with pytest.raises(MediaError, match="another version of s2svr: begin anew with --restart"):
+        resumed(tmp_path, {})
 
 
 def test_the_command_says_what_came_of_it(

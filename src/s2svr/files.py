@@ -122,23 +122,27 @@ def lasting_folder(path: Path) -> Path:
     return hidden_beside(path, "-s2svr")
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files of a folder in order, without those of folders within it; or the file alone."""
+    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+
+
 def file_fingerprint(path: Path) -> str:
     """Name, size and time of change of a file, or of all files of a folder, as a short digest.
 
     Folders within it do not count.
     """
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files_of(path)]
     return f"{path.name} ({hashlib.sha256(repr(stats).encode()).hexdigest()[:12]})"
 
 
 def content_fingerprint(path: Path) -> str:
     """Digest of what a file holds, whatever its name; of a folder, of all its files in order.
 
-    Of a large file, its size and SAMPLES parts of it.
+    Of a large file, its size and SAMPLES parts of it. Folders within a folder do not count.
     """
     total = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+    for file in files_of(path):
         size = file.stat().st_size
         total.update(f"{size} ".encode())
         with file.open("rb") as opened:

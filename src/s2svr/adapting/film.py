@@ -1,6 +1,6 @@
 """Portions of a film: where its shots are, which of them are learned from, and their frames."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -15,7 +15,8 @@ from ..data import to_bytes
 from ..media import MediaError
 from ..restoration import Excerpt, find_cuts
 
-WHOLE = 3000  # frames of a film that is looked at from begin to end; of others, PLACES are
+WHOLE = 3000  # frames of a film that is looked at from begin to end; of others, PLACES are,
+# or so many frames where its length is not known
 PLACES = 30
 SPAN = 16  # frames of a portion, about
 LEAST = 4  # the same, at least
@@ -45,8 +46,8 @@ class FilmShot:
 
 
 def frames_of(source: Path, excerpt: Excerpt, start: Fraction | None) -> Iterator[Tensor]:
-    """Frames (3, H, W) in [0, 1] from a place on: 2 SPAN of them, or all where it is the begin."""
-    count = None
+    """Frames (3, H, W) in [0, 1] from a place on: 2 SPAN of them, or WHOLE from the begin."""
+    count = WHOLE
     if start is not None:
         excerpt, count = replace(excerpt, start=start), 2 * SPAN
     with excerpt.open(source) as reader:
@@ -55,24 +56,36 @@ def frames_of(source: Path, excerpt: Excerpt, start: Fraction | None) -> Iterato
 
 
 def film_places(source: Path, excerpt: Excerpt) -> list[Fraction | None]:
-    """Where a film is looked at: at its begin only, which means all of it, or at PLACES."""
+    """Where a film is looked at: at its begin only, which means WHOLE frames, or at PLACES."""
     with excerpt.open(source) as reader:
         length, rate, frames = reader.info.duration, reader.info.rate, reader.info.frames
-    if length is None or frames is None or frames <= WHOLE:
+    if length is None or (length * rate if frames is None else frames) <= WHOLE:
         return [None]
     begin = excerpt.start or Fraction(0)
     room = length - 2 * SPAN / rate
     return [begin + room * place / (PLACES - 1) for place in range(PLACES)]
 
 
-def shots_of(source: Path, excerpt: Excerpt, fewest: int) -> list[FilmShot]:
+def shots_of(
+    source: Path, excerpt: Excerpt, fewest: int, going: Callable[[], bool] = lambda: True
+) -> list[FilmShot]:
     """The shots of a film, or of the places that are looked at.
 
-    Raises MediaError for fewer than ``fewest`` frames.
+    ``going`` is asked every SPAN frames: where it says no, no more than ``fewest`` frames, or two
+    places, are looked at. Raises MediaError for fewer than ``fewest`` frames.
     """
+
+    def looked(start: Fraction | None) -> Iterator[Tensor]:
+        for index, frame in enumerate(frames_of(source, excerpt, start)):
+            if index % SPAN == 0 and not going() and index >= fewest:
+                return
+            yield frame
+
     shots: list[FilmShot] = []
-    for start in film_places(source, excerpt):
-        begins = [begins for _, begins in find_cuts(frames_of(source, excerpt, start))]
+    for place, start in enumerate(film_places(source, excerpt)):
+        if place > 1 and shots and not going():
+            break
+        begins = [begins for _, begins in find_cuts(looked(start))]
         firsts = [index for index, begin in enumerate(begins) if begin]
         if start is None and len(begins) < fewest:
             raise MediaError(
@@ -141,11 +154,17 @@ def scattered(index: int) -> float:
 
 
 def read_portions(
-    source: Path, excerpt: Excerpt, portions: list[Portion], size: tuple[int, int]
+    source: Path,
+    excerpt: Excerpt,
+    portions: list[Portion],
+    size: tuple[int, int],
+    tell: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Portion, np.ndarray]]:
     """Portions and their frames as uint8 (T, 3, h, w), in the film's order.
 
-    Of frames larger than ``size`` (height, width), the part with the most detail.
+    Of frames larger than ``size`` (height, width), the part with the most detail. Of a portion
+    whose last frames cannot be decoded, those that can, if they are LEAST. ``tell`` is called every
+    SPAN frames.
     """
     for start in dict.fromkeys(portion.start for portion in portions):
         here = sorted((p for p in portions if p.start == start), key=lambda p: p.first)
@@ -154,6 +173,8 @@ def read_portions(
             taken: list[Tensor] = []
             window = None
             for index, frame in frames:
+                if index % SPAN == 0:
+                    tell()
                 if index < portion.first:
                     continue
                 window = window or sharpest(frame, size)
@@ -161,7 +182,7 @@ def read_portions(
                 if len(taken) == portion.count:
                     break
             if len(taken) >= LEAST:
-                yield replace(portion, count=len(taken)), torch.stack(taken).numpy()
+                yield portion, torch.stack(taken).numpy()
 
 
 def sharpest(frame: Tensor, size: tuple[int, int]) -> tuple[slice, slice]:

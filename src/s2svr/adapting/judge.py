@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Generator, Tensor, nn
 
+from ..data import Stored, as_float
 from ..metrics import psnr
 from ..models import S2SVR
 from ..ops import quantised
@@ -47,20 +48,21 @@ def restored_clip(model: nn.Module, clip: Tensor) -> Tensor:
 
 def scores_of(
     model: S2SVR,
-    held: list[tuple[Tensor, Tensor]],
+    held: list[Stored],
     traces: Traces,
     *,
     better: bool,
     tell: Callable[[], None],
 ) -> list[Score]:
-    """Scores on portions of a film: frames (T, 3, h, w), and restored ones.
+    """Scores on portions of a film, whose high quality are the restored frames.
 
     With ``better`` a better network has restored them, and it is seen how near this one comes to
     that. Else this one restores what is damaged of them.
     """
     scores = []
-    for film, wanted in held:
+    for portion in held:
         tell()
+        film, wanted = as_float(portion.lq), as_float(portion.hq)
         made = restored_clip(model, film)
         tell()
         near = made

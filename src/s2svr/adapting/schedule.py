@@ -25,7 +25,7 @@ def restoration_recipe(
     Crops, lengths and losses are those of the first trainings of bundled networks.
     """
     align = config.flow_down
-    crop = max(align, min(CROPS[config.scale], min(size) // align * align))
+    crop = max(8, align, min(CROPS[config.scale], min(size) // align * align))
     enlarges = config.scale > 1
     return RestorationRecipe(
         kind="restoration",
@@ -33,7 +33,7 @@ def restoration_recipe(
         model=Model(preset="the film's"),
         data=Data(
             frames=FRAMES[config.scale],
-            crop=max(crop, 8),
+            crop=crop,
             context=(crop, crop),
             skip=2 if enlarges else 1,
             reverse=enlarges,

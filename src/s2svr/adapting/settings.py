@@ -27,5 +27,5 @@ class Adaptation:
     threads: int | None = None  # of the CPU; None: as they are
     overwrite: bool = False  # a target that is there is replaced
     restart: bool = False  # what an earlier try has left is not gone on with
-    network: str = ""  # a name for the network, as people know it
+    network: str = ""  # the network's name, or the path of its weights
     fewest: int = FEWEST  # frames; a shorter film is refused

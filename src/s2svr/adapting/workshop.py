@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..checkpoint import Card
-from ..data import Stored, as_float, kept_clip
+from ..data import Stored, kept_clip
 from ..models import S2SVR
 from ..train import Run
 from .budget import Budget
@@ -30,6 +30,7 @@ class Workshop:
     budget: Budget
     stop: Callable[[], bool]
     written: float = 0.0
+    failed: str = ""  # why nothing was learned, where that is not for want of time
 
     def tell(self, doing: str) -> None:
         """Report what is done, and note the time. KeyboardInterrupt where it has to stop."""
@@ -79,8 +80,7 @@ class Workshop:
 
     def scores(self, model: S2SVR) -> list[Score]:
         """Scores of a network on what is held out."""
-        held = [(as_float(p.lq), as_float(p.hq)) for p in self.portions(held=True)]
         return scores_of(
-            model, held, self.state.found(), better=self.state.better,
+            model, self.portions(held=True), self.state.found(), better=bool(self.state.better),
             tell=lambda: self.tell("judging"),
         )  # fmt: skip

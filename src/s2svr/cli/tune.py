@@ -1,5 +1,6 @@
 """Commands about one film: how to restore it, and a network that learns it."""
 
+import shlex
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,6 @@ from .options import (
     Overwrite,
     Precision,
     Rate,
-    Restart,
     Scale,
     Size,
     Source,
@@ -57,7 +57,6 @@ UNTOLD = {
     "width": None, "fit": None, "encoder_preset": None, "precision": "auto", "strength": 1.0,
     "grain": False,
 }  # fmt: skip
-STOPPING = "stopping after this step; Ctrl-C again stops at once"
 
 
 def tune_command(
@@ -195,15 +194,27 @@ def print_candidates(found: "Tuning") -> None:
 
 def adapt_command(
     context: typer.Context,
-    source: Source,
-    out: Annotated[Path, typer.Option(metavar="WEIGHTS", help="Weights file that is written.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Video file, image, or folder of images.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="WEIGHTS", help="Weights file that is written: NAME.safetensors."),
+    ],
     minutes: Annotated[
         float, typer.Option(min=1, help="Time that all of it may take, in minutes.")
     ] = 20.0,
     steps: Annotated[int, typer.Option(min=1, help="Most steps of the training.")] = 1000,
     task: Task = None,
     weights: Weights = None,
-    quality: NetworkQuality = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=lambda: ["fast", "best"],
+            help="Network of the task that learns: fast, which can learn what the best one makes "
+            "of the film, or best; fast if not given.",
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     fps: Rate = None,
@@ -211,13 +222,15 @@ def adapt_command(
     end: End = None,
     deinterlace: Deinterlace = "auto",
     overwrite: Overwrite = False,
-    restart: Restart = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard an unfinished adaptation and begin anew.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Let the network learn a film of your own; what pays is written as a weights file.
 
-    The network is the one that restore would choose. It learns from the film alone: from what the
-    best network of the task makes of some of it, where there is one. It is written only where parts
+    The network is the fast one of the task. It learns from the film alone: from what the best
+    network of the task makes of some of it, where there is one. It is written only where parts
     of the film that it did not learn from gain by it. Use the file with restore --weights. Given
     again after an interruption, the command goes on.
     """
@@ -231,12 +244,19 @@ def adapt_command(
     job = job_asked({**LEFT, **UNTOLD, **context.params, "target": usual_target(source)})
     if weights is None and task is None:
         task = usual_task(source)
+    if weights is None and quality in (None, "auto"):
+        quality = "fast"
     choice = chosen_network(job, task, weights, quality, None)
     say(f"network: {choice.network} ({choice.why})")
     model = network(choice.network, task)
     card = read_card(choice.network)
     best = TASKS[card.task].best if card.task in TASKS else ""
     better = load(best) if best not in ("", choice.network) else None
+    if better is None:
+        say(f"no network knows more than {choice.network}: it learns from its own frames, and "
+            "seldom gains")  # fmt: skip
+    else:
+        say(f"it learns from what {best} makes of the film, if there is time for that")
     if not isinstance(model, S2SVR):
         raise ValueError(f"expected a restoration network, {choice.network} is another")
     assert better is None or isinstance(better, S2SVR)
@@ -257,8 +277,6 @@ def adapt_command(
 
 def adapted_lines(found: "Adapted", source: Path) -> list[str]:
     """What came of an adaptation."""
-    from ..text import duration_text
-
     lines = [
         f"damage of the film: {found.damage}",
         f"restored to learn from by {found.learned_from}",
@@ -266,7 +284,10 @@ def adapted_lines(found: "Adapted", source: Path) -> list[str]:
         f"learned from {found.learned} frames in {found.steps} steps and "
         f"{duration_text(found.seconds)}; of {found.held} other frames: {found.why}",
     ]
+    if not found.steps:
+        return [*lines, "nothing was learned, and nothing was written"]
     if not found.kept:
         return [*lines, f"{found.network} is not better for it: nothing was written"]
-    use = f"s2svr restore {source} OUT --weights {found.target}"
+    words = ["s2svr", "restore", str(source), "OUT", "--weights", found.target]
+    use = shlex.join(words)
     return [*lines, f"{found.target}: written; use it by {use}"]

@@ -12,7 +12,7 @@ from .gopro import gopro
 from .mfqev2 import mfqev2
 from .pairs import paired, pairs
 from .reds import reds
-from .store import MOVING, Stored, is_stored, kept_arrays, kept_clip, key_of, store_clips
+from .store import MOVING, Stored, is_kept, is_stored, kept_arrays, kept_clip, key_of, store_clips
 from .tree import DatasetError
 from .vid4 import vid4
 from .vimeo90k import vimeo90k
@@ -39,6 +39,7 @@ __all__ = [
     "check_dataset",
     "damaged_clip",
     "folder_clips",
+    "is_kept",
     "is_stored",
     "kept_arrays",
     "kept_clip",

@@ -62,6 +62,11 @@ def kept_clip(
     return Stored(source, lq, hq, key)
 
 
+def is_kept(folder: Path, key: str) -> bool:
+    """True if ``kept_clip`` would find the clip."""
+    return all(path.exists() for path in array_paths(folder, key, QUALITIES))
+
+
 def store_clips(clips: list[Clip], degrade: Degradation, name: str, folder: Path) -> list[Stored]:
     """Clips decoded and damaged, kept in ``folder``; ``name`` says all about ``degrade``.
 
@@ -93,5 +98,4 @@ def clip_key(clip: Clip, name: str) -> str:
 
 def is_stored(clip: Clip, name: str, folder: Path) -> bool:
     """True if ``store_clips`` would find the clip's arrays."""
-    paths = array_paths(folder, clip_key(clip, name), QUALITIES)
-    return all(path.exists() for path in paths)
+    return is_kept(folder, clip_key(clip, name))

@@ -10,7 +10,7 @@ from torch import nn
 from ..checkpoint import Card
 from ..data import Stored
 from ..models import S2SVR, PWCLite
-from .clip_flow import FlowCrops, clip_flows
+from .clip_flow import ClipFlows, FlowCrops, clip_flows
 from .fit import Loss, Objective, batches, fit
 from .flow import FlowPairs, student_loss
 from .launch import Run, start_processes
@@ -64,20 +64,24 @@ def learn_further(
     *,
     hold: float,
     card: Card,
+    tell: Callable[[], None] = lambda: None,
 ) -> Path:
     """Let a restoration network learn on, on pairs of clips; returns the weights' path.
 
     Its flow network and the parts that have trainings of their own stay as they are. ``hold``
     weighs the squared distance to the first weights, relative to their size. The recipe's data and
-    numbers are taken, not its network's name. Goes on where ``run`` was.
+    numbers are taken, not its network's name. Goes on where ``run`` was. ``tell`` is called before
+    the flow of each clip is estimated.
     """
     fabric = start_processes(recipe.optim, run)
     model.to(fabric.device).train()
     freeze_mixer(model, recipe.optim.keep_mixer)
     parts = groups(model, recipe)
-    flows, down = {}, model.config.flow_down
-    if model.flow is not None:
-        flows = clip_flows(clips, model, recipe.data.skip, run.clips)
+    flows: ClipFlows = {}
+    for clip in clips if model.flow is not None else []:
+        tell()
+        flows |= clip_flows([clip], model, recipe.data.skip, run.clips)
+    down = model.config.flow_down
     crops = FlowCrops(clips, flows, recipe.data, seed=recipe.optim.seed, down=down)
     loss = held_near(model, restoration_loss(recipe.loss, recipe.optim.flow_from), hold)
     fit(
@@ -96,16 +100,17 @@ def learn_further(
 def held_near(first: nn.Module, loss: Loss, weight: float) -> Loss:
     """A loss and ``weight`` times the squared distance of the weights from those of ``first``.
 
-    The distance is relative: 1 where the weights have moved as far as they are from zero.
+    The distance is relative: 1 where the weights have moved as far as they are from zero. Weights
+    that are not trained do not count.
     """
-    start = [value.detach().clone() for value in first.parameters()]
+    start = [value.detach().clone() for value in first.parameters() if value.requires_grad]
     size = sum(value.square().sum() for value in start)
 
     def both(model: nn.Module, batch: Batch, step: int) -> dict[str, torch.Tensor]:
         terms = loss(model, batch, step)
-        pairs = zip(model.parameters(), start, strict=True)
-        moved = torch.stack([(a - b).square().sum() for a, b in pairs if a.requires_grad])
-        distance = moved.sum() / size
+        now = [value for value in model.parameters() if value.requires_grad]
+        pairs = zip(now, start, strict=True)
+        distance = torch.stack([(a - b).square().sum() for a, b in pairs]).sum() / size
         return {**terms, "loss": terms["loss"] + weight * distance, "distance": distance}
 
     return both

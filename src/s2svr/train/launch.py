@@ -36,6 +36,16 @@ class Run:
         return self.out / "model.safetensors"
 
 
+def devices_of(device: str, processes: int) -> int | list[int]:
+    """The number of devices, or the one whose index is named. ValueError for one and processes."""
+    index = device.partition(":")[2]
+    if not index:
+        return processes
+    if processes > 1:
+        raise ValueError(f"expected one process on {device}, or cuda for {processes} of them")
+    return [int(index)]
+
+
 def start_processes(optim: Optim, run: Run) -> Fabric:
     """Start the processes of a run and make its folder.
 
@@ -48,7 +58,7 @@ def start_processes(optim: Optim, run: Run) -> Fabric:
     ddp = "ddp_find_unused_parameters_true" if optim.flow_from else "ddp"
     fabric = Fabric(
         accelerator="gpu" if run.device.startswith("cuda") else run.device,
-        devices=processes,
+        devices=devices_of(run.device, processes),
         num_nodes=nodes,
         strategy=ddp if nodes * processes > 1 else "auto",
         precision=optim.precision,
