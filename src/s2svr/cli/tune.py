@@ -41,6 +41,7 @@ from .sets import Config, ProfileName, settled
 
 if TYPE_CHECKING:
     from ..adapting import Adapted
+    from ..models import S2SVR
     from ..tuning import FilmFacts, Tuning
 
 OURS = {"source", "picture", "task", "quality", "overwrite", "as_json"}  # said otherwise
@@ -235,10 +236,8 @@ def adapt_command(
     again after an interruption, the command goes on.
     """
     from ..adapting import Adaptation, adapt_film
-    from ..checkpoint import load, read_card
-    from ..models import S2SVR
+    from ..checkpoint import read_card
     from ..restoration import usual_task
-    from ..tasks import TASKS
     from ..tuning import usual_target
 
     job = job_asked({**LEFT, **UNTOLD, **context.params, "target": usual_target(source)})
@@ -248,18 +247,7 @@ def adapt_command(
         quality = "fast"
     choice = chosen_network(job, task, weights, quality, None)
     say(f"network: {choice.network} ({choice.why})")
-    model = network(choice.network, task)
-    card = read_card(choice.network)
-    best = TASKS[card.task].best if card.task in TASKS else ""
-    better = load(best) if best not in ("", choice.network) else None
-    if better is None:
-        say(f"no network knows more than {choice.network}: it learns from its own frames, and "
-            "seldom gains")  # fmt: skip
-    else:
-        say(f"it learns from what {best} makes of the film, if there is time for that")
-    if not isinstance(model, S2SVR):
-        raise ValueError(f"expected a restoration network, {choice.network} is another")
-    assert better is None or isinstance(better, S2SVR)
+    model, better = learner_and_better(choice.network, task)
     asked = Adaptation(
         source, out, minutes, steps, job.excerpt, job.compute.device, threads, overwrite, restart,
         network=choice.network,
@@ -268,11 +256,34 @@ def adapt_command(
         timed_progress() as (report, tell),
         stopping(tell, "stopping; Ctrl-C again stops at once") as stop,
     ):
-        found = adapt_film(model, card, asked, better=better, stop=stop, report=report)
+        found = adapt_film(
+            model, read_card(choice.network), asked, better=better, stop=stop, report=report
+        )
     if as_json:
         print_json(found)
     else:
         typer.echo("\n".join(adapted_lines(found, source)))
+
+
+def learner_and_better(name: str, task: str | None) -> tuple["S2SVR", "S2SVR | None"]:
+    """The network of this name or path, and the best one of its task where that is another.
+
+    Says which it learns from. Raises ValueError for a network of another kind.
+    """
+    from ..checkpoint import load, read_card
+    from ..models import S2SVR
+    from ..tasks import TASKS
+
+    model, known = network(name, task), TASKS.get(read_card(name).task)
+    if not isinstance(model, S2SVR):
+        raise ValueError(f"expected a restoration network, {name} is another")
+    if known is None or known.best in ("", name):
+        say(f"no network knows more than {name}: it learns from its own frames, and seldom gains")
+        return model, None
+    better = load(known.best)
+    assert isinstance(better, S2SVR)
+    say(f"it learns from what {known.best} makes of the film, if there is time for that")
+    return model, better
 
 
 def adapted_lines(found: "Adapted", source: Path) -> list[str]:
