@@ -59,6 +59,20 @@ UNTOLD = {
     "grain": False,
 }  # fmt: skip
 
+Film = Annotated[Path, typer.Argument(metavar="IN", help="Video file, image, or folder of images.")]
+Learner = Annotated[
+    str | None,
+    typer.Option(
+        "--quality",
+        autocompletion=lambda: ["fast", "best"],
+        help="Network of the task that learns: fast, which can learn what the best one makes of "
+        "the film, or best; fast if not given.",
+    ),
+]
+Anew = Annotated[
+    bool, typer.Option("--restart", help="Discard an unfinished adaptation and begin anew.")
+]
+
 
 def tune_command(
     context: typer.Context,
@@ -195,9 +209,7 @@ def print_candidates(found: "Tuning") -> None:
 
 def adapt_command(
     context: typer.Context,
-    source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Video file, image, or folder of images.")
-    ],
+    source: Film,
     out: Annotated[
         Path,
         typer.Option(metavar="WEIGHTS", help="Weights file that is written: NAME.safetensors."),
@@ -208,14 +220,7 @@ def adapt_command(
     steps: Annotated[int, typer.Option(min=1, help="Most steps of the training.")] = 1000,
     task: Task = None,
     weights: Weights = None,
-    quality: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=lambda: ["fast", "best"],
-            help="Network of the task that learns: fast, which can learn what the best one makes "
-            "of the film, or best; fast if not given.",
-        ),
-    ] = None,
+    quality: Learner = None,
     device: Device = "auto",
     threads: Threads = None,
     fps: Rate = None,
@@ -223,9 +228,7 @@ def adapt_command(
     end: End = None,
     deinterlace: Deinterlace = "auto",
     overwrite: Overwrite = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Discard an unfinished adaptation and begin anew.")
-    ] = False,
+    restart: Anew = False,
     as_json: Json = False,
 ) -> None:
     """Let the network learn a film of your own; what pays is written as a weights file.
