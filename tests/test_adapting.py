@@ -30,6 +30,7 @@ from s2svr.media import MediaError
 from s2svr.models import PRESETS, S2SVR, S2SVRConfig
 from s2svr.restoration import Excerpt
 from s2svr.train.further import held_near
+from s2svr.train.launch import devices_of
 
 SHOTS, LONG = 6, 5  # of the film, and frames of each
 FEW = 20  # frames that are enough here
@@ -202,6 +203,25 @@ def test_a_later_try_learns_from_the_same_pairs(tiny: S2SVR, tmp_path: Path):
     assert [pair.key for pair in stages.pairs_to_learn(shop)] == keys[:2]
 
 
+def test_a_training_that_fails_keeps_nothing(
+    tiny: S2SVR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fails(*given: object, **named: object) -> None:
+        raise FloatingPointError
+
+    monkeypatch.setattr(stages, "learn_further", fails)
+    shop = shop_of(tiny, tmp_path, Budget(100, 0, clock=lambda: 0.0), better=False)
+    assert stages.learn(shop, tiny) is None
+    assert "not finite" in shop.failed
+
+
+def test_a_gpu_that_is_named_is_the_one():
+    assert devices_of("cuda:1", 1) == [1]
+    assert devices_of("cuda", 2) == 2
+    with pytest.raises(ValueError, match="one process on cuda:1"):
+        devices_of("cuda:1", 2)
+
+
 def test_what_a_better_network_restored_is_learned_from_whatever_the_time(
     tiny: S2SVR, tmp_path: Path
 ):
@@ -311,6 +331,8 @@ def test_what_pays_is_written_after_an_interruption_and_restores(
         "restoring",
     )
 
+    best = S2SVR(tiny.config)
+
     def stop() -> bool:
         return sum(ends in doing for doing in steps) > (ends == "restoring")
 
@@ -320,14 +342,15 @@ def test_what_pays_is_written_after_an_interruption_and_restores(
     for words in ("restoring", "learning, step 1"):
         ends = words
         with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
-            adapt_film(tiny, Card("upscale"), job, stop=stop, report=report)
+            adapt_film(tiny, Card("upscale"), job, better=best, stop=stop, report=report)
         assert list(tmp_path.glob(f".*/{NAME}"))  # even in the first stage
         assert len(list(tmp_path.glob(".*/clips/*-hq.npy"))) >= 1
     assert not target.exists()
     with pytest.raises(MediaError, match="another number of steps: give the same"):
-        adapt_film(tiny, Card("upscale"), replace(job, steps=4))
+        adapt_film(tiny, Card("upscale"), replace(job, steps=4), better=best)
     steps.clear()
-    found = adapt_film(tiny, Card("upscale"), job, report=report)
+    found = adapt_film(tiny, Card("upscale"), job, better=best, report=report)
+    assert found.learned_from == "the best network"
     assert "looking at the film" not in steps
     assert not any(doing.endswith("step 1") for doing in steps)  # it was done before
     assert (found.kept, found.steps) == (True, 3)
