@@ -345,9 +345,10 @@ def test_ctrl_c_before_a_command_begins(monkeypatch: pytest.MonkeyPatch, signals
 
 @pytest.fixture
 def signals() -> Iterator[None]:
-    """Handlers are afterwards what they were."""
+    """A terminal that is closed ends the process, also under nohup; afterwards as it was."""
     both = signal.SIGTERM, signal.SIGHUP
     before = [signal.getsignal(number) for number in both]
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in zip(both, before, strict=True):
         signal.signal(number, handler)
