@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 nice python benchmarks/studies/light_study.py CLIPS VAL OUT \
         [--steps 600 500 0] [--batch 2] [--seeds 0 1] [--arm NAME ...] [--frames 24]
 
-Arms of ``ONE_WAY`` vary ``sr-real``, which ``sr-light`` was like when that was decided; those of
+Arms of ``ONE_WAY`` vary what ``sr-light`` was when that was decided; those of
 ``BOTH_WAYS`` vary ``sr-light`` as it is, with its deep memory. Trains each on single frames, on
 clips and on longer clips (recipes ``sr-light-start``, ``sr-light`` and ``sr-light-long``;
 ``--steps`` shortens or leaves out these phases), at equal steps, data and operations, for each
@@ -43,6 +43,9 @@ from s2svr.train.restoration import groups, restoration_loss
 from s2svr.train.step import Batch
 from s2svr.train.store import store_damaged
 
+LIGHT = PRESETS["sr-light"]
+assert isinstance(LIGHT, S2SVRConfig)
+SLIM = replace(LIGHT, bidirectional=False, deep=False)
 ROOT = Path(__file__).parents[2]
 PHASES = ("sr-light-start", "sr-light", "sr-light-long")
 STUDENT = "flow-light-student-sr"
@@ -102,12 +105,12 @@ class Arm(NamedTuple):
     preset: dict[str, int]  # "flow" of 0: without
     recipe: tuple[str, ...] = ()
     kept: bool = False  # the unsupervised loss of the flow network
-    base: str = "sr-real"
+    base: S2SVRConfig = SLIM
     change: Callable[[S2SVR], None] | None = None  # of the network before training
 
 
 def both_ways(change: Callable[[S2SVR], None] | None = None, **preset: int) -> Arm:
-    return Arm(preset, base="sr-light", change=change)
+    return Arm(preset, base=LIGHT, change=change)
 
 
 ONE_WAY = {
@@ -148,10 +151,8 @@ ARMS = ONE_WAY | BOTH_WAYS
 
 def configured(arm: Arm) -> S2SVRConfig:
     """The preset with the arm's changes."""
-    preset = PRESETS[arm.base]
-    assert isinstance(preset, S2SVRConfig)
     changes: dict = arm.preset | ({"flow": None} if "flow" in arm.preset else {})
-    return replace(preset, **changes)
+    return replace(arm.base, **changes)
 
 
 def network(name: str, seed: int) -> S2SVR | BasicVSR:

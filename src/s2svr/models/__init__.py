@@ -59,7 +59,7 @@ PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48
 PRESETS = {
     "sr-light": REMEMBERS,
     "sr-base": BASE,
-    "sr-real": LIGHT,
+    "sr-real": REMEMBERS,
     "sr-real-base": BASE,
     "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
     "compression-light": replace(
