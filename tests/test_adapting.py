@@ -188,7 +188,7 @@ def shop_of(tiny: S2SVR, folder: Path, budget: Budget, *, better: bool) -> Works
 
 
 def test_a_later_try_learns_from_the_same_pairs(tiny: S2SVR, tmp_path: Path):
-    late = Budget(100, 60, clock=lambda: 0.0)  # after the time in which pairs are made
+    late = Budget(100, 60, clock=clock_of(50))  # after the time in which pairs are made
     first = shop_of(tiny, tmp_path, Budget(100, 0, clock=lambda: 0.0), better=False)
     keys = [pair.key for pair in stages.pairs_to_learn(first)]
     assert len(set(keys)) == 3
