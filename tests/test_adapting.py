@@ -307,11 +307,21 @@ def clock_of(seconds: float) -> Callable[[], float]:
 
 
 @pytest.mark.usefixtures("brief")
-def test_what_does_not_pay_is_not_written(film: Path, tiny: S2SVR, tmp_path: Path):
+def test_what_does_not_pay_is_not_written(
+    film: Path, tiny: S2SVR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    judged = []
+
+    def pays_not(before: list[Score], after: list[Score], *, better: bool) -> Verdict:
+        judged.append(judged_by(before, after, better=better))
+        return replace(judged[-1], kept=False)  # two steps gain or lose by chance
+
+    monkeypatch.setattr(run, "judged_by", pays_not)
     target = tmp_path / "film.safetensors"
     job = Adaptation(film, target, steps=2, network="tiny", fewest=FEW)
     found = adapt_film(tiny, Card("upscale"), job)
     assert (found.kept, found.steps) == (False, 2)
+    assert found.why == judged[-1].why
     assert "nearer to themselves" in found.why
     assert (found.learned, found.held) == (LONG * (SHOTS - 1), LONG)
     assert list(tmp_path.iterdir()) == []
