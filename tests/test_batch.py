@@ -330,15 +330,23 @@ def test_a_worker_that_dies_is_followed_by_another_and_a_poisonous_file_fails(tm
         assert "ended without a word (code -9)" in batch.items[0].why
 
 
-def test_the_error_of_an_engine_is_told_of_the_file(tmp_path: Path):
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"event": "end", "code": "x", "error": "Slurm did not take the job: down"},
+        {"event": "failed", "error": "n1 could not read it", "again": True},
+    ],
+)
+def test_what_may_pass_is_tried_three_times_and_told_of_the_file(
+    tmp_path: Path, said: dict[str, Any]
+):
     engine = FakeEngine(1)
     with fake_batch(tmp_path, engine, "w8.mp4") as batch:
         totals = batch.prepare()
         batch.submit(batch.items, totals)
         for _ in range(3):
             assert batch.items[0].state == "new"
-            said = {"event": "end", "code": "x", "error": "Slurm did not take the job: down"}
-            engine.at("worker-0").receive(said)
+            engine.at("worker-0").receive(dict(said))
         assert (batch.items[0].state, batch.items[0].why) == ("failed", said["error"])
 
 
@@ -379,18 +387,6 @@ def test_a_plan_whose_worker_is_lost_is_asked_for_again(
     assert (engine.asked, [item.state for item in batch.items]) == (asked, states)
     assert totals.files == states.count("new")
     assert {item.why for item in batch.items if item.state == "failed"} <= {"the cluster: down"}
-
-
-def test_what_could_not_be_read_once_is_tried_again(tmp_path: Path):
-    engine = FakeEngine(1)
-    with fake_batch(tmp_path, engine, "w8.mp4") as batch:
-        totals = batch.prepare()
-        batch.submit(batch.items, totals)
-        for _ in range(3):
-            assert batch.items[0].state == "new"
-            said = {"event": "failed", "error": "n1 could not read it", "again": True}
-            engine.at("worker-0").receive(said)
-        assert (batch.items[0].state, batch.items[0].why) == ("failed", said["error"])
 
 
 def test_stretches_of_an_earlier_run_are_not_found_again(tmp_path: Path):
