@@ -23,6 +23,21 @@ def test_negative_psnr_is_the_mean_over_frames():
     assert losses.negative_psnr(a, a, eps=1e-5).item() == pytest.approx(-0.5)  # 50 dB
 
 
+def test_harm_is_what_frames_lose_and_no_gain_makes_up_for():
+    truth = torch.full((2, 2, 3, 4, 5), 0.5)
+    given, out = truth.clone(), truth.clone()
+    given[0], out[0] = 0.6, 0.51  # gains 20 dB
+    given[1, 0], out[1, 0] = 0.51, 0.6  # loses 20 dB
+    given[1, 1], out[1, 1] = 0.5, 0.5001  # by less than rounding to codes costs
+    assert losses.harm(out, given, truth).item() == pytest.approx(0.2 / 4, rel=0.01)
+    assert losses.harm(given, given, truth).item() == 0
+    out.requires_grad_(True)
+    losses.harm(out, given, truth).backward()
+    assert out.grad is not None
+    assert (out.grad[0] == 0).all()
+    assert (out.grad[1, 0] > 0).all()
+
+
 def test_mostly_luma_is_bt601_with_a_fifth_of_the_chroma():
     rgb = torch.rand(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     full = rgb2ycbcr(rgb.movedim(-3, -1).numpy())  # studio range

@@ -20,6 +20,7 @@ from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli.app import app
 from s2svr.data.clips import Data
 from s2svr.data.folder import folder_clips
+from s2svr.metrics import psnr_float
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
@@ -269,6 +270,31 @@ def test_a_frame_alone_is_restored_as_in_a_clip_without_a_memory():
     # A fresh network has no memory, so that frame by frame it loses what it loses as a whole.
     one_by_one = [alone(model, batch, step)["loss"] for step in range(12)]
     torch.testing.assert_close(torch.stack(one_by_one).mean(), whole(model, batch, 0)["loss"])
+
+
+def test_what_frames_lose_is_added_to_the_distance():
+    plain = load_recipe(RECIPES / "compression-light.toml", ["loss.luma=false"])
+    weighed = load_recipe(RECIPES / "compression-light.toml", ["loss.luma=false", "loss.harm=3"])
+    model = build(plain, None, None)
+    for parameter in model.decoder.output.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)  # a fresh network changes nothing
+    hq = torch.rand(1, 4, 3, 32, 32)
+    batch = {"lq": hq + 0.02, "hq": hq, "crop": torch.zeros(1, 2, dtype=torch.long)}
+    with torch.no_grad():
+        distance = restoration_loss(plain.loss, 0)(model, batch, 0)
+        terms = restoration_loss(weighed.loss, 0)(model, batch, 0)
+        y = model(batch["lq"])[0]
+    frames = zip(batch["lq"][0], y[0], hq[0], strict=True)
+    lost = [psnr_float(a, truth) - psnr_float(b, truth) for a, b, truth in frames]
+    assert min(lost) > 1
+    assert terms["harm"].item() == pytest.approx(sum(lost) / 400, abs=2e-4)
+    assert distance.keys() == {"loss"}
+    assert terms["loss"].item() == pytest.approx(distance["loss"].item() + 3 * terms["harm"].item())
+
+
+def test_harm_is_refused_where_output_and_input_differ_in_size(footage: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="loss.harm=0 for sr-light, whose output is 4 times"):
+        train_restoration(sr(1, "loss.harm=1"), Run(tmp_path, "cpu"), data=footage)
 
 
 @pytest.mark.parametrize("phase", ["mixer", "start"])

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from .ops import warp
 
+ROUNDING = 1 / (12 * 255**2)  # mean square error of values that are rounded to 8-bit codes
+
 
 def charbonnier(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
     """Mean of sqrt((a - b)^2 + eps), a smooth l1, over all elements of two equal shapes."""
@@ -24,6 +26,18 @@ def negative_psnr(a: Tensor, b: Tensor, eps: float = 1e-12) -> Tensor:
     as that of a bad one. As NAFNet's training does (https://arxiv.org/abs/2204.04676).
     """
     return ((a - b).square().mean((-3, -2, -1)) + eps).log10().mean() / 10
+
+
+def harm(out: Tensor, given: Tensor, truth: Tensor) -> Tensor:
+    """Mean loss of PSNR of frames (..., C, H, W) from ``given`` to ``out``, in hundreds of dB.
+
+    A frame that gains counts as 0, so that gains elsewhere do not make up for it. What rounding to
+    8 bits costs is added to both errors: below it a loss is none.
+    """
+    before, after = (
+        ((x - truth).square().mean((-3, -2, -1)) + ROUNDING).log10() for x in (given, out)
+    )
+    return (after - before).relu().mean() / 10
 
 
 def mostly_luma(rgb: Tensor) -> Tensor:

@@ -87,6 +87,8 @@ class RestorationLoss(Section):
     # with its neighbours, before anything else is done to it.
     scored: Literal["clips", "frames", "mixed"] = "clips"
     eps: float = Field(default=1e-12, gt=0)
+    # Weight of what frames lose against the input, in hundreds of dB (losses.harm).
+    harm: float = Field(default=0, ge=0)
 
 
 class FlowRecipe(Section):

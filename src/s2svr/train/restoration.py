@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import Card
 from ..data import ClipPairs, folder_clips
-from ..losses import charbonnier, mostly_luma, negative_psnr
+from ..losses import charbonnier, harm, mostly_luma, negative_psnr
 from ..models import S2SVR, Flows, State, cut_flows
 from .clip_flow import FlowCrops, file_flows, with_estimated_flow, with_stored_flow
 from .fit import Loss, Objective, batches, capturable, fit
@@ -45,7 +45,10 @@ SCORED = {"clips": restore_clips, "frames": restore_frames, "mixed": mix_frames}
 
 
 def restoration_loss(wanted: RestorationLoss, flow_from: int) -> Loss:
-    """The distance of restored from true crops; the flow is frozen before step ``flow_from``."""
+    """The distance of restored from true crops, and what frames lost by it, if that has a weight.
+
+    The flow is frozen before step ``flow_from``.
+    """
     distance = {"charbonnier": charbonnier, "psnr": negative_psnr}[wanted.kind]
     restored = SCORED[wanted.scored]
 
@@ -56,9 +59,13 @@ def restoration_loss(wanted: RestorationLoss, flow_from: int) -> Loss:
         else:
             x, flows = with_stored_flow(model, batch)
         y, times = restored(model, x, flows, step)
-        pair = (y.float(), batch["hq"][:, times])
-        a, b = map(mostly_luma, pair) if wanted.luma else pair
-        return {"loss": distance(a, b, wanted.eps)}
+        seen = (y.float(), batch["hq"][:, times], x[:, times])
+        out, truth, given = map(mostly_luma, seen) if wanted.luma else seen
+        loss = distance(out, truth, wanted.eps)
+        if not wanted.harm:
+            return {"loss": loss}
+        lost = harm(out, given, truth)
+        return {"loss": loss + wanted.harm * lost, "harm": lost}
 
     return loss
 
@@ -86,6 +93,7 @@ def train_restoration(
         check_files_serve(recipe, val)
     fabric = start_processes(recipe.optim, run)
     model = build(recipe, flow, init).to(fabric.device)
+    check_harm(recipe, model)
     freeze_mixer(model, recipe.optim.keep_mixer)
     damage, batch = recipe.data.degradation, recipe.data.batch
     seed, workers, down = recipe.optim.seed, recipe.optim.workers, model.config.flow_down
@@ -138,6 +146,15 @@ def check_files_serve(recipe: RestorationRecipe, val: Path | None) -> None:
         raise ValueError(
             "expected no --val beside a folder of flow, which has none of those clips: score the "
             "weights by s2svr evaluate --motion"
+        )
+
+
+def check_harm(recipe: RestorationRecipe, model: S2SVR) -> None:
+    """ValueError where nothing tells what a frame lost: input and output differ in size."""
+    if recipe.loss.harm and model.scale > 1:
+        raise ValueError(
+            f"expected loss.harm=0 for {recipe.model.preset}, whose output is {model.scale} times "
+            f"its input's size, got {recipe.loss.harm:g}: it compares each frame with what came in"
         )
 
 
