@@ -1,11 +1,13 @@
 """The networks against the paper's equations written as loops, and their signature's promises."""
 
 from dataclasses import asdict, replace
+from functools import cache
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from s2svr.export.graph import WindowGraph, named_maps
 from s2svr.models import PRESETS
 from s2svr.models.attention import LocalAttention
 from s2svr.models.config import S2SVRConfig
@@ -103,6 +105,23 @@ def test_bidirectional_windows_come_close_with_lookahead(slim, deep):
     near = (streamed(net, x, 4, net.lookahead) - whole).abs().max()
     far = (streamed(net, x, 4, 1) - whole).abs().max()
     assert near < 0.5 * far
+
+
+@pytest.mark.parametrize("name", ["deblur-base", "compression-base"])
+def test_base_networks_go_on_from_their_exported_memory(name):
+    net = lively(PRESETS[name])
+    ahead, window = net.lookahead, net.config.neighbours  # frames, as many as it remembers
+    x = clip(2 * window + ahead, 16, 20)
+    with torch.inference_mode():
+        whole = net(x)[0][0]
+        first, state = net(x[:, : window + ahead], None, ahead)
+        maps = [kept.clone() for _, kept in named_maps(state)]
+        second, *after = WindowGraph(net, state)(x[:, window:], *maps)
+        alone = net(x[:, window:], None, ahead)[0][0]
+    assert [kept.shape for kept in after] == [kept.shape for kept in maps]
+    near = (torch.cat((first[0], second)) - whole[: 2 * window]).abs().max()
+    far = (alone - whole[window : 2 * window]).abs().max()
+    assert 0.01 < 5 * near < far
 
 
 @pytest.mark.parametrize("config", [*SMALL, replace(TINY, bidirectional=True)])
@@ -361,6 +380,14 @@ def parameters(net: torch.nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
+@cache
+def size_of(config: S2SVRConfig) -> tuple[int, float]:
+    """Parameters, and multiply-accumulates of a frame of 180x320 of the states' grid."""
+    net, grid = S2SVR(config).eval(), config.down
+    # Of a quarter: the count is proportional to the pixels.
+    return parameters(net), 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96)
+
+
 def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
     """Multiply-accumulates of one further frame of a long clip."""
     counts = []
@@ -380,14 +407,14 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
         ("compression-light", 0.6e6, 14e9),
         ("sr-base", 2.1e6, 112e9),
         ("sr-real-base", 2.1e6, 112e9),
+        ("deblur-base", 2.12e6, 110e9),
+        ("compression-base", 2.09e6, 111e9),
     ],
 )
 def test_trained_presets_are_within_their_size(name: str, most: float, macs: float):
-    net = S2SVR(PRESETS[name]).eval()
-    assert parameters(net) <= most
-    # A quarter of 180x320 of the states' grid: the count is proportional to the pixels.
-    grid = net.config.down
-    assert 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96) <= macs
+    count, needed = size_of(PRESETS[name])
+    assert count <= most
+    assert needed <= macs
 
 
 def test_paper_presets_are_within_their_size():

@@ -33,6 +33,20 @@ def test_a_moving_pair_is_blurred_by_its_own_motion(clips, degradation):
     assert min(contrast) < 0.9
 
 
+def test_moving_pairs_have_the_shutter_and_depth_of_their_recipe(clips, tmp_path):
+    def made(**entries) -> set[str]:
+        data = sizes(degradation="blur", rendered=0.5, moving=1, **entries)
+        with_moving(clips, data, tmp_path, seed=4)
+        return {path.name for path in tmp_path.iterdir()}
+
+    plain = made()
+    assert made(rolling=0.0, parallax=1.0, defocus=0.0) == plain
+    assert made(rolling=0.8) > plain
+    real = ClipPairs(clips, sizes(degradation="blur", rolling=0.8, parallax=3.0, defocus=4.0))
+    pair = moving_pair(real, np.random.default_rng(1), frames=2, size=(32, 48))
+    assert pair.lq.shape == pair.hq.shape == (2, 3, 32, 48)
+
+
 def test_a_moving_pair_of_another_damage_has_that_damage(clips):
     real = ClipPairs([c._replace(lq=c.hq[..., ::4, ::4]) for c in clips],
                      Data(frames=3, crop=8, context=(12, 16)))  # fmt: skip

@@ -1,6 +1,8 @@
 """Moving photographs: their flow is what the pixels do."""
 
 import math
+from dataclasses import replace
+from itertools import islice
 
 import pytest
 import torch
@@ -10,16 +12,18 @@ from hypothesis import strategies as st
 from torch import Generator
 
 from s2svr.ops import occlusion, warp
-from s2svr.render.camera import Path, at_speed, draw_path, project
+from s2svr.render.camera import Path, at_speed, draw_path, nearer, project
 from s2svr.render.frames import (
-    GAMMA,
     Rendered,
+    film,
+    film_batch,
     render_batch,
     render_clip,
     render_scene,
     sensor_noise,
 )
 from s2svr.render.scene import (
+    GAMMA,
     QUAD,
     Layer,
     Look,
@@ -29,6 +33,8 @@ from s2svr.render.scene import (
     draw_scene,
     draw_shot,
     half,
+    nearness,
+    out_of_focus,
     scene_of,
     to_texture,
 )
@@ -202,10 +208,82 @@ def test_subframes_lie_around_their_frame():
     look = Look(speed=(6.0, 6.0), objects=(0, 0), subframes=3, shutter=1.0)
     scene = draw_scene(photos(), frames=2, size=(32, 40), generator=seeded(), look=look)
     centre = torch.tensor([[20.0, 16.0]], dtype=torch.float64)
-    track = project(scene.moves[0, 0].flatten(0, 1), centre)[:, 0]  # (2 frames x 3, 2)
+    track = project(scene.moves[0, 0].flatten(0, 2), centre)[:, 0]  # (2 frames x 3, 2)
     steps = (track[1:] - track[:-1]).norm(dim=-1)
     # A third of the time between frames lies between any two, over the frame's border too.
     assert steps.tolist() == pytest.approx([float(steps.mean())] * 5, rel=0.25)
+
+
+def test_rows_of_a_rolling_shutter_are_exposed_one_after_another():
+    size, speed, look = (8, 96), 16, Look(subframes=5, shutter=0.5, rolling=1.0)
+    edge = torch.full((3, 8, 160), 0.25)
+    edge[..., 80:] = 0.75
+    clips = []
+    for one in (replace(look, rolling=0.0), look):
+        shot = draw_shot(photos()[0], 2, size, seeded(), one)
+        moves = shifts([(32 - speed * float(time), 0) for time in shot.times])  # to the right
+        clip, _ = film(scene_of([Layer(edge, moves)], 2, shot.rows), size)
+        clips.append(clip)
+    whole, rolled = clips
+    assert shot.times.shape == (2 * 5 * 8,)
+    ramp = whole.frames[0, 0, 0, 0]
+    # The sub-frames of half a frame's time cover four fifths of the way in it.
+    assert 0.8 * speed / 2 <= ((ramp > 0.26) & (ramp < 0.74)).sum() <= 0.8 * speed / 2 + 4
+    for row in range(8):  # an eighth of the frame's time later than the one above
+        shift = 2 * row - 7
+        for a, b in zip(rolled, whole, strict=True):
+            found, wanted = (x[0, :, :, row, 16:80] for x in (a, b.roll(shift, -1)))
+            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+
+
+def test_near_layers_pan_faster_and_do_all_else_as_the_background():
+    path = path_of({0: 2.0, 1: 0.5, 2: 0.3, 3: 0.2}, {0: 0.4})
+    times = torch.linspace(0, 9, 19, dtype=torch.float64)
+    far, near = path.at(times), nearer(path, 3.0).at(times)
+    torch.testing.assert_close(near[:, :2, 2], 3 * far[:, :2, 2])
+    torch.testing.assert_close(near[:, :2, :2], far[:, :2, :2])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_near_layer_is_much_faster_than_allowed(seed):
+    look = Look(speed=(2.0, 6.0), objects=(4, 5), text=(1, 1), parallax=8.0)
+    scene = draw_scene(photos(), frames=4, size=(48, 64), generator=seeded(seed), look=look)
+    shot = draw_shot(photos()[0], 4, (48, 64), seeded(seed), look)
+    steps = list(islice(nearness(look, shot, seeded(seed)), 7))
+    assert 1 < steps[0] < steps[5] <= min(8, 6 / shot.speed)
+    assert steps == [*sorted(steps[:6]), 1]
+    assert render_scene(scene, (48, 64)).flow_forward.norm(dim=2).max() < 1.25 * 6.0
+
+
+def test_a_point_out_of_focus_is_a_disc_of_its_light():
+    picture = torch.zeros(3, 21, 25)
+    picture[0, 10, 12] = 1.0
+    light = out_of_focus(picture, 3.0) ** GAMMA
+    assert light[0].sum().item() == pytest.approx(1, abs=1e-5)
+    assert (light[1:] == 0).all()
+    lit = light[0] > 0
+    assert lit[10].nonzero()[:, 0].tolist() == list(range(9, 16))  # 3 pixels to each side
+    assert lit[:, 12].nonzero()[:, 0].tolist() == list(range(7, 14))
+    inner = light[0, 9:12, 11:14]
+    assert inner.max().item() == pytest.approx(1 / (math.pi * 3**2), rel=0.05)
+    torch.testing.assert_close(inner, inner[0, 0].expand(3, 3))
+    flat = torch.full((3, 9, 9), 0.4)
+    torch.testing.assert_close(out_of_focus(flat, 2.5), flat)
+
+
+def test_half_of_the_backgrounds_are_out_of_focus_in_the_truth_too():
+    group, soft = [torch.rand(3, 60, 80, generator=seeded(3))] * 2, 0
+    for seed in range(12):
+        clips = [
+            film_batch(
+                [group], frames=1, size=(32, 40), generators=[seeded(seed)],
+                look=Look(objects=(0, 0), subframes=1, defocus=defocus),
+            )
+            for defocus in (0.0, 8.0)
+        ]  # fmt: skip
+        assert torch.equal(clips[1].frames, clips[1].sharp)
+        soft += bool(clips[1].sharp.std() < 0.9 * clips[0].sharp.std())
+    assert 2 <= soft <= 9
 
 
 @settings(deadline=None, max_examples=15)
@@ -412,3 +490,9 @@ def test_errors_say_what_is_missing():
         render_clip(photos(), frames=0, size=(8, 8), generator=seeded())
     with pytest.raises(ValueError, match="odd number of sub-frames.*got 4"):
         Look(subframes=4)
+    with pytest.raises(ValueError, match="parallax of at least 1, got 0, 0 and 0.5"):
+        Look(parallax=0.5)
+    with pytest.raises(ValueError, match="expected rolling = 0 for clips with flow"):
+        render_batch(
+            [photos()], frames=2, size=(8, 8), generators=[seeded()], look=Look(rolling=0.5)
+        )

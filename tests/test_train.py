@@ -46,6 +46,7 @@ SMALL = [
     "optim.log_every=1",
     "optim.checkpoint_minutes=0.0001",
 ]
+WEIGHTS = ("weight", "bias")
 FLOW = [*SMALL, "data.frames=2", "data.crop=32", "data.rendered=0"]
 
 
@@ -226,6 +227,40 @@ def test_a_network_that_mixes_neighbours_starts_from_one_that_does_not(tmp_path:
     fresh |= {"encoder.first.weight"}
     assert own.keys() == given.keys() | fresh
     assert all(torch.equal(own[name], given[name]) for name in own.keys() - fresh)
+
+
+def test_a_base_network_starts_from_anothers_trunk_and_the_light_ones_mixer():
+    recipe = load_recipe(RECIPES / "deblur-base-start.toml")
+    model = build(recipe, None, "sr-base", "deblur-light")
+    own = model.state_dict()
+    trunk, light = load("sr-base").state_dict(), load("deblur-light").state_dict()
+    fresh = {"encoder.first.weight"}
+    fresh |= {f"decoder.{part}.{kind}" for part in ("feedback", "output.0") for kind in WEIGHTS}
+    mixer = {name for name in own if name.startswith("mixer.")}
+    assert own.keys() == trunk.keys() | mixer
+    assert all(torch.equal(own[name], trunk[name]) for name in trunk.keys() - fresh)
+    assert all(torch.equal(own[name], light[name]) for name in mixer)
+    assert own["decoder.output.0.weight"].shape == (12, 64, 3, 3)  # 3 colours on the half grid
+    x = torch.rand(1, 3, 3, 16, 24)
+    with torch.no_grad():  # it begins with what the mixer makes
+        flows = model.flows(list(x.unbind(1)), 3)
+        mixed, _ = model.mixed(list(x.unbind(1)), [], flows, 3)
+        assert (mixed[1] - x[:, 1]).abs().max() > 0.01
+        assert torch.equal(model(x)[0], torch.stack(mixed, 1))
+
+
+@pytest.mark.parametrize(
+    ("phase", "mixer", "message"),
+    [
+        ("sr-light", "deblur-light", "no --mixer for sr-light, which mixes no neighbours"),
+        ("deblur-base", "compression-light", "mixes neighbours as deblur-base does"),
+        ("deblur-base", "sr-light", "mixes neighbours as deblur-base does"),
+        ("deblur-base", "flow-light-teacher", "mixes neighbours as deblur-base does"),
+    ],
+)
+def test_a_mixer_of_another_kind_is_refused(phase: str, mixer: str, message: str):
+    with pytest.raises(ValueError, match=message):
+        build(load_recipe(RECIPES / f"{phase}.toml"), None, None, mixer)
 
 
 def test_a_network_of_both_ways_starts_with_what_one_of_one_way_computes(tmp_path: Path):

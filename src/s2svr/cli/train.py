@@ -89,6 +89,10 @@ def train_restoration_command(
         typer.Option(help="Weights of the flow student, or a folder of .flo files by clip."),
     ] = None,
     init: Init = None,
+    mixer: Annotated[
+        str | None,
+        typer.Option(help="Weights to take the mixing of neighbouring frames from, not --init's."),
+    ] = None,
     overrides: Overrides = None,
     device: Device = "auto",
     processes: Processes = 1,
@@ -99,7 +103,8 @@ def train_restoration_command(
 
     run = Run(out, device, processes, cache, recipe.name, say)
     chosen = recipe_of(recipe, overrides, RestorationRecipe)
-    typer.echo(train_restoration(chosen, run, data=clips, val=val, flow=flow, init=init))
+    path = train_restoration(chosen, run, data=clips, val=val, flow=flow, init=init, mixer=mixer)
+    typer.echo(path)
 
 
 @train.command("exposure")

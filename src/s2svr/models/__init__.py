@@ -53,6 +53,7 @@ BASE = replace(
     REMEMBERS, channels=64, encoder_blocks=6, decoder_blocks=8, feedback=16, attention=16
 )
 LIGHT_FULL_SIZE = replace(LIGHT, scale=1, down=2, flow_down=4, detail=True)
+BASE_FULL_SIZE = replace(BASE, scale=1, down=2, flow_down=4, detail=True)
 PAPER = S2SVRConfig()
 PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
 
@@ -64,6 +65,10 @@ PRESETS = {
     "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
     "compression-light": replace(
         LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, flow_down=2
+    ),
+    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192),
+    "compression-base": replace(
+        BASE_FULL_SIZE, neighbours=3, aligned=True, quality=96, flow_down=2
     ),
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,

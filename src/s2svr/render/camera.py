@@ -94,6 +94,13 @@ def at_speed(
     return path
 
 
+def nearer(path: Path, factor: float) -> Path:
+    """The path of a camera that pans ``factor`` times as far in the same time, else as it was."""
+    times = torch.ones(6, dtype=torch.float64)
+    times[:2] = factor
+    return path._replace(speed=path.speed * times, limit=path.limit * times)
+
+
 def project(matrix: Tensor, points: Tensor) -> Tensor:
     """Apply homographies (..., 3, 3) to points (..., P, 2)."""
     ahead = points @ matrix[..., :2].transpose(-1, -2) + matrix[..., None, :, 2]

@@ -11,10 +11,16 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from .camera import project
-from .scene import QUAD, Look, Scene, batch_of, draw_scene, half
+from .scene import GAMMA, QUAD, Look, Scene, batch_of, draw_scene, half
 
-GAMMA = 2.2  # light = code ** GAMMA
 Window = tuple[slice, slice]  # rows and columns of the screen
+
+
+class Filmed(NamedTuple):
+    """Clips without their flow; each row of a sharp frame is of the middle of its own exposure."""
+
+    frames: Tensor  # (B, T, 3, H, W) in [0, 1]
+    sharp: Tensor  # the same size: the middle sub-frames, without noise
 
 
 class Rendered(NamedTuple):
@@ -63,7 +69,35 @@ def render_batch(
 
     The first photograph of a list is the background, the others lend the cut-outs; they may differ
     in size. Drawn on the photographs' device; the generators, one for each clip, are the CPU's.
+    ValueError for a rolling shutter, whose frames have no flow of homographies.
     """
+    scene = draw_scenes(photos, frames, size, generators, look)
+    clip = render_scene(scene, size)
+    return clip._replace(frames=with_noise(clip.frames, scene, look, generators))
+
+
+def film_batch(
+    photos: Sequence[Sequence[Tensor]],
+    *,
+    frames: int,
+    size: tuple[int, int],
+    generators: Sequence[Generator],
+    look: Look,
+) -> Filmed:
+    """The same clips as those of ``render_batch``, without flow; the shutter may be rolling."""
+    scene = draw_scenes(photos, frames, size, generators, look)
+    clip, _ = film(scene, size)
+    return clip._replace(frames=with_noise(clip.frames, scene, look, generators))
+
+
+def draw_scenes(
+    photos: Sequence[Sequence[Tensor]],
+    frames: int,
+    size: tuple[int, int],
+    generators: Sequence[Generator],
+    look: Look,
+) -> Scene:
+    """Random scenes, one from each list of photographs. ValueError where there is nothing."""
     if frames < 1 or min(size) < 1 or not photos or not all(photos):
         raise ValueError(
             "expected at least one photograph for each clip, one frame and one pixel, got "
@@ -73,12 +107,15 @@ def render_batch(
         draw_scene(group, frames=frames, size=size, generator=generator, look=look)
         for group, generator in zip(photos, generators, strict=True)
     ]
-    scene = batch_of(scenes)
-    clip = render_scene(scene, size)
+    return batch_of(scenes)
+
+
+def with_noise(frames: Tensor, scene: Scene, look: Look, generators: Sequence[Generator]) -> Tensor:
+    """Frames of a batch with the sensor's noise, if the look has any."""
     if not look.noise:
-        return clip
-    each = zip(clip.frames, scene.noise.tolist(), generators, strict=True)
-    return clip._replace(frames=torch.stack([sensor_noise(*one) for one in each]))
+        return frames
+    each = zip(frames, scene.noise.tolist(), generators, strict=True)
+    return torch.stack([sensor_noise(*one) for one in each])
 
 
 def sensor_noise(frames: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -94,11 +131,23 @@ def sensor_noise(frames: Tensor, strength: float, generator: Generator) -> Tenso
 
 def render_scene(scene: Scene, size: tuple[int, int]) -> Rendered:
     """Draw a scene, a batch of B clips, with the flow and occlusion of what is in front."""
+    if scene.moves.shape[4] > 1:
+        raise ValueError("expected rolling = 0 for clips with flow; those of film_batch have none")
+    (frames, sharp), front = film(scene, size)
+    here = pixels(size, scene.textures[0])
+    truth = scene.moves[:, :, :, scene.moves.shape[3] // 2]  # (L, B, T, 1, 3, 3)
+    past, future = truth[:, :, :-1], truth[:, :, 1:]
+    forward, hidden = flow_between(scene.textures, front[:, :-1], past, future, here)
+    backward, hidden_back = flow_between(scene.textures, front[:, 1:], future, past, here)
+    return Rendered(frames, forward, backward, hidden, hidden_back, sharp)
+
+
+def film(scene: Scene, size: tuple[int, int]) -> tuple[Filmed, Tensor]:
+    """Draw a scene, a batch of B clips, and the index of what is in front (B, T, 1, H, W)."""
     here = pixels(size, scene.textures[0])
     count = scene.moves.shape[3]
-    truth = scene.moves[:, :, :, count // 2]  # (L, B, T, 3, 3)
     gain = scene.gain[:, :, None, None, None]
-    picture, front = draw(scene.textures, truth, here)
+    picture, front = draw(scene.textures, scene.moves[:, :, :, count // 2], here)
     sharp = frames = (picture * gain).clamp(0, 1)
     if count > 1:
         light = torch.zeros_like(sharp)
@@ -106,14 +155,11 @@ def render_scene(scene: Scene, size: tuple[int, int]) -> Rendered:
             picture = draw(scene.textures, scene.moves[:, :, :, index], here)[0]
             light += (picture * gain).clamp(0, 1) ** GAMMA
         frames = (light / count) ** (1 / GAMMA)
-    past, future = truth[:, :, :-1], truth[:, :, 1:]
-    forward, hidden = flow_between(scene.textures, front[:, :-1], past, future, here)
-    backward, hidden_back = flow_between(scene.textures, front[:, 1:], future, past, here)
-    return Rendered(frames, forward, backward, hidden, hidden_back, sharp)
+    return Filmed(frames, sharp), front
 
 
 def draw(textures: Sequence[Tensor], moves: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
-    """Compose layers back to front; moves (L, B, T, 3, 3), here (2, H, W) the screen's pixels.
+    """Compose layers back to front; moves (L, B, T, R, 3, 3), here (2, H, W) the screen's pixels.
 
     Returns frames (B, T, 3, H, W) and the index of the layer seen at each pixel (B, T, 1, H, W).
     """
@@ -121,7 +167,8 @@ def draw(textures: Sequence[Tensor], moves: Tensor, here: Tensor) -> tuple[Tenso
     front = torch.zeros_like(picture[:, :, :1], dtype=torch.uint8)
     for index in range(1, len(textures)):
         rows, columns = window(textures[index], moves[index], here)
-        place = carry(moves[index], here[:, rows, columns])
+        own = moves[index][:, :, rows] if moves.shape[3] > 1 else moves[index]
+        place = carry(own, here[:, rows, columns])
         drawn = sample(textures[index], place, "bicubic").clamp(0, 1)
         alpha = drawn[:, :, 3:]
         part = picture[..., rows, columns]
@@ -135,7 +182,7 @@ def flow_between(
 ) -> tuple[Tensor, Tensor]:
     """Flow (B, T, 2, H, W) of the layers seen in the source frames, and where it is occluded.
 
-    front (B, T, 1, H, W) is the index of the layer seen, source and target (L, B, T, 3, 3).
+    front (B, T, 1, H, W) is the index of the layer seen, source and target (L, B, T, 1, 3, 3).
     """
     steps = torch.linalg.inv(target) @ source
     there = carry(steps[0], here)
@@ -157,7 +204,7 @@ def flow_between(
 
 
 def window(texture: Tensor, moves: Tensor, here: Tensor, reach: float = 0.0) -> Window:
-    """The part of the screen that a texture covers at any of the moments (B, T), plus ``reach``."""
+    """The part of the screen that a texture covers at any moment (B, T, R), plus ``reach``."""
     height, width = here.shape[-2:]
     corners = project(torch.linalg.inv(moves), outline(texture)).flatten(0, -2)
     if not moves.numel():
@@ -197,11 +244,14 @@ def pixels(size: tuple[int, int], like: Tensor) -> Tensor:
 
 
 def carry(matrix: Tensor, points: Tensor) -> Tensor:
-    """Apply homographies (B, T, 3, 3) to fields of points (2, H, W) or (B, T, 2, H, W)."""
-    m = (matrix / matrix[..., 2:, 2:]).to(points)[..., None, None]
+    """Apply homographies to fields of points (2, H, W) or (B, T, 2, H, W).
+
+    The matrices (B, T, R, 3, 3) are each row's own, R = H, or those of all rows, R = 1.
+    """
+    m = (matrix / matrix[..., 2:, 2:]).to(points)[..., None]
     x, y = points[..., 0, :, :], points[..., 1, :, :]
     right, down, depth = (
-        m[..., i, 0, :, :] * x + m[..., i, 1, :, :] * y + m[..., i, 2, :, :] for i in range(3)
+        m[..., i, 0, :] * x + m[..., i, 1, :] * y + m[..., i, 2, :] for i in range(3)
     )
     return torch.stack((right / depth, down / depth), dim=-3)
 

@@ -1,17 +1,19 @@
 """Random scenes of flat layers: a background photograph, cut-outs of others and text before it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from .camera import at_speed, draw_path, project, uniform, uniform_between
+from .camera import Path, at_speed, draw_path, nearer, project, uniform, uniform_between
 from .lettering import draw_text, random_words
 
+GAMMA = 2.2  # light = code ** GAMMA
 ENLARGE = 1.4  # a small photograph is enlarged by so much at most, then it goes on mirrored
 REDUCE = 2.5  # and a large one is reduced by so much at most
 QUAD = torch.tensor([[1, 1], [1, -1], [-1, -1], [-1, 1]], dtype=torch.float64)
@@ -28,8 +30,16 @@ class Look:
     noise: float = 0.0  # largest standard deviation of the sensor's noise, white = 1
     subframes: int = 1  # odd; pictures averaged in linear light for each frame
     shutter: float = 0.5  # the part of the time between two frames that they cover
+    rolling: float = 0.0  # the part of it that passes from the first to behind the last row
+    parallax: float = 1.0  # the nearest layers pan at most so many times as fast as the background
+    defocus: float = 0.0  # largest radius in pixels of the disc that a point of the background is
 
     def __post_init__(self) -> None:
+        if min(self.rolling, self.defocus, self.parallax - 1) < 0:
+            raise ValueError(
+                "expected rolling and defocus of at least 0 and parallax of at least 1, got "
+                f"{self.rolling:g}, {self.defocus:g} and {self.parallax:g}"
+            )
         if self.subframes < 1 or self.subframes % 2 == 0:
             raise ValueError(
                 "expected an odd number of sub-frames, so that the middle one is the sharp frame, "
@@ -48,7 +58,9 @@ class Scene(NamedTuple):
     """A batch of layers, back to front; textures and gain on the device, the rest on the CPU."""
 
     textures: list[Tensor]  # per layer (B, 3 | 4, h, w); the first is opaque
-    moves: Tensor  # (L, B, T, n, 3, 3) float64, n sub-frames of T frames
+    moves: (
+        Tensor  # (L, B, T, n, R, 3, 3) float64, n sub-frames of T frames, each row's own or all's
+    )
     gain: Tensor  # (B, T) brightness
     noise: Tensor  # (B,) standard deviation of the sensor's noise in white
 
@@ -59,7 +71,9 @@ class Shot(NamedTuple):
     size: tuple[int, int]  # height, width
     frames: int
     times: Tensor  # (N,) moments, in frames
+    rows: int  # moments of each sub-frame: one a row, or one for all
     speed: float  # pixels a frame
+    path: Path
     view: Tensor  # (N, 3, 3): screen, about its centre -> world
 
 
@@ -76,16 +90,17 @@ def draw_scene(
     photos (3, h, w) in [0, 1]: the first is the background, the others lend the cut-outs.
     """
     shot = draw_shot(photos[0], frames, size, generator, look)
-    layers = [background(photos[0], shot, generator)]
+    layers = [background(photos[0], shot, generator, look.defocus)]
+    near = nearness(look, shot, generator)
     for index in range(pick(generator, look.objects)):
         texture = cut_out(photos[(index + 1) % len(photos)], min(size), generator)
-        layers.append(thing(texture, shot, look.speed[1], math.pi, generator))
+        layers.append(thing(texture, shot, look.speed[1], math.pi, generator, next(near)))
     for _ in range(pick(generator, look.text)):
         texture = lettering(min(size), generator).to(photos[0])
-        layers.append(thing(texture, shot, look.speed[1], 0.1, generator))
+        layers.append(thing(texture, shot, look.speed[1], 0.1, generator, next(near)))
     wave, phase = (float(v) for v in uniform(generator, 2))
     gain = torch.sin(torch.arange(frames) * wave * math.pi + 2 * math.pi * phase)
-    scene = scene_of(layers, frames)
+    scene = scene_of(layers, frames, shot.rows)
     return scene._replace(
         gain=1 + look.flicker * gain[None].to(photos[0]),
         noise=look.noise * uniform(generator, 1).float(),
@@ -106,12 +121,32 @@ def draw_shot(
     path = at_speed(path, speed, frames, QUAD * half(size[1], size[0]), camera=True)
     part = torch.arange(look.subframes, dtype=torch.float64) - look.subframes // 2
     time = torch.arange(frames, dtype=torch.float64)[:, None]
-    times = (time + part * look.shutter / look.subframes).flatten()
-    return Shot(size, frames, times, speed, path.at(times))
+    times = time + part * look.shutter / look.subframes
+    rows = size[0] if look.rolling else 1
+    times = times[..., None]
+    if look.rolling:  # the middle row is exposed when the whole frame would be
+        row = torch.arange(rows, dtype=torch.float64)
+        times = times + look.rolling * ((row + 0.5) / rows - 0.5)
+    return Shot(size, frames, times.flatten(), rows, speed, path, path.at(times.flatten()))
 
 
-def background(photo: Tensor, shot: Shot, generator: Generator) -> Layer:
-    """The part of a photograph that the camera passes over, reduced to about 1:1."""
+def nearness(look: Look, shot: Shot, generator: Generator) -> Iterator[float]:
+    """Endless: how many times as fast as the background each layer before it pans, back to front.
+
+    None is so near that it would be faster than ``look.speed``.
+    """
+    if look.parallax > 1:
+        most = min(look.parallax, max(look.speed[1] / max(shot.speed, 1e-9), 1))
+        shares = uniform(generator, look.objects[1] + look.text[1]).sort().values
+        yield from (most**share for share in shares.tolist())
+    yield from repeat(1.0)
+
+
+def background(photo: Tensor, shot: Shot, generator: Generator, defocus: float = 0) -> Layer:
+    """The part of a photograph that the camera passes over, reduced to about 1:1.
+
+    With ``defocus``, half of them are out of focus, by a radius up to it.
+    """
     corners = QUAD * half(shot.size[1], shot.size[0])
     seen = project(shot.view, corners).flatten(0, 1)
     low, high = seen.amin(0) - 3, seen.amax(0) + 3
@@ -119,19 +154,37 @@ def background(photo: Tensor, shot: Shot, generator: Generator) -> Layer:
     density = min(1.0, 1 / float(shot.view[:, :2, :2].det().sqrt().max()))
     width, height = ((high - low) * density).ceil().int().tolist()
     texture = cut_photo(photo, height, width, generator)
+    if defocus:
+        radius = defocus * (2 * float(uniform(generator, 1)) - 1)
+        texture = out_of_focus(texture, radius * density) if radius > 0 else texture
     return Layer(texture, to_texture(shot.view, -low, density, shot.size))
 
 
+def out_of_focus(picture: Tensor, radius: float) -> Tensor:
+    """A picture (3, h, w) in [0, 1], its points spread to discs of ``radius`` in linear light."""
+    reach = math.ceil(radius)
+    axis = torch.arange(-reach, reach + 1, dtype=picture.dtype, device=picture.device)
+    disc = (radius + 0.5 - torch.hypot(axis[:, None], axis)).clamp(0, 1)
+    light = F.pad(picture[:, None] ** GAMMA, [reach] * 4, mode="replicate")
+    return (F.conv2d(light, (disc / disc.sum())[None, None])[:, 0]).clamp(0, 1) ** (1 / GAMMA)
+
+
 def thing(
-    texture: Tensor, shot: Shot, max_speed: float, roll: float, generator: Generator
+    texture: Tensor,
+    shot: Shot,
+    max_speed: float,
+    roll: float,
+    generator: Generator,
+    near: float = 1.0,
 ) -> Layer:
     """A layer that moves on a path of its own; half of them move with the background as well.
 
+    One that is ``near``, above 1, pans so many times as fast as the background, beside its path.
     The fastest point moves by at most ``max_speed`` pixels a frame. ``roll`` is the largest
     rotation in radians.
     """
-    rides = bool(uniform(generator, 1) < 0.5)
-    speed = uniform_between(generator, 0, max_speed - shot.speed * rides)
+    rides = bool(uniform(generator, 1) < 0.5) or near > 1
+    speed = uniform_between(generator, 0, max(max_speed - shot.speed * near * rides, 0))
     middle = half(texture.shape[-1], texture.shape[-2])
     reach = float(middle.max())
     path = draw_path(generator, radius=reach, travel=shot.size[1], roll=roll, frames=shot.frames)
@@ -140,7 +193,8 @@ def thing(
     place[:2, 2] = (2 * uniform(generator, 2) - 1) * half(shot.size[1], shot.size[0])
     view = torch.linalg.inv(place @ path.at(shot.times))  # screen -> texture, centred
     if rides:
-        view = view @ torch.linalg.inv(shot.view[len(shot.view) // 2]) @ shot.view
+        camera = nearer(shot.path, near).at(shot.times) if near > 1 else shot.view
+        view = view @ torch.linalg.inv(camera[len(camera) // 2]) @ camera
     return Layer(texture, to_texture(view, middle, 1.0, shot.size))
 
 
@@ -213,9 +267,12 @@ def to_texture(view: Tensor, corner: Tensor, density: float, size: tuple[int, in
     return picture @ view @ screen
 
 
-def scene_of(layers: Sequence[Layer], frames: int) -> Scene:
-    """A batch of one from layers, back to front, without flicker and noise."""
-    moves = torch.stack([layer.moves for layer in layers]).unflatten(1, (1, frames, -1))
+def scene_of(layers: Sequence[Layer], frames: int, rows: int = 1) -> Scene:
+    """A batch of one from layers, back to front, without flicker and noise.
+
+    Their moments are those of ``frames``, then of sub-frames, then of ``rows``.
+    """
+    moves = torch.stack([layer.moves for layer in layers]).unflatten(1, (1, frames, -1, rows))
     textures = [layer.texture[None] for layer in layers]
     return Scene(textures, moves, textures[0].new_ones(1, frames), torch.zeros(1))
 

@@ -15,8 +15,9 @@ def build(
     recipe: RestorationRecipe | ExposureRecipe | QualityRecipe,
     flow: Path | str | None,
     init: Path | str | None,
+    mixer: Path | str | None = None,
 ) -> S2SVR:
-    """The recipe's network, started from the weights given.
+    """The recipe's network, started from the weights given: ``init``'s, but flow's and mixer's.
 
     It has no flow network where ``flow`` is a folder of files.
     """
@@ -31,6 +32,8 @@ def build(
     model = S2SVR(config)
     if init is not None:
         start_from(model, load(init))
+    if mixer is not None:
+        take_mixer(model, load(mixer), recipe.model.preset)
     if flow is not None and not files and model.flow is not None:
         student = load(flow)
         if not isinstance(student, PWCLite) or student.config != config.flow:
@@ -56,10 +59,11 @@ def freeze_mixer(model: S2SVR, whole: bool) -> None:
 def start_from(model: S2SVR, other: nn.Module) -> None:
     """Take over the weights of another task's network; ``other`` is changed.
 
-    An input layer of another size stays as it is, as do a flow network and a mixer, or parts of a
-    mixer, that the other has not; a network without motion leaves the other's flow behind. One that
-    reads both ways begins with what the other, which reads one way, computes. Raises ValueError for
-    weights of another size.
+    What sees and makes pictures (the input layer, the features of the last output, and F_f) stays
+    as it is where the other's has another size, as in a task of another scale; so do a flow network
+    and a mixer, or parts of a mixer, that the other has not; a network without motion leaves the
+    other's flow behind. One that reads both ways begins with what the other, which reads one way,
+    computes. Raises ValueError for weights of another size.
     """
     if not isinstance(other, S2SVR):
         raise ValueError(
@@ -74,6 +78,10 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
         other.mixer.quality = other.mixer.quality or model.mixer.quality
     if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
         other.encoder.first.weight = model.encoder.first.weight
+    if shapes(other.decoder.feedback) != shapes(model.decoder.feedback):
+        other.decoder.feedback = model.decoder.feedback
+    if shapes(other.decoder.output) != shapes(model.decoder.output):
+        other.decoder.output = model.decoder.output
     given, own = other.state_dict(), model.state_dict()
     if model.encoder.bidirectional and not other.encoder.bidirectional:
         given |= backward_layer(given)
@@ -84,6 +92,28 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
                 f"expected to start from {name} of {a}, got {b}: weights of another size"
             )
     model.load_state_dict(given)
+
+
+def shapes(part: nn.Module) -> dict[str, list[int]]:
+    """The sizes of a part's weights by their names."""
+    return {name: list(value.shape) for name, value in part.state_dict().items()}
+
+
+def take_mixer(model: S2SVR, other: nn.Module, preset: str) -> None:
+    """Take over the mixer of another network. Raises ValueError if it has none of the same kind."""
+
+    def kind(net: S2SVR) -> tuple[int, ...]:
+        c = net.config
+        return c.neighbours, c.aligned, c.mixing, c.exposure, c.quality
+
+    if model.mixer is None:
+        raise ValueError(f"expected no --mixer for {preset}, which mixes no neighbours")
+    if not isinstance(other, S2SVR) or other.mixer is None or kind(other) != kind(model):
+        raise ValueError(
+            f"expected --mixer of a network that mixes neighbours as {preset} does, the weights "
+            "given are of another; leave it out, or give the light network of the same task"
+        )
+    model.mixer.load_state_dict(other.mixer.state_dict())
 
 
 def backward_layer(weights: dict[str, Tensor]) -> dict[str, Tensor]:

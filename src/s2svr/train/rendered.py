@@ -19,7 +19,7 @@ from ..data import (
     to_bytes,
 )
 from ..ops import quantised
-from ..render import Look, render_batch
+from ..render import Look, film_batch
 
 PHOTOS = 4  # still frames that one moving photograph is made from
 BLURS = ("blur", "shutter", "exposure")  # the renderer makes them itself, from sub-frames
@@ -36,7 +36,7 @@ def moving_pair(
     """A rendered clip (frames, 3, *size) and the same with the damage of the real clips' recipe.
 
     Blur is the mean of sub-frames in linear light, with the shutter open for half to all of the
-    time between two frames.
+    time between two frames. A rolling shutter leaves its skew in both, and defocus is in both.
     """
     data = real.data
     photos = [photo(real, rng).to(device) for _ in range(PHOTOS)]
@@ -46,8 +46,11 @@ def moving_pair(
         speed=(0.0, data.speed),
         subframes=2 * int(rng.integers(4, 8)) + 1 if blurs else 1,
         shutter=float(rng.uniform(0.5, 1)) if blurs else 0.5,
+        rolling=float(rng.uniform(0, data.rolling)) if data.rolling else 0.0,
+        parallax=data.parallax,
+        defocus=data.defocus,
     )
-    batch = render_batch([photos], frames=frames, size=size, generators=[generator], look=look)
+    batch = film_batch([photos], frames=frames, size=size, generators=[generator], look=look)
     if blurs:
         return Pair(quantised(batch.frames[0]), batch.sharp[0])
     return degradation(data.degradation)(batch.frames[0], generator)
@@ -78,6 +81,8 @@ def with_moving(
     real = ClipPairs(clips, data, seed=seed, align=align)
     size = (data.context[0] * real.scale, data.context[1] * real.scale)
     decisive = data.model_dump(mode="json", include={"degradation", "frames", "context", "speed"})
+    rest = {"rolling", "parallax", "defocus"}
+    decisive |= data.model_dump(mode="json", include=rest, exclude_defaults=True)
     photos = sorted(clip.key for clip in clips)
 
     def rendered(index: int) -> Stored:

@@ -78,12 +78,13 @@ def train_restoration(
     val: Path | None = None,
     flow: Path | str | None = None,
     init: Path | str | None = None,
+    mixer: Path | str | None = None,
 ) -> Path:
     """Train a restoration network; returns the weights' path.
 
     data and val are the folders of high-quality clips, flow the student's weights, init a network
-    whose trunk to start from (its flow network included, unless flow is given). The averaged
-    weights are written.
+    whose trunk to start from (its flow network and mixer included, unless flow or mixer is given),
+    mixer a network to take the mixer of neighbouring frames from. The averaged weights are written.
 
     flow may be a folder of .flo files by clip, as ``clip_flow.file_flows`` reads them: the network
     gets no flow network. ValueError for a recipe that they cannot serve.
@@ -92,7 +93,7 @@ def train_restoration(
     if files is not None:
         check_files_serve(recipe, val)
     fabric = start_processes(recipe.optim, run)
-    model = build(recipe, flow, init).to(fabric.device)
+    model = build(recipe, flow, init, mixer).to(fabric.device)
     check_harm(recipe, model)
     freeze_mixer(model, recipe.optim.keep_mixer)
     damage, batch = recipe.data.degradation, recipe.data.batch
