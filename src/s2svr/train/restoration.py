@@ -82,9 +82,8 @@ def train_restoration(
 ) -> Path:
     """Train a restoration network; returns the weights' path.
 
-    data and val are the folders of high-quality clips, flow the student's weights, init a network
-    whose trunk to start from (its flow network and mixer included, unless flow or mixer is given),
-    mixer a network to take the mixer of neighbouring frames from. The averaged weights are written.
+    data and val are the folders of high-quality clips, flow the student's weights, mixer a network
+    to take the mixer from, init one for all else that is not given. The averaged weights are kept.
 
     flow may be a folder of .flo files by clip, as ``clip_flow.file_flows`` reads them: the network
     gets no flow network. ValueError for a recipe that they cannot serve.
