@@ -65,13 +65,10 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
     a, b (B, C, H, W); returns (B, (2 radius + 1)^2, H, W), shifts in row-major order (down, right),
     zero outside the frame. PWC-Net, https://arxiv.org/abs/1709.02371.
     """
-    height, width = a.shape[-2:]
-    padded = F.pad(b, (radius,) * 4)
-    costs = [
-        (a * padded[..., dy : dy + height, dx : dx + width]).mean(1)
-        for dy in range(2 * radius + 1)
-        for dx in range(2 * radius + 1)
-    ]
+    side, (height, width) = 2 * radius + 1, a.shape[-2:]
+    padded, share = F.pad(b, (radius,) * 4), a / a.shape[1]
+    rows = [padded[..., dy : dy + height, :] for dy in range(side)]
+    costs = [(share * row[..., dx : dx + width]).sum(1) for row in rows for dx in range(side)]
     return torch.stack(costs, dim=1)
 
 

@@ -4,7 +4,8 @@ from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
-from ..ops import warp
+from ..ops import enlarge_flow, warp
+from .config import S2SVRConfig
 
 Item = TypeVar("Item")
 
@@ -52,3 +53,22 @@ def frames_around(items: list[Item], place: int, reach: int) -> list[Item]:
     """One before, one after, two before, and so on; the item itself where there is none."""
     places = (place + sign * d for d in range(1, reach + 1) for sign in (-1, 1))
     return [items[i] if 0 <= i < len(items) else items[place] for i in places]
+
+
+def neighbours(
+    t: int, frames: list[Tensor], past: list[Tensor], flows: Flows, config: S2SVRConfig
+) -> list[Tensor]:
+    """The neighbours of frame t (B, 3, H, W), in the order of ``around``, aligned if asked for.
+
+    Blur of a long exposure shows in them as they lie, since it adds up what moves; errors of coding
+    show where the flow aligns them.
+    """
+    others = frames_around([*past, *frames], len(past) + t, config.neighbours)
+    if not config.aligned or not others:
+        return others
+    size = (frames[t].shape[-2], frames[t].shape[-1])
+    towards = [line[d][t] for d in range(config.neighbours) for line in (flows.before, flows.after)]
+    return [
+        other if o is None else warp(other, enlarge_flow(o, config.down, size))
+        for other, o in zip(others, towards, strict=True)
+    ]

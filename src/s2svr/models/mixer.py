@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ..ops import gaps, pad_to_multiple
 from .flows import Item, frames_around
-from .output import AMPLIFY, contrast, detail
+from .output import AMPLIFY, detail
 from .pwclite import SLOPE
 from .quality import Quality
 
@@ -121,9 +121,12 @@ class Mixer(nn.Module):
         grey = [frame.mean(1) for frame in frames]
         return [self.exposure(grey[t], frames_around(grey, t, self.neighbours)) for t in times]
 
-    def forward(self, frame: Tensor, others: list[Tensor], whole: Tensor | None = None) -> Tensor:
+    def forward(
+        self, frame: Tensor, others: list[Tensor], contrast: Tensor, whole: Tensor | None = None
+    ) -> Tensor:
         """The frame (B, 3, H, W) and its neighbours in the order of ``around`` -> (B, 3, H, W).
 
+        ``contrast`` (B, 1, H, W): the most that ``output.contrast`` finds in any of them.
         ``whole``: what is ``told`` of the frame that this one is, or is a part of.
         """
         height, width = frame.shape[-2:]
@@ -140,8 +143,5 @@ class Mixer(nn.Module):
         shares = F.interpolate(shares, scale_factor=CELL, mode="bilinear")
         change = (shares[:, :, None, :height, :width] * over).sum(1)
         # Where all of them are flat, it is the light that changed, and nothing was blurred.
-        bound = contrast(frame)
-        for other in others:
-            bound = torch.maximum(bound, contrast(other))
-        bound = BLURRED_AWAY * bound
+        bound = BLURRED_AWAY * contrast
         return frame + torch.clamp(change, -bound, bound)

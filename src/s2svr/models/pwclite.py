@@ -185,6 +185,12 @@ def join_features(frames: Sequence[Features]) -> Features:
     return [tuple(map(torch.cat, zip(*level, strict=True))) for level in levels]  # type: ignore
 
 
+def split_features(batch: Features, count: int) -> list[Features]:
+    """Features of a batch as those of ``count`` equal parts of it."""
+    levels = [zip(*(maps.chunk(count) for maps in level), strict=True) for level in batch]
+    return [list(part) for part in zip(*levels, strict=True)]
+
+
 def normalise(x: Tensor) -> Tensor:
     """Zero mean, unit deviation over channels and pixels of each sample.
 

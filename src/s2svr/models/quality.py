@@ -77,9 +77,9 @@ def differences(codes: Tensor) -> Tensor:
             for _ in range(order):
                 d = gaps(d, axis, distance)
             size = d.abs()
-            below = [(size < edge).float().mean((1, 2)) for edge in EDGES]
-            ends = torch.stack([torch.zeros_like(below[0]), *below, torch.ones_like(below[0])], 1)
-            found.append(gaps(ends, 1))
+            below = torch.stack([size < edge for edge in EDGES], 1).mean((2, 3), dtype=d.dtype)
+            none = torch.zeros_like(below[:, :1])
+            found.append(gaps(torch.cat((none, below, none + 1), 1), 1))
     return torch.cat(found, 1)
 
 
@@ -91,17 +91,16 @@ def frequencies(codes: Tensor) -> Tensor:
     basis[0] /= math.sqrt(2)
     blocks = codes.unflatten(1, (-1, BLOCK)).unflatten(3, (-1, BLOCK)).transpose(2, 3)
     powers = (basis @ blocks @ basis.T).square().flatten(1, 2)
-    found = []
-    for low, high in BANDS:
-        places = [(i, j) for i in range(BLOCK) for j in range(BLOCK) if low <= i + j < high]
-        mean = torch.stack([powers[..., i, j] for i, j in places]).mean(0)
-        strong = mean.sqrt().sort(1).values
-        found.append((torch.stack([level(strong, share) for share in LEVELS], 1) + FAINT).log())
-    return torch.cat(found, 1).float()
+    order = line + line[:, None]
+    bands = torch.stack([(order >= low) & (order < high) for low, high in BANDS]).double()
+    means = powers.flatten(2) @ bands.flatten(1).T / bands.sum((1, 2))
+    strong = means.sqrt().sort(1).values
+    levels = [level(strong, share) for share in LEVELS]
+    return (torch.stack(levels, 2).flatten(1) + FAINT).log().float()
 
 
 def level(ordered: Tensor, share: float) -> Tensor:
-    """The quantile of rows that are in order, (B, N) -> (B,); no copy, so a GPU can capture it."""
+    """The quantile of (B, N, bands) in order along N -> (B, bands); a GPU can capture it."""
     place = share * (ordered.shape[1] - 1)
     below = int(place)
     above = min(below + 1, ordered.shape[1] - 1)

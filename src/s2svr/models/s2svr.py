@@ -6,20 +6,21 @@ tensor a frame; states live on the grid of the features: the frame's own for sup
 full-resolution presets, a ``down`` times smaller one where frames are pixel-unshuffled first.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import divided_up, enlarge_flow, pad_to_multiple, resize_bicubic, warp
+from ..ops import divided_up, enlarge_flow, pad_to_multiple, resize_bicubic
 from .attention import LocalAttention
 from .config import S2SVRConfig
-from .flows import Flows, align, chain_flows, cut_flows, frames_around
+from .flows import Flows, align, chain_flows, cut_flows, frames_around, neighbours
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .mixer import Exposure, Mixer
-from .output import STEP, FrameInput, Output, last_convolution, within_contrast
-from .pwclite import SLOPE, Features, PWCLite, initialise, join_features
+from .output import STEP, FrameInput, Output, contrast, last_convolution, within_contrast
+from .pwclite import SLOPE, Features, PWCLite, initialise, join_features, split_features
 from .quality import Quality
 
 WHOLE = 16  # pixels to a cell of a map that has one value; ``tiles`` cuts none that is coarser
@@ -137,25 +138,6 @@ class Decoder(nn.Module):
         return new, self.output(below)  # F_f
 
 
-def neighbours(
-    t: int, frames: list[Tensor], past: list[Tensor], flows: Flows, config: S2SVRConfig
-) -> list[Tensor]:
-    """The neighbours of frame t (B, 3, H, W), in the order of ``around``, aligned if asked for.
-
-    Blur of a long exposure shows in them as they lie, since it adds up what moves; errors of coding
-    show where the flow aligns them.
-    """
-    others = frames_around([*past, *frames], len(past) + t, config.neighbours)
-    if not config.aligned or not others:
-        return others
-    size = (frames[t].shape[-2], frames[t].shape[-1])
-    towards = [line[d][t] for d in range(config.neighbours) for line in (flows.before, flows.after)]
-    return [
-        other if o is None else warp(other, enlarge_flow(o, config.down, size))
-        for other, o in zip(others, towards, strict=True)
-    ]
-
-
 def flow_on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
     """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
     height, width = (divided_up(side, config.down) for side in frame.shape[-2:])
@@ -258,8 +240,11 @@ class S2SVR(nn.Module):
         known: dict[int, Features] = {}
         for start in range(0, len(wanted), self.pairs):
             some = wanted[start : start + self.pairs]
-            for t in sorted({t for _, a, b in some for t in (a, b)} - known.keys()):
-                known[t] = self.flow.features(self.reduce(frames[t]))
+            fresh = sorted({t for _, a, b in some for t in (a, b)} - known.keys())
+            for begin in range(0, len(fresh), self.pairs):
+                new = fresh[begin : begin + self.pairs]
+                made = self.flow.features(self.reduce(torch.cat([frames[t] for t in new])))
+                known |= zip(new, split_features(made, len(new)), strict=True)
             one = join_features([known[t] for _, t, _ in some])
             other = join_features([known[t] for _, _, t in some])
             found = self.flow.between(one, other, (size[0], size[1]), few=self.few)
@@ -320,12 +305,17 @@ class S2SVR(nn.Module):
         see, c = self.encoder.frame, self.config
         if self.mixer is None:
             return frames, [see(frame) for frame in frames[:count]]
-        told = flows.told or self.told([*past, *frames], range(len(past), len(past) + count))
+        everything = [*past, *frames]
+        told = flows.told or self.told(everything, range(len(past), len(past) + count))
         whole = [shares[..., :1, :1] for shares in told] if told else [None] * count
-        mixed = [
-            self.mixer(frames[t], neighbours(t, frames, past, flows, c), whole[t])
-            for t in range(count)
-        ]
+        # As they lie, a frame is the neighbour of many others; its contrast is found once.
+        alone = [] if c.aligned else [contrast(frame) for frame in everything]
+        mixed = []
+        for t, place in enumerate(range(len(past), len(past) + count)):
+            others = neighbours(t, frames, past, flows, c)
+            near = alone[max(place - c.neighbours, 0) : place + c.neighbours + 1]
+            seen = near or [contrast(frame) for frame in (frames[t], *others)]
+            mixed.append(self.mixer(frames[t], others, reduce(torch.maximum, seen), whole[t]))
         pairs = zip(mixed, frames, strict=False)
         return mixed, [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
 
