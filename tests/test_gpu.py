@@ -22,6 +22,7 @@ from s2svr.media import read_clip
 from s2svr.models import PRESETS, S2SVR, PWCLiteConfig, S2SVRConfig
 from s2svr.restoration import Encoding, Job, backend_of, restore, restore_job
 from s2svr.restoration.backend import Identity, TorchBackend
+from s2svr.restoration.memory import MARGIN, count_footprint
 
 CPU = torch.device("cpu")
 
@@ -301,6 +302,20 @@ def test_networks_in_graphs_restore_the_same_bits(cuda: list[Recorded], preset: 
     assert all(map(torch.equal, found, wanted))
     assert len(cuda) >= 3
     assert sum(graph.replayed for graph in cuda) >= 4
+
+
+def test_graphs_keep_what_the_plan_says(cuda: list[Recorded]):
+    """Beside their pool, frames and memories that they read and make, and no more."""
+    model = lively("sr-light")
+    backend = TorchBackend(model, CPU, torch.float32)
+    counted = replace(count_footprint(backend), rest=0.0, frame=0.0, captured=32 * 24)
+    backend.graphs = Graphs(backend.restored, CPU, silent)
+    frames, memory = torch.rand(1, 4 + model.lookahead, 3, 24, 32), None
+    for _ in range(3):
+        _, memory = backend.run(frames, memory, model.lookahead)
+    (replay,) = backend.graphs.replays.values()
+    kept = sum(x.nbytes for x in [*leaves(replay.given), *leaves(replay.made)])
+    assert MARGIN * FORMS * kept == pytest.approx(counted.graphs(32, 24, 4, None), rel=1e-3)
 
 
 def test_frames_that_keep_a_gpu_busy_are_not_captured(monkeypatch: pytest.MonkeyPatch):

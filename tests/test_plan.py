@@ -129,6 +129,31 @@ def test_what_is_chosen_fits(there: int | None, wanted: tuple[int, int | None]) 
         assert COUNTED.needed(1920, 1080, *got, (0, 0)) <= 0.7 * there
 
 
+CAPTURED = replace(COUNTED, captured=1280 * 720)
+SMALL = replace(INFO, width=1280, height=720)
+
+
+def test_what_graphs_hold_is_bounded() -> None:
+    """As much as the plain call, and what four of them read and make: frames and two memories."""
+    plain = CAPTURED.needed(1280, 720, 8, None, (0, 0))
+    kept = 4 * MARGIN * 1280 * 720 * (12 * (8 + 1) + 12 * 16 * 8 + 2 * 660)
+    assert CAPTURED.graphs(1280, 720, 8, None) == round(plain + kept)
+    assert CAPTURED.graphs(1281, 720, 8, None) == 0  # is not captured
+    assert CAPTURED.graphs(1280, 720, 8, 512) == 0  # nor are tiles
+    assert CAPTURED.graphs(1280, 720, 8, 1280) == CAPTURED.graphs(1280, 720, 8, None)
+    assert COUNTED.graphs(1280, 720, 8, None) == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "window", "tile"),
+    [(64 * GIB, 16, None), (40 * GIB, 8, None), (28 * GIB, 4, None), (20 * GIB, 16, None)],
+)
+def test_windows_become_smaller_before_graphs_are_given_up(
+    there: int, window: int, tile: int | None
+) -> None:
+    assert choose_window(CAPTURED, SMALL, (0, 0), 16, None, there) == (window, tile)
+
+
 class Clock:
     """A pipeline whose costs are known, and the clock that sees them."""
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..ops import divided_up, enlarge_flow, pad_to_multiple, resize_bicubic
 from .attention import LocalAttention
 from .config import S2SVRConfig
-from .flows import Flows, align, chain_flows, cut_flows, frames_around, neighbours
+from .flows import Flows, align, chain_flows, cut_flows, neighbours
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .mixer import Exposure, Mixer
 from .output import STEP, FrameInput, Output, contrast, last_convolution, within_contrast

@@ -95,6 +95,11 @@ class TorchBackend:
     def identity(self) -> str:
         return network_fingerprint(self.model)
 
+    @property
+    def captured(self) -> int:
+        """Pixels of the largest frames whose windows are CUDA graphs; 0: none are."""
+        return LAUNCHED if self.graphs else 0
+
     def autocast(self) -> torch.autocast:
         """The precision that was asked for."""
         reduced = self.dtype != torch.float32
@@ -103,7 +108,7 @@ class TorchBackend:
     @torch.inference_mode()
     def run(self, frames: Tensor, memory: Any, ahead: int, flows: Any = None) -> tuple[Tensor, Any]:
         """Restore a window, as Backend says."""
-        if self.graphs and flows is None and frames.shape[-2] * frames.shape[-1] <= LAUNCHED:
+        if self.graphs and flows is None and frames.shape[-2:].numel() <= self.captured:
             return self.graphs((frames, memory), ahead)
         return self.restored((frames, memory), ahead, flows)
 

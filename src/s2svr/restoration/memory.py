@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..gpu import FORMS
 from ..maps import leaves
 from .backend import Backend
 from .runner import JOINED
@@ -33,13 +34,14 @@ class Footprint:
     flow: float  # for the motion between two frames alone; 0 where parts estimate their own
     state: float  # what is remembered between windows
     shared: bool  # the model is where everything else is: on the CPU
+    captured: int = 0  # pixels of the largest frames whose windows are CUDA graphs; 0: none are
 
     def needed(
         self, width: int, height: int, window: int, tile: int | None, size_out: tuple[int, int]
     ) -> int:
         """Bytes on the model's device, about, for frames of width x height pixels.
 
-        What CUDA graphs hold is not counted: they are given up first where memory runs out.
+        What CUDA graphs hold comes on top: ``graphs`` says how much.
         """
         frame = Box(0, 0, height, width)
         boxes = split_until(frame, tile) if tile else [frame]
@@ -53,6 +55,21 @@ class Footprint:
             need += 2 * width * height * self.state * self.shared
         rest = PROCESS + CODED * size_out[0] * size_out[1] if self.shared else 0
         return round(MARGIN * need + rest)
+
+    def graphs(self, width: int, height: int, window: int, tile: int | None) -> int:
+        """Bytes that CUDA graphs hold beside, at most; 0 where windows are not captured.
+
+        All graphs work in one pool, as large as what a plain call needs, whose own blocks the
+        allocator keeps; and each of FORMS keeps what it reads and what it makes.
+        """
+        pixels = width * height
+        if pixels > self.captured or (
+            tile and len(split_until(Box(0, 0, height, width), tile)) > 1
+        ):
+            return 0
+        seen = window + self.lookahead
+        kept = 3 * FLOATS * (seen + window * self.scale**2) + 2 * self.state
+        return round(MARGIN * pixels * (self.rest + self.frame * seen + FORMS * kept))
 
 
 class Living(TorchDispatchMode):
@@ -124,4 +141,5 @@ def counted_footprint(backend: Backend) -> Footprint:
         flow=0 if flows is None else living.most / pixels,
         state=stored / pixels,
         shared=place.type == "cpu",
+        captured=getattr(backend, "captured", 0),  # other backends than PyTorch's have none
     )

@@ -168,9 +168,11 @@ def fit_memory(
     counted, there = count_footprint(backend), total_memory(backend.device)
     window = fitting_window(compute.window, backend.scale, info)
     window, tile = choose_window(counted, info, size_out, window, compute.tile, there)
-    return Fitting(
-        window, tile, counted.needed(info.width, info.height, window, tile, size_out), there
-    )
+    memory = counted.needed(info.width, info.height, window, tile, size_out)
+    with_graphs = memory + counted.graphs(info.width, info.height, window, tile)
+    if there is None or with_graphs <= FILL * there:  # else they are given up first
+        memory = with_graphs
+    return Fitting(window, tile, memory, there)
 
 
 def settle(
@@ -210,13 +212,18 @@ def choose_window(
 ) -> tuple[int, int | None]:
     """The largest window and tile that fit into the memory; the smallest where none does.
 
-    Small windows come before tiles, which overlap: FEWEST frames cost little more than many.
+    Small windows come before tiles, which overlap: FEWEST frames cost little more than many. They
+    come before a GPU without CUDA graphs too, if those of small windows fit.
     """
     if there is None:
         return window, tile
     windows = [w for w in (window, window // 2, window // 4) if w >= FEWEST] or [window]
     sides = [side for side in SIDES if side < max(info.width, info.height)]
     pairs: list[tuple[int, int | None]] = [(w, tile) for w in windows]
+    for pair in pairs:
+        graphs = counted.graphs(info.width, info.height, *pair)
+        if counted.needed(info.width, info.height, *pair, size_out) + graphs <= FILL * there:
+            return pair
     if tile is None:
         pairs += [(min(window, FEWEST), side) for side in sides]
     for pair in pairs:
