@@ -36,14 +36,14 @@ def restore(
 
     model is a network with ``scale``, ``lookahead`` and the call of S2SVR, which is moved to
     ``device`` (None: it stays where it is), or a Backend. The frames are taken in windows of
-    ``window`` frames, between which the memory is carried; whatever the window, the result is the
-    same, on a CPU bit by bit. Memory starts afresh where ``cuts`` says that a shot begins (None: it
-    is all one shot). ``tile`` is the longest side, in pixels, of the parts that frames are restored
-    in; ``dtype`` other than float32 is for GPUs, and bfloat16 also for CPUs made for it. When
-    memory runs out, smaller windows and then tiles are used, and ``say`` is told; MemoryError when
-    that does not suffice. ValueError for
-    frames that are arrays, integers, beyond [0, 1] or not finite; FloatingPointError where what the
-    network gives back cannot be a picture.
+    ``window`` frames, between which the memory is carried. Networks that read forward in time make
+    the same whatever the window, on a CPU bit by bit; those that read both ways differ a little.
+    Memory starts afresh where ``cuts`` says that a shot begins (None: it is all one shot). ``tile``
+    is the longest side, in pixels, of the parts that frames are restored in; ``dtype`` other than
+    float32 is for GPUs, and bfloat16 also for CPUs made for it. When memory runs out, smaller
+    windows and then tiles are used, and ``say`` is told; MemoryError when that does not suffice.
+    ValueError for frames that are arrays, integers, beyond [0, 1] or not finite; FloatingPointError
+    where what the network gives back cannot be a picture.
     """
     if not isinstance(frames, Iterable):
         raise ValueError(f"{WANTED}, one by one, got {described(frames)}: {advice(frames)}")
