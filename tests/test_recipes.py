@@ -5,6 +5,8 @@ import pytest
 from s2svr.damage.table import degradation
 from s2svr.data import DATASETS
 from s2svr.models import PRESETS
+from s2svr.train.flow import flow_network
+from s2svr.train.network import build
 from s2svr.train.recipes import AdamW, RecipeError, RestorationRecipe, load_recipe
 
 RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
@@ -45,6 +47,16 @@ def test_overrides_reach_their_entry_with_their_type():
 def test_wrong_entries_are_named(override: str, message: str):
     with pytest.raises(RecipeError, match=message):
         load_recipe(RECIPES[-1].parent / "sr-light.toml", [override])
+
+
+def test_a_preset_of_another_kind_is_named():
+    with pytest.raises(ValueError, match="to be sr-light, .*compression-base, .*got 'sr-ligth'"):
+        build(
+            load_recipe(RECIPES[-1].parent / "sr-light.toml", ["model.preset=sr-ligth"]), None, None
+        )
+    flow = load_recipe(RECIPES[-1].parent / "flow-light-teacher.toml", ["model.preset=sr-light"])
+    with pytest.raises(ValueError, match="to be flow-light, flow-paper, got 'sr-light'"):
+        flow_network(flow, None)
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path):

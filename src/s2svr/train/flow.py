@@ -11,10 +11,11 @@ from torch.utils.data import Dataset
 from ..checkpoint import Card, load
 from ..data import ClipPairs, Pair, Stored
 from ..losses import distillation, photometric, smoothness, structural
-from ..models import PRESETS, PWCLite, PWCLiteConfig
+from ..models import PWCLite, PWCLiteConfig
 from ..ops import occlusion, resize_bicubic, resize_flow
 from .fit import Objective, batches, fit
 from .launch import Run, start_processes
+from .network import preset_named
 from .recipes import FlowLoss, FlowRecipe
 from .rendered import moving_pair
 from .step import Batch
@@ -168,8 +169,7 @@ def fitting(frames: Tensor, net: PWCLite) -> Tensor:
 
 def flow_network(recipe: FlowRecipe, init: Path | str | None) -> PWCLite:
     """The recipe's network, with the weights of ``init`` if there are any."""
-    config = PRESETS[recipe.model.preset]
-    assert isinstance(config, PWCLiteConfig)
+    config = preset_named(recipe.model.preset, PWCLiteConfig)
     torch.manual_seed(recipe.optim.seed)
     net = PWCLite(config)
     if init is not None:

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load
-from ..models import PRESETS, S2SVR, PWCLite, S2SVRConfig
+from ..models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
 from .recipes import ExposureRecipe, QualityRecipe, RestorationRecipe
+
+Config = TypeVar("Config", S2SVRConfig, PWCLiteConfig)
 
 
 def build(
@@ -21,8 +24,7 @@ def build(
 
     It has no flow network where ``flow`` is a folder of files.
     """
-    config = PRESETS[recipe.model.preset]
-    assert isinstance(config, S2SVRConfig)
+    config = preset_named(recipe.model.preset, S2SVRConfig)
     if recipe.model.channels:
         config = replace(config, channels=recipe.model.channels)
     files = is_flow_folder(flow)
@@ -40,6 +42,15 @@ def build(
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
     return model
+
+
+def preset_named(name: str, kind: type[Config]) -> Config:
+    """The preset of this name and kind. Raises ValueError, which lists those of the kind."""
+    config = PRESETS.get(name)
+    if not isinstance(config, kind):
+        fitting = ", ".join(key for key, value in PRESETS.items() if isinstance(value, kind))
+        raise ValueError(f"expected model.preset to be {fitting}, got {name!r}")
+    return config
 
 
 def is_flow_folder(flow: Path | str | None) -> bool:
