@@ -5,6 +5,7 @@ from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -44,6 +45,7 @@ from s2svr.restoration.plan import (
     measure,
 )
 from s2svr.restoration.preview import middle, preview_video
+from s2svr.restoration.tiles import SMALLEST
 from s2svr.text import amount
 
 GIB = 2**30
@@ -154,15 +156,51 @@ def test_windows_become_smaller_before_graphs_are_given_up(
     assert choose_window(CAPTURED, SMALL, (0, 0), 16, None, there) == (window, tile)
 
 
+class Ahead(nn.Module):
+    """Two convolutions of each frame, one of those only looked ahead at; counts those frames."""
+
+    scale, lookahead = 1, 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 3, 3, padding=1)
+        self.seen = self.restored = 0
+
+    def forward(self, x: Tensor, state: None = None, lookahead: int = 0) -> tuple[Tensor, None]:
+        count = x.shape[1] - lookahead
+        self.seen += x.shape[1]
+        self.restored += count
+        once = [self.convolution(frame) for frame in x.unbind(1)]
+        return torch.stack([self.convolution(frame) for frame in once[:count]], 1), None
+
+
+@pytest.mark.parametrize("tile", [None, SMALLEST])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 6, 7, 8, 11, 12, 21])
+def test_frames_that_are_looked_ahead_at_are_work(frames: int, tile: int | None) -> None:
+    model = Ahead()
+    counted = count_footprint(backend_of(model))
+    assert counted.ahead == 0.5  # one convolution of two
+    model.seen = model.restored = 0
+    frame = torch.zeros(3, 16, SMALLEST + 16)
+    list(restore(model, [frame] * frames, window=4, tile=tile, cuts=None))
+    parts = 2 if tile else 1  # of the frame
+    assert model.restored == frames * parts
+    took = (model.restored + counted.ahead * (model.seen - model.restored)) / parts
+    assert counted.work(frames, 4, tile is not None) == pytest.approx(took)
+
+
 class Clock:
     """A pipeline whose costs are known, and the clock that sees them."""
 
-    def __init__(self, once: float, frame: float) -> None:
-        self.now, self.once, self.frame = 0.0, once, frame
+    def __init__(self, once: float, frame: float, first: float = 0.0) -> None:
+        self.now, self.once, self.frame, self.first = 0.0, once, frame, first
+        self.work: Callable[[int], float] = float
         self.runs: list[int] = []
 
     def trial(self, path: Path, count: int) -> Summary:
-        self.now += self.once + self.frame * count
+        self.now += self.once + self.frame * self.work(count)
+        if not self.runs:
+            self.now += self.first
         path.write_bytes(bytes(5000 + 700 * count))
         self.runs.append(count)
         return Summary(path, path, count, (1, 1), (1, 1), 1.0, 0, {})
@@ -184,6 +222,31 @@ def test_time_and_size_are_extrapolated_exactly_and_soon(
     assert got.total_seconds(frames) == pytest.approx(whole, rel=0.01)
     if len(clock.runs) > 1:
         assert (got.frame_bytes, got.first_bytes) == (700, 5700)
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_the_time_of_a_film_has_what_is_seen_ahead_and_not_what_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tiled: bool
+) -> None:
+    clock = Clock(0.3, 0.1, first=0.4)
+    clock.work = partial(replace(COUNTED, lookahead=5, ahead=0.6).work, window=16, tiled=tiled)
+    monkeypatch.setattr(s2svr.restoration.plan.time, "perf_counter", lambda: clock.now)
+    got = measure(clock.trial, 500, Path("a.mkv"), work=clock.work)
+    assert got is not None
+    assert max(clock.runs) < 16  # no whole window has been seen yet
+    # 30 windows look ahead at 5 frames, the next at 4, the last at none; or each frame of tiles
+    # does, and the last five at 4, 3, 2, 1, 0
+    seen = 495 * 5 + 10 if tiled else 30 * 5 + 4
+    assert clock.work(500) == pytest.approx(500 + 0.6 * seen)
+    assert got.total_seconds(500) == pytest.approx(0.3 + 0.1 * clock.work(500))
+
+
+def test_patience_is_for_more_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = Clock(0.1, 0.7), Clock(0.1, 0.7)
+    for clock, patience in ((few, PATIENCE), (many, 20.0)):
+        monkeypatch.setattr(s2svr.restoration.plan.time, "perf_counter", lambda c=clock: c.now)
+        assert measure(clock.trial, 32, Path("a.mkv"), 0.0, patience) is not None
+    assert (few.runs, many.runs) == ([1, 2], [1, 2, 4, 8])
 
 
 def test_a_trial_that_fails_leaves_the_plan_without_numbers() -> None:

@@ -7,7 +7,7 @@ from .frames import restore, single_shot
 from .holdings import Holdings, holdings_of
 from .journal import CHECKPOINT, SEAM, begun_under
 from .pipeline import Progress, Summary, peak_memory
-from .plan import Plan, fit_memory, make_plan, settle
+from .plan import PATIENCE, Plan, fit_memory, make_plan, settle
 from .preview import Preview, piece_of, preview_video
 from .settings import Compute, Encoding, Excerpt, Job, Stretch
 from .sofar import write_so_far
@@ -33,6 +33,7 @@ __all__ = [
     "Excerpt",
     "Holdings",
     "Job",
+    "PATIENCE",
     "PATIENCE_BEST",
     "Plan",
     "Preview",

@@ -1,4 +1,4 @@
-"""The memory that a network needs, counted on frames so small that counting costs nothing."""
+"""The memory and work that a network needs, counted on frames so small that it costs nothing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,8 @@ FLOATS = 4  # bytes
 # The first two were measured (lab/2026-11-23-memory-counted.md); the third is an assumption.
 MARGIN = 1.3  # times what is counted: what allocators keep
 PROCESS = 500 * 2**20  # bytes of the process and its libraries
+# Without gradients they are not taken apart into the second.
+CONVOLUTIONS = torch.ops.aten.conv2d.default, torch.ops.aten.convolution.default
 CODED = 3 * 48  # bytes a pixel of the output that the queues and the encoder hold
 
 
@@ -35,6 +37,12 @@ class Footprint:
     state: float  # what is remembered between windows
     shared: bool  # the model is where everything else is: on the CPU
     captured: int = 0  # pixels of the largest frames whose windows are CUDA graphs; 0: none are
+    ahead: float = 0.0  # work on frames that are only looked ahead at, each of a restored one
+
+    def work(self, frames: int, window: int, tiled: bool) -> float:
+        """The work on a shot, in that on one frame; windows and tiles look ahead inside it."""
+        ends = range(JOINED if tiled else window, frames, JOINED if tiled else window)
+        return frames + self.ahead * sum(min(self.lookahead, frames - end) for end in ends)
 
     def needed(
         self, width: int, height: int, window: int, tile: int | None, size_out: tuple[int, int]
@@ -73,12 +81,13 @@ class Footprint:
 
 
 class Living(TorchDispatchMode):
-    """Finds the most bytes that tensors made while it is entered take at once."""
+    """Finds the most bytes that tensors made while it is entered take at once, and the work."""
 
     def __init__(self) -> None:
         super().__init__()
         self.storages: dict[int, tuple[StorageWeakRef, int]] = {}
         self.now = self.most = 0
+        self.work = 0  # multiplications of convolutions, which take nearly all the time
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -89,6 +98,8 @@ class Living(TorchDispatchMode):
         self, function: Any, types: Any, given: Any = (), named: Any = None
     ) -> Any:
         result = function(*given, **(named or {}))
+        if function in CONVOLUTIONS:
+            self.work += result.numel() * given[1][0].numel()
         for leaf in result if isinstance(result, tuple | list) else [result]:
             if isinstance(leaf, Tensor):
                 storage = leaf.untyped_storage()
@@ -122,15 +133,17 @@ def counted_footprint(backend: Backend) -> Footprint:
     _, state = backend.run(frame.repeat(1, 1 + 2 * ahead, 1, 1, 1), None, ahead)
     stored = sum(leaf.numel() * leaf.element_size() for leaf in leaves(state))
 
-    def count(frames: int) -> int:
+    def count(frames: int) -> tuple[int, int]:
         with Living() as living:
             backend.run(frame.repeat(1, frames + ahead, 1, 1, 1), state, ahead)
-        return living.most + stored
+        return living.most + stored, living.work
 
     few, many = WINDOWS
-    counts = [count(frames) for frames in WINDOWS]
+    counts, works = zip(*map(count, WINDOWS), strict=True)
     pixels = PROBE * PROBE
     more = (counts[1] - counts[0]) / (many - few)
+    frame_work = (works[1] - works[0]) / (many - few)
+    ahead_work = works[0] - few * frame_work
     with Living() as living:
         flows = backend.flows(torch.zeros(1, 2, 3, PROBE, PROBE, device=place), None, 1)
     return Footprint(
@@ -142,4 +155,5 @@ def counted_footprint(backend: Backend) -> Footprint:
         state=stored / pixels,
         shared=place.type == "cpu",
         captured=getattr(backend, "captured", 0),  # other backends than PyTorch's have none
+        ahead=ahead_work / (ahead * frame_work) if ahead and frame_work else 0.0,
     )

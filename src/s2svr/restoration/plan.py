@@ -94,12 +94,13 @@ def make_plan(
     *,
     brief: bool = True,
     share: float = SHARE,
+    patience: float = PATIENCE,
 ) -> Plan:
     """Plan a restoration, and measure a few of its frames by ``run``.
 
     The job's window and tile are the largest to use. ``brief`` leaves out measuring where it would
     take more than a small part of the whole time; nothing is measured where ``run`` is None.
-    ``share`` of the whole time may go to measuring, where that is more than PATIENCE.
+    ``share`` of the whole time may go to measuring, where that is more than ``patience`` (seconds).
     MediaError for an output that cannot be written.
     """
     target, compute = job.target, job.compute
@@ -125,7 +126,9 @@ def make_plan(
             few = replace(job.excerpt, start=middle, end=middle + count / info.rate)
             return run(replace(fitting, target=path, excerpt=few))
 
-        measured = measure(trial, info.frames, target, share)
+        tiled = tile is not None and tile < max(info.width, info.height)
+        work = partial(counted.work, window=window, tiled=tiled)
+        measured = measure(trial, info.frames, target, share, patience, work)
         if measured is not None:
             kept = round(counted.state * info.width * info.height)
             disk = disk_needed(measured, info.frames, target, size_out, kept)
@@ -182,19 +185,20 @@ def settle(
     *,
     brief: bool = True,
     share: float = SHARE,
+    patience: float = PATIENCE,
 ) -> tuple[Job, Plan | None]:
     """The job with its precision and a window and a tile that fit, and the plan that says so.
 
     ``plan`` is the one that the network was chosen by, if there was one. Not planned is what will
     be refused, unless ``brief`` is False. Time and disk are not measured where an earlier try is
-    gone on with. ``share`` is that of ``make_plan``.
+    gone on with. ``share`` and ``patience`` are those of ``make_plan``.
     """
     if brief and job.is_refused():
         return job, None
     if plan is None:
         resumes = can_go_on(job.place) and not job.restart
         run = None if resumes else partial(restore_job, model)
-        plan = make_plan(model, job, run, brief=brief, share=share)
+        plan = make_plan(model, job, run, brief=brief, share=share, patience=patience)
     else:
         plan = replace(plan, network=job.network, why=job.why)
     dtype = job.compute.dtype or precision_named(plan.precision)
@@ -233,11 +237,17 @@ def choose_window(
 
 
 def measure(
-    trial: Callable[[Path, int], Summary], frames: int, target: Path, share: float = SHARE
+    trial: Callable[[Path, int], Summary],
+    frames: int,
+    target: Path,
+    share: float = SHARE,
+    patience: float = PATIENCE,
+    work: Callable[[int], float] = float,
 ) -> Measured | None:
     """Time one frame, two, four, ... for as long as there is patience; None where it fails.
 
     trial restores so many frames into a file or folder, of the kind that ``target`` names.
+    ``work`` is that on so many frames: more than they are where windows look ahead.
     """
     name = parse_output(target)
     runs: list[tuple[int, float, int]] = []  # frames, seconds, bytes
@@ -254,15 +264,20 @@ def measure(
             for count in (2**n for n in range(1, MOST.bit_length())):
                 done, seconds, _ = runs[-1]
                 spent = sum(past for _, past, _ in runs)
-                if spent + 2 * seconds > max(PATIENCE, share * frames * seconds / done):
+                if spent + 2 * seconds > max(patience, share * frames * seconds / done):
                     break
                 run(count)
         except MediaError:  # no frame just there, or damage: the restoration itself will tell
             return None
-    first, (before, less, _), (done, seconds, size) = runs[0], runs[-2:][0], runs[-1]
-    each = seconds / done
-    if done > before:  # what happens once is in both
-        each = max((seconds - less) / (done - before), each / 10)
+    first, (done, seconds, size) = runs[0], runs[-1]
+    # What happens once is in both of two runs. The very first waits for what is loaded, and its
+    # frame has no neighbours, so it counts only where there are no two others.
+    before, less, _ = runs[1 if len(runs) > 2 else 0]
+    each = seconds / work(done)
+    if done > before:
+        each = max((seconds - less) / (work(done) - work(before)), each / 10)
+    if frames > done:  # of the film's other frames, with what is seen ahead
+        each *= (work(frames) - work(done)) / (frames - done)
     grown = (size - first[2]) / (done - first[0]) if done > first[0] else size / done
     return Measured(each, seconds - each * (done - 1), max(grown, 0.0), first[2])
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..restoration import Job, Plan, precision_of, restore, settle
+from ..restoration import PATIENCE, Job, Plan, precision_of, restore, settle
 from ..tasks import TASKS, task_named
 
 CROP = (48, 64)  # height and width of what is restored of a moment, pixels of the film
 AROUND = {True: 2, False: 6}  # frames on each side of the shown one, for enlarging and not
 DEARER = 6.0  # times that the best network of a task takes longer than the fast one, about
-FIRST = 4.0  # frames' time that measuring a film takes at least
+FIRST = 4.0  # frames' time that measuring a film takes at least: one alone, and two
+THOROUGH = 5  # of the time that is left, one part may go to measuring a network of the first task
 
 Clock = Callable[[], float]  # seconds that are left
 
@@ -100,11 +101,17 @@ def try_network(
     return Candidate(network, crops), spent * pixels / count
 
 
-def timed_film(candidate: Candidate, model: nn.Module, job: Job, folder: Path) -> Candidate:
-    """The candidate with the time that the film takes, measured from file to file."""
+def timed_film(
+    candidate: Candidate, model: nn.Module, job: Job, folder: Path, patience: float
+) -> Candidate:
+    """The candidate with the time that the film takes, measured from file to file.
+
+    Measuring takes ``patience`` seconds, about.
+    """
     target = folder / f"{candidate.network.name}{job.target.suffix}"
+    asked = replace(job, target=target)
     plan: Plan | None
-    _, plan = settle(model, replace(job, target=target), None, brief=False, share=0.0)
+    _, plan = settle(model, asked, None, brief=False, share=0.0, patience=patience)
     assert plan is not None
     candidate.size, candidate.seconds = plan.size_out, plan.seconds
     candidate.frames_per_second = plan.frames_per_second
@@ -134,10 +141,13 @@ def try_all(
 
     def timed(candidate: Candidate) -> None:
         name = candidate.network.name
-        if FIRST * frames[name] > left():
+        least = FIRST * frames[name]
+        if least > left():
             candidate.left_out = "no time was left to measure it from file to file"
-        else:
-            timed_film(candidate, load(name), jobs[name], folder)
+            return
+        advised = candidate.network.task == networks[0].task
+        patience = max(least, left() / THOROUGH if advised else PATIENCE)
+        timed_film(candidate, load(name), jobs[name], folder, patience)
 
     for network in networks:
         usual = spent.get(task_named(network.task).weights, 0.0)
