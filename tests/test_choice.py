@@ -149,9 +149,9 @@ def test_what_was_measured_to_choose_is_not_measured_again(
     measured: list[int] = []
     measure = plan.measure
 
-    def counting(trial, frames, target, share):
+    def counting(trial, frames, target, share, patience, work):
         measured.append(frames)
-        return measure(trial, frames, target, share)
+        return measure(trial, frames, target, share, patience, work)
 
     monkeypatch.setattr(plan, "measure", counting)
     result = bundled(job.source, job.target, "--task", "sr")

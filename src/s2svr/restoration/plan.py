@@ -117,17 +117,10 @@ def make_plan(
     if there is not None and memory > there:
         run = None  # it would end in the middle
     if run and info.frames and info.duration and (info.frames >= FEW or not brief):
-        before = math.floor(info.duration * WHERE * info.rate)  # a whole number of frames
-        middle = (job.excerpt.start or 0) + before / info.rate
         fitting = replace(job, compute=replace(compute, window=window, tile=tile, dtype=dtype))
-
-        def trial(path: Path, count: int) -> Summary:
-            assert run is not None
-            few = replace(job.excerpt, start=middle, end=middle + count / info.rate)
-            return run(replace(fitting, target=path, excerpt=few))
-
         tiled = tile is not None and tile < max(info.width, info.height)
         work = partial(counted.work, window=window, tiled=tiled)
+        trial = partial(few_frames, run, fitting, info.rate, info.duration)
         measured = measure(trial, info.frames, target, share, patience, work)
         if measured is not None:
             kept = round(counted.state * info.width * info.height)
@@ -150,6 +143,16 @@ def make_plan(
         why=job.why,
         precision=precision_text(dtype),
     )
+
+
+def few_frames(
+    run: Run, job: Job, rate: Fraction, duration: Fraction, path: Path, count: int
+) -> Summary:
+    """Restore so many frames from the middle of a film of ``duration`` seconds to a path."""
+    before = math.floor(duration * WHERE * rate)  # a whole number of frames
+    middle = (job.excerpt.start or 0) + before / rate
+    few = replace(job.excerpt, start=middle, end=middle + count / rate)
+    return run(replace(job, target=path, excerpt=few))
 
 
 class Fitting(NamedTuple):
