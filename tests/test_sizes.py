@@ -62,9 +62,10 @@ def test_without_subsampled_chroma_sides_may_be_odd() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Sizing(height=721), r"a height of at most 720 \(4 times the input\), got 721"),
-        (Sizing(width=1281), "a width of at most 1280 .*, got 1281"),
-        (Sizing(height=0), "a height of at most 720"),
+        (Sizing(height=721), r"a height from 1 to 720 \(4 times the input\), got 721"),
+        (Sizing(width=1281), "a width from 1 to 1280 .*, got 1281"),
+        (Sizing(height=0), "a height from 1 to 720"),
+        (Sizing(size=(721, 0)), "a size from 1x1 to 1280x720 .*, got 721x0"),
         (Sizing(scale=4.5), "a scale from 1 to 4, which is the model's, got 4.5"),
         (Sizing(scale=0.5), "a scale from 1 to 4, .*, got 0.5"),
         (Sizing(fit=(0, 10)), "a size to fit in, got 0x10"),
@@ -116,3 +117,10 @@ def test_the_file_has_the_size_the_shape_and_the_antialiased_pixels(tmp_path: Pa
             assert all(map(torch.equal, b.planes, wanted))
     restore_video(Doubled(), source, tmp_path / "c.mkv", fit=(500, 500), say=told.append)
     assert told == ["192x112 is 2 times the input, which the network makes: 500x500 is not filled"]
+
+
+def test_a_size_of_a_turned_picture_is_refused_as_it_was_asked_for() -> None:
+    turned = replace(info(64, 48), rotation=90)
+    assert result_size(turned, 4, Sizing(size=(100, 200))) == (200, 100)
+    with pytest.raises(ValueError, match=r"a size from 1x1 to 192x256 .*, got 193x256"):
+        result_size(turned, 4, Sizing(size=(193, 256)))

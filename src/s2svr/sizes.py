@@ -31,7 +31,8 @@ def result_size(info: MediaInfo, most: int, wanted: Sizing) -> tuple[int, int]:
         raise ValueError(f"expected a {given[0]} or a {given[1]}, got both")
     turned = info.rotation % 180 != 0  # a player turns the picture: people mean what is shown
     if wanted.size is not None:
-        return plain_size(info, most, wanted.size[::-1] if turned else wanted.size)
+        size = plain_size(info, most, wanted.size, turned)
+        return size[::-1] if turned else size
     if wanted.scale is not None:
         return scaled_size(info, most, Fraction(wanted.scale))
     if wanted == Sizing():
@@ -40,12 +41,14 @@ def result_size(info: MediaInfo, most: int, wanted: Sizing) -> tuple[int, int]:
     return size[::-1] if turned else size
 
 
-def plain_size(info: MediaInfo, most: int, size: tuple[int, int]) -> tuple[int, int]:
-    """A size that is given whole, if it is not too large."""
+def plain_size(info: MediaInfo, most: int, size: tuple[int, int], turned: bool) -> tuple[int, int]:
+    """A size, as shown, that is given whole, if it is not too large."""
     width, height = info.width * most, info.height * most
+    if turned:
+        width, height = height, width
     if not (1 <= size[0] <= width and 1 <= size[1] <= height):
         raise ValueError(
-            f"expected a size of at most {width}x{height} ({most} times the input), "
+            f"expected a size from 1x1 to {width}x{height} ({most} times the input), "
             f"got {size[0]}x{size[1]}"
         )
     return size
@@ -77,7 +80,7 @@ def size_as_shown(info: MediaInfo, most: int, wanted: Sizing) -> tuple[int, int]
     for word, side, limit in (("width", wanted.width, widest), ("height", wanted.height, highest)):
         if side is not None and not 1 <= side <= limit:
             raise ValueError(
-                f"expected a {word} of at most {int(limit)} ({most} times the input), got {side}"
+                f"expected a {word} from 1 to {int(limit)} ({most} times the input), got {side}"
             )
     if wanted.height is not None:
         return nearest(wanted.height * across / down, steps[0], widest), wanted.height
