@@ -1,5 +1,6 @@
 """How well a frame was coded, told without its truth: models/quality.py, train/quality.py."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from scipy.fft import dctn
 from part_training import weights_moved
 from s2svr.checkpoint import load
 from s2svr.damage.codecs import hevc
+from s2svr.data import Pair
+from s2svr.losses import mostly_luma
+from s2svr.models import S2SVR, S2SVRConfig
 from s2svr.models import quality as telling
+from s2svr.models.output import last_convolution
 from s2svr.models.quality import Quality
 from s2svr.render.files import write_movie
 from s2svr.train import quality as training
@@ -84,6 +89,49 @@ def test_the_better_a_frame_the_less_of_its_neighbours(psnr, factor, monkeypatch
     torch.testing.assert_close(shares, torch.full((2, 1, 1, 1), factor))
 
 
+def test_a_fresh_confidence_makes_every_change():
+    quality = Quality(4, confidence=True)
+    quality.start()
+    told = quality(torch.rand(2, 3, 20, 12))
+    torch.testing.assert_close(told, torch.ones(2, 2, 1, 1), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("trust", "share"), [(-2.0, 0.0), (-0.75, 0.25), (0.5, 1.5), (0.9, 1.5)])
+def test_a_share_of_a_change_is_made(trust, share, monkeypatch):
+    quality = Quality(4, confidence=True)
+    quality.start()
+    monkeypatch.setattr(quality.trust[-1], "bias", torch.nn.Parameter(torch.tensor([trust])))
+    told = quality(torch.rand(1, 3, 20, 12))
+    torch.testing.assert_close(told[:, 1:], torch.full((1, 1, 1, 1), share))
+    with pytest.raises(TypeError, match="expected a network with confidence"):
+        Quality(4).made(torch.zeros(1, telling.COUNT))
+
+
+def test_what_is_not_trusted_stays_as_it_was():
+    """At a share of 0 the frames themselves come out, at 1 what a network without it makes."""
+    sizes = S2SVRConfig(
+        scale=1, down=2, channels=4, encoder_layers=1, encoder_blocks=1, decoder_layers=1,
+        decoder_blocks=1, feedback=2, attention=2, tail=0, neighbours=1, aligned=True, quality=4,
+        flow=None, flow_down=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    plain = S2SVR(sizes)
+    torch.manual_seed(0)
+    confident = S2SVR(replace(sizes, confidence=True))
+    torch.nn.init.normal_(last_convolution(plain.decoder.output).weight, 0, 0.3)
+    confident.load_state_dict(plain.state_dict(), strict=False)
+    for part in (plain, confident):
+        part.requires_grad_(False)
+    x = torch.rand(1, 3, 3, 20, 16)
+    changed = plain(x)[0]
+    assert (changed - x).abs().max() > 0.01
+    assert torch.equal(confident(x)[0], changed)
+    confident.mixer.quality.trust[-1].bias.fill_(-0.75)
+    torch.testing.assert_close(confident(x)[0][:, 0], x[:, 0].lerp(changed[:, 0], 0.25))
+    confident.mixer.quality.trust[-1].bias.fill_(-1)
+    assert torch.equal(confident(x)[0], x)
+
+
 def test_the_bundled_network_tells_coarse_coding_from_fine():
     mixer = load("compression-light").mixer
     with torch.inference_mode():
@@ -104,6 +152,33 @@ def test_what_statistics_tell_is_learned():
     told = quality.told(found)[:, 0]
     assert (told - wanted).square().mean() < 0.1 * wanted.var()
     assert said[-1].startswith("step 300/300: told within ")
+
+
+def test_the_error_where_a_share_of_a_change_is_made():
+    lq, hq, out = torch.rand(3, 5, 3, 8, 8)
+    changes = training.examined_changes(iter([Pair(lq, hq)]), lambda x: (out[None], None))
+    share = torch.tensor([0.0, 0.3, 1.2])
+    y, truth = (mostly_luma(frames[1:4]) for frames in (lq, hq))
+    y = y + share.view(3, 1, 1, 1) * (mostly_luma(out[1:4]) - y)
+    expected = (y - truth).square().mean((1, 2, 3))
+    torch.testing.assert_close(training.squared_error(share, changes), expected)
+
+
+def test_confidence_is_learned_where_changes_help():
+    """Frames with one statistic gain by their change, the others lose; nothing else tells them."""
+    torch.manual_seed(0)
+    quality, said = Quality(16, confidence=True), []
+    quality.start()
+    found = torch.randn(400, telling.COUNT)
+    good = found[:, 0] > 0
+    along = torch.where(good, 1e-3, -0.2e-3)
+    changes = torch.stack((torch.full((400,), 2e-3), along, torch.full((400,), 1e-3)), 1)
+    optim = load_recipe(RECIPE, ["optim.steps=300", "optim.rate=3e-3"]).optim
+    training.learn_confidence(quality, found, changes, optim, said.append)
+    made = quality.made(found)[:, 0]
+    assert made[good].mean() > 0.9
+    assert made[~good].mean() < 0.1
+    assert said[-1].startswith("step 300/300: +")
 
 
 def test_a_quality_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):

@@ -64,11 +64,11 @@ PRESETS = {
     "sr-real-base": BASE,
     "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
     "compression-light": replace(
-        LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, flow_down=2
+        LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),
     "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192),
     "compression-base": replace(
-        BASE_FULL_SIZE, neighbours=3, aligned=True, quality=96, flow_down=2
+        BASE_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),
     "sr-paper": PAPER,
     "deblur-paper": PAPER_FULL_SIZE,

@@ -28,6 +28,7 @@ class S2SVRConfig:
     mixing: int = 24  # channels of the network that mixes them
     exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
     quality: int = 0  # and of the one that tells how well a frame was coded; 0: none
+    confidence: bool = False  # and, in as many channels, what share of its change is made
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     deep: bool = False  # slim layers that remember what their blocks make
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
@@ -55,6 +56,8 @@ class S2SVRConfig:
                 f"expected quality with aligned neighbours, got {self.neighbours} neighbours and "
                 f"aligned={self.aligned}"
             )
+        if self.confidence and not self.quality:
+            raise ValueError(f"expected confidence with quality, got a quality of {self.quality}")
         if self.deep and not (self.slim and self.encoder_blocks and self.decoder_blocks):
             raise ValueError(
                 f"expected deep with slim layers that have blocks, got slim={self.slim} and "

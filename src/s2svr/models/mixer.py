@@ -91,11 +91,18 @@ class Mixer(nn.Module):
     they are multiplied by what ``Quality`` tells of it.
     """
 
-    def __init__(self, neighbours: int, channels: int, exposure: int = 0, quality: int = 0) -> None:
+    def __init__(
+        self,
+        neighbours: int,
+        channels: int,
+        exposure: int = 0,
+        quality: int = 0,
+        confidence: bool = False,
+    ) -> None:
         super().__init__()
         self.neighbours = neighbours
         self.exposure = Exposure(neighbours, exposure) if exposure else None
-        self.quality = Quality(quality) if quality else None
+        self.quality = Quality(quality, confidence) if quality else None
         signals = (1 + 2 * neighbours) * CELL**2 + (2 * neighbours if exposure else 0)
         self.shares = nn.Sequential(
             nn.Conv2d(signals, channels, 1),
@@ -121,6 +128,14 @@ class Mixer(nn.Module):
         grey = [frame.mean(1) for frame in frames]
         return [self.exposure(grey[t], frames_around(grey, t, self.neighbours)) for t in times]
 
+    def made(self, whole: Tensor | None) -> Tensor | None:
+        """Of what is ``told`` of a frame, the share (B, 1, 1, 1) of its change that is made.
+
+        None: all of it.
+        """
+        confident = self.quality is not None and self.quality.trust is not None
+        return whole[:, 1:] if confident and whole is not None else None
+
     def forward(
         self, frame: Tensor, others: list[Tensor], contrast: Tensor, whole: Tensor | None = None
     ) -> Tensor:
@@ -136,7 +151,7 @@ class Mixer(nn.Module):
         if whole is None:
             shares = self.shares(cells)
         elif self.quality is not None:
-            shares = whole * self.shares(cells)
+            shares = whole[:, :1] * self.shares(cells)
         else:
             everywhere = whole.expand(-1, -1, *cells.shape[-2:])
             shares = whole + self.shares(torch.cat((cells, everywhere), 1))

@@ -1,4 +1,4 @@
-"""How far a coded frame is from its truth, told from the frame alone."""
+"""How far a coded frame is from its truth, and what to make of that, told from the frame alone."""
 
 import math
 
@@ -22,43 +22,68 @@ COUNT = 2 * 2 * len(STEPS) * (len(EDGES) + 1) + len(BANDS) * len(LEVELS)
 MIDDLE = 38.0  # dB, where shares stay as they are
 FALL = 1.8  # of the factor, for each 10 dB more
 LEAST, MOST = 0.5, 1.6  # of the factor
+BOLDEST = 1.5  # share of a change that is made
 
 
 class Quality(nn.Module):
     """A frame's PSNR, told without its truth, and what shares of neighbours are multiplied by.
 
     A coarsely coded frame is better mixed with more of its neighbours, a finely coded one with less
-    (lab/2026-11-26-quality-factor.md); the whole frame shows which it is, a few pixels do not.
+    (lab/2026-11-26-quality-factor.md); the whole frame shows which it is, a few pixels do not. With
+    ``confidence``, it also tells what share of the network's change to the frame is made: what has
+    hardly been damaged is better left as it is, what was coarsely coded takes more.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, confidence: bool = False) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(COUNT))
         self.register_buffer("spread", torch.ones(COUNT))
-        self.tell = nn.Sequential(
-            nn.Linear(COUNT, channels),
-            nn.LeakyReLU(SLOPE),
-            nn.Linear(channels, channels),
-            nn.LeakyReLU(SLOPE),
-            nn.Linear(channels, 1),
-        )
+        self.tell = of_statistics(channels)
+        self.trust = of_statistics(channels) if confidence else None
 
     def start(self) -> None:
-        """Let a fresh one leave all shares as they are."""
-        for parameter in self.tell[-1].parameters():
-            parameter.zero_()
+        """Let a fresh one leave all shares, and every change, as they are."""
+        for part in (self.tell, self.trust):
+            for parameter in part[-1].parameters() if part else ():
+                nn.init.zeros_(parameter)
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Frame (B, 3, H, W) in [0, 1] -> factor of its neighbours' shares, (B, 1, 1, 1)."""
-        told = self.told(statistics(frame.mean(1)))
-        return (1 - FALL * told).clamp(LEAST, MOST)[..., None, None]
+        """Frame (B, 3, H, W) in [0, 1] -> factor of its neighbours' shares, (B, 1, 1, 1).
+
+        With ``confidence``, (B, 2, 1, 1): and the share of the change that is made.
+        """
+        found = statistics(frame.mean(1))
+        told = (1 - FALL * self.told(found)).clamp(LEAST, MOST)
+        if self.trust is not None:
+            told = torch.cat((told, self.made(found)), 1)
+        return told[..., None, None]
 
     def told(self, found: Tensor) -> Tensor:
         """``statistics`` of frames (B, COUNT) -> their PSNR over MIDDLE, in 10 dB, (B, 1)."""
         return self.tell((found - self.mean) / self.spread)
+
+    def made(self, found: Tensor) -> Tensor:
+        """``statistics`` of frames (B, COUNT) -> share of the change that is made, (B, 1).
+
+        Raises TypeError without ``confidence``.
+        """
+        if self.trust is None:
+            raise TypeError("expected a network with confidence, got one that makes every change")
+        return (1 + self.trust((found - self.mean) / self.spread)).clamp(0, BOLDEST)
+
+
+def of_statistics(channels: int) -> nn.Sequential:
+    """A network that tells one number of normalised ``statistics``."""
+    return nn.Sequential(
+        nn.Linear(COUNT, channels),
+        nn.LeakyReLU(SLOPE),
+        nn.Linear(channels, channels),
+        nn.LeakyReLU(SLOPE),
+        nn.Linear(channels, 1),
+    )
 
 
 def statistics(grey: Tensor) -> Tensor:

@@ -158,7 +158,9 @@ class S2SVR(nn.Module):
         self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
-        self.mixer = Mixer(c.neighbours, c.mixing, c.exposure, c.quality) if c.neighbours else None
+        self.mixer: Mixer | None = None
+        if c.neighbours:
+            self.mixer = Mixer(c.neighbours, c.mixing, c.exposure, c.quality, c.confidence)
         initialise(self)
         with torch.no_grad():  # deep residual stacks start near the identity
             for layer in self.modules():
@@ -274,7 +276,7 @@ class S2SVR(nn.Module):
         before = state.x if state else []
         seen = self.encoded(len(frames), lookahead)
         flows = cut_flows(flows, 0, seen)
-        mixed, cells = self.mixed(frames, before, flows, seen)
+        mixed, cells, made = self.mixed(frames, before, flows, seen)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
@@ -293,6 +295,8 @@ class S2SVR(nn.Module):
             s, change = self.decoder.step(s, self.seen(y, latents[0], o), around)
             change = change[..., : height * c.scale, : width * c.scale]
             y = within_contrast(change, mixed[t], c.scale).add_(self.base(mixed[t]))
+            if (share := made[t]) is not None:
+                y = torch.lerp(frames[t], y, share)
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
@@ -300,11 +304,14 @@ class S2SVR(nn.Module):
 
     def mixed(
         self, frames: list[Tensor], past: list[Tensor], flows: Flows, count: int
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The first ``count`` frames with their neighbours' shares, and what the encoder sees."""
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
+        """The first ``count`` frames with their neighbours' shares, and what the encoder sees.
+
+        And the share of each frame's change that is made; None: all of it.
+        """
         see, c = self.encoder.frame, self.config
         if self.mixer is None:
-            return frames, [see(frame) for frame in frames[:count]]
+            return frames, [see(frame) for frame in frames[:count]], [None] * count
         everything = [*past, *frames]
         told = flows.told or self.told(everything, range(len(past), len(past) + count))
         whole = [shares[..., :1, :1] for shares in told] if told else [None] * count
@@ -317,7 +324,8 @@ class S2SVR(nn.Module):
             seen = near or [contrast(frame) for frame in (frames[t], *others)]
             mixed.append(self.mixer(frames[t], others, reduce(torch.maximum, seen), whole[t]))
         pairs = zip(mixed, frames, strict=False)
-        return mixed, [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
+        cells = [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
+        return mixed, cells, [self.mixer.made(shares) for shares in whole]
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
         """Features of y_{i-1}, warped to frame i; zero where there is none.

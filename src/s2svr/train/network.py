@@ -87,6 +87,8 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     elif model.mixer is not None:
         other.mixer.exposure = other.mixer.exposure or model.mixer.exposure
         other.mixer.quality = other.mixer.quality or model.mixer.quality
+        if other.mixer.quality is not None and model.mixer.quality is not None:
+            other.mixer.quality.trust = other.mixer.quality.trust or model.mixer.quality.trust
     if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
         other.encoder.first.weight = model.encoder.first.weight
     if shapes(other.decoder.feedback) != shapes(model.decoder.feedback):
@@ -115,7 +117,7 @@ def take_mixer(model: S2SVR, other: nn.Module, preset: str) -> None:
 
     def kind(net: S2SVR) -> tuple[int, ...]:
         c = net.config
-        return c.neighbours, c.aligned, c.mixing, c.exposure, c.quality
+        return c.neighbours, c.aligned, c.mixing, c.exposure, c.quality, c.confidence
 
     if model.mixer is None:
         raise ValueError(f"expected no --mixer for {preset}, which mixes no neighbours")

@@ -1,5 +1,6 @@
 """Training of the part of a compression network that estimates how well a frame was coded."""
 
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ..damage import degradation
-from ..data import Clip
+from ..data import Clip, Pair
+from ..losses import mostly_luma
 from ..media import read_clip
 from ..metrics import psnr_y
-from ..models import MIDDLE, Quality, statistics
+from ..models import MIDDLE, S2SVR, Quality, statistics
 from ..ops import quantised, resize_bicubic
 from ..text import Say
 from .launch import Run
@@ -23,30 +25,69 @@ from .store import recipe_clips
 # Clips are reduced by these in turn: what is fine in a small video is coarse in a large one.
 SIZES = (1.0, 2.0, 1.5, 2.0)
 SMALLEST = 128  # shorter side in pixels of a reduced clip
-SETTLED = 3  # frames after the first, whose quality is its own
+EXAMINED = 3  # frames of the middle: the first one's quality is its own, the last lack neighbours
 NOISE = 0.1  # added to statistics of unit variance, so that few clips tell more
 DROPPED = 0.4  # of the first layer's channels, for the same
 FLOOR = 0.005  # of the statistics' deviation
 KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its square
+EPS = 1e-6  # mean square, about 60 dB: what is better counts no more
+HARM = 3.0  # what a dB lost costs, in dB gained
 
 
-def examined(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> tuple[Tensor, Tensor]:
-    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should make of them (N,)."""
+def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[Pair]:
+    """Some frames of each clip, coded several times at different sizes and qualities."""
     damage, generator = degradation(recipe.data.degradation), Generator()
     generator.manual_seed(recipe.optim.seed)
-    found, wanted = [], []
     for place, sequence in enumerate(sequences):
         clip = read_clip(sequence.hq)
         for _, size in zip(range(recipe.codings), cycle(SIZES), strict=False):
             room = max(len(clip) - recipe.data.frames, 0)
             first = int(torch.randint(room + 1, (), generator=generator))
             some = reduced_clip(clip[first : first + recipe.data.frames].float() / 255, size)
-            lq, hq = damage(some, generator)
-            found.append(statistics(lq[-SETTLED:].mean(1)))
-            wanted += [psnr_y(*pair) for pair in zip(lq[-SETTLED:], hq[-SETTLED:], strict=True)]
+            yield damage(some, generator)
         if (place + 1) % recipe.optim.log_every == 0:
             say(f"{place + 1}/{len(sequences)} clips coded")
+
+
+def examined(clips: Iterator[Pair]) -> tuple[Tensor, Tensor]:
+    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should make of them (N,)."""
+    found, wanted = [], []
+    for lq, hq in clips:
+        lq, hq = in_the_middle(lq), in_the_middle(hq)
+        found.append(statistics(lq.mean(1)))
+        wanted += [psnr_y(*pair) for pair in zip(lq, hq, strict=True)]
     return torch.cat(found), (torch.tensor(wanted).float() - MIDDLE) / 10
+
+
+def examined_changes(clips: Iterator[Pair], model: S2SVR) -> Tensor:
+    """How a network's change to coded frames lies to what would be right, (N, 3).
+
+    Of the same frames as ``examined``, means over a frame: of the squared error before, of that
+    error times the change, and of the squared change.
+    """
+    found = []
+    for lq, hq in clips:
+        with torch.inference_mode():
+            out = model(lq[None])[0][0]
+        before, right, after = (
+            mostly_luma(in_the_middle(frames).clamp(0, 1)) for frames in (lq, hq, out)
+        )
+        error, change = right - before, after - before
+        products = (error * error, error * change, change * change)
+        found.append(torch.stack([product.mean((1, 2, 3)) for product in products], 1))
+    return torch.cat(found)
+
+
+def in_the_middle(clip: Tensor) -> Tensor:
+    """Frames (T, ...) -> the EXAMINED ones of the middle."""
+    first = max(len(clip) - EXAMINED, 0) // 2
+    return clip[first : first + EXAMINED]
+
+
+def squared_error(share: Tensor, changes: Tensor) -> Tensor:
+    """Mean squared error (N,) where a share (N,) is made of ``examined_changes``."""
+    before, along, size = changes.unbind(1)
+    return before - 2 * share * along + share.square() * size
 
 
 def reduced_clip(clip: Tensor, size: float) -> Tensor:
@@ -56,24 +97,67 @@ def reduced_clip(clip: Tensor, size: float) -> Tensor:
     return quantised(resize_bicubic(clip, 1 / size))
 
 
+def learn_from_statistics(
+    quality: Quality,
+    tell: nn.Sequential,
+    found: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    optim: AdamW,
+) -> None:
+    """Train one of a ``Quality``'s networks on statistics of frames (N, COUNT).
+
+    ``loss`` of what it tells (B,) of some of the frames, and their places (B,).
+    """
+    nn.init.normal_(tell[-1].weight, std=0.1)  # type: ignore[arg-type]
+    first, slope, *rest = tell
+    noisy = nn.Sequential(first, slope, nn.Dropout(DROPPED), *rest)
+
+    def of_some() -> Tensor:
+        chosen = torch.randint(len(found), (optim.batch,))
+        seen = (found[chosen] - quality.mean) / quality.spread
+        return loss(noisy(seen + NOISE * torch.randn_like(seen))[:, 0], chosen)
+
+    learn_part(tell, of_some, optim)
+
+
 def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:
     """Train a network on statistics of frames (N, COUNT) and what it should make of them (N,)."""
     quality.mean.copy_(found.mean(0))
     quality.spread.copy_(found.std(0) + FLOOR)
-    nn.init.normal_(quality.tell[-1].weight, std=0.1)  # type: ignore[arg-type]
-    first, slope, *rest = quality.tell
-    tell = nn.Sequential(first, slope, nn.Dropout(DROPPED), *rest)
 
-    def loss() -> Tensor:
-        chosen = torch.randint(len(found), (optim.batch,))
-        seen = (found[chosen] - quality.mean) / quality.spread
-        told = tell(seen + NOISE * torch.randn_like(seen))[:, 0]
+    def apart(told: Tensor, chosen: Tensor) -> Tensor:
         return F.smooth_l1_loss(told, wanted[chosen], beta=KNEE)
 
-    learn_part(quality, loss, optim)
+    learn_from_statistics(quality, quality.tell, found, apart, optim)
     with torch.no_grad():
         error = 10 * (quality.told(found)[:, 0] - wanted).square().mean().sqrt()
     say(f"step {optim.steps}/{optim.steps}: told within {error:.2f} dB")
+
+
+def learn_confidence(
+    quality: Quality, found: Tensor, changes: Tensor, optim: AdamW, say: Say
+) -> None:
+    """Train what share of a change is made, on statistics and ``examined_changes``.
+
+    The mean gain in dB is the aim; a frame that loses counts HARM times as much.
+    """
+    assert quality.trust is not None
+
+    def lost(share: Tensor, changes: Tensor) -> Tensor:
+        return 10 * ((squared_error(share, changes) + EPS) / (changes[:, 0] + EPS)).log10()
+
+    def loss(told: Tensor, chosen: Tensor) -> Tensor:
+        loss = lost(1 + told, changes[chosen])
+        return (loss + (HARM - 1) * loss.clamp(min=0)).mean()
+
+    learn_from_statistics(quality, quality.trust, found, loss, optim)
+    with torch.no_grad():
+        share = quality.made(found)[:, 0]
+        held, whole = -lost(share, changes), -lost(torch.ones_like(share), changes)
+    say(
+        f"step {optim.steps}/{optim.steps}: {held.mean():+.3f} dB, {(held < 0).float().mean():.0%} "
+        f"of frames lose; {whole.mean():+.3f} dB, {(whole < 0).float().mean():.0%} with all made"
+    )
 
 
 def train_quality(
@@ -92,6 +176,12 @@ def train_quality(
     clips = recipe_clips(recipe.data, data)
     run.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.optim.seed)
-    found, wanted = examined(clips, recipe, run.say)
-    learn_quality(model.mixer.quality, found, wanted, recipe.optim, run.say)
+    quality = model.mixer.quality
+    found, wanted = examined(codings(clips, recipe, run.say))
+    learn_quality(quality, found, wanted, recipe.optim, run.say)
+    if quality.trust is not None:
+        for parameter in quality.trust[-1].parameters():
+            nn.init.zeros_(parameter)  # all of a change is made while it is examined
+        changes = examined_changes(codings(clips, recipe, run.say), model.eval())
+        learn_confidence(quality, found, changes, recipe.optim, run.say)
     return save_trained(model, recipe, run, len(clips))

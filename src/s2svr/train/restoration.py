@@ -36,7 +36,7 @@ def mix_frames(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor
     """The frame of ``restore_frames``, only mixed with its neighbours, and its place in time."""
     t = step % x.shape[1]
     past, frames = list(x[:, :t].unbind(1)), list(x[:, t:].unbind(1))
-    mixed, _ = model.mixed(frames, past, cut_flows(flows, t, None), 1)
+    mixed, _, _ = model.mixed(frames, past, cut_flows(flows, t, None), 1)
     return torch.stack(mixed, 1), slice(t, t + 1)
 
 
