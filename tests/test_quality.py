@@ -130,6 +130,8 @@ def test_what_is_not_trusted_stays_as_it_was():
     torch.testing.assert_close(confident(x)[0][:, 0], x[:, 0].lerp(changed[:, 0], 0.25))
     confident.mixer.quality.trust[-1].bias.fill_(-1)
     assert torch.equal(confident(x)[0], x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(confident(x)[0], x)
 
 
 def test_the_bundled_network_tells_coarse_coding_from_fine():

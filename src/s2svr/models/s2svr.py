@@ -296,7 +296,7 @@ class S2SVR(nn.Module):
             change = change[..., : height * c.scale, : width * c.scale]
             y = within_contrast(change, mixed[t], c.scale).add_(self.base(mixed[t]))
             if (share := made[t]) is not None:
-                y = torch.lerp(frames[t], y, share)
+                y = torch.lerp(frames[t], y, share.type_as(y))
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
