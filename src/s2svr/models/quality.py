@@ -22,7 +22,6 @@ COUNT = 2 * 2 * len(STEPS) * (len(EDGES) + 1) + len(BANDS) * len(LEVELS)
 MIDDLE = 38.0  # dB, where shares stay as they are
 FALL = 1.8  # of the factor, for each 10 dB more
 LEAST, MOST = 0.5, 1.6  # of the factor
-BOLDEST = 1.5  # share of a change that is made
 
 
 class Quality(nn.Module):
@@ -31,7 +30,7 @@ class Quality(nn.Module):
     A coarsely coded frame is better mixed with more of its neighbours, a finely coded one with less
     (lab/2026-11-26-quality-factor.md); the whole frame shows which it is, a few pixels do not. With
     ``confidence``, it also tells what share of the network's change to the frame is made: what has
-    hardly been damaged is better left as it is, what was coarsely coded takes more.
+    hardly been damaged is better left as it is.
     """
 
     mean: Tensor
@@ -72,7 +71,7 @@ class Quality(nn.Module):
         """
         if self.trust is None:
             raise TypeError("expected a network with confidence, got one that makes every change")
-        return (1 + self.trust((found - self.mean) / self.spread)).clamp(0, BOLDEST)
+        return (1 + self.trust((found - self.mean) / self.spread)).clamp(0, 1)
 
 
 def of_statistics(channels: int) -> nn.Sequential:

@@ -31,20 +31,24 @@ DROPPED = 0.4  # of the first layer's channels, for the same
 FLOOR = 0.005  # of the statistics' deviation
 KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its square
 EPS = 1e-6  # mean square, about 60 dB: what is better counts no more
-HARM = 3.0  # what a dB lost costs, in dB gained
+HARM = 10.0  # what a dB lost costs, in dB gained
+FINE = (16, 26)  # QPs that leave so little to restore that a network may do harm
 
 
 def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[Pair]:
     """Some frames of each clip, coded several times at different sizes and qualities."""
-    damage, generator = degradation(recipe.data.degradation), Generator()
+    generator, least, most = Generator(), *FINE
     generator.manual_seed(recipe.optim.seed)
     for place, sequence in enumerate(sequences):
         clip = read_clip(sequence.hq)
-        for _, size in zip(range(recipe.codings), cycle(SIZES), strict=False):
+        for number, size in zip(range(recipe.codings + recipe.fine), cycle(SIZES), strict=False):
             room = max(len(clip) - recipe.data.frames, 0)
             first = int(torch.randint(room + 1, (), generator=generator))
             some = reduced_clip(clip[first : first + recipe.data.frames].float() / 255, size)
-            yield damage(some, generator)
+            damage = recipe.data.degradation
+            if number >= recipe.codings:
+                damage = f"hevc-{int(torch.randint(least, most + 1, (), generator=generator))}"
+            yield degradation(damage)(some, generator)
         if (place + 1) % recipe.optim.log_every == 0:
             say(f"{place + 1}/{len(sequences)} clips coded")
 
@@ -168,17 +172,23 @@ def train_quality(
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
     otherwise); all its other weights stay as they are. It takes minutes on one CPU thread, most of
     them to code the clips, and starts anew when it was stopped. Raises ValueError for a preset that
-    estimates no quality.
+    estimates no quality, or where neither part is to be trained.
     """
     model = build(recipe, None, init)
     if model.mixer is None or model.mixer.quality is None:
         raise ValueError(f"expected a preset that tells a quality, got {recipe.model.preset}")
+    if model.mixer.quality.trust is None and not recipe.estimate:
+        raise ValueError(
+            f"expected estimate=true for {recipe.model.preset}, which has no share of the change "
+            "to train, got estimate=false"
+        )
     clips = recipe_clips(recipe.data, data)
     run.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.optim.seed)
     quality = model.mixer.quality
     found, wanted = examined(codings(clips, recipe, run.say))
-    learn_quality(quality, found, wanted, recipe.optim, run.say)
+    if recipe.estimate:
+        learn_quality(quality, found, wanted, recipe.optim, run.say)
     if quality.trust is not None:
         for parameter in quality.trust[-1].parameters():
             nn.init.zeros_(parameter)  # all of a change is made while it is examined
