@@ -37,7 +37,7 @@ FINE = (16, 26)  # QPs that leave so little to restore that a network may do har
 
 def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[Pair]:
     """Some frames of each clip, coded several times at different sizes and qualities."""
-    generator, least, most = Generator(), *FINE
+    generator = Generator()
     generator.manual_seed(recipe.optim.seed)
     for place, sequence in enumerate(sequences):
         clip = read_clip(sequence.hq)
@@ -47,7 +47,7 @@ def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[
             some = reduced_clip(clip[first : first + recipe.data.frames].float() / 255, size)
             damage = recipe.data.degradation
             if number >= recipe.codings:
-                damage = f"hevc-{int(torch.randint(least, most + 1, (), generator=generator))}"
+                damage = f"hevc-{int(torch.randint(FINE[0], FINE[1] + 1, (), generator=generator))}"
             yield degradation(damage)(some, generator)
         if (place + 1) % recipe.optim.log_every == 0:
             say(f"{place + 1}/{len(sequences)} clips coded")
