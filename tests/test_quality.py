@@ -189,7 +189,8 @@ def test_a_quality_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
         frames = [scene(seed=seed)[0].roll(t, -1) for t in range(8)]
         write_movie(tmp_path / "clips" / f"{seed}.mp4", frames, Fraction(25))
     moved = weights_moved(RECIPE, "compression-light", tmp_path)
-    assert {"mixer.quality.mean", "mixer.quality.tell.0.weight"} <= moved
+    parts = ("mean", "tell.0.weight", "trust.0.weight")
+    assert {f"mixer.quality.{part}" for part in parts} <= moved
     assert all(name.startswith("mixer.quality.") for name in moved)
 
 
