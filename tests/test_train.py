@@ -244,7 +244,7 @@ def test_a_base_network_starts_from_anothers_trunk_and_the_light_ones_mixer():
     x = torch.rand(1, 3, 3, 16, 24)
     with torch.no_grad():  # it begins with what the mixer makes
         flows = model.flows(list(x.unbind(1)), 3)
-        mixed, _ = model.mixed(list(x.unbind(1)), [], flows, 3)
+        mixed, *_ = model.mixed(list(x.unbind(1)), [], flows, 3)
         assert (mixed[1] - x[:, 1]).abs().max() > 0.01
         assert torch.equal(model(x)[0], torch.stack(mixed, 1))
 

@@ -14,7 +14,7 @@ have all neighbours (dB; of Y for coded video, but of RGB for what a network tel
 
 import argparse
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from statistics import fmean
 
@@ -30,6 +30,7 @@ from s2svr.metrics import luma
 from s2svr.models import PRESETS
 from s2svr.models.flows import frames_around, link_flows
 from s2svr.models.mixer import Mixer
+from s2svr.models.output import contrast
 from s2svr.ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
 
 DOWN = PRESETS["compression-light"].flow_down
@@ -92,7 +93,9 @@ def told(lq: Tensor, hq: Tensor, reach: int, times: range, mixer: Mixer) -> tupl
         over = torch.cat(others) - here
         whole = mixer.exposure(grey[t], frames_around(grey, t, reach))
         by_exposure = here + (whole[0, :, None] * over).sum(0)
-        for place, made in enumerate((here, by_exposure, mixer(here, others, whole))):
+        most = reduce(torch.maximum, map(contrast, (here, *others)))
+        mixed = mixer(here, others, most, whole)
+        for place, made in enumerate((here, by_exposure, mixed)):
             errors[place] += (made - hq[t]).square().sum().double()
     gains = 10 * torch.log10(errors[0] / errors[1:])
     return float(gains[0]), float(gains[1])

@@ -132,7 +132,7 @@ def train_quality_command(
     init: Init = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train the part of a compression network that estimates a frame's quality, in minutes."""
+    """Train the part of a compression network that estimates a frame's quality."""
     from ..train import QualityRecipe, Run, train_quality
 
     run = Run(out, name=recipe.name, say=say)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from .config import S2SVRConfig
 from .flows import Flows, chain_flows, cut_flows, frames_around
-from .mixer import Exposure, in_time, sharpness
+from .mixer import Exposure, Mixer, in_time, sharpness
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import PWCLite, PWCLiteConfig
 from .quality import MIDDLE, Quality, statistics
@@ -15,6 +15,7 @@ __all__ = [
     "Flows",
     "MIDDLE",
     "MODELS",
+    "Mixer",
     "PRESETS",
     "PWCLite",
     "PWCLiteConfig",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load
-from ..models import PRESETS, S2SVR, PWCLite, PWCLiteConfig, S2SVRConfig
+from ..models import PRESETS, S2SVR, Mixer, PWCLite, PWCLiteConfig, S2SVRConfig
 from .recipes import ExposureRecipe, QualityRecipe, RestorationRecipe
 
 Config = TypeVar("Config", S2SVRConfig, PWCLiteConfig)
@@ -22,7 +22,8 @@ def build(
 ) -> S2SVR:
     """The recipe's network, started from the weights given: ``init``'s, but flow's and mixer's.
 
-    It has no flow network where ``flow`` is a folder of files.
+    It has no flow network where ``flow`` is a folder of files. It makes all of its changes: what
+    share of them is made is learned last, of the finished network.
     """
     config = preset_named(recipe.model.preset, S2SVRConfig)
     if recipe.model.channels:
@@ -41,6 +42,9 @@ def build(
         if not isinstance(student, PWCLite) or student.config != config.flow:
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
+    if model.mixer is not None and model.mixer.quality is not None and model.mixer.quality.trust:
+        for parameter in model.mixer.quality.trust[-1].parameters():
+            nn.init.zeros_(parameter)
     return model
 
 
@@ -85,10 +89,7 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     if other.mixer is None:
         other.mixer = model.mixer
     elif model.mixer is not None:
-        other.mixer.exposure = other.mixer.exposure or model.mixer.exposure
-        other.mixer.quality = other.mixer.quality or model.mixer.quality
-        if other.mixer.quality is not None and model.mixer.quality is not None:
-            other.mixer.quality.trust = other.mixer.quality.trust or model.mixer.quality.trust
+        take_missing(other.mixer, model.mixer)
     if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
         other.encoder.first.weight = model.encoder.first.weight
     if shapes(other.decoder.feedback) != shapes(model.decoder.feedback):
@@ -117,7 +118,7 @@ def take_mixer(model: S2SVR, other: nn.Module, preset: str) -> None:
 
     def kind(net: S2SVR) -> tuple[int, ...]:
         c = net.config
-        return c.neighbours, c.aligned, c.mixing, c.exposure, c.quality, c.confidence
+        return c.neighbours, c.aligned, c.mixing, c.exposure, c.quality
 
     if model.mixer is None:
         raise ValueError(f"expected no --mixer for {preset}, which mixes no neighbours")
@@ -126,7 +127,16 @@ def take_mixer(model: S2SVR, other: nn.Module, preset: str) -> None:
             f"expected --mixer of a network that mixes neighbours as {preset} does, the weights "
             "given are of another; leave it out, or give the light network of the same task"
         )
+    take_missing(other.mixer, model.mixer)
     model.mixer.load_state_dict(other.mixer.state_dict())
+
+
+def take_missing(mixer: Mixer, fresh: Mixer) -> None:
+    """Give a mixer the parts that it has not: those of a fresh one, which change nothing."""
+    mixer.exposure = mixer.exposure or fresh.exposure
+    mixer.quality = mixer.quality or fresh.quality
+    if mixer.quality is not None and fresh.quality is not None:
+        mixer.quality.trust = mixer.quality.trust or fresh.quality.trust
 
 
 def backward_layer(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ DROPPED = 0.4  # of the first layer's channels, for the same
 FLOOR = 0.005  # of the statistics' deviation
 KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its square
 EPS = 1e-6  # mean square, about 60 dB: what is better counts no more
-HARM = 10.0  # what a dB lost costs, in dB gained
+LOSS_COUNTS = 10.0  # times as much as a gain
 FINE = (16, 26)  # QPs that leave so little to restore that a network may do harm
 
 
@@ -143,7 +143,7 @@ def learn_confidence(
 ) -> None:
     """Train what share of a change is made, on statistics and ``examined_changes``.
 
-    The mean gain in dB is the aim; a frame that loses counts HARM times as much.
+    The mean gain in dB is the aim; a frame that loses counts LOSS_COUNTS times as much.
     """
     assert quality.trust is not None
 
@@ -152,7 +152,7 @@ def learn_confidence(
 
     def loss(told: Tensor, chosen: Tensor) -> Tensor:
         loss = lost(1 + told, changes[chosen])
-        return (loss + (HARM - 1) * loss.clamp(min=0)).mean()
+        return (loss + (LOSS_COUNTS - 1) * loss.clamp(min=0)).mean()
 
     learn_from_statistics(quality, quality.trust, found, loss, optim)
     with torch.no_grad():
@@ -170,9 +170,10 @@ def train_quality(
     """Train the part that estimates how well frames were coded; returns the weights' path.
 
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
-    otherwise); all its other weights stay as they are. It takes minutes on one CPU thread, most of
-    them to code the clips, and starts anew when it was stopped. Raises ValueError for a preset that
-    estimates no quality, or where neither part is to be trained.
+    otherwise); all its other weights stay as they are. The clips are coded, and for the share of
+    the change coded and restored again, which takes most of an hour for a hundred clips on one CPU
+    thread; it starts anew when it was stopped. Raises ValueError for a preset that estimates no
+    quality, where neither part is to be trained, or the share alone beside a fresh estimate.
     """
     model = build(recipe, None, init)
     if model.mixer is None or model.mixer.quality is None:
@@ -182,6 +183,11 @@ def train_quality(
             f"expected estimate=true for {recipe.model.preset}, which has no share of the change "
             "to train, got estimate=false"
         )
+    if not recipe.estimate and bool((model.mixer.quality.spread == 1).all()):
+        raise ValueError(
+            "expected estimate=true, or --init with weights whose estimate of the PSNR is trained, "
+            "got estimate=false and a fresh one"
+        )
     clips = recipe_clips(recipe.data, data)
     run.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.optim.seed)
@@ -190,8 +196,6 @@ def train_quality(
     if recipe.estimate:
         learn_quality(quality, found, wanted, recipe.optim, run.say)
     if quality.trust is not None:
-        for parameter in quality.trust[-1].parameters():
-            nn.init.zeros_(parameter)  # all of a change is made while it is examined
         changes = examined_changes(codings(clips, recipe, run.say), model.eval())
         learn_confidence(quality, found, changes, recipe.optim, run.say)
     return save_trained(model, recipe, run, len(clips))
