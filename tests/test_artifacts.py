@@ -91,7 +91,7 @@ def test_tables_have_a_row_for_each_damage_and_length(
 ):
     light = PRESETS["compression-light"]
     small = replace(light, channels=4, feedback=4, attention=4, neighbours=0, aligned=False,
-                    quality=0, flow=None)  # fmt: skip
+                    quality=0, confidence=False, flow=None)  # fmt: skip
     save(tmp_path / "fresh.safetensors", S2SVR(small), Card("compression"))
     for index in range(3):
         (tmp_path / "clips" / "one").mkdir(parents=True, exist_ok=True)

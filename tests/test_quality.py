@@ -138,7 +138,7 @@ def test_the_bundled_network_tells_coarse_coding_from_fine():
     mixer = load("compression-light").mixer
     with torch.inference_mode():
         fine, coarse = (
-            mixer.quality(torch.stack(list(hevc([scene(144, 176)[0]] * 2, qp))))[-1].item()
+            mixer.quality(torch.stack(list(hevc([scene(144, 176)[0]] * 2, qp))))[-1, 0].item()
             for qp in (20, 44)
         )
     assert fine + 0.2 < coarse
@@ -178,8 +178,8 @@ def test_confidence_is_learned_where_changes_help():
     optim = load_recipe(RECIPE, ["optim.steps=300", "optim.rate=3e-3"]).optim
     training.learn_confidence(quality, found, changes, optim, said.append)
     made = quality.made(found)[:, 0]
-    assert made[good].mean() > 0.9
-    assert made[~good].mean() < 0.1
+    assert made[good].mean() > 0.6
+    assert made[~good].mean() < 0.05
     assert said[-1].startswith("step 300/300: +")
 
 

@@ -112,7 +112,7 @@ def test_the_bound_of_what_is_mixed_takes_nothing_from_blurred_frames(
 
     bounded = score()
     monkeypatch.setattr(
-        "s2svr.models.mixer.contrast", lambda x: torch.full_like(x[:, :1], float("inf"))
+        "s2svr.models.s2svr.contrast", lambda x: torch.full_like(x[:, :1], float("inf"))
     )
     assert score() > sum(psnr_rgb(a, b) for a, b in zip(lq, hq, strict=True)) / len(hq) + 1
     assert bounded > score() - 0.01
