@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..damage import BLOCK, gaussian_blur, h264, hevc, noisy
-from ..media import open_container, video_stream
+from ..media import ASKED, open_container, quantisers_of, video_stream
 from ..models import Quality, statistics
 from ..ops import quantised, resize_bicubic
 
@@ -134,16 +133,14 @@ def known_quality(path: Path, codec: str) -> int | None:
 def quantisers(path: Path) -> Iterator[tuple[int, float]]:
     """The quantiser that each of the first pictures begins with, and the mean of its blocks.
 
-    As of 8 bits: those of deeper pictures begin 6 higher for each bit. They end at a broken packet.
+    They end at a broken packet.
     """
     with open_container(path) as container:
         stream = video_stream(container, path)
-        stream.codec_context.options = {"export_side_data": "venc_params"}
+        stream.codec_context.options |= ASKED
         try:
             for picture in islice(container.decode(stream), LOOKED):
-                found: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
-                if found is not None:
-                    above = 6 * (picture.format.components[0].bits - 8)
-                    yield found.qp - above, float(found.qp_map().mean()) - above
+                if (told := quantisers_of(picture)) is not None:
+                    yield told.first, float(told.blocks.mean())
         except av.error.FFmpegError:
             return  # what came before it tells enough

@@ -45,10 +45,13 @@ from .planes import (
     to_picture,
 )
 from .sidedata import (
+    ASKED,
     Message,
+    Quantisers,
     lost_side_data,
     message_name,
     messages_of,
+    quantisers_of,
     side_data_name,
     side_data_of,
 )
@@ -62,6 +65,7 @@ from .yuv import YuvReader, frame_bytes
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 __all__ = [
+    "ASKED",
     "CHROMA",
     "FIRST_PACKETS",
     "PNG",
@@ -78,6 +82,7 @@ __all__ = [
     "Message",
     "PhotoTags",
     "PictureCodes",
+    "Quantisers",
     "Reader",
     "Spherical",
     "SteadyClock",
@@ -122,6 +127,7 @@ __all__ = [
     "read_facts",
     "read_flo",
     "read_known_flow",
+    "quantisers_of",
     "side_data_name",
     "side_data_of",
     "riff_chunks",

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import av
+import numpy as np
+
+from .planes import bits_of
 
 SideData = list[tuple[str, bytes]]  # names of kinds, as FFmpeg calls them, and their contents
 
@@ -28,6 +31,8 @@ CARRIED = {
     "AFD": "active format description",
     "SEI_UNREGISTERED": "user data",
 }
+ASKED = {"export_side_data": "venc_params"}  # option of decoders that tell their quantisers
+BLOCK_QUANTISER = 16  # bytes of FFmpeg's AVVideoBlockParams before the block's own difference
 # Kinds that say how the old video was coded, which a new coding makes untrue.
 CODING = {"MOTION_VECTORS", "VIDEO_ENC_PARAMS", "VIDEO_HINT", "SKIP_SAMPLES", "VIEW_ID"}
 # Kinds that are known and cannot be written.
@@ -94,6 +99,32 @@ def side_data_of(picture: av.VideoFrame) -> SideData:
         found = re.match(r"\d+", str(error))
         number = int(found[0]) if found else -1
         return [(NEWER.get(number, f"number {number}"), b"")]
+
+
+class Quantisers(NamedTuple):
+    """How coarsely a picture was coded, as its decoder knows; those of H.264 as of 8 bits."""
+
+    kind: str  # H264, MPEG2 or VP9, which count in different ways
+    first: int  # the picture begins with it
+    blocks: np.ndarray  # (N,) of all its blocks
+
+
+def quantisers_of(picture: av.VideoFrame) -> Quantisers | None:
+    """The quantisers of a picture from a decoder with ASKED among its options; None if untold."""
+    try:
+        told: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
+    except ValueError:  # PyAV does not know another kind, and gives none
+        return None
+    if told is None:
+        return None
+    own: np.ndarray | int = 0  # the differences of blocks; pictures may have none
+    if told.nb_blocks:
+        start, step = told.blocks_offset + BLOCK_QUANTISER, (told.block_size,)
+        own = np.ndarray(told.nb_blocks, np.int32, bytes(told), start, step)
+    # With six more the step doubles; each bit beyond 8 begins so much higher.
+    above = 6 * (bits_of(picture.format) - 8) if told.codec_type.name == "H264" else 0
+    first = told.qp - above
+    return Quantisers(told.codec_type.name, first, np.atleast_1d(first + own))
 
 
 def messages_of(sides: Iterable[tuple[str, bytes]]) -> tuple[Message, ...]:

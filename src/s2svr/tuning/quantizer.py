@@ -1,6 +1,5 @@
 """How coarsely a film was coded, as its decoder knows: the step between quantised coefficients."""
 
-import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -8,14 +7,9 @@ from pathlib import Path
 from statistics import fmean
 
 import av
-import torch
+import numpy as np
 
-from ..media import bits_of, open_container, video_stream
-
-# What FFmpeg's AVVideoEncParams begin with: blocks, where they lie, the size of each, kind of
-# quantiser, and its value for all of them; a block's own difference follows its place and size.
-HEAD, PLACES, VALUES, OWN = "I", "NN", "ii", 16
-H264, MPEG = 1, 2  # kinds of quantiser that are known here
+from ..media import ASKED, Quantisers, open_container, quantisers_of, video_stream
 
 
 def coding_step(path: Path, starts: list[Fraction], count: int) -> float | None:
@@ -26,7 +20,7 @@ def coding_step(path: Path, starts: list[Fraction], count: int) -> float | None:
     with open_container(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
-        context.options = {**context.options, "export_side_data": "venc_params"}
+        context.options = context.options | ASKED
         begin = (stream.start_time or 0) * (stream.time_base or Fraction(0))
         found: list[float] = []
         for start in starts:
@@ -44,25 +38,18 @@ def log_steps(pictures: Iterator[av.VideoFrame]) -> Iterator[float]:
     """Yield the mean logarithm (base 2) of the steps of each picture that tells them."""
     try:
         for picture in pictures:
-            for side in picture.side_data:
-                if side.type.name == "VIDEO_ENC_PARAMS":
-                    step = log_step(bytes(side), bits_of(picture.format))
-                    if step is not None:
-                        yield step
+            told = quantisers_of(picture)
+            step = None if told is None else log_step(told)
+            if step is not None:
+                yield step
     except (av.error.FFmpegError, OSError):  # damage: what was read before it counts
         return
 
 
-def log_step(data: bytes, bits: int) -> float | None:
-    """The mean logarithm (base 2) of the steps in AVVideoEncParams; None for other quantisers."""
-    (blocks,) = struct.unpack_from(HEAD, data)
-    at = struct.calcsize(f"@{HEAD}0N")
-    first, size = struct.unpack_from(PLACES, data, at)
-    kind, value = struct.unpack_from(VALUES, data, at + struct.calcsize(PLACES))
-    own = [struct.unpack_from("i", data, first + size * k + OWN)[0] for k in range(blocks)]
-    values = torch.tensor([value + part for part in own] or [value], dtype=torch.float64)
-    if kind == H264:  # six more double the step; more bits begin below 0
-        return float((values - 6 * (bits - 8) - 4).mean()) / 6
-    if kind == MPEG and float(values.min()) > 0:
-        return float(values.log2().mean())
+def log_step(told: Quantisers) -> float | None:
+    """The mean logarithm (base 2) of the blocks' steps; None for other ways to count them."""
+    if told.kind == "H264":
+        return float((told.blocks - 4).mean()) / 6
+    if told.kind == "MPEG2" and told.blocks.min() > 0:
+        return float(np.log2(told.blocks).mean())
     return None
