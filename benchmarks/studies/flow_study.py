@@ -28,6 +28,7 @@ from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder_clips
 from s2svr.flow.cases import Case, rendered_cases
 from s2svr.flow.dis import DIS, dis_flow
+from s2svr.flow.files import GivenFlow
 from s2svr.flow.score import MEAN, ZERO, Flow, evaluate_flow
 from s2svr.models.s2svr import S2SVR
 from s2svr.render.photos import photographs
@@ -48,7 +49,7 @@ TUNING = "optim.flow_rate=5e-5"  # as in the paper
 Say = Callable[[str], None]
 
 
-class Estimator(nn.Module):
+class Estimator(GivenFlow):
     """Any estimator in the place of a flow network, for what is estimated beforehand."""
 
     def __init__(self, flow: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -58,18 +59,8 @@ class Estimator(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.flow(a, b)
 
-    def features(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The frames themselves, in the form of a flow network's features."""
-        return [(image, image)]
-
-    def between(
-        self,
-        first: list[tuple[Tensor, Tensor]],
-        second: list[tuple[Tensor, Tensor]],
-        size: tuple[int, int],
-        few: bool = False,
-    ) -> Tensor:
-        return self.flow(first[0][0], second[0][0])
+    def given(self, a: Tensor, b: Tensor, size: tuple[int, int]) -> Tensor:
+        return self.flow(a, b)
 
 
 def train_with(

@@ -8,11 +8,29 @@ import torch
 from torch import Tensor, nn
 
 from ..media import flow_folder, read_known_flow
-from ..models import S2SVR
+from ..models import S2SVR, Features
 from ..ops import resize_flow
 
 
-class FilesFlow(nn.Module):
+class GivenFlow(nn.Module):
+    """Flow from elsewhere in the place of a flow network, by the frames themselves."""
+
+    def features(self, image: Tensor) -> Features:
+        """The frames (B, 3, H, W) themselves, in the form of a flow network's features."""
+        return [(image, image)]
+
+    def between(
+        self, first: Features, second: Features, size: tuple[int, int], few: bool = False
+    ) -> Tensor:
+        """The flow (B, 2, h, w) between neighbours, on the grid of frames of ``size`` (h, w)."""
+        return self.given(first[0][0], second[0][0], size)
+
+    def given(self, a: Tensor, b: Tensor, size: tuple[int, int]) -> Tensor:
+        """The flow from frames (B, 3, H, W) to those beside them, as ``between`` returns it."""
+        raise NotImplementedError
+
+
+class FilesFlow(GivenFlow):
     """A clip's flow by the files of ``flow_folder``, for frames that it was told of in their order.
 
     It knows frames by their pixels, so windows, segments and a clip backward in time are served.
@@ -51,20 +69,9 @@ class FilesFlow(nn.Module):
             f"{count + 1} frames, it has {frames}"
         )
 
-    def features(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The frames (B, 3, H, W) themselves, in the form of a flow network's features."""
-        return [(image, image)]
-
-    def between(
-        self,
-        first: list[tuple[Tensor, Tensor]],
-        second: list[tuple[Tensor, Tensor]],
-        size: tuple[int, int],
-        few: bool = False,
-    ) -> Tensor:
-        """The flow (B, 2, h, w) between neighbours, on the grid of frames of ``size`` (h, w)."""
-        pairs = zip(first[0][0], second[0][0], strict=True)
-        return resize_flow(torch.stack([self.read(a, b).to(a) for a, b in pairs]), size)
+    def given(self, a: Tensor, b: Tensor, size: tuple[int, int]) -> Tensor:
+        pairs = zip(a, b, strict=True)
+        return resize_flow(torch.stack([self.read(x, y).to(x) for x, y in pairs]), size)
 
     def read(self, a: Tensor, b: Tensor) -> Tensor:
         """The flow (2, H, W) from a frame (3, H, W) to one beside it."""

@@ -6,12 +6,13 @@ from .config import S2SVRConfig
 from .flows import Flows, chain_flows, cut_flows, frames_around
 from .mixer import Exposure, Mixer, in_time, sharpness
 from .pwclite import LIGHT as LIGHT_FLOW
-from .pwclite import PWCLite, PWCLiteConfig
+from .pwclite import Features, PWCLite, PWCLiteConfig
 from .quality import MIDDLE, Quality, statistics
 from .s2svr import S2SVR, State, flow_on_grid
 
 __all__ = [
     "Exposure",
+    "Features",
     "Flows",
     "MIDDLE",
     "MODELS",
