@@ -13,6 +13,7 @@ from ..checkpoint import Card, bundled, load, read_card, save
 from ..files import content_fingerprint, free_bytes, network_fingerprint
 from ..media import MediaError
 from ..models import S2SVR
+from ..restoration import place_of
 from ..tasks import TASKS
 from ..text import amount
 from ..writing import WorkFolder, WorkPolicy
@@ -70,7 +71,7 @@ def adapt_film(
     check_target(job)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
-    device = job.device or next(model.parameters()).device
+    device = place_of(model, job.device)
     model, better = model.to(device), None if better is None else better.to(device)
     work = WorkFolder(job.target, WorkPolicy(job.overwrite, lasting=True, restart=job.restart))
     work.keep_work = begun = (work.folder / NAME).exists()

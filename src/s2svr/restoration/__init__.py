@@ -1,6 +1,6 @@
 """Restoration of frames and videos: windows, tiles, interruptions, plans, previews, proof."""
 
-from .backend import Backend, backend_of, faster_precision, scale_of
+from .backend import Backend, backend_of, faster_precision, place_of, scale_of
 from .choice import PATIENCE_BEST, Choice, check_quality, choose_network, usual_task
 from .cuts import find_cuts
 from .frames import restore, single_shot
@@ -53,6 +53,7 @@ __all__ = [
     "output_size",
     "peak_memory",
     "piece_of",
+    "place_of",
     "precision_of",
     "preview_video",
     "restore",
