@@ -158,7 +158,8 @@ def test_what_statistics_tell_is_learned():
 
 def test_the_error_where_a_share_of_a_change_is_made():
     lq, hq, out = torch.rand(3, 5, 3, 8, 8)
-    changes = training.examined_changes(iter([Pair(lq, hq)]), lambda x: (out[None], None))
+    found, changes = training.examined_changes(iter([Pair(lq, hq)]), lambda x: (out[None], None))
+    torch.testing.assert_close(found, telling.statistics(lq[1:4].mean(1)))
     share = torch.tensor([0.0, 0.3, 1.2])
     y, truth = (mostly_luma(frames[1:4]) for frames in (lq, hq))
     y = y + share.view(3, 1, 1, 1) * (mostly_luma(out[1:4]) - y)

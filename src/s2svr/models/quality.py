@@ -45,9 +45,14 @@ class Quality(nn.Module):
 
     def start(self) -> None:
         """Let a fresh one leave all shares, and every change, as they are."""
-        for part in (self.tell, self.trust):
-            for parameter in part[-1].parameters() if part else ():
-                nn.init.zeros_(parameter)
+        for parameter in self.tell[-1].parameters():
+            nn.init.zeros_(parameter)
+        self.start_share()
+
+    def start_share(self) -> None:
+        """Let every change be made as it is."""
+        for parameter in self.trust[-1].parameters() if self.trust else ():
+            nn.init.zeros_(parameter)
 
     def forward(self, frame: Tensor) -> Tensor:
         """Frame (B, 3, H, W) in [0, 1] -> factor of its neighbours' shares, (B, 1, 1, 1).
@@ -62,7 +67,7 @@ class Quality(nn.Module):
 
     def told(self, found: Tensor) -> Tensor:
         """``statistics`` of frames (B, COUNT) -> their PSNR over MIDDLE, in 10 dB, (B, 1)."""
-        return self.tell((found - self.mean) / self.spread)
+        return self.tell(self.normalised(found))
 
     def made(self, found: Tensor) -> Tensor:
         """``statistics`` of frames (B, COUNT) -> share of the change that is made, (B, 1).
@@ -71,7 +76,11 @@ class Quality(nn.Module):
         """
         if self.trust is None:
             raise TypeError("expected a network with confidence, got one that makes every change")
-        return (1 + self.trust((found - self.mean) / self.spread)).clamp(0, 1)
+        return (1 + self.trust(self.normalised(found))).clamp(0, 1)
+
+    def normalised(self, found: Tensor) -> Tensor:
+        """``statistics`` of frames (B, COUNT), about 0 and of about unit variance."""
+        return (found - self.mean) / self.spread
 
 
 def of_statistics(channels: int) -> nn.Sequential:

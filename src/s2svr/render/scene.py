@@ -58,9 +58,7 @@ class Scene(NamedTuple):
     """A batch of layers, back to front; textures and gain on the device, the rest on the CPU."""
 
     textures: list[Tensor]  # per layer (B, 3 | 4, h, w); the first is opaque
-    moves: (
-        Tensor  # (L, B, T, n, R, 3, 3) float64, n sub-frames of T frames, each row's own or all's
-    )
+    moves: Tensor  # (L, B, T, n, R, 3, 3) float64: n sub-frames of T frames, R = H or 1 of rows
     gain: Tensor  # (B, T) brightness
     noise: Tensor  # (B,) standard deviation of the sensor's noise in white
 

@@ -42,9 +42,8 @@ def build(
         if not isinstance(student, PWCLite) or student.config != config.flow:
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
-    if model.mixer is not None and model.mixer.quality is not None and model.mixer.quality.trust:
-        for parameter in model.mixer.quality.trust[-1].parameters():
-            nn.init.zeros_(parameter)
+    if model.mixer is not None and model.mixer.quality is not None:
+        model.mixer.quality.start_share()
     return model
 
 

@@ -63,13 +63,13 @@ def examined(clips: Iterator[Pair]) -> tuple[Tensor, Tensor]:
     return torch.cat(found), (torch.tensor(wanted).float() - MIDDLE) / 10
 
 
-def examined_changes(clips: Iterator[Pair], model: S2SVR) -> Tensor:
-    """How a network's change to coded frames lies to what would be right, (N, 3).
+def examined_changes(clips: Iterator[Pair], model: S2SVR) -> tuple[Tensor, Tensor]:
+    """Statistics of coded frames (N, COUNT), and how a network's change lies to what is right.
 
-    Of the same frames as ``examined``, means over a frame: of the squared error before, of that
-    error times the change, and of the squared change.
+    The second (N, 3): means over a frame of the squared error before, of that error times the
+    change, and of the squared change.
     """
-    found = []
+    found, changes = [], []
     for lq, hq in clips:
         with torch.inference_mode():
             out = model(lq[None])[0][0]
@@ -78,8 +78,9 @@ def examined_changes(clips: Iterator[Pair], model: S2SVR) -> Tensor:
         )
         error, change = right - before, after - before
         products = (error * error, error * change, change * change)
-        found.append(torch.stack([product.mean((1, 2, 3)) for product in products], 1))
-    return torch.cat(found)
+        changes.append(torch.stack([product.mean((1, 2, 3)) for product in products], 1))
+        found.append(statistics(in_the_middle(lq).mean(1)))
+    return torch.cat(found), torch.cat(changes)
 
 
 def in_the_middle(clip: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ def in_the_middle(clip: Tensor) -> Tensor:
 
 
 def squared_error(share: Tensor, changes: Tensor) -> Tensor:
-    """Mean squared error (N,) where a share (N,) is made of ``examined_changes``."""
+    """Mean squared error (N,) where a share (N,) is made of changes (N, 3) as examined."""
     before, along, size = changes.unbind(1)
     return before - 2 * share * along + share.square() * size
 
@@ -118,7 +119,7 @@ def learn_from_statistics(
 
     def of_some() -> Tensor:
         chosen = torch.randint(len(found), (optim.batch,))
-        seen = (found[chosen] - quality.mean) / quality.spread
+        seen = quality.normalised(found[chosen])
         return loss(noisy(seen + NOISE * torch.randn_like(seen))[:, 0], chosen)
 
     learn_part(tell, of_some, optim)
@@ -151,8 +152,8 @@ def learn_confidence(
         return 10 * ((squared_error(share, changes) + EPS) / (changes[:, 0] + EPS)).log10()
 
     def loss(told: Tensor, chosen: Tensor) -> Tensor:
-        loss = lost(1 + told, changes[chosen])
-        return (loss + (LOSS_COUNTS - 1) * loss.clamp(min=0)).mean()
+        each = lost(1 + told, changes[chosen])
+        return (each + (LOSS_COUNTS - 1) * each.relu()).mean()
 
     learn_from_statistics(quality, quality.trust, found, loss, optim)
     with torch.no_grad():
@@ -171,7 +172,7 @@ def train_quality(
 
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
     otherwise); all its other weights stay as they are. The clips are coded, and for the share of
-    the change coded and restored again, which takes most of an hour for a hundred clips on one CPU
+    the change coded again and restored, which takes most of an hour for a hundred clips on one CPU
     thread; it starts anew when it was stopped. Raises ValueError for a preset that estimates no
     quality, where neither part is to be trained, or the share alone beside a fresh estimate.
     """
@@ -192,10 +193,10 @@ def train_quality(
     run.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.optim.seed)
     quality = model.mixer.quality
-    found, wanted = examined(codings(clips, recipe, run.say))
     if recipe.estimate:
-        learn_quality(quality, found, wanted, recipe.optim, run.say)
+        learn_quality(quality, *examined(codings(clips, recipe, run.say)), recipe.optim, run.say)
     if quality.trust is not None:
-        changes = examined_changes(codings(clips, recipe, run.say), model.eval())
+        # The estimate decides what is mixed, so the clips are restored after it is trained.
+        found, changes = examined_changes(codings(clips, recipe, run.say), model.eval())
         learn_confidence(quality, found, changes, recipe.optim, run.say)
     return save_trained(model, recipe, run, len(clips))

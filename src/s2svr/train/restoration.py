@@ -59,12 +59,13 @@ def restoration_loss(wanted: RestorationLoss, flow_from: int) -> Loss:
         else:
             x, flows = with_stored_flow(model, batch)
         y, times = restored(model, x, flows, step)
-        seen = (y.float(), batch["hq"][:, times], x[:, times])
-        out, truth, given = map(mostly_luma, seen) if wanted.luma else seen
+        pair = (y.float(), batch["hq"][:, times])
+        out, truth = map(mostly_luma, pair) if wanted.luma else pair
         loss = distance(out, truth, wanted.eps)
         if not wanted.harm:
             return {"loss": loss}
-        lost = harm(out, given, truth)
+        given = x[:, times]
+        lost = harm(out, mostly_luma(given) if wanted.luma else given, truth)
         return {"loss": loss + wanted.harm * lost, "harm": lost}
 
     return loss
