@@ -36,6 +36,7 @@ LEVELS = {
     "checkpoint": 2,
     "finish": 2,
     "sizes": 2,
+    "fused": 2,
     "data": 2,
     "export": 3,
     "damage": 3,

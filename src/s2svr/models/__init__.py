@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from .config import S2SVRConfig
 from .flows import Flows, chain_flows, cut_flows, frames_around
+from .gru import ConvGRU, ResConvGRU
 from .mixer import Exposure, Mixer, in_time, sharpness
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import Features, PWCLite, PWCLiteConfig
@@ -11,6 +12,7 @@ from .quality import MIDDLE, Quality, statistics
 from .s2svr import S2SVR, State, flow_on_grid
 
 __all__ = [
+    "ConvGRU",
     "Exposure",
     "Features",
     "Flows",
@@ -21,6 +23,7 @@ __all__ = [
     "PWCLite",
     "PWCLiteConfig",
     "Quality",
+    "ResConvGRU",
     "S2SVR",
     "S2SVRConfig",
     "State",

@@ -1,0 +1,65 @@
+"""A network's body by few kernels, for one step."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from ..models import S2SVR, ConvGRU, ResConvGRU
+from .blocks import Blocks
+from .convolution import Alone
+from .kept import Gradients
+from .unit import Unit
+
+Part = Blocks | Unit | Alone
+
+
+@contextmanager
+def few_kernels(model: S2SVR, frames: int, dtype: torch.dtype) -> Iterator[None]:
+    """Let the model's body be run by fewer and larger kernels, here and in the backward pass.
+
+    For one call of clips of at most ``frames`` frames and one backward pass, both inside the block.
+    At its end each weight gets its gradient, made of all frames together; then the model is as it
+    was. ``dtype`` is the format of convolutions and of what is between them in a stack of blocks.
+    Losses and gradients are those of the plain step but for rounding; maps of all frames and their
+    gradients are kept until the end, which takes up to twice the memory.
+    """
+    parts = parts_of(model, frames, dtype)
+    for part in parts:
+        part.layer.forward = part  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for part in parts:
+            del part.layer.forward
+    give([found for part in parts for found in part.gradients()])
+
+
+def parts_of(model: S2SVR, frames: int, dtype: torch.dtype) -> list[Part]:
+    """What stands for the layers of the body that learn."""
+    body = [part for part in (model.encoder, model.decoder, model.mixer) if part is not None]
+    layers = [layer for part in body for layer in part.modules()]
+    parts: list[Part] = []
+    inside: set[nn.Module] = set()
+    for layer in layers:
+        if isinstance(layer, ResConvGRU) and learns(layer):
+            inside |= {*layer.modules()}
+            parts.append(Unit(layer.gru, frames, dtype))
+            if len(layer.blocks):
+                parts.append(Blocks(layer.blocks, frames, dtype))
+    alone = [x for x in layers if isinstance(x, nn.Conv2d) and x not in inside and learns(x)]
+    return [*parts, *(Alone(layer, dtype) for layer in alone)]
+
+
+def learns(layer: nn.Module) -> bool:
+    """True if all of its parameters have gradients."""
+    return all(parameter.requires_grad for parameter in layer.parameters())
+
+
+@torch.no_grad()
+def give(gradients: Gradients) -> None:
+    """Add gradients to those that the parameters have, in the parameters' type and order."""
+    for parameter, gradient in gradients:
+        made = torch.empty_like(parameter).copy_(gradient)
+        parameter.grad = made if parameter.grad is None else parameter.grad.add_(made)
