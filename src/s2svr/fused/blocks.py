@@ -25,7 +25,8 @@ class Blocks:
 
     def __init__(self, layer: nn.Sequential, most: int, dtype: torch.dtype) -> None:
         self.layer = layer
-        self.pairs = [(Late(b.first, dtype), Late(b.second, dtype)) for b in layer]
+        blocks: Any = layer
+        self.pairs = [(Late(b.first, dtype), Late(b.second, dtype)) for b in blocks]
         self.frames = Frames(most, dtype)
         self.blocks: list[Block] = []
 

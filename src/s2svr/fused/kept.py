@@ -1,10 +1,12 @@
 """What a step keeps until its backward pass is over: then each weight gets its gradient at once."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Gradients = list[tuple[nn.Parameter, Tensor]]
+Gradients = list[tuple[Tensor, Tensor]]  # parameters, and what comes to theirs
 
 
 class Frames:
@@ -49,7 +51,8 @@ class Late:
     """A convolution within one step, whose weights get their gradient at the step's end."""
 
     def __init__(self, layer: nn.Conv2d, dtype: torch.dtype) -> None:
-        self.layer, self.bias = layer, layer.bias
+        self.layer = layer
+        self.bias: Any = layer.bias  # None in some layers that stand alone
         self.weight = layer.weight.detach().to(dtype, memory_format=torch.channels_last)
         self.pairs: list[tuple[Tensor, Tensor]] = []  # of inputs and their outputs' gradients
 

@@ -9,7 +9,7 @@ import triton.language as tl
 
 
 @triton.jit
-def places(n, size: tl.constexpr):
+def values_of(n, size: tl.constexpr):
     """The values of this program, and which of them there are."""
     i = tl.program_id(0).to(tl.int64) * size + tl.arange(0, size)
     return i, i < n
@@ -28,21 +28,21 @@ def given(x, i, there, value):
 
 
 @triton.jit
-def bounded(x, i, there, bound):
+def clamped(x, i, there, bound):
     """Values within [-bound, bound]."""
     return tl.minimum(tl.maximum(taken(x, i, there), -bound), bound)
 
 
 @triton.jit
 def bias_relu_kernel(z, bias, out, n, channels: tl.constexpr, size: tl.constexpr):
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     value = taken(z, i, there) + taken(bias, i % channels, there)
     given(out, i, there, tl.maximum(value, 0.0))
 
 
 @triton.jit
 def bias_add_kernel(x, z, bias, out, n, channels: tl.constexpr, size: tl.constexpr):
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     value = taken(x, i, there) + taken(z, i, there) + taken(bias, i % channels, there)
     given(out, i, there, value)
 
@@ -52,14 +52,14 @@ def gates_kernel(
     z, bias, h, update, reset, seen, bound, n,
     channels: tl.constexpr, width: tl.constexpr, size: tl.constexpr,
 ):  # fmt: skip
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     pixel, c = i // channels, i % channels
     first = pixel * 2 * channels + c
     u = tl.sigmoid(taken(z, first, there) + taken(bias, c, there))
     r = tl.sigmoid(taken(z, first + channels, there) + taken(bias, c + channels, there))
     given(update, i, there, u)
     given(reset, i, there, r)
-    given(seen, pixel * width + width - channels + c, there, r * bounded(h, i, there, bound))
+    given(seen, pixel * width + width - channels + c, there, r * clamped(h, i, there, bound))
 
 
 @triton.jit
@@ -67,9 +67,9 @@ def memory_kernel(
     z, bias, h, update, keep, candidate, out, bound, n,
     channels: tl.constexpr, size: tl.constexpr,
 ):  # fmt: skip
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     new = 2 * tl.sigmoid(2 * (taken(z, i, there) + taken(bias, i % channels, there))) - 1
-    kept = bounded(h, i, there, bound)
+    kept = clamped(h, i, there, bound)
     if keep is not None:
         kept = kept * taken(keep, i % channels, there)
     given(candidate, i, there, new)
@@ -81,10 +81,10 @@ def memory_back_kernel(
     gradient, h, update, keep, candidate, dz, dgates, dh, dkeep, bound, n,
     channels: tl.constexpr, size: tl.constexpr,
 ):  # fmt: skip
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     pixel, c = i // channels, i % channels
     g, u = taken(gradient, i, there), taken(update, i, there)
-    new, old = taken(candidate, i, there), bounded(h, i, there, bound)
+    new, old = taken(candidate, i, there), clamped(h, i, there, bound)
     kept, dkept = old, g * (1 - u)
     if keep is not None:
         share = taken(keep, c, there)
@@ -100,10 +100,10 @@ def reset_back_kernel(
     dseen, h, reset, dgates, dh, bound, n,
     channels: tl.constexpr, width: tl.constexpr, size: tl.constexpr,
 ):  # fmt: skip
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     pixel, c = i // channels, i % channels
     d = taken(dseen, pixel * width + width - channels + c, there)
-    r, old = taken(reset, i, there), bounded(h, i, there, bound)
+    r, old = taken(reset, i, there), clamped(h, i, there, bound)
     given(dgates, pixel * 2 * channels + channels + c, there, d * old * r * (1 - r))
     given(dh, i, there, taken(dh, i, there) + d * r)
 
@@ -113,7 +113,7 @@ def clamp_back_kernel(
     dh, dseen, h, out, bound, n,
     channels: tl.constexpr, width: tl.constexpr, size: tl.constexpr,
 ):  # fmt: skip
-    i, there = places(n, size)
+    i, there = values_of(n, size)
     d = taken(dseen, i // channels * width + width - channels + i % channels, there)
     inside = tl.abs(taken(h, i, there)) <= bound
     given(out, i, there, tl.where(inside, taken(dh, i, there) + d, 0.0))

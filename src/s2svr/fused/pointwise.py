@@ -21,7 +21,7 @@ def by_triton(x: Tensor) -> bool:
     return kernels is not None and x.is_cuda and x.dtype != torch.float64
 
 
-def programs(x: Tensor) -> tuple[int]:
+def grid(x: Tensor) -> tuple[int]:
     """How many programs it takes for all values of x."""
     return (-(-x.numel() // SIZE),)
 
@@ -30,7 +30,7 @@ def bias_relu(z: Tensor, bias: Tensor, out: Tensor) -> None:
     """ReLU(z + bias)."""
     if by_triton(z):
         count, channels = z.numel(), z.shape[1]
-        kernels.bias_relu_kernel[programs(z)](z, bias, out, count, channels, SIZE)
+        kernels.bias_relu_kernel[grid(z)](z, bias, out, count, channels, SIZE)
     else:
         out.copy_(torch.relu(z + bias[:, None, None]))
 
@@ -39,7 +39,7 @@ def bias_add(x: Tensor, z: Tensor, bias: Tensor, out: Tensor) -> None:
     """x + z + bias."""
     if by_triton(z):
         count, channels = z.numel(), z.shape[1]
-        kernels.bias_add_kernel[programs(z)](x, z, bias, out, count, channels, SIZE)
+        kernels.bias_add_kernel[grid(z)](x, z, bias, out, count, channels, SIZE)
     else:
         out.copy_(x + (z + bias[:, None, None]))
 
@@ -53,7 +53,7 @@ def open_gates(
     """
     channels, width = h.shape[1], seen.shape[1]
     if by_triton(z):
-        kernels.gates_kernel[programs(h)](
+        kernels.gates_kernel[grid(h)](
             z, bias, h, update, reset, seen, bound, h.numel(), channels, width, SIZE
         )
         return
@@ -69,7 +69,7 @@ def renew(
 ) -> None:  # fmt: skip
     """The candidate tanh(z + bias), and what the update gate makes of it and ``keep`` h."""
     if by_triton(z):
-        kernels.memory_kernel[programs(h)](
+        kernels.memory_kernel[grid(h)](
             z, bias, h, update, keep, candidate, out, bound, h.numel(), h.shape[1], SIZE
         )
         return
@@ -88,7 +88,7 @@ def renew_back(
     """
     channels = h.shape[1]
     if by_triton(h):
-        kernels.memory_back_kernel[programs(h)](
+        kernels.memory_back_kernel[grid(h)](
             gradient, h, update, keep, candidate, dz, dgates, dh, dkeep, bound, h.numel(),
             channels, SIZE,
         )  # fmt: skip
@@ -112,7 +112,7 @@ def reset_back(
     """
     channels, width = h.shape[1], dseen.shape[1]
     if by_triton(h):
-        kernels.reset_back_kernel[programs(h)](
+        kernels.reset_back_kernel[grid(h)](
             dseen, h, reset, dgates, dh, bound, h.numel(), channels, width, SIZE
         )
         return
@@ -128,7 +128,7 @@ def clamp_back(dh: Tensor, dseen: Tensor, h: Tensor, bound: float, out: Tensor) 
     """
     channels, width = h.shape[1], dseen.shape[1]
     if by_triton(h):
-        kernels.clamp_back_kernel[programs(h)](
+        kernels.clamp_back_kernel[grid(h)](
             dh, dseen, h, out, bound, h.numel(), channels, width, SIZE
         )
         return

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from ..models import S2SVR, ConvGRU, ResConvGRU
+from ..models import S2SVR, ResConvGRU
 from .blocks import Blocks
 from .convolution import Alone
 from .kept import Gradients
@@ -25,7 +25,7 @@ def few_kernels(model: S2SVR, frames: int, dtype: torch.dtype) -> Iterator[None]
     Losses and gradients are those of the plain step but for rounding; maps of all frames and their
     gradients are kept until the end, which takes up to twice the memory.
     """
-    parts = parts_of(model, frames, dtype)
+    parts = stand_ins(model, frames, dtype)
     for part in parts:
         part.layer.forward = part  # type: ignore[method-assign]
     try:
@@ -36,7 +36,7 @@ def few_kernels(model: S2SVR, frames: int, dtype: torch.dtype) -> Iterator[None]
     give([found for part in parts for found in part.gradients()])
 
 
-def parts_of(model: S2SVR, frames: int, dtype: torch.dtype) -> list[Part]:
+def stand_ins(model: S2SVR, frames: int, dtype: torch.dtype) -> list[Part]:
     """What stands for the layers of the body that learn."""
     body = [part for part in (model.encoder, model.decoder, model.mixer) if part is not None]
     layers = [layer for part in body for layer in part.modules()]

@@ -16,11 +16,13 @@ from torch.utils.tensorboard import SummaryWriter
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
 from ..files import whole
+from ..fused import few_kernels
+from ..models import S2SVR
 from ..text import Say
 from .launch import Run
 from .muon import Muon
 from .recipes import Optim
-from .step import Batch, Captured, Update
+from .step import Batch, Captured, Update, Way, plainly
 
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
 Batches = Callable[[Fabric, int], Iterator[Batch]]
@@ -104,7 +106,7 @@ def fit(
     averaged = deepcopy(model).requires_grad_(False)
     step = load_checkpoint(checkpoint, model, averaged, optimizer, fabric)
     wrapped, optimizer = fabric.setup(objective, optimizer)
-    update = Update(wrapped, optimizer, fabric, optim.clip, strict=not kinds)
+    update = Update(wrapped, optimizer, fabric, optim.clip, way_of(model, optim), strict=not kinds)
     advance = Captured(update, kinds, len(peaks)) if kinds else update
     stream = batches(fabric, step)
     log = SummaryWriter(str(run.out), purge_step=step) if fabric.is_global_zero else None
@@ -151,6 +153,16 @@ def place(model: nn.Module, device: torch.device, captured: bool) -> None:
     if captured:  # as units for half-precision matrices read; and shapes never change
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         torch.backends.cudnn.benchmark = True
+
+
+def way_of(model: nn.Module, optim: Optim) -> Way:
+    """How the recipe has steps made: plainly, or by few kernels."""
+    if not optim.fused:
+        return plainly
+    assert isinstance(model, S2SVR)  # other recipes refuse it
+    half = optim.precision == "bf16-mixed"
+    dtype = torch.bfloat16 if half else next(model.parameters()).dtype
+    return lambda batch: few_kernels(model, batch["lq"].shape[1], dtype)
 
 
 def capturable(fabric: Fabric, optim: Optim) -> bool:

@@ -49,11 +49,17 @@ def devices_of(device: str, processes: int) -> int | list[int]:
 def start_processes(optim: Optim, run: Run) -> Fabric:
     """Start the processes of a run and make its folder.
 
-    Where torchrun has started them, they are as many as it says, on as many machines.
+    Where torchrun has started them, they are as many as it says, on as many machines. ValueError
+    for several of them with ``optim.fused``.
     """
     run.out.mkdir(parents=True, exist_ok=True)
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", run.processes))
+    if optim.fused and nodes * processes > 1:
+        raise ValueError(
+            f"expected optim.fused=false for {nodes * processes} processes, which share gradients "
+            "while they are made: start one process, or set it to false"
+        )
     # A flow network that starts to train later has no gradients before.
     ddp = "ddp_find_unused_parameters_true" if optim.flow_from else "ddp"
     fabric = Fabric(

@@ -48,11 +48,20 @@ class Optim(Section):
     clip: float = Field(1.0, gt=0)  # largest norm of the gradient
     average: float = Field(0.999, ge=0, lt=1)  # of the exponential weight average
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    fused: bool = False  # steps by few kernels, for one GPU; never run on one, so off
     seed: int = 0
     checkpoint_minutes: float = Field(5.0, gt=0)
     validate_every: int = Field(500, ge=1)
     log_every: int = Field(50, ge=1)
     workers: int = Field(0, ge=0)  # processes that prepare and load the clips
+
+    @model_validator(mode="after")
+    def fused_without_scaling(self) -> "Optim":
+        if self.fused and self.precision == "16-mixed":
+            raise ValueError(
+                "expected fused with 32-true or bf16-mixed, got 16-mixed, which scales gradients"
+            )
+        return self
 
 
 class FlowLoss(Section):
@@ -99,6 +108,15 @@ class FlowRecipe(Section):
     data: Data
     optim: Optim
     loss: FlowLoss = Field(default_factory=FlowLoss)
+
+    @model_validator(mode="after")
+    def plain_steps(self) -> "FlowRecipe":
+        if self.optim.fused:
+            raise ValueError(
+                "expected optim.fused=false for a flow network: only restoration networks have "
+                "steps by few kernels"
+            )
+        return self
 
 
 class RestorationRecipe(Section):
@@ -207,6 +225,8 @@ def validation_sentence(error: ValidationError, recipe: type[BaseModel]) -> str:
     """A sentence about the first thing that is wrong."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # ours, and a whole sentence
+        return ": ".join([*([where] if where else []), str(first["ctx"]["error"])])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}, got {first.get('input')!r}"
     for section in first["loc"][:-1]:

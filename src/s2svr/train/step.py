@@ -1,6 +1,7 @@
 """One step of a training, plainly or as a CUDA graph."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -8,18 +9,32 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 Batch = dict[str, Tensor]
+Way = Callable[[Batch], AbstractContextManager[None]]
+
+
+def plainly(batch: Batch) -> AbstractContextManager[None]:
+    """The loss and its gradients as PyTorch makes them."""
+    return nullcontext()
 
 
 class Update:
     """One step: gradients of the loss, clipped, and the optimizer's update.
 
     ``strict``: a gradient that is not finite is an error; to know it, the CPU waits for the GPU.
+    ``way`` encloses the loss and its gradients, which are whole when it ends.
     """
 
     def __init__(
-        self, objective: nn.Module, optimizer: Any, fabric: Fabric, clip: float, *, strict: bool
+        self,
+        objective: nn.Module,
+        optimizer: Any,
+        fabric: Fabric,
+        clip: float,
+        way: Way = plainly,
+        *,
+        strict: bool,
     ) -> None:
-        self.objective, self.optimizer = objective, optimizer
+        self.objective, self.optimizer, self.way = objective, optimizer, way
         self.fabric, self.clip, self.strict = fabric, clip, strict
 
     def __call__(self, batch: Batch, step: int, rates: Sequence) -> dict[str, Tensor]:
@@ -27,8 +42,9 @@ class Update:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        terms = self.objective(batch, step)
-        self.fabric.backward(terms["loss"])
+        with self.way(batch):
+            terms = self.objective(batch, step)
+            self.fabric.backward(terms["loss"])
         self.fabric.clip_gradients(
             self.objective, self.optimizer, max_norm=self.clip, error_if_nonfinite=self.strict
         )
