@@ -1,19 +1,28 @@
 """Training steps by few kernels: losses and gradients are those of the plain step."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor
 
 from s2svr.fused import few_kernels
 from s2svr.models import PRESETS, S2SVR, S2SVRConfig
-from s2svr.train.recipes import RestorationLoss
+from s2svr.train.fit import Objective, fit, way_of
+from s2svr.train.launch import Run, start_processes
+from s2svr.train.muon import Muon
+from s2svr.train.recipes import Optim, RecipeError, RestorationLoss, load_recipe
 from s2svr.train.restoration import restoration_loss
+from s2svr.train.step import Captured, Update
+from test_gpu import Recorded
 
 SMALL = {"channels": 5, "feedback": 3, "attention": 4, "flow": None}
 DEEP = replace(PRESETS["sr-light"], encoder_blocks=2, decoder_blocks=1, **SMALL)
@@ -41,9 +50,11 @@ def network(config: S2SVRConfig) -> S2SVR:
     return model
 
 
-def clips(config: S2SVRConfig, batch: int = 2, frames: int = 4, side: int = 8) -> dict[str, Tensor]:
+def clips(
+    config: S2SVRConfig, batch: int = 2, frames: int = 4, side: int = 8, seed: int = 1
+) -> dict[str, Tensor]:
     """Noise, and noise as its flow."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     s, grid = config.scale, side // config.flow_down
     lq, hq = (torch.rand(batch, frames, 3, size, size) for size in (side, s * side))
     before, after = torch.randn(2, batch, frames, 2, grid, grid)
@@ -148,3 +159,107 @@ def test_after_a_failure_the_network_is_as_it_was():
         model(batch["lq"])
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any("forward" in vars(layer) for layer in model.modules())
+
+
+def trained(out: Path, steps: int, fused: bool, precision: str = "32-true") -> dict[str, Tensor]:
+    """The weights after a training on noise, going on from what lies in ``out``."""
+    out.mkdir(exist_ok=True)
+    model = network(DEEP)
+    optim = Optim(
+        kind="muon", steps=steps, rate=1e-3, clip=0.5, average=0.0, fused=fused, precision=precision
+    )
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    loss = restoration_loss(RestorationLoss(eps=1e-3), 0)
+
+    def batches(fabric: Fabric, first: int) -> Iterator[dict[str, Tensor]]:
+        return (clips(DEEP, batch=1, frames=3, seed=index) for index in count(first))
+
+    fit(Objective(model, loss), batches, optim, Run(out, "cpu"), fabric=fabric)
+    return weights(model)
+
+
+def weights(model: S2SVR) -> dict[str, Tensor]:
+    """All but one that nothing depends on, so that its gradient is what rounding leaves."""
+    return {n: x for n, x in model.state_dict().items() if n != "decoder.attention.score.bias"}
+
+
+def test_a_training_gives_the_plain_ones_weights_and_resumes_to_the_bit(tmp_path: Path):
+    start = weights(network(DEEP))
+    plain, whole = (trained(tmp_path / str(fused), 4, fused) for fused in (False, True))
+    trained(tmp_path / "broken", 2, True)
+    resumed = trained(tmp_path / "broken", 4, True)
+    for name, wanted in plain.items():
+        assert (wanted - start[name]).abs().max() > 1e-3, name
+        assert torch.allclose(whole[name], wanted, rtol=0, atol=2e-5), name
+        assert torch.equal(resumed[name], whole[name]), name
+
+
+def test_a_training_in_half_precision_gives_nearly_the_plain_ones_weights(tmp_path: Path):
+    start = weights(network(DEEP))
+    plain, fused = (trained(tmp_path / str(x), 2, x, "bf16-mixed") for x in (False, True))
+    moved = torch.cat([(plain[name] - start[name]).flatten() for name in plain])
+    apart = torch.cat([(plain[name] - fused[name]).flatten() for name in plain])
+    assert 0 < apart.norm() < 0.2 * moved.norm()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "entry", "message"),
+    [
+        ("sr-light", "optim.precision=16-mixed", "optim: expected fused with .* got 16-mixed, wh"),
+        ("flow-light-teacher", "optim.steps=1", "teacher.toml: expected optim.fused=false for a f"),
+    ],
+)
+def test_a_recipe_that_it_cannot_serve_is_refused(recipe: str, entry: str, message: str):
+    path = Path(__file__).parent.parent / "recipes" / f"{recipe}.toml"
+    assert not load_recipe(path).optim.fused
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path, ["optim.fused=true", entry])
+
+
+def test_several_processes_are_refused(tmp_path: Path):
+    optim = Optim(steps=1, rate=1e-3, fused=True)
+    with pytest.raises(ValueError, match="expected optim.fused=false for 2 processes"):
+        start_processes(optim, Run(tmp_path, "cpu", 2))
+
+
+def test_a_captured_step_by_few_kernels_trains_as_plain_ones(monkeypatch: pytest.MonkeyPatch):
+    """With a fake of CUDA's graphs: recorded operations, run again on the same tensors."""
+    fabric, loss = (
+        Fabric(accelerator="cpu", devices=1),
+        restoration_loss(RestorationLoss(eps=1e-3), 0),
+    )
+    found, graphs = [], []
+
+    @contextmanager
+    def recording(graph: Recorded, pool: str) -> Iterator[None]:
+        changed = [*model.parameters(), *(x for s in optimizer.state.values() for x in s.values())]
+        before = [x.detach().clone() for x in changed]
+        with graph:
+            yield
+        graph.ended()
+        graphs.append(graph)
+        with torch.no_grad():  # a capture computes nothing
+            torch._foreach_copy_(changed, before)
+
+    fakes = {
+        "CUDAGraph": Recorded, "graph": recording, "graph_pool_handle": lambda: "pool",
+        "Stream": Mock, "current_stream": Mock, "stream": nullcontext,
+    }  # fmt: skip
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    for fused in (False, True):
+        model = network(DEEP).to(memory_format=torch.channels_last)
+        optimizer = Muon([{"params": list(model.parameters())}], 1e-3)
+        way = way_of(model, Optim(steps=1, rate=1e-3, fused=fused))
+        advance = update = Update(Objective(model, loss), optimizer, fabric, 0.5, way, strict=False)
+        if fused:
+            advance = Captured(update, 1, 1)
+        batches = [clips(DEEP, batch=1, frames=3, seed=index) for index in range(4)]
+        losses = [float(advance(batch, i, [1e-3])["loss"]) for i, batch in enumerate(batches)]
+        found.append((losses, weights(model)))
+    (plain, wanted), (captured, got) = found
+    assert [graph.replayed for graph in graphs] == [3]
+    assert captured == pytest.approx(plain, rel=1e-5)
+    assert len(set(plain)) == 4
+    for name, value in wanted.items():
+        assert torch.allclose(got[name], value, rtol=0, atol=2e-5), name

@@ -49,13 +49,15 @@ class Recorded(TorchDispatchMode):
         self.kernels.append((function, given, named or {}, result))
         return result
 
+    @torch.no_grad()
     def ended(self) -> None:
         """Nothing was computed: a capture leaves tensors without values."""
         for *_, result in self.kernels:
-            for x in leaves(result if isinstance(result, tuple | list) else (result,)):
+            for x in tensors(result):
                 if x.is_floating_point() and not x._is_view():
                     x.fill_(float("nan"))
 
+    @torch.no_grad()
     def replay(self) -> None:
         self.replayed += 1
         for function, given, named, result in self.kernels:
