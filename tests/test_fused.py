@@ -1,9 +1,13 @@
 """Training steps by few kernels: losses and gradients are those of the plain step."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -263,3 +267,13 @@ def test_a_captured_step_by_few_kernels_trains_as_plain_ones(monkeypatch: pytest
     assert len(set(plain)) == 4
     for name, value in wanted.items():
         assert torch.allclose(got[name], value, rtol=0, atol=2e-5), name
+
+
+@pytest.mark.slow
+def test_kernels_in_tritons_interpreter_give_what_their_twins_give():
+    if find_spec("triton") is None:
+        pytest.skip("Triton is not installed; PyTorch for CUDA brings it")
+    script = Path(__file__).parent / "triton_twins.py"
+    known = {**os.environ, "TRITON_INTERPRET": "1"}
+    run = subprocess.run([sys.executable, script], env=known, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
