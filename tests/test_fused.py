@@ -270,10 +270,13 @@ def test_a_captured_step_by_few_kernels_trains_as_plain_ones(monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_kernels_in_tritons_interpreter_give_what_their_twins_give():
+@pytest.mark.parametrize(
+    ("script", "interpreted"), [("triton_twins.py", "1"), ("triton_compiled.py", "0")]
+)
+def test_kernels_give_what_their_twins_give_and_compile(script: str, interpreted: str):
     if find_spec("triton") is None:
         pytest.skip("Triton is not installed; PyTorch for CUDA brings it")
-    script = Path(__file__).parent / "triton_twins.py"
-    known = {**os.environ, "TRITON_INTERPRET": "1"}
-    run = subprocess.run([sys.executable, script], env=known, capture_output=True, text=True)
+    known = {**os.environ, "TRITON_INTERPRET": interpreted}
+    command = [sys.executable, Path(__file__).parent / script]
+    run = subprocess.run(command, env=known, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

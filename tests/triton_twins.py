@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from s2svr.fused import pointwise
+from s2svr.fused.warping import align_by_kernels
+from s2svr.ops import warp
 from test_fused import DEEP, clips, error, network, step
 
 C, INPUTS, BOUND = 5, 3, 1.0  # channels that are no power of two
@@ -76,6 +78,20 @@ def compare(call: Call, tolerance: float) -> None:
             torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance)
 
 
+def compare_warps(dtype: torch.dtype, tolerance: float) -> None:
+    """The same of warps and their gradients, by flow that partly leaves the frame."""
+    flow, wanted, made = 5 * torch.randn(2, 2, 16, 13), maps(C, dtype), []
+    flow[:, :, ::2] = flow[:, :, ::2].round()
+    image = maps(C, dtype).requires_grad_()
+    pointwise.by_triton = lambda x: True
+    for function in (warp, align_by_kernels):
+        out = function(image, flow)
+        made.append((out, *torch.autograd.grad((out * wanted).sum(), image)))
+    for theirs, ours in zip(*made, strict=True):
+        assert ours.is_contiguous(memory_format=LAST)
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
 if __name__ == "__main__":
     torch.manual_seed(0)
     assert pointwise.kernels is not None
@@ -83,6 +99,7 @@ if __name__ == "__main__":
         for fading in (True, False):
             for call in calls(low, fading):
                 compare(call, tolerance)
+        compare_warps(low, max(tolerance, 1e-5))  # coordinates are rounded in other places
     model, batch = network(DEEP), clips(DEEP)
     pointwise.by_triton = lambda x: True
     plain, by_kernels = step(model, batch, None), step(model, batch, torch.float32)

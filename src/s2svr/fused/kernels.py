@@ -1,6 +1,7 @@
 """Triton's kernels for what lies between convolutions; ``pointwise`` says what each computes.
 
-Tensors are read as flat memory with the channels last; ``i`` counts values, ``c`` channels.
+Tensors are read as flat memory with the channels last; ``i`` counts values, ``c`` channels, both in
+32 bits: a map of one frame of all clips takes far less than 4 GB.
 """
 
 # mypy: allow-untyped-defs
@@ -11,7 +12,7 @@ import triton.language as tl
 @triton.jit
 def values_of(n, size: tl.constexpr):
     """The values of this program, and which of them there are."""
-    i = tl.program_id(0).to(tl.int64) * size + tl.arange(0, size)
+    i = tl.program_id(0) * size + tl.arange(0, size)
     return i, i < n
 
 
@@ -117,3 +118,59 @@ def clamp_back_kernel(
     d = taken(dseen, i // channels * width + width - channels + i % channels, there)
     inside = tl.abs(taken(h, i, there)) <= bound
     given(out, i, there, tl.where(inside, taken(dh, i, there) + d, 0.0))
+
+
+@triton.jit
+def four_places(flow, height, width, n, pixels: tl.constexpr):
+    """Of each pixel of (B, 2, h, w): the four pixels around where its flow leads, and two shares.
+
+    The shares are those of the right and of the lower ones. Targets are moved onto the border.
+    """
+    i, there = values_of(n, pixels)
+    plane = height * width
+    frame, inside = i // plane, i % plane
+    x = (inside % width).to(tl.float32) + taken(flow, 2 * frame * plane + inside, there)
+    y = (inside // width).to(tl.float32) + taken(flow, (2 * frame + 1) * plane + inside, there)
+    x = tl.minimum(tl.maximum(x, 0.0), width - 1.0)
+    y = tl.minimum(tl.maximum(y, 0.0), height - 1.0)
+    left, upper = tl.floor(x), tl.floor(y)
+    above = frame * plane + upper.to(tl.int32) * width + left.to(tl.int32)
+    right = (left < width - 1).to(tl.int32)
+    below = (upper < height - 1).to(tl.int32) * width
+    return above, right, below, x - left, y - upper
+
+
+@triton.jit
+def warp_kernel(
+    image, flow, out, height, width, n,
+    channels: tl.constexpr, lanes: tl.constexpr, pixels: tl.constexpr,
+):  # fmt: skip
+    place, right, below, x, y = four_places(flow, height, width, n, pixels)
+    i, there = values_of(n, pixels)
+    c, mask = tl.arange(0, lanes), there[:, None] & (tl.arange(0, lanes) < channels)[None, :]
+    total = tl.zeros((pixels, lanes), tl.float32)
+    for corner in tl.static_range(4):
+        share = (x if corner % 2 else 1 - x) * (y if corner // 2 else 1 - y)
+        source = place + right * (corner % 2) + below * (corner // 2)
+        total += share[:, None] * taken(image, source[:, None] * channels + c[None, :], mask)
+    given(out, i[:, None] * channels + c[None, :], mask, total)
+
+
+@triton.jit
+def warp_back_kernel(
+    gradient, flow, dimage, height, width, n,
+    channels: tl.constexpr, lanes: tl.constexpr, pixels: tl.constexpr,
+):  # fmt: skip
+    place, right, below, x, y = four_places(flow, height, width, n, pixels)
+    i, there = values_of(n, pixels)
+    c, mask = tl.arange(0, lanes), there[:, None] & (tl.arange(0, lanes) < channels)[None, :]
+    d = taken(gradient, i[:, None] * channels + c[None, :], mask)
+    for corner in tl.static_range(4):
+        share = (x if corner % 2 else 1 - x) * (y if corner // 2 else 1 - y)
+        source = place + right * (corner % 2) + below * (corner // 2)
+        tl.atomic_add(
+            dimage + source[:, None] * channels + c[None, :],
+            share[:, None] * d,
+            mask,
+            sem="relaxed",
+        )

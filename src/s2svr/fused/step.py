@@ -11,6 +11,7 @@ from .blocks import Blocks
 from .convolution import Alone
 from .kept import Gradients
 from .unit import Unit
+from .warping import align_by_kernels
 
 Part = Blocks | Unit | Alone
 
@@ -25,14 +26,18 @@ def few_kernels(model: S2SVR, frames: int, dtype: torch.dtype) -> Iterator[None]
     Losses and gradients are those of the plain step but for rounding; maps of all frames and their
     gradients are kept until the end, which takes up to twice the memory.
     """
-    parts = stand_ins(model, frames, dtype)
+    parts, aligning = stand_ins(model, frames, dtype), (model, model.encoder)
     for part in parts:
         part.layer.forward = part  # type: ignore[method-assign]
+    for net in aligning:
+        net.align = align_by_kernels
     try:
         yield
     finally:
         for part in parts:
             del part.layer.forward
+        for net in aligning:
+            del net.align
     give([found for part in parts for found in part.gradients()])
 
 

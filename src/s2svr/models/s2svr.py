@@ -44,6 +44,8 @@ class State(NamedTuple):
 class Encoder(nn.Module):
     """F_e of Eq. 1: features of each frame, then residual stacked ConvGRUs along time."""
 
+    align = staticmethod(align)  # F_w; a training on a GPU puts a faster one in its place
+
     def __init__(self, config: S2SVRConfig) -> None:
         super().__init__()
         c = config.channels
@@ -75,7 +77,7 @@ class Encoder(nn.Module):
         out: list[Tensor] = []
         b = torch.zeros_like(z1[0])
         for z, o in zip(reversed(z1), reversed(after), strict=True):
-            b, top = self.backward_layer(align(b, o), z)
+            b, top = self.backward_layer(self.align(b, o), z)
             out.append(self.fuse(torch.cat((z, top), 1)))
         return out[::-1]
 
@@ -92,14 +94,14 @@ class Encoder(nn.Module):
         if self.bidirectional:
             split, z1, kept = 1, [], [z[0]]
             for frame, o in zip(features, flows.before[0], strict=True):
-                state, top = self.layers[0](align(kept[-1], o), frame)
+                state, top = self.layers[0](self.align(kept[-1], o), frame)
                 z1.append(top)
                 kept.append(state)
             below = self.sweep_back(z1, flows.after[0])
         latents = []
         upper = z[split:]
         for t, (frame, o) in enumerate(zip(below, flows.before[0], strict=True)):
-            upper, top = self.step([align(state, o) for state in upper], frame, split)
+            upper, top = self.step([self.align(state, o) for state in upper], frame, split)
             latents.append(top)
             if t == keep - 1:
                 at_keep = [*([kept[keep]] if split else []), *upper]
@@ -148,6 +150,7 @@ class S2SVR(nn.Module):
     """Restores a clip from its degraded frames; the memory between windows is a value."""
 
     memory_types = (State,)  # classes in that value, for who stores it
+    align = staticmethod(align)  # as the encoder's
 
     def __init__(self, config: S2SVRConfig | None = None) -> None:
         super().__init__()
@@ -290,8 +293,8 @@ class S2SVR(nn.Module):
             for d in range(1, c.radius + 1):
                 for j, flow in ((-d, flows.before[d - 1][t]), (d, flows.after[d - 1][t])):
                     if 0 <= first + t + j < len(latents):
-                        around.append(align(latents[first + t + j], flow))
-            s = [align(memory, o) for memory in s]
+                        around.append(self.align(latents[first + t + j], flow))
+            s = [self.align(memory, o) for memory in s]
             s, change = self.decoder.step(s, self.seen(y, latents[0], o), around)
             change = change[..., : height * c.scale, : width * c.scale]
             y = within_contrast(change, mixed[t], c.scale).add_(self.base(mixed[t]))
@@ -336,7 +339,7 @@ class S2SVR(nn.Module):
             return like.new_zeros(like.shape[0], self.config.feedback, *like.shape[-2:])
         factor = self.decoder.factor
         small = F.pixel_unshuffle(pad_to_multiple(y.detach(), factor), factor)
-        return align(self.decoder.feedback(small), o)
+        return self.align(self.decoder.feedback(small), o)
 
     def base(self, x: Tensor) -> Tensor:
         """What F_f's output is added to: the frame, bicubically enlarged."""
