@@ -24,7 +24,7 @@ def few_kernels(model: S2SVR, frames: int, dtype: torch.dtype) -> Iterator[None]
     At its end each weight gets its gradient, made of all frames together; then the model is as it
     was. ``dtype`` is the format of convolutions and of what is between them in a stack of blocks.
     Losses and gradients are those of the plain step but for rounding; maps of all frames and their
-    gradients are kept until the end, which takes up to twice the memory.
+    gradients are kept until the end, which takes more memory.
     """
     parts, aligning = stand_ins(model, frames, dtype), (model, model.encoder)
     for part in parts:
