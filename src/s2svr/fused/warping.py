@@ -29,7 +29,7 @@ class Warped(torch.autograd.Function):
     def forward(ctx: Any, image: Tensor, flow: Tensor) -> Tensor:
         ctx.save_for_backward(flow)
         out = torch.empty_like(image)
-        run(pointwise.kernels.warp_kernel, image, flow, out)
+        over_pixels(pointwise.kernels.warp_kernel, image, flow, out)
         return out
 
     @staticmethod
@@ -37,11 +37,11 @@ class Warped(torch.autograd.Function):
         (flow,) = ctx.saved_tensors
         gradient = channels_last(gradient)
         dimage = torch.zeros_like(gradient, dtype=torch.float32)
-        run(pointwise.kernels.warp_back_kernel, gradient, flow, dimage)
+        over_pixels(pointwise.kernels.warp_back_kernel, gradient, flow, dimage)
         return dimage.type_as(gradient), None
 
 
-def run(kernel: Any, source: Tensor, flow: Tensor, out: Tensor) -> None:
+def over_pixels(kernel: Any, source: Tensor, flow: Tensor, out: Tensor) -> None:
     """Run a kernel over the pixels of a map."""
     _, channels, height, width = source.shape
     count, lanes = flow.numel() // 2, 1 << (channels - 1).bit_length()
