@@ -18,6 +18,7 @@ from s2svr.files import (
     network_fingerprint,
     sync,
     whole,
+    whole_folder,
     write_array,
     write_whole,
 )
@@ -63,6 +64,24 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path: Path):
         fail()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_folders_of_one_name_are_written_side_by_side(tmp_path: Path):
+    with whole_folder(tmp_path / "out") as one, whole_folder(tmp_path / "deep" / "out") as other:
+        assert {place.name for place in (one, other)} & {"out", "out.part"} == set()
+        (one / "a").write_bytes(b"1")
+        (other / "a").write_bytes(b"2")
+
+    def fail() -> None:
+        with whole_folder(tmp_path / "new") as one, whole_folder(tmp_path / "new") as other:
+            assert one != other
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (tmp_path / "out" / "a").read_bytes() == b"1"
+    assert (tmp_path / "deep" / "out" / "a").read_bytes() == b"2"
+    assert sorted(os.listdir(tmp_path)) == ["deep", "out"]
 
 
 def test_a_killed_writer_leaves_what_was_there(tmp_path: Path):

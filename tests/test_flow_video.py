@@ -58,6 +58,16 @@ def test_colour_video_has_the_colours_and_the_times(clip: Path):
         assert [frame.time for frame in reader] == [Fraction(t, 25) for t in range(FRAMES - 1)]
 
 
+def test_what_lies_beside_the_output_stays(clip: Path):
+    """As what another run into the same name is writing."""
+    other = clip.with_name("flows.part")
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    flow_video(right, clip, clip.with_name("flows"))
+    assert (other / "mine.txt").read_text() == "mine"
+    assert {path.name for path in clip.parent.iterdir()} == {"clip.mp4", "flows", "flows.part"}
+
+
 def test_nothing_is_left_of_what_fails(clip: Path):
     def broken(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no")

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
@@ -49,6 +50,21 @@ def whole(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A hidden new folder beside ``path`` for the block to fill; then it is named ``path``.
+
+    No other process has one of its name. An error in the block removes what was written.
+    """
+    beside = hidden_beside(path, f"-{secrets.token_hex(4)}")
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        beside.rename(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,6 +1,5 @@
 """The flow of any video, as a video in Middlebury's colours or as .flo files."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..color import from_rgb, to_rgb
+from ..files import whole_folder
 from ..media import Frame, Reader, flow_to_color, open_reader, write_flo
 from ..ops import resize_bicubic, resize_flow
 from ..writing import OutputFormat, WorkPolicy, open_writer
@@ -89,14 +89,9 @@ def write_folder(flows: Iterator[tuple[Frame, Tensor]], target: Path) -> int:
     """Write .flo files into a folder that has its name when all are there; returns their number."""
     if target.exists():
         raise ValueError(f"expected a new folder to write to, {target} exists; choose another name")
-    part, count = target.with_name(target.name + ".part"), 0
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    count = 0
+    with whole_folder(target) as folder:
         for _, flow in flows:
             count += 1
-            write_flo(part / f"frame_{count:04}.flo", flow)
-        part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            write_flo(folder / f"frame_{count:04}.flo", flow)
     return count

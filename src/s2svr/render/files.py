@@ -1,6 +1,5 @@
 """Rendered clips as files: a video, its frames, flow and occlusions."""
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -10,6 +9,7 @@ import av
 from torch import Generator, Tensor
 
 from ..color import ColorInfo, from_rgb
+from ..files import whole_folder
 from ..media import file_url, flow_to_color, to_picture, write_flo
 from ..writing import write_png
 from .frames import Rendered, render_scene, sensor_noise
@@ -83,13 +83,9 @@ def render_video(
     generator = Generator().manual_seed(seed)
     chosen = choose_photos(photographs(photos) if photos else free_photographs(), generator)
     scene = draw_scene(chosen, frames=frames, size=size, generator=generator, look=look)
-    part = out.with_name(out.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
     sharp = ["sharp"] if look.subframes > 1 else []
-    for name in (*FOLDERS, *sharp):
-        (part / name).mkdir(parents=True)
 
-    def pictures() -> Iterator[Tensor]:
+    def pictures(part: Path) -> Iterator[Tensor]:
         for start, clip in chunks(scene, size):
             for index, frame in enumerate(sensor_noise(clip.frames, float(scene.noise), generator)):
                 write_truth(part, clip, index, start, max(look.speed))
@@ -100,8 +96,10 @@ def render_video(
                 progress(start + index + 1)
                 yield frame
 
-    write_movie(part / "clip.mp4", pictures(), rate)
-    part.rename(out)
+    with whole_folder(out) as part:
+        for name in (*FOLDERS, *sharp):
+            (part / name).mkdir()
+        write_movie(part / "clip.mp4", pictures(part), rate)
 
 
 def chunks(scene: Scene, size: tuple[int, int]) -> Iterator[tuple[int, Rendered]]:
