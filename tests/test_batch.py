@@ -22,7 +22,7 @@ from s2svr.cli.app import app
 from s2svr.files import file_fingerprint
 from s2svr.jobs import Order
 from s2svr.jobs.crew import visible_gpu
-from s2svr.jobs.records import Record, bytes_in, stamp_of
+from s2svr.jobs.records import Record, bytes_in, content_of
 from s2svr.restoration import Job, restore_job
 from s2svr.tasks import TASKS
 from test_journal import network
@@ -146,8 +146,12 @@ def test_a_record_knows_its_output_from_what_was_there_before(tmp_path: Path):
     output = tmp_path / "out.mp4"
     output.write_bytes(b"old")
     record = Record(source="s", settings={"crf": 20}, network="n", identity="i",
-                    before=stamp_of(output))  # fmt: skip
+                    before=content_of(output))  # fmt: skip
     assert not record.is_of(output)  # killed before the new one had its name
+    (tmp_path / "copy").write_bytes(b"old")
+    (tmp_path / "copy").replace(output)
+    os.utime(output, (1, 1))
+    assert not record.is_of(output)  # and all of it copied to another disk
     (tmp_path / "new").write_bytes(b"new!")
     (tmp_path / "new").replace(output)
     assert record.is_of(output)  # killed after it
@@ -188,6 +192,11 @@ def run_batch(settings: BatchSettings, jobs: int = 1) -> dict[str, Item]:
         items = batch.run()
     assert sorted(map(id, told)) == sorted(map(id, items))  # each once
     return {str(item.passage.name): item for item in items}
+
+
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def states(items: dict[str, Item]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from ..stretches import divide, seams_of
 from ..tasks import TASKS
 from .looking import job_of, plan_entry, task_of
 from .order import Entry
-from .records import Record, bytes_in, read_record, settings_asked, stamp_of
+from .records import Record, bytes_in, content_of, read_record, settings_asked
 from .working import Bench, restored
 
 
@@ -194,7 +194,7 @@ def restore_recorded(bench: Bench, entry: Entry, folder: Path) -> None:
         job, task = fitted(bench, entry), task_of(entry)
         record = Record(
             source=file_fingerprint(job.source), settings=settings_asked(entry.order),
-            network=job.network, identity=bench.identity(job, task), before=stamp_of(job.place),
+            network=job.network, identity=bench.identity(job, task), before=content_of(job.place),
         )  # fmt: skip
         record.save(entry.record)
         message = restored(bench, entry, job, task, folder)

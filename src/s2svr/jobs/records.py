@@ -4,13 +4,12 @@ A record is begun before the output is, with what lay in its place, and complete
 So after a sudden end it can be told whether the output is the new one or what was there before.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ..files import write_whole
+from ..files import content_fingerprint, write_whole
 from .order import Order
 
 # Of an order: these say where and how it is computed, not what comes out.
@@ -24,13 +23,13 @@ class Record(BaseModel):
     settings: dict[str, Any]
     network: str  # its name, and a digest of it
     identity: str
-    before: list[int] | None = None  # ``stamp_of`` what lay there when it was begun
+    before: str | None = None  # ``content_of`` what lay there when it was begun
     made: int | None = None  # bytes of the output, when it is complete
     summary: dict[str, Any] | None = None
 
     def begun(self, output: Path) -> "Record":
         """What it is before the output has its place, in which something else may lie."""
-        return self.model_copy(update={"before": stamp_of(output), "made": None, "summary": None})
+        return self.model_copy(update={"before": content_of(output), "made": None, "summary": None})
 
     def save(self, place: Path) -> None:
         """Write it down, whole."""
@@ -38,10 +37,13 @@ class Record(BaseModel):
         write_whole(place, self.model_dump_json(indent=1).encode())
 
     def is_of(self, output: Path) -> bool:
-        """True if what lies there is what it tells of, and nothing else was put in its place."""
+        """True if what lies there is what it tells of, and nothing else was put in its place.
+
+        What was there before is known by what it holds: a copy of it is no new output.
+        """
         if self.made is not None:
             return bytes_in(output) == self.made
-        return stamp_of(output) not in (None, self.before)
+        return content_of(output) not in (None, self.before)
 
     def difference(self, source: str, settings: dict[str, Any]) -> str:
         """A sentence about what is asked for otherwise now; empty if nothing is."""
@@ -67,13 +69,9 @@ def settings_asked(order: Order) -> dict[str, Any]:
     return order.model_dump(mode="json", exclude=ELSEWHERE)
 
 
-def stamp_of(path: Path) -> list[int] | None:
-    """Number, size and time of change of a file or folder; None where there is none."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return [found.st_ino, found.st_size, found.st_mtime_ns]
+def content_of(path: Path) -> str | None:
+    """A fingerprint of what a file or folder holds; None where there is none."""
+    return content_fingerprint(path) if path.exists() else None
 
 
 def bytes_in(path: Path) -> int | None:
