@@ -169,6 +169,17 @@ def test_store_decodes_and_degrades_once(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list((tmp_path / "store").glob("*.tmp"))
 
 
+def test_a_store_knows_low_quality_that_has_changed(tmp_path: Path):
+    clip = Clip("clip", tmp_path / "hq.mp4", tmp_path / "lq")
+    clip.hq.write_bytes(b"high")
+    clip.lq.mkdir()
+    (clip.lq / "0.png").write_bytes(b"low")
+    before = stores.clip_key(clip, "none")
+    assert stores.clip_key(clip, "none") == before
+    (clip.lq / "0.png").write_bytes(b"other")
+    assert stores.clip_key(clip, "none") != before
+
+
 def test_a_key_and_with_it_the_damage_stay_what_they_were():
     assert stores.key_of("a.mp4", "None", "hevc-37", 7) == "0e445dbad09b9c3d"
 

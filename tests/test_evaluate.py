@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -246,6 +247,22 @@ def test_an_evaluation_goes_on_where_it_stopped(sequences, tmp_path: Path):
         ev.evaluate(Base(0.02), moved, bicubic_down, storage=storage)
     with pytest.raises(ValueError, match="expected scores made with model"):
         ev.evaluate(Base(0.03), sequences, bicubic_down, storage=storage)
+    os.utime(sequences[0].hq / "0.png", (1, 1))  # as by a change of what it shows
+    with pytest.raises(ValueError, match="expected scores made with files = .*00000-a.json was ma"):
+        ev.evaluate(Base(0.02), sequences, bicubic_down, storage=storage)
+
+
+def test_scores_are_of_the_low_quality_that_they_were_made_of(sequences, tmp_path: Path):
+    low = tmp_path / "low"
+    low.mkdir()
+    for t, frame in enumerate(bicubic_down(clip(2)).lq):
+        write_png(low / f"{t}.png", frame)
+    pair, storage = [Clip("a", sequences[0].hq, low)], Storage(scores=tmp_path / "out")
+    first = ev.evaluate(Base(), pair, bicubic_down, storage=storage)
+    assert ev.evaluate(Base(), pair, bicubic_down, storage=storage) == first
+    write_png(low / "1.png", torch.zeros(3, 8, 12))
+    with pytest.raises(ValueError, match="expected scores made with files = .*00000-a.json was ma"):
+        ev.evaluate(Base(), pair, bicubic_down, storage=storage)
 
 
 def test_pictures_of_the_worst_and_the_best_frame(sequences, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import signal
 import subprocess
@@ -113,6 +114,9 @@ def test_damage_is_kept_and_not_made_again(tmp_path: Path):
     assert ev.evaluate(Later(), sequences, darker) == first  # as without the folder
     ev.evaluate(Later(), sequences, darker, storage=replace(storage, label="other"))
     assert len(calls) == 6
+    os.utime(source / "01.png", (1, 1))  # a change within the folder, whose own time stays
+    ev.evaluate(Later(), sequences, darker, storage=storage)
+    assert len(calls) == 8
 
 
 def test_other_networks_stand_beside_and_are_told_apart(tmp_path: Path):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Generator
 
+from ..files import file_fingerprint
 from ..media import read_clip
 from .clip import Degradation, to_bytes
 from .store import QUALITIES, kept_arrays, key_of
@@ -39,7 +40,7 @@ def damaged_clip(
 
     if cache is None:
         return make()
-    key = key_of(str(source.resolve()), source.stat().st_mtime_ns, name, seed, frames)
+    key = key_of(str(source.resolve()), file_fingerprint(source), name, seed, frames)
     return Codes(*kept_arrays(cache, key, QUALITIES, make))
 
 

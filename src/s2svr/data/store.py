@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Generator
 
-from ..files import write_array
+from ..files import file_fingerprint, write_array
 from ..media import read_clip
 from .clip import Clip, Degradation, to_bytes
 
@@ -92,8 +92,9 @@ def store_clip(clip: Clip, degrade: Degradation, name: str, folder: Path) -> Sto
 
 
 def clip_key(clip: Clip, name: str) -> str:
-    """The key of a clip with the damage of this name, for the file as it is now."""
-    return key_of(str(clip.hq), str(clip.lq), name, clip.hq.stat().st_mtime_ns)
+    """The key of a clip with the damage of this name, for the files as they are now."""
+    low = [] if clip.lq is None else [file_fingerprint(clip.lq)]
+    return key_of(str(clip.hq), str(clip.lq), name, clip.hq.stat().st_mtime_ns, *low)
 
 
 def is_stored(clip: Clip, name: str, folder: Path) -> bool:

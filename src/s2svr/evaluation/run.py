@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..damage import cache_name
 from ..data import Clip, Degradation, as_float, damaged_clip
+from ..files import file_fingerprint
 from ..flow import Flow
 from ..media import flow_folder
 from ..ops import occlusion
@@ -41,7 +42,7 @@ def evaluate(
     methods or networks to compare with. Pictures are of the frames that the first protocol scores
     worst and best (or of the only one that it scores), between base and truth. Clips whose scores
     are stored are not restored again; ValueError where those are of another model, scoring, label
-    or source.
+    or source, or of its files as they were before a change.
 
     Several processes share the clips when each has its ``part``, (0, 3) to (2, 3); one more call
     without it collects the rows. ``done`` is called with each clip's.
@@ -69,6 +70,8 @@ def evaluate(
             methods = compared_methods(model, scoring, others, clip.name)
         path = None
         if storage.scores is not None:
+            sides = [side for side in (clip.hq, clip.lq) if side is not None]
+            own_conditions["files"] = [file_fingerprint(side) for side in sides]
             path = storage.scores / f"{index:05}-{file_name(clip.name)}.json"
         found = None if path is None else load_scores(path, own_conditions)
         if found is None or (gallery is not None and not gallery.has(clip.name)):
