@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from time import monotonic
 
 import av
 import numpy as np
@@ -373,6 +374,11 @@ def test_what_pays_is_written_after_an_interruption_and_restores(
     assert any(not a.equal(b) for a, b in zip(learned.parameters(), first, strict=True))
     assert all(a.equal(b) for a, b in zip(tiny.parameters(), first, strict=True))
 
+    unbroken = replace(job, target=tmp_path / "unbroken.safetensors")
+    adapt_film(tiny, Card("upscale"), unbroken, better=best)
+    for name, found_in_one in load(unbroken.target).state_dict().items():
+        assert found_in_one.equal(learned.state_dict()[name]), name
+
 
 @pytest.mark.usefixtures("brief")
 def test_the_budget_ends_the_training(film: Path, tiny: S2SVR, tmp_path: Path):
@@ -380,6 +386,9 @@ def test_the_budget_ends_the_training(film: Path, tiny: S2SVR, tmp_path: Path):
     found = adapt_film(tiny, Card("upscale"), job, clock=clock_of(1.5))
     assert 108 <= found.seconds <= 132
     assert found.steps > 2
+    late = adapt_film(tiny, Card("upscale"), job, clock=clock_of(1.5), began=-12)
+    assert 108 <= late.seconds <= 132
+    assert late.steps < found.steps
 
 
 def test_what_cannot_be_is_refused_at_once(
@@ -440,9 +449,10 @@ def test_the_command_says_what_came_of_it(
 
     def adapted(
         model: S2SVR, card: Card, job: Adaptation, *, better: S2SVR | None, stop: object,
-        report: Callable[[str, float, float], None],
+        report: Callable[[str, float, float], None], began: float,
     ) -> Adapted:  # fmt: skip
         asked.append((job, better))
+        assert begun <= began <= monotonic() - 0.01  # networks have been loaded since
         report("learning, step 1", 30.0, 120.0)
         return Adapted(
             str(target), "tiny", "the best network", "0123456789ab", len(asked) > 1, "it is nearer",
@@ -450,6 +460,7 @@ def test_the_command_says_what_came_of_it(
         )  # fmt: skip
 
     monkeypatch.setattr("s2svr.adapting.adapt_film", adapted)
+    begun = monotonic()
     result = CliRunner().invoke(app, line)
     assert result.exit_code == 0, result.output
     assert "network: " in result.stderr

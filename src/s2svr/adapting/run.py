@@ -56,17 +56,18 @@ def adapt_film(
     stop: Callable[[], bool] = lambda: False,
     report: Report = lambda doing, spent, seconds: None,
     clock: Clock = time.monotonic,
+    began: float | None = None,
 ) -> Adapted:
     """Let a restoration network, whose card is given, learn a film; what pays is written.
 
     It learns on from pairs that are made of the film as a ``better`` network restores it, if there
     is one and time for that, or else as it does itself. It is kept where a part of the film that it
     did not learn from gains on measures that need no truth. However it ends, the same call goes on.
-    ``report`` is told what is done; time is taken by ``clock``. Raises MediaError for a film or a
-    target that cannot be, ValueError for a network that cannot learn from a film, and
-    KeyboardInterrupt where ``stop`` says so.
+    ``report`` is told what is done; time is taken by ``clock``, from ``began`` on, or from now.
+    Raises MediaError for a film or a target that cannot be, ValueError for a network that cannot
+    learn from a film, and KeyboardInterrupt where ``stop`` says so.
     """
-    began = clock()
+    began = clock() if began is None else began
     check_network(model, card)
     check_target(job)
     if job.threads is not None:

@@ -1,6 +1,7 @@
 """Commands about one film: how to restore it, and a network that learns it."""
 
 import shlex
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -238,6 +239,7 @@ def adapt_command(
     of the film that it did not learn from gain by it. Use the file with restore --weights. Given
     again after an interruption, the command goes on.
     """
+    began = time.monotonic()  # before PyTorch is imported
     from ..adapting import Adaptation, adapt_film
     from ..checkpoint import read_card
     from ..restoration import usual_task
@@ -260,8 +262,9 @@ def adapt_command(
         stopping(tell, "stopping; Ctrl-C again stops at once") as stop,
     ):
         found = adapt_film(
-            model, read_card(choice.network), asked, better=better, stop=stop, report=report
-        )
+            model, read_card(choice.network), asked, better=better, stop=stop, report=report,
+            began=began,
+        )  # fmt: skip
     if as_json:
         print_json(found)
     else:
