@@ -5,6 +5,8 @@ import torch
 from s2svr.data.clips import ClipPairs, Data, bounced
 from s2svr.data.store import MOVING, Stored
 from s2svr.metrics import psnr_rgb
+from s2svr.render import film_batch
+from s2svr.train import rendered
 from s2svr.train.rendered import moving_pair, with_moving
 
 
@@ -45,6 +47,26 @@ def test_moving_pairs_have_the_shutter_and_depth_of_their_recipe(clips, tmp_path
     real = ClipPairs(clips, sizes(degradation="blur", rolling=0.8, parallax=3.0, defocus=4.0))
     pair = moving_pair(real, np.random.default_rng(1), frames=2, size=(32, 48))
     assert pair.lq.shape == pair.hq.shape == (2, 3, 32, 48)
+
+
+def test_a_moving_pair_is_filmed_as_its_recipe_says(clips, monkeypatch):
+    looks = []
+
+    def filmed(photos, *, look, **given):
+        looks.append(look)
+        return film_batch(photos, look=look, **given)
+
+    monkeypatch.setattr(rendered, "film_batch", filmed)
+    asked = {"rolling": 0.8, "parallax": 3.0, "defocus": 4.0}
+    for entries in ({}, asked):
+        real = ClipPairs(clips, sizes(degradation="blur", **entries))
+        for seed in range(3):
+            moving_pair(real, np.random.default_rng(seed), frames=2, size=(32, 48))
+    assert {(look.rolling, look.parallax, look.defocus) for look in looks[:3]} == {(0.0, 1.0, 0.0)}
+    assert {(look.parallax, look.defocus) for look in looks[3:]} == {(3.0, 4.0)}
+    skews = {look.rolling for look in looks[3:]}
+    assert len(skews) == 3
+    assert 0 < min(skews) <= max(skews) < 0.8
 
 
 def test_a_moving_pair_of_another_damage_has_that_damage(clips):

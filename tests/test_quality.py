@@ -19,6 +19,7 @@ from s2svr.models import quality as telling
 from s2svr.models.output import last_convolution
 from s2svr.models.quality import Quality
 from s2svr.render.files import write_movie
+from s2svr.restoration import restore
 from s2svr.train import quality as training
 from s2svr.train.launch import Run
 from s2svr.train.recipes import load_recipe
@@ -132,6 +133,29 @@ def test_what_is_not_trusted_stays_as_it_was():
     assert torch.equal(confident(x)[0], x)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(confident(x)[0], x)
+
+
+def test_a_tile_trusts_as_the_whole_frame_does():
+    sizes = S2SVRConfig(
+        scale=1, down=2, channels=4, encoder_layers=1, encoder_blocks=1, decoder_layers=1,
+        decoder_blocks=1, feedback=2, attention=2, tail=0, neighbours=1, aligned=True, quality=4,
+        flow=None, flow_down=2, confidence=True,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = S2SVR(sizes).requires_grad_(False)
+    quality, last = network.mixer.quality, last_convolution(network.decoder.output)
+    for parameter in (last.weight, *quality.trust[-1].parameters()):
+        torch.nn.init.normal_(parameter, 0, 0.3)
+    frames = torch.rand(3, 3, 48, 304)
+    frames[..., :152] = 0.5 + 0.02 * frames[..., :152]  # so the halves are not coded alike
+    shares = [float(quality(part)[0, 1]) for part in (frames[:1], frames[:1, ..., 152:])]
+    assert abs(shares[0] - shares[1]) > 0.05
+    assert 0 < shares[0] < 1
+    whole, tiled = (
+        torch.stack(list(restore(network, frames, tile=tile, cuts=None))) for tile in (None, 192)
+    )
+    assert (whole - frames).abs().mean() > 0.01
+    torch.testing.assert_close(tiled, whole, atol=1e-5, rtol=0)
 
 
 def test_the_bundled_network_tells_coarse_coding_from_fine():
