@@ -191,10 +191,16 @@ def with_flow_loss(loss: Loss) -> Loss:
 
 
 def train(
-    name: str, recipes: list[RestorationRecipe], data: Path, out: Path, cache: Path, say: Say
+    model: S2SVR | BasicVSR,
+    recipes: list[RestorationRecipe],
+    data: Path,
+    out: Path,
+    cache: Path,
+    say: Say,
+    *,
+    kept: bool = False,
 ) -> nn.Module:
-    """One arm, a phase for each recipe; the averaged weights."""
-    model, arm = network(name, recipes[0].optim.seed), ARMS[name]
+    """A network, a phase for each recipe; the averaged weights. ``kept`` as of an Arm."""
     for recipe in recipes:
         alone, seed = recipe.data.frames == 1, recipe.optim.seed
         run = Run(out / f"frames-{recipe.data.frames}", "cpu", say=say)
@@ -204,9 +210,10 @@ def train(
         if model.flow is not None and not recipe.optim.flow_rate and not alone:
             flows = clip_flows(clips, model, recipe.data.skip, cache)  # type: ignore[arg-type]
             crops = FlowCrops(clips, flows, recipe.data, seed=seed)
-        loss = peer_loss(recipe.loss) if name in PEERS else restoration_loss(recipe.loss, 0)
+        ours = isinstance(model, S2SVR)
+        loss = restoration_loss(recipe.loss, 0) if ours else peer_loss(recipe.loss)
         fit(
-            Objective(model, with_flow_loss(loss) if arm.kept and not alone else loss),
+            Objective(model, with_flow_loss(loss) if kept and not alone else loss),
             batches(crops, recipe.data.batch, 0), recipe.optim, run, fabric=fabric,
             groups=groups(model, recipe),  # type: ignore[arg-type]
         )  # fmt: skip
@@ -245,6 +252,11 @@ def recipes_of(name: str, seed: int, chosen: argparse.Namespace) -> list[Restora
     return found
 
 
+def slug(name: str) -> str:
+    """The name of an arm as that of a folder."""
+    return name.replace(", ", "-").replace(" ", "-").lower()
+
+
 def study(chosen: argparse.Namespace, say: Say) -> str:
     """Train and measure every arm, and the table in Markdown."""
     lines = [
@@ -254,10 +266,10 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
     for name in chosen.arm or ARMS:
         scores, others, model = [], [], None
         for seed in chosen.seeds:
-            out = chosen.out / f"{name.replace(', ', '-').replace(' ', '-').lower()}-{seed}"
+            out = chosen.out / f"{slug(name)}-{seed}"
             model = train(
-                name, recipes_of(name, seed, chosen), chosen.clips, out,
-                chosen.cache or chosen.out / "clips", say,
+                network(name, seed), recipes_of(name, seed, chosen), chosen.clips, out,
+                chosen.cache or chosen.out / "clips", say, kept=ARMS[name].kept,
             )  # fmt: skip
             scores.append(fmean(quality(model, chosen.val, chosen.frames)))
             others.append(scores[-1] - fmean(quality(model, chosen.val, chosen.frames, segment=1)))
