@@ -1,5 +1,6 @@
 """Restorations that are cut off and go on: the same file, byte by byte, as if nothing had been."""
 
+import errno
 import json
 import os
 import signal
@@ -17,10 +18,12 @@ from torch import Tensor
 from media_clips import make_video
 from s2svr.checkpoint import Card, save
 from s2svr.cli.restore import stopping
+from s2svr.files import lasting_folder
 from s2svr.media.errors import MediaError
 from s2svr.models.config import S2SVRConfig
 from s2svr.models.pwclite import PWCLiteConfig
 from s2svr.models.s2svr import S2SVR
+from s2svr.restoration.journal import CHECKPOINT
 from s2svr.restoration.pipeline import Stopped, Summary, segment_frames
 from s2svr.restoration.video import restore_video
 
@@ -106,6 +109,34 @@ def test_many_short_tries_make_the_file_of_one_long(
     restore_video(net, movie, tmp_path / "other" / name, **memoryless)
     if name != "pictures":  # segments have key frames of their own: the test can fail
         assert bytes_of(tmp_path / "other" / name) != bytes_of(tmp_path / "whole" / name)
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "pictures"])
+def test_a_try_that_is_refused_takes_nothing_away(
+    movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    net, target = network(), tmp_path / name
+    settings: dict[str, Any] = {"window": 3, "segment": 5}
+    with pytest.raises(Stopped):
+        restore_video(net, movie, target, stop=lambda: True, **settings)
+    work = {path.name for path in lasting_folder(target).rglob("*")}
+    assert CHECKPOINT in work
+    places = ["s2svr.restoration.video.Journal"]
+    if name == "out.mkv":
+        places.append("s2svr.writing.writer.mux_begin")
+        with pytest.raises(MediaError, match="zzz"):  # known before a frame is restored
+            restore_video(net, movie, target, audio_tracks=("zzz",), **settings)
+
+    def full(*given: object, **named: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place in places:
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            with pytest.raises((MediaError, OSError), match=r"disk is full|No space"):
+                restore_video(net, movie, target, **settings)
+    assert {path.name for path in lasting_folder(target).rglob("*")} == work
+    assert restore_video(net, movie, target, **settings).resumed == 6
 
 
 def test_what_is_remembered_is_kept(movie: Path, tmp_path: Path) -> None:

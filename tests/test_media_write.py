@@ -15,7 +15,7 @@ from s2svr.media import open_reader
 from s2svr.media.display import Display
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame, Reader
-from s2svr.writing import OutputFormat, WorkPolicy, open_writer
+from s2svr.writing import OutputFormat, WorkPolicy, open_writer, write_png
 from s2svr.writing import writer as writer_module
 from s2svr.writing.codecs import choose_coding
 from s2svr.writing.packets import PacketFile
@@ -643,6 +643,20 @@ def test_outputs_that_exist_are_kept_unless_told_otherwise(tmp_path: Path):
         restore(source, tmp_path / "c.mp4", overwrite=True)
     with pytest.raises(MediaError, match="the output .*a.mp4 is the input"):
         restore(source, tmp_path / "x" / ".." / "a.mp4", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["", "%06d.png"])
+def test_a_folder_that_holds_the_input_is_not_replaced(tmp_path: Path, name: str):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for letter in "abc":
+        write_png(folder / f"{letter}.png", torch.full((3, 8, 8), 0.5))
+    (tmp_path / "link").symlink_to(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for place in (folder, tmp_path / "link"):
+        with pytest.raises(MediaError, match="and the input .*a.png lies in it"):
+            restore(folder / "a.png", place / name, overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize(

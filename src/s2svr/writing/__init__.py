@@ -97,6 +97,11 @@ def check_output(name: OutputName, reader: Reader, overwrite: bool) -> None:
     place, source = name.place, reader.path
     if place.resolve() == source.resolve():
         raise MediaError(f"the output {place} is the input; name another output")
+    if name.kind == "images" and source.resolve().is_relative_to(place.resolve()):
+        raise MediaError(
+            f"the output is the folder {place}, as a whole, and the input {source} lies in it; "
+            "name another folder"
+        )
     if name.kind == "images" and os.path.isdir(place) and not holds_images(place):
         empty = not any(place.iterdir())
         if not (overwrite and empty):

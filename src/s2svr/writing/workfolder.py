@@ -25,13 +25,15 @@ class WorkPolicy:
 
 
 FRESH = WorkPolicy()
+LOCK = "lock"  # file in a lasting folder
 
 
 class WorkFolder:
     """A hidden work folder beside ``path``, in which the product is made and then renamed.
 
     A lasting folder has the same name every time and is for one process at a time; it stays where
-    ``keep_work`` is set. Raises MediaError.
+    ``keep_work`` is set, as it is at first where an earlier try has left something to go on from:
+    a try that is refused before it begins takes nothing of it away. Raises MediaError.
     """
 
     def __init__(self, path: Path, policy: WorkPolicy, *, images: bool = False) -> None:
@@ -42,7 +44,7 @@ class WorkFolder:
             self.folder = hidden_beside(path, f"-{secrets.token_hex(4)}")
         self.product = self.folder / path.name
         self.keep_work = False
-        self.lock = FileLock(self.folder / "lock") if lasting else None
+        self.lock = FileLock(self.folder / LOCK) if lasting else None
         with self.errors():
             self.check()
             self.made = [folder for folder in path.parents if not folder.exists()]
@@ -52,7 +54,9 @@ class WorkFolder:
                 self.acquire()
                 if policy.restart:
                     self.clear()
-                elif images:
+                    return
+                self.keep_work = any(item.name != LOCK for item in self.folder.iterdir())
+                if images:
                     self.product.mkdir(exist_ok=lasting)
             except BaseException:
                 self.remove_made()
@@ -76,7 +80,7 @@ class WorkFolder:
         for item in self.folder.iterdir():
             if item.is_dir():
                 shutil.rmtree(item)
-            elif item.name != "lock":
+            elif item.name != LOCK:
                 item.unlink()
         if self.images:
             self.product.mkdir()

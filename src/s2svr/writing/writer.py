@@ -69,11 +69,13 @@ class VideoWriter:
             self.encoder.close()
             self.encoder = None
             packets = read_packet_files([place], self.coding.time_base)
-            mux_begin(
-                self.work.product, self.coding, packets, self.companions, comment=self.comment
-            )
-            place.unlink()
-            self.work.product.unlink()
+            try:
+                mux_begin(
+                    self.work.product, self.coding, packets, self.companions, comment=self.comment
+                )
+            finally:
+                place.unlink()
+                self.work.product.unlink(missing_ok=True)
 
     def write(self, frame: Frame) -> None:
         """Encode the next frame, in ``color`` and ``chroma``."""
