@@ -246,10 +246,9 @@ def adapt_command(
     from ..tuning import usual_target
 
     job = job_asked({**LEFT, **UNTOLD, **context.params, "target": usual_target(source)})
-    if weights is None and task is None:
-        task = usual_task(source)
-    if weights is None and quality in (None, "auto"):
-        quality = "fast"
+    if weights is None:
+        task = task or usual_task(source)
+        quality = "fast" if quality in (None, "auto") else quality
     choice = chosen_network(job, task, weights, quality, None)
     say(f"network: {choice.network} ({choice.why})")
     model, better = learner_and_better(choice.network, task)
@@ -262,8 +261,8 @@ def adapt_command(
         stopping(tell, "stopping; Ctrl-C again stops at once") as stop,
     ):
         found = adapt_film(
-            model, read_card(choice.network), asked, better=better, stop=stop, report=report,
-            began=began,
+            model, read_card(choice.network), asked,
+            better=better, stop=stop, report=report, began=began,
         )  # fmt: skip
     if as_json:
         print_json(found)
