@@ -359,6 +359,26 @@ def test_what_may_pass_is_tried_three_times_and_told_of_the_file(
         assert (batch.items[0].state, batch.items[0].why) == ("failed", said["error"])
 
 
+def test_an_output_that_nobody_reads_ends_the_batch(tmp_path: Path):
+    engine, rounds = FakeEngine(1), 0
+
+    def tell(item: Item) -> None:
+        raise BrokenPipeError
+
+    def move() -> None:
+        nonlocal rounds
+        rounds += 1
+        assert rounds < 20, "the batch goes on"
+        if rounds == 1:
+            engine.at("worker-0").steps.put("done")
+
+    with fake_batch(tmp_path, engine, "w8.mp4", "w9.mp4") as batch:
+        batch.prepare()
+        batch.tell = tell
+        with pytest.raises(BrokenPipeError):
+            batch.run(move)
+
+
 class Losing(FakeEngine):
     """An engine whose first ``losses`` estimates end their worker."""
 

@@ -40,6 +40,7 @@ class Batch:
         self.films: list[Film] = []  # that are under way in stretches
         self.complaint = ""  # about watched folders
         self.changed = threading.Condition()
+        self.error: Exception | None = None  # of what was done about a change, for ``run``
         self.seen: dict[Passage, tuple[str, float]] = {}  # watched: what it was, and since when
         self.queue = JobQueue(
             settings.hidden, launch=engine.launch, seats=engine.seats, attempts=ATTEMPTS
@@ -126,19 +127,26 @@ class Batch:
     def run(self, move: Callable[[], None] = lambda: None) -> list[Item]:
         """Restore what is to be restored, and return all items; ``move`` is called now and then.
 
-        A watched batch ends by KeyboardInterrupt alone.
+        A watched batch ends by KeyboardInterrupt, or an error; those of ``tell`` are raised too.
         """
         assert self.totals is not None
         self.submit(self.items, self.totals)
         while self.settings.watch or any(item.state in TO_DO for item in self.items):
             with self.changed:
                 self.changed.wait(POLL / 4)
+            self.check()
             self.join_films()
             move()
             if self.settings.watch:
                 self.look_again()
         with self.queue.lock:  # the last of them is told of
+            self.check()
             return self.items
+
+    def check(self) -> None:
+        """Raise the error of what was done about a change, if there was one."""
+        if self.error is not None:
+            raise self.error
 
     def submit(self, items: list[Item], totals: Totals) -> None:
         """Put items into the queue; the largest first where several workers share them.
@@ -191,7 +199,16 @@ class Batch:
             self.films.remove(film)
 
     def note(self, name: str, entry: Entry | None) -> None:
-        """Take note of a change in the queue."""
+        """Take note of a change in the queue, in the thread that hears of it."""
+        try:
+            self.heed(name, entry)
+        except Exception as error:  # such as of an output that nobody reads any more
+            self.error = error
+        with self.changed:
+            self.changed.notify_all()
+
+    def heed(self, name: str, entry: Entry | None) -> None:
+        """Do what a change in the queue asks for."""
         item = self.known.get(name)
         if item is None or entry is None:
             return
@@ -207,8 +224,6 @@ class Batch:
             if item.state == "done":
                 clear_stretches(item)
             self.tell(item)
-        with self.changed:
-            self.changed.notify_all()
 
     def look_again(self) -> None:
         """Take what has come and has stopped growing."""
