@@ -1,5 +1,6 @@
 """The queue of jobs: order, states, workers that end, and what is there after a restart."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -166,6 +167,64 @@ def test_what_fails_says_why_and_the_next_goes_on(
     assert found.state == "failed"
     assert re.search(words, found.error)
     assert jobs.start(first).error == ""
+
+
+def full_disk(*anything: object, **more: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_holds_nobody_up(
+    jobs: JobQueue, crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = added(jobs, tmp_path).id, added(jobs, tmp_path, "b").id
+    third = added(jobs, tmp_path, "c").id
+    until(lambda: not any(entry.planning for entry in jobs.all()) and jobs.scout.current is None)
+    (jobs.store.jobs / second / "pictures").write_bytes(b"")  # a folder that cannot be made
+    for name in (first, second, third):
+        jobs.start(name)
+    monkeypatch.setattr("s2svr.jobs.store.write_whole", full_disk)
+    told: list[str] = []
+
+    def listener(name: str, entry: Entry | None) -> None:
+        told.append(name)
+        raise BrokenPipeError
+
+    jobs.listen(listener)
+    crew.step("fail")
+    until(lambda: jobs.get(third).state == "running")
+    assert [jobs.get(name).state for name in (first, second)] == ["failed", "failed"]
+    assert jobs.get(first).error == "the disk is full"
+    assert jobs.get(second).error == "the job cannot be begun: File exists"
+    until(lambda: {first, second, third} <= set(told))
+    with pytest.raises(NoRoomError, match="d.mp4 cannot be taken: No space left on device"):
+        added(jobs, tmp_path, "d")
+    assert len(jobs.all()) == 3
+
+
+def test_who_waits_is_told_where_no_worker_can_be_had(crew: Crew, tmp_path: Path):
+    queue = JobQueue(tmp_path / "queue", launch=full_disk)
+    question = queue.look(Entry(name="a", source=tmp_path, target=tmp_path))
+    with pytest.raises(QueueError, match="cannot be started: No space left on device"):
+        question.result(timeout=1)
+    assert added(queue, tmp_path).planning is False
+    assert queue.all()[0].error.endswith("cannot be started: No space left on device")
+    queue.close()
+
+
+def test_the_end_of_a_worker_is_told_whatever_became_of_its_lines():
+    said = b'{"event": "first"}\n{"event": "second"}\n{"cut of'
+    heard: list[dict[str, Any]] = []
+
+    def receive(message: dict[str, Any]) -> None:
+        heard.append(message)
+        if message["event"] == "first":
+            raise OSError
+
+    worker = WorkerProcess.__new__(WorkerProcess)
+    worker.receive = receive
+    worker.process = subprocess.Popen(["printf", "%s", said], stdout=subprocess.PIPE)
+    worker.listen()
+    assert [message["event"] for message in heard] == ["first", "second", "end"]
 
 
 def test_everything_is_there_after_a_restart(crew: Crew, tmp_path: Path):

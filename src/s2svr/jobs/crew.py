@@ -5,6 +5,7 @@ It ends when its input ends: no work goes on without the one who asked for it.
 """
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -62,10 +63,13 @@ class WorkerProcess:
         self.listener.start()
 
     def listen(self) -> None:
-        """Hand on what comes, until nothing does."""
+        """Hand on what comes, until nothing does; no line ends this, so that the end is told."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.receive(json.loads(line))
+            try:
+                self.receive(json.loads(line))
+            except Exception as error:  # also of a line that the worker did not end
+                logging.getLogger(__name__).exception("%.200r cannot be heeded: %s", line, error)
         self.process.stdout.close()
         self.receive({"event": "end", "code": self.process.wait()})
 

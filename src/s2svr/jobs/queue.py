@@ -1,6 +1,7 @@
 """The queue: jobs in their order, workers that restore, and one that looks, plans and shows."""
 
 import hashlib
+import logging
 import shutil
 import threading
 import time
@@ -106,12 +107,22 @@ class JobQueue:
         return lambda: self.listeners.remove(listener)
 
     def put(self, entry: Entry, *, durable: bool = True) -> Entry:
-        """Make a job what is given, and tell of it."""
+        """Make a job what is given, and tell of it.
+
+        This happens in the threads that hear of the workers: errors are logged, and all goes on.
+        """
+        log = logging.getLogger(__name__)
         with self.lock:
             self.entries[entry.id] = entry
-            (self.store.save if durable else self.store.save_progress)(entry)
+            try:
+                (self.store.save if durable else self.store.save_progress)(entry)
+            except OSError as error:  # the next change is saved where there is room again
+                log.warning("%s cannot be saved: %s", entry.name, error)
             for listener in list(self.listeners):
-                listener(entry.id, entry)
+                try:
+                    listener(entry.id, entry)
+                except Exception as error:
+                    log.exception("a change of %s cannot be told: %s", entry.name, error)
             return entry
 
     # What people ask for
@@ -133,10 +144,21 @@ class JobQueue:
             return self.get(entry.id)
 
     def add(self, entry: Entry) -> Entry:
-        """Take a job that was looked at; it is planned and shown, and starts when it is told to."""
+        """Take a job that was looked at; it is planned and shown, and starts when it is told to.
+
+        Raises QueueError.
+        """
         with self.lock:
             last = max((other.rank for other in self.entries.values()), default=0.0)
-            entry = self.put(entry.but({"rank": last + 1}))
+            entry = entry.but({"rank": last + 1})
+            try:
+                self.store.save(entry)
+            except OSError as error:
+                self.store.remove(entry)
+                raise NoRoomError(
+                    f"{entry.name} cannot be taken: {error.strerror}; free some of the disk"
+                ) from error
+            self.put(entry)
             self.scout.ask("plan", entry)
             return self.preview(entry.id, None)
 

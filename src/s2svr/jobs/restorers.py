@@ -85,13 +85,18 @@ class Restorers:
         )
 
     def begin(self, seat: Seat, entry: Entry) -> None:
-        """Have a job restored at a seat."""
+        """Have a job restored at a seat; it has failed where the system has no room for it."""
         entry = self.queue.put(entry.but({"state": "running", "fps": None, "left": None}))
         seat.job = entry.id
-        if seat.worker is None:
-            seat.worker = self.launched(seat)
         folder = self.queue.folder(entry) / "pictures"
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if seat.worker is None:
+                seat.worker = self.launched(seat)
+        except OSError as error:  # such as of a full disk
+            seat.job, why = None, f"the job cannot be begun: {error.strerror}"
+            self.queue.put(entry.but(ended({"state": "failed", "error": why})))
+            return
         seat.worker.send({"do": "restore", "entry": entry.model_dump(mode="json"),
                           "folder": str(folder)})  # fmt: skip
         if entry.order.restart:  # once: what it does from now on is gone on with

@@ -1,6 +1,7 @@
 """The worker that looks, plans, shows and reports, while another one restores."""
 
 import itertools
+import logging
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,26 @@ class Scout:
                     if mine and mine[0] is self.worker:
                         self.heed(message)
 
-            mine.append(self.queue.launch("scout", receive))
+            try:
+                mine.append(self.queue.launch("scout", receive))
+            except OSError as error:
+                self.give_up(f"the process that looks cannot be started: {error.strerror}")
+                return
             self.worker = mine[0]
             for question in self.questions.values():
                 self.worker.send(question.message)
         self.pump()
+
+    def give_up(self, error: str) -> None:
+        """No worker can be had: tell all who wait for one."""
+        logging.getLogger(__name__).warning(error)
+        questions, asked = list(self.questions.values()), self.asked
+        self.questions, self.asked = {}, []
+        for question in questions:
+            question.answer.set_exception(RefusedError(error))
+        for what, name in asked:
+            if entry := self.queue.entries.get(name):
+                self.failed(what, error, entry)
 
     def resume(self, entry: Entry) -> None:
         """Ask again for what the last process did not get."""
@@ -122,9 +138,14 @@ class Scout:
         if entry is None:
             self.pump()
             return
-        self.current, self.stale, self.number = task, False, next(self.numbers)
         folder = self.queue.folder(entry) / "previews"
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # such as of a full disk
+            self.failed(what, f"the folder {folder.name} cannot be made: {error.strerror}", entry)
+            self.pump()
+            return
+        self.current, self.stale, self.number = task, False, next(self.numbers)
         self.worker.send({
             "do": what, "entry": entry.model_dump(mode="json"), "folder": str(folder),
             "seconds": SECONDS, "number": self.number,

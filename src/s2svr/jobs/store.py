@@ -24,7 +24,7 @@ class Store:
         self.folder = folder
         self.jobs = folder / "jobs"
         self.jobs.mkdir(parents=True, exist_ok=True)
-        self.saved: dict[str, float] = {}  # when, by a clock that only grows
+        self.saved: dict[str, float] = {}  # when, or tried, by a clock that only grows
         self.lock = FileLock(folder / "lock")
         try:
             self.lock.acquire(timeout=0)
@@ -63,10 +63,10 @@ class Store:
     def save(self, entry: Entry) -> None:
         """Make a job durable."""
         folder = self.place(entry)
+        self.saved[entry.id] = time.monotonic()
         folder.mkdir(exist_ok=True)
         data = json.dumps(entry.model_dump(mode="json"), indent=1)
         write_whole(folder / RECORD, data.encode())
-        self.saved[entry.id] = time.monotonic()
 
     def save_progress(self, entry: Entry) -> None:
         """The same, at most every OFTEN seconds: of what is lost, the journal knows."""
