@@ -16,7 +16,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from s2svr.fused import few_kernels
 from s2svr.models import PRESETS, S2SVR, S2SVRConfig
@@ -154,6 +154,12 @@ def test_in_other_formats_gradients_differ_by_rounding(name: str):
     assert error(plain[1], exact) < 0.05  # measured: 0.006 to 0.025
     assert error(fused[1], exact) < 0.05  # 0.005 to 0.026
     assert {value.dtype for value in fused[1].values()} == {torch.float32}
+
+
+def test_a_convolution_of_another_kind_stays_as_it_is():
+    model = network(SLIM).double()
+    model.encoder.first = nn.Conv2d(3, 5, 3, padding=2, dilation=2).double()
+    assert "encoder.first.weight" in assert_equal_steps(model, double(clips(SLIM)))
 
 
 def test_after_a_failure_the_network_is_as_it_was():

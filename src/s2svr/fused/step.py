@@ -24,7 +24,7 @@ def few_kernels(model: S2SVR, frames: int, dtype: torch.dtype) -> Iterator[None]
     At its end each weight gets its gradient, made of all frames together; then the model is as it
     was. ``dtype`` is the format of convolutions and of what is between them in a stack of blocks.
     Losses and gradients are those of the plain step but for rounding; maps of all frames and their
-    gradients are kept until the end, which takes more memory.
+    gradients are kept until the end, which takes more memory. RuntimeError for more frames.
     """
     parts, aligning = stand_ins(model, frames, dtype), (model, model.encoder)
     for part in parts:
@@ -53,8 +53,16 @@ def stand_ins(model: S2SVR, frames: int, dtype: torch.dtype) -> list[Part]:
             parts.append(Unit(layer.gru, frames, dtype))
             if len(layer.blocks):
                 parts.append(Blocks(layer.blocks, frames, dtype))
-    alone = [x for x in layers if isinstance(x, nn.Conv2d) and x not in inside and learns(x)]
-    return [*parts, *(Alone(layer, dtype) for layer in alone)]
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d) and layer not in inside and learns(layer):
+            parts += [Alone(layer, dtype)] if is_usual(layer) else []
+    return parts
+
+
+def is_usual(layer: nn.Conv2d) -> bool:
+    """True for a convolution of every pixel and all channels with its neighbours, and zeros."""
+    shape = (*layer.stride, *layer.dilation, layer.groups)
+    return set(shape) == {1} and layer.padding_mode == "zeros"
 
 
 def learns(layer: nn.Module) -> bool:
@@ -65,6 +73,8 @@ def learns(layer: nn.Module) -> bool:
 @torch.no_grad()
 def give(gradients: Gradients) -> None:
     """Add gradients to those that the parameters have, in the parameters' type and order."""
-    for parameter, gradient in gradients:
-        made = torch.empty_like(parameter).copy_(gradient)
-        parameter.grad = made if parameter.grad is None else parameter.grad.add_(made)
+    made = [torch.empty_like(parameter) for parameter, _ in gradients]
+    if made:
+        torch._foreach_copy_(made, [gradient for _, gradient in gradients])
+    for new, (parameter, _) in zip(made, gradients, strict=True):
+        parameter.grad = new if parameter.grad is None else parameter.grad.add_(new)
