@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from media_clips import make_video
+from media_clips import cut_off, make_video
 from s2svr.cli.app import app
 from s2svr.damage.reduce import bicubic_down
 from s2svr.evaluation.scores import ScoreRow
@@ -62,6 +63,31 @@ def test_fidelity_of_the_original_is_perfect(source: Path):
     found = json.loads(run("fidelity", source / "small", source / "large", "--json").stdout)
     assert (found["frames"], found["equal"], found["psnr"]) == (1, 1, None)
     assert read_clip(source / "small").shape[-2:] == (32, 48)
+
+
+def test_fidelity_of_a_part_is_not_that_of_the_whole(source: Path):
+    for t in (1, 2):
+        shutil.copy(source / "small" / "0.png", source / "small" / f"{t}.png")
+    result = run("fidelity", source / "small", source / "large")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split()[:2] == ["1", "1"]
+    small, large = source / "small", source / "large"
+    assert f"2 frames of {small} have no partner in {large}, 0 of" in result.stderr
+    found = json.loads(run("fidelity", large, small, "--json").stdout)
+    assert (found["frames"], found["lost"], found["added"]) == (1, 0, 2)
+
+
+def test_fidelity_of_a_broken_file_ends_with_1(tmp_path: Path):
+    whole = make_video(tmp_path / "a.mkv", pts=[3003 * n for n in range(30)])
+    (tmp_path / "b.mkv").write_bytes(whole.read_bytes())
+    cut_off(tmp_path / "b.mkv")
+    result = run("fidelity", whole, tmp_path / "b.mkv")
+    assert result.exit_code == 1
+    assert "b.mkv: the file is cut off" in result.stderr
+    assert "have no partner in" in result.stderr
+    again = run("fidelity", whole, tmp_path / "b.mkv", "--json")
+    assert again.exit_code == 1
+    assert "cut off" in " ".join(json.loads(again.stdout)["damage"])
 
 
 def test_the_report_is_printed(tmp_path: Path):

@@ -13,6 +13,7 @@ import torch
 from media_clips import VARIABLE, cut_off, make_video
 from s2svr.damage.video import degrade_video
 from s2svr.evaluation.compare import Span, TimedFrame, compare_videos, pair_by_time
+from s2svr.evaluation.fidelity import measure_fidelity
 from s2svr.evaluation.page import choose_frames, comparison_text, curve, write_page
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb, ssim_rgb
@@ -56,6 +57,31 @@ def test_scores_are_those_of_the_frames(tmp_path: Path):
     assert compare_videos(a, b).flicker is None
     away = compare_videos(a, b, flow=lambda a, b: torch.full((1, 2, *a.shape[-2:]), 999.0))
     assert away.flicker is away.flicker_reference is None  # nothing is seen in two frames
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_turned_videos_are_compared_upright(tmp_path: Path, quarters: int):
+    """As images are written of them."""
+    a, b, c, d = {1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}[quarters]
+    matrix = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    plain = make_video(tmp_path / "a.mkv", codec="ffv1", form="yuv444p", pts=[0, 3000])
+    turned = make_video(
+        tmp_path / "b.mkv", codec="ffv1", form="yuv444p", pts=[0, 3000], matrix=matrix
+    )
+    darker = (read_clip(plain).float() / 255 - 0.1).clamp(0, 1)
+    flat = folder(tmp_path / "flat", darker)
+    upright = folder(tmp_path / "upright", darker.rot90(quarters, (2, 3)))
+    want = compare_videos(plain, flat).psnr
+    assert want == pytest.approx(20, abs=2)
+    assert compare_videos(turned, upright).psnr == pytest.approx(want)
+    assert compare_videos(upright, turned).psnr == pytest.approx(want)
+    assert compare_videos(turned, turned).equal == 2
+    near = measure_fidelity(turned, upright)
+    assert near.psnr == pytest.approx(measure_fidelity(plain, flat).psnr)
+    assert near.base is None  # equal, as it has the size of the source
+    if quarters != 2:
+        with pytest.raises(ValueError, match="of one size, .*b.mkv has 48x64 and .*flat 64x48"):
+            compare_videos(turned, flat)
 
 
 def timed(times: list[float]) -> list[TimedFrame]:

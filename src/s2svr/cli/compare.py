@@ -60,11 +60,7 @@ def compare_command(
         print_json(found)
     else:
         typer.echo(comparison_text(found))
-    if found.missing or found.extra:
-        say(
-            f"warning: {len(found.missing)} frames of {reference} have no partner in {output}, "
-            f"{len(found.extra)} of {output} none in {reference}"
-        )
+    warn_of_unpaired(reference, len(found.missing), output, len(found.extra))
     if found.damage:
         raise typer.Exit(1)
 
@@ -90,10 +86,24 @@ def fidelity_command(
     found = measured(source, restored, damage)
     if as_json:
         print_json(found)
-        return
-    psnr = "equal" if found.psnr is None else found.psnr
-    base = "equal" if found.base is None else found.base
-    row = {"frames": found.frames, "equal": found.equal}
-    print_table([row | {"PSNR (rgb)": psnr, "input resized": base}])
-    if found.warning:
-        say(f"warning: {found.warning}")
+    else:
+        psnr = "equal" if found.psnr is None else found.psnr
+        base = "equal" if found.base is None else found.base
+        row = {"frames": found.frames, "equal": found.equal}
+        print_table([row | {"PSNR (rgb)": psnr, "input resized": base}])
+        if found.warning:
+            say(f"warning: {found.warning}")
+        for line in found.damage:
+            say(f"warning: {line}")
+    warn_of_unpaired(source, found.lost, restored, found.added)
+    if found.damage:
+        raise typer.Exit(1)
+
+
+def warn_of_unpaired(first: Path, lost: int, second: Path, added: int) -> None:
+    """Say how many frames of two videos have no partner, if any."""
+    if lost or added:
+        say(
+            f"warning: {lost} frames of {first} have no partner in {second}, "
+            f"{added} of {second} none in {first}"
+        )

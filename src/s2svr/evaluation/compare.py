@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..color import to_rgb
 from ..flow import Flow
-from ..media import Reader, open_reader
+from ..media import Reader, open_reader, upright
 from ..metrics import finite_or_none, psnr_rgb, psnr_y, ssim_rgb, warping_error
 from .run import visible_motion
 
@@ -22,7 +22,7 @@ class TimedFrame(NamedTuple):
     """A frame and the time at which it is shown."""
 
     time: Fraction  # seconds; the frame's number where one of the videos has no times
-    rgb: Tensor  # (3, H, W) in [0, 1]
+    rgb: Tensor  # (3, H, W) in [0, 1], turned as a player shows it
     corrupt: bool = False  # the decoder met damage in this frame
 
 
@@ -169,13 +169,13 @@ def mean_known(values: Iterable[float | None]) -> float | None:
 def opened_videos(
     reference: Path, output: Path, part: Span
 ) -> Iterator[tuple[tuple[Reader, Reader], Iterator[Pairing]]]:
-    """Open two videos and pair their frames by time; ValueError if they differ in size."""
+    """Open two videos and pair their frames by time; ValueError if their sizes, upright, differ."""
     start, end = (None, None) if part.cut else (part.start, part.end)
     with (
         open_reader(reference, start=part.start, end=part.end) as first,
         open_reader(output, start=start, end=end) as second,
     ):
-        sizes = [(r.info.width, r.info.height) for r in (first, second)]
+        sizes = [upright_size(reader) for reader in (first, second)]
         if sizes[0] != sizes[1]:
             (width, height), (wide, high) = sizes
             raise ValueError(
@@ -202,10 +202,18 @@ def paired_frames(
 
 
 def timed_frames(reader: Reader, timeless: bool) -> Iterator[TimedFrame]:
-    """Yield a reader's frames with their times, or with their numbers if ``timeless``."""
+    """Yield a reader's frames, upright, with their times, or their numbers if ``timeless``."""
+    turn = reader.display.orientation
     for index, frame in enumerate(reader):
         time = Fraction(index) if timeless or frame.time is None else frame.time
-        yield TimedFrame(time, to_rgb(frame.planes, frame.color), frame.corrupt)
+        rgb = torch.stack([upright(x, turn) for x in to_rgb(frame.planes, frame.color)])
+        yield TimedFrame(time, rgb, frame.corrupt)
+
+
+def upright_size(reader: Reader) -> tuple[int, int]:
+    """Width and height of a reader's frames as a player turns them."""
+    width, height = reader.info.width, reader.info.height
+    return (height, width) if reader.display.orientation >= 5 else (width, height)
 
 
 def pair_by_time(

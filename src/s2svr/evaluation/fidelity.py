@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import tee
 from pathlib import Path
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ..damage import shrinks, stream
-from ..media import open_reader
+from ..media import Reader, open_reader
 from ..metrics import mean_finite, psnr_rgb
 from ..ops import quantised, resize_to
-from .compare import paired_frames
+from .compare import Pairing, damage_lines, paired_frames, upright_size
 
 BIN = 30  # frames of which one mean is taken
 DRIFT = 0.5  # dB by which a later bin may be lower than the first
@@ -33,6 +33,17 @@ class Fidelity:
     base: float | None  # the same of the source itself, resized: the effect of the damage alone
     bins: list[float | None]  # psnr - base, mean over every BIN frames; psnr where base is None
     warning: str | None  # where it drifts
+    lost: int  # frames of the source without a partner in the restored video
+    added: int  # frames of the restored video without one in the source
+    damage: list[str]  # what did not decode
+
+
+@dataclass
+class Met:
+    """Counts of what is met while two videos are read, the source's first."""
+
+    alone: list[int] = field(default_factory=lambda: [0, 0])  # frames without a partner
+    corrupt: list[int] = field(default_factory=lambda: [0, 0])
 
 
 @torch.inference_mode()
@@ -42,12 +53,15 @@ def measure_fidelity(source: Path, restored: Path, damage: str = "bicubic") -> F
     ``damage``, a name of ``damage.stream``, is the damage of ``source``. ``bicubic`` alone takes
     any size: what is larger of the two, on either side, is reduced to the other. Each frame's PSNR
     is taken relative to that of the plainly resized source, so that a harder scene does not look
-    like drift. Raises ValueError where the sizes do not fit.
+    like drift. Frames are taken upright. Raises ValueError where the sizes do not fit.
     """
-    values, base = [], []
-    for frame, again, plain in damaged_again(Path(source), Path(restored), damage):
-        values.append(psnr_rgb(again, frame))
-        base.append(psnr_rgb(plain, frame))
+    values, base, met = [], [], Met()
+    with open_reader(Path(source)) as first, open_reader(Path(restored)) as second:
+        for frame, again, plain in damaged_again(first, second, damage, met):
+            values.append(psnr_rgb(again, frame))
+            base.append(psnr_rgb(plain, frame))
+        read = zip((first, second), met.corrupt, strict=True)
+        broken = [line for pair in read for line in damage_lines(*pair)]
     if not values:
         raise ValueError(f"expected frames at common times, {source} and {restored} have none")
     plain_mean, _ = mean_finite(base)
@@ -63,6 +77,9 @@ def measure_fidelity(source: Path, restored: Path, damage: str = "bicubic") -> F
         base=mean_of_finite(base),
         bins=bins,
         warning=drift_warning(bins),
+        lost=met.alone[0],
+        added=met.alone[1],
+        damage=broken,
     )
 
 
@@ -85,23 +102,31 @@ def drift_warning(bins: list[float | None]) -> str | None:
 
 
 def damaged_again(
-    source: Path, restored: Path, damage: str
+    source: Reader, restored: Reader, damage: str, met: Met
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield the source's frames, the restored ones damaged, and the resized ones damaged."""
-    with open_reader(source) as first, open_reader(restored) as second:
-        small, large = ((r.info.height, r.info.width) for r in (first, second))
-        check_damage(source, small, restored, large, damage)
-        damaged, common = stream(damage), small
-        if damage == "bicubic":
-            common = min(small[0], large[0]), min(small[1], large[1])
-            damaged = partial(reduced_frames, common)
-        pairs = paired_frames(first, second)
-        matched = ((a.rgb, b.rgb) for a, b in pairs if a is not None and b is not None)
-        frames, outputs, plain = tee(matched, 3)
-        resized = (resize_to(a, large).clamp(0, 1) for a, _ in plain)
-        again = damaged(b for _, b in outputs)
-        sources = reduced_frames(common, (a for a, _ in frames))
-        yield from zip(sources, again, damaged(resized), strict=True)
+    small, large = (upright_size(reader)[::-1] for reader in (source, restored))
+    check_damage(source.path, small, restored.path, large, damage)
+    damaged, common = stream(damage), small
+    if damage == "bicubic":
+        common = min(small[0], large[0]), min(small[1], large[1])
+        damaged = partial(reduced_frames, common)
+    matched = matched_frames(paired_frames(source, restored), met)
+    frames, outputs, plain = tee(matched, 3)
+    resized = (resize_to(a, large).clamp(0, 1) for a, _ in plain)
+    again = damaged(b for _, b in outputs)
+    sources = reduced_frames(common, (a for a, _ in frames))
+    yield from zip(sources, again, damaged(resized), strict=True)
+
+
+def matched_frames(pairs: Iterable[Pairing], met: Met) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the frames that have a partner, with it; count the others, and damage of all."""
+    for a, b in pairs:
+        for side, (frame, other) in enumerate(((a, b), (b, a))):
+            met.corrupt[side] += frame is not None and frame.corrupt
+            met.alone[side] += other is None
+        if a is not None and b is not None:
+            yield a.rgb, b.rgb
 
 
 def reduced_frames(size: tuple[int, int], frames: Iterable[Tensor]) -> Iterator[Tensor]:
