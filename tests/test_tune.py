@@ -18,20 +18,23 @@ from media_clips import make_video
 from s2svr.checkpoint import load
 from s2svr.cli.app import app
 from s2svr.cli.tune import film_lines
-from s2svr.media import open_reader
+from s2svr.media import MediaError, open_reader
 from s2svr.restoration import Job
 from s2svr.tuning import (
     FilmFacts,
     advise,
     fitting_tasks,
     look_at,
+    quantizer,
     tune,
     tune_video,
     usual_target,
 )
+from s2svr.tuning.advice import Advice
 from s2svr.tuning.film import SPAN, frames_at, with_damage
 from s2svr.tuning.quantizer import coding_step
 from s2svr.tuning.sheet import GAP, LINE, STRENGTHS, ZOOM
+from s2svr.tuning.trial import Candidate, Network
 from s2svr.writing import parse_output, write_png
 
 STEADY = "ipratio=1:pbratio=1:aq-mode=0"  # one quantiser for all blocks
@@ -97,6 +100,18 @@ def test_the_step_of_the_quantiser_is_told(
     )  # fmt: skip
     found = coding_step(path, [Fraction(0), Fraction(1, 10)], 3)
     assert found == (step if step is None else pytest.approx(step, rel=0.01))
+
+
+def test_moments_before_others_are_read_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(
+        tmp_path / "a.mov", codec="mjpeg", form="yuvj420p", pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    monkeypatch.setattr(quantizer, "log_steps", lambda shown: (25 * float(p.time) for p in shown))
+    found = coding_step(path, [Fraction(3, 25), Fraction(0)], 2)
+    assert found == pytest.approx(2**2)  # of the frames 3, 4, 0 and 1
 
 
 def moving(path: Path, blur: int) -> Path:
@@ -178,6 +193,26 @@ def test_commands_can_be_given_and_the_picture_shows_all(film: Path, tmp_path: P
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 2
     assert "a b-tune.png is there already: give another --picture, or --overwrite" in again.stderr
+
+
+def test_a_place_that_takes_no_picture_is_said_at_once(tmp_path: Path) -> None:
+    job = Job(tmp_path / "never.mp4", tmp_path / "b.mp4")
+    place = tmp_path / "nodir" / "x.png"
+    with pytest.raises(MediaError, match=r"x.png cannot be written \(No such .*: give an"):
+        tune_video(job, place)
+    with pytest.raises(MediaError, match=r"cannot be written \(Is a directory\)"):
+        tune_video(replace(job, overwrite=True), tmp_path)
+    with pytest.raises(MediaError, match="never.mp4"):
+        tune_video(job, tmp_path / "x.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_hold_names_that_look_like_options() -> None:
+    advice = Advice("sr", "it is small")
+    candidate = Candidate(Network("sr", "fast", "sr-light"))
+    job = Job(Path("./-dash.mp4"), Path("./-dash-restored.mp4"))
+    (offer,) = tune.offers_of([candidate], advice, job, [])
+    assert shlex.split(offer.command)[2:4] == ["./-dash.mp4", "./-dash-restored.mp4"]
 
 
 def test_what_time_does_not_allow_is_said(film: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Amounts, durations and errors as people read them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 Say = Callable[[str], None]  # takes a line for people
 
@@ -42,3 +43,9 @@ def sentence(error: Exception) -> str:
 def notes(error: BaseException) -> list[str]:
     """Lines that are said beside an error."""
     return getattr(error, "__notes__", [])
+
+
+def path_word(path: Path) -> str:
+    """A path as a word of a command, that is no option."""
+    word = str(path)
+    return f"./{word}" if word.startswith("-") else word

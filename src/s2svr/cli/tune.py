@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..text import duration_text
+from ..text import duration_text, path_word
 from .options import (
     Bits,
     Codec,
@@ -304,6 +304,6 @@ def adapted_lines(found: "Adapted", source: Path) -> list[str]:
         return [*lines, "nothing was learned, and nothing was written"]
     if not found.kept:
         return [*lines, f"{found.network} is not better for it: nothing was written"]
-    words = ["s2svr", "restore", str(source), "OUT", "--weights", found.target]
+    words = ["s2svr", "restore", path_word(source), "OUT", "--weights", found.target]
     use = shlex.join(words)
     return [*lines, f"{found.target}: written; use it by {use}"]

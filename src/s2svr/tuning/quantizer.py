@@ -23,8 +23,8 @@ def coding_step(path: Path, starts: list[Fraction], count: int) -> float | None:
         context.options = context.options | ASKED
         begin = (stream.start_time or 0) * (stream.time_base or Fraction(0))
         found: list[float] = []
-        for start in starts:
-            if start:
+        for number, start in enumerate(starts):
+            if start or number:  # the begin, too, is behind what was read
                 place = int((begin + start) / (stream.time_base or Fraction(1)))
                 try:
                     container.seek(place, stream=stream)

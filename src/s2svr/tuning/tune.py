@@ -17,7 +17,7 @@ from ..media import MediaError, open_reader
 from ..restoration import PATIENCE_BEST, Job
 from ..sizes import Sizing
 from ..tasks import TASKS
-from ..text import duration_text
+from ..text import duration_text, path_word
 from ..writing import likely_name, write_png
 from .advice import FILLED, Advice, advise, fitting_tasks
 from .film import FilmFacts, frames_at, look_at, with_damage
@@ -68,13 +68,15 @@ def tune_video(
 
     What is set in the job, ``task`` and ``quality`` stays as it is; ``words`` are its options as
     they are typed, for the commands. The picture is written as PNG where a path is given. Raises
-    MediaError for a film that cannot be read or has no frame.
+    MediaError for a film that cannot be read or has no frame, and a picture that cannot be written.
     """
     began = time.monotonic()
     if job.compute.threads is not None:
         torch.set_num_threads(job.compute.threads)
     if picture is not None and picture.exists() and not job.overwrite:
         raise MediaError(f"{picture} is there already: give another --picture, or --overwrite")
+    if picture is not None:
+        check_writable(picture)
     network = lru_cache(maxsize=None)(load)
     typed = job.excerpt.deinterlace
     film, job = look_at(job)
@@ -112,6 +114,19 @@ def tune_video(
     )
 
 
+def check_writable(picture: Path) -> None:
+    """MediaError where the picture cannot be written, before anything is tried for it."""
+    there = picture.exists()
+    try:
+        picture.open("ab").close()
+        if not there:
+            picture.unlink()
+    except OSError as error:
+        raise MediaError(
+            f"{picture} cannot be written ({error.strerror}): give another --picture"
+        ) from error
+
+
 def beyond_screens(film: FilmFacts) -> bool:
     """True if the result of enlarging is larger than what screens show."""
     width, height = filled(film)
@@ -133,7 +148,7 @@ def offers_of(
         if task != advice.task:
             continue
         asked = ["--task", task, *(["--quality", quality] if quality else []), *words]
-        line = ["s2svr", "restore", str(job.source), str(job.target), *asked]
+        line = ["s2svr", "restore", path_word(job.source), path_word(job.target), *asked]
         offers.append(Offer(quality or "fast", shlex.join(line), candidate.seconds, candidate))
     return offers
 
