@@ -64,6 +64,14 @@ def test_what_a_name_asks_for(text: str, kind: str, place: str, suffix: str, pat
     assert again.place == (Path("there/7") if kind == "images" else Path(f"there/7{suffix}"))
 
 
+@pytest.mark.parametrize("name", ["%d_%d.png", "100%_%03d.png", "%s%d.png", "a%%d.png"])
+def test_names_of_images_have_one_number(tmp_path: Path, name: str):
+    with pytest.raises(MediaError, match="with one number, such as %06d, got .*; a sign % in them"):
+        parse_output(tmp_path / name)
+    found = parse_output(tmp_path / "100%%_%03d.png")
+    assert (found.kind, found.pattern % 7) == ("images", "100%_007")
+
+
 @pytest.mark.parametrize(
     "name",
     ["x.mp4.part", "x.xyz", "x.avi", "x.yuv", "x.exr", ".mp4", "-", "v1.2", "x.mp3", "x.m3u8"],

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..media import SUFFIXES, URL, MediaError, Reader
 from .codecs import BITS, CODECS, CONTAINERS, Coding, lossless_codec, output_color, picture_losses
 from .encoder import TimeStamps
-from .images import IMAGE_SUFFIXES, MOVING, ImageWriter, write_png
+from .images import IMAGE_SUFFIXES, MOVING, ImageWriter, numbered_name, write_png
 from .inspect import Companion, Inspection, Packets, inspect_file
 from .protocol import OutputFormat, Position, SoundChoice, Writer
 from .workfolder import FRESH, WorkFolder, WorkPolicy
@@ -76,7 +76,10 @@ def parse_output(path: Path) -> OutputName:
         raise MediaError(f"{url} is a URL, and only files are written; name {KINDS}")
     several = path.stem == "*" or (suffix in IMAGE_SUFFIXES and NUMBERED.search(path.stem))
     if several and (suffix in IMAGE_SUFFIXES or path.name == "*"):
-        return OutputName(path.parent, "images", suffix, path.stem.removeprefix("*"))
+        pattern = path.stem.removeprefix("*")
+        if pattern:
+            numbered_name(pattern, 0)
+        return OutputName(path.parent, "images", suffix, pattern)
     if suffix in CONTAINERS:
         return OutputName(path, "video", suffix)
     if suffix in IMAGE_SUFFIXES:

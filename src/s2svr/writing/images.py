@@ -164,7 +164,7 @@ class ImageWriter:
             return self.work.folder / f"{index:06d}{self.suffix}"
         if not self.folder:
             return self.work.product
-        name = self.names[index] if self.names else self.pattern % index
+        name = self.names[index] if self.names else numbered_name(self.pattern, index)
         return self.work.product / f"{name}{self.suffix}"
 
     def end_segment(self) -> Position:
@@ -213,6 +213,17 @@ class ImageWriter:
     def discard(self) -> None:
         """Remove what is not finished."""
         self.work.discard()
+
+
+def numbered_name(pattern: str, index: int) -> str:
+    """The name of an image by a pattern; MediaError where that is none of one number."""
+    try:
+        return pattern % index
+    except (TypeError, ValueError) as error:
+        raise MediaError(
+            f"expected names of images with one number, such as %06d, got {pattern}; a sign % in "
+            "them is written %%"
+        ) from error
 
 
 def check_image_crf(codec: str, crf: int | None) -> None:
