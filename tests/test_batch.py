@@ -139,6 +139,18 @@ def test_outputs_within_an_input_are_no_inputs(tmp_path: Path):
     assert [passage.source for passage in passages] == [tmp_path / "a.mp4"]
 
 
+def test_folders_that_links_lead_to_are_walked_once(tmp_path: Path):
+    """And none that leads out and around: two such links would be walked without end."""
+    touched(tmp_path, "in/a.mp4", "in/x.nfo", "elsewhere/b.mp4", "beside/c.mp4")
+    (tmp_path / "in" / "films").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "elsewhere")
+    for name, place in (("one", "in"), ("two", "in"), ("up", ".")):
+        (tmp_path / "in" / name).symlink_to(tmp_path / place)
+    assert made(tmp_path, "in") == {"in/a.mp4": "a.mp4", "in/again/b.mp4": "again/b.mp4"}
+    others = find_inputs([str(tmp_path / "in")], tmp_path / "out", "{name}").others
+    assert others == {".nfo": 1}
+
+
 # Records
 
 
@@ -244,6 +256,15 @@ def test_what_fails_does_not_stop_the_rest_and_fails_again(films: Path, tmp_path
         assert states(items) == {"bad.mp4": "failed", "a.mp4": expected}
         assert items["bad.mp4"].why == "bad.mp4 is not a video that can be read"
         assert items["bad.mp4"].ill
+
+
+def test_a_name_that_is_not_utf_8_is_one_like_others(films: Path, tmp_path: Path):
+    source = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    source.write_bytes((films / "in" / "a.mp4").read_bytes())
+    settings = settings_of_batch(films, tmp_path / "out", inputs=(str(source),))
+    assert states(run_batch(settings)) == {source.name: "done"}
+    assert b"caf\xe9.mp4" in os.listdir(os.fsencode(tmp_path / "out"))
+    assert states(run_batch(settings)) == {source.name: "skipped"}
 
 
 # Fake workers: order, failures, several GPUs
@@ -670,3 +691,22 @@ def test_the_command_says_what_it_takes_and_ends_with_a_code(
     run = CliRunner().invoke(app, ["batch", str(tmp_path / "none"), str(tmp_path / "out")])
     assert (run.exit_code, run.stdout) == (2, "")
     assert f"there is no file or folder {tmp_path / 'none'}" in run.stderr
+
+
+def test_a_plan_names_what_would_not_be_done(films: Path, tmp_path: Path, in_threads: None):
+    good, old, bad = films / "in" / "a.mp4", tmp_path / "old.avi", tmp_path / "bad.mp4"
+    for path in (old, bad):
+        path.write_bytes(b"no video")
+    asked = ["batch", str(good), str(old), str(bad), str(tmp_path / "out"), "--plan",
+             "--weights", str(films / "net.safetensors"), "--threads", "1"]  # fmt: skip
+    run = CliRunner().invoke(app, asked)
+    assert run.exit_code == 1
+    assert "bad.mp4: failed: bad.mp4 is not a video that can be read" in run.stderr
+    assert "old.avi: failed: expected an output that is a video" in run.stderr
+    assert ".avi is read, not written; give other names, as by --name '{stem}.mkv'" in run.stderr
+    run = CliRunner().invoke(app, [*asked, "--json"])
+    assert run.exit_code == 1
+    plan, *files = [json.loads(line) for line in run.stdout.splitlines()]
+    assert plan["states"] == {"new": 1, "failed": 2}
+    assert [Path(line["source"]).name for line in files] == ["old.avi", "bad.mp4"]
+    assert not (tmp_path / "out" / "a.mp4").exists()

@@ -1,8 +1,11 @@
 """The command line: what it makes, what it says, and how it ends."""
 
 import errno
+import io
 import json
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -332,6 +335,16 @@ def test_ctrl_c(restore: Run, movie: Path, tmp_path: Path, monkeypatch: pytest.M
     assert result.exit_code == 130
     assert result.stderr == "stopped\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_not_utf_8_are_printed(
+    monkeypatch: pytest.MonkeyPatch, signals: None
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "utf-8", "strict"))
+    monkeypatch.setattr("s2svr.cli.app.app", lambda **_: typer.echo(os.fsdecode(b"caf\xe9")))
+    main()
+    assert written.getvalue() == b"caf\xe9\n"
 
 
 def test_ctrl_c_before_a_command_begins(monkeypatch: pytest.MonkeyPatch, signals: None) -> None:

@@ -36,6 +36,7 @@ class Found:
 
     passages: list[Passage] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    walked: set[Path] = field(default_factory=set)  # folders, wherever links to them lie
 
 
 def find_inputs(named: Iterable[str], out: Path, pattern: str, *, empty: bool = False) -> Found:
@@ -98,15 +99,21 @@ def expanded(text: str, found: Found, out: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def below(folder: Path, found: Found, out: Path) -> Iterator[Path]:
-    """Videos and folders of images in a folder and all folders in it, in the order of names."""
-    if folder.resolve() == out:
+    """Videos and folders of images in a folder and all folders in it, in the order of names.
+
+    Each folder is walked once, whatever links lead to it, and none that leads out and around.
+    """
+    real = folder.resolve()
+    if real == out or real in found.walked:
         return
+    found.walked.add(real)
     items = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
     if is_clip(folder):
         yield folder
     for item in items:
         if item.is_dir():
-            yield from below(item, found, out)
+            if item.resolve() not in real.parents:
+                yield from below(item, found, out)
         elif kind_of(item) == "video":
             yield item
         elif not (kind_of(item) == "image" and is_clip(folder)):
@@ -153,6 +160,16 @@ def target_of(source: Path, name: Path, out: Path, pattern: str) -> Path:
     except MediaError:  # images that are read and not written
         return place / "*"
     return place / f"*{endings[0]}"
+
+
+def refusal(passage: Passage) -> str:
+    """Why an output of that name cannot be written, and what to do; empty if it can."""
+    try:
+        parse_output(passage.target)
+    except MediaError as error:
+        other = ".png" if kind_of(passage.source) == "image" else ".mkv"
+        return f"{error}; give other names, as by --name '{{stem}}{other}'"
+    return ""
 
 
 def check_pattern(pattern: str) -> None:

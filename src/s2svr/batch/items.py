@@ -1,6 +1,7 @@
 """The files of a batch, and what becomes of each."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -62,7 +63,7 @@ class Item:
 def new_item(passage: Passage, settings: BatchSettings) -> Item:
     """An input of which nothing is known yet."""
     below = passage.place.relative_to(settings.out).as_posix()
-    digest = hashlib.sha256(below.encode()).hexdigest()[:24]
+    digest = hashlib.sha256(os.fsencode(below)).hexdigest()[:24]
     entry = Entry(  # for processes that may run in other folders
         name=str(passage.name), source=passage.source.absolute(), target=passage.target.absolute(),
         order=settings.order, weights=settings.weights,

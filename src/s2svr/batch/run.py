@@ -12,7 +12,7 @@ from ..text import Say
 from .engine import COMING, Engine
 from .films import Film, clear_stretches, is_long, planned_film
 from .forecast import Totals, forecast
-from .inputs import Found, Passage, check_pattern, find_inputs
+from .inputs import Found, Passage, check_pattern, find_inputs, refusal
 from .items import TO_DO, Item, new_item
 from .settings import BatchSettings
 
@@ -69,6 +69,8 @@ class Batch:
         for passage in passages:
             item = new_item(passage, self.settings)
             try:
+                if why := refusal(passage):
+                    raise QueueError(why)
                 item.facts = self.ask("survey", item.entry)
                 item.state, item.why = item.facts["state"], item.facts.get("why", "")
                 item.summary = item.facts.get("summary")

@@ -1,6 +1,8 @@
 """The application: its commands, and the console script."""
 
 import signal
+import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated
 
@@ -89,8 +91,15 @@ def end_cleanly() -> None:
         signal.signal(closed, end)
 
 
+def print_any_name() -> None:
+    """Have names of files that are not UTF-8 printed as the bytes that they are."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
 def main() -> None:
     """Run the command line; the entry point of the console script."""
+    print_any_name()
     end_cleanly()
     try:
         app(prog_name="s2svr")

@@ -174,13 +174,19 @@ def batch_command(
 
 
 def carry_through(batch: "Batch", plan: bool | None, *, as_json: bool) -> None:
-    """Say what a batch takes, and do it, unless only the plan is wanted."""
+    """Say what a batch takes, and do it or name what would not be done; ends with 1 for that."""
     totals = batch.prepare()
     show_totals(batch, totals, as_json=as_json)
     if plan is not False:
         totals.check(batch.settings.out)
     if not plan:
         run_batch(batch, as_json=as_json)
+        return
+    ill = [item for item in batch.items if item.ill]
+    for item in ill:
+        batch.tell(item)
+    if ill:
+        raise typer.Exit(1)
 
 
 def batch_asked(given: dict[str, Any]) -> "BatchSettings":

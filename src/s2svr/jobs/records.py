@@ -4,10 +4,11 @@ A record is begun before the output is, with what lay in its place, and complete
 So after a sudden end it can be told whether the output is the new one or what was there before.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ..files import content_fingerprint, write_whole
 from .order import Order
@@ -34,7 +35,7 @@ class Record(BaseModel):
     def save(self, place: Path) -> None:
         """Write it down, whole."""
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, self.model_dump_json(indent=1).encode())
+        write_whole(place, json.dumps(self.model_dump(mode="json"), indent=1).encode())
 
     def is_of(self, output: Path) -> bool:
         """True if what lies there is what it tells of, and nothing else was put in its place.
@@ -56,11 +57,19 @@ class Record(BaseModel):
         return ""
 
 
+def parse_record(data: bytes) -> Record:
+    """The record that was saved as these bytes; ValueError for others.
+
+    Python's own JSON holds names that are not UTF-8.
+    """
+    return Record.model_validate(json.loads(data))
+
+
 def read_record(place: Path) -> Record | None:
     """The record of a place; None where there is none that can be read."""
     try:
-        return Record.model_validate_json(place.read_bytes())
-    except (OSError, ValidationError, ValueError):
+        return parse_record(place.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..files import is_full, lasting_folder, output_place, sync, sync_folder, write_whole
 from .crew import Message
 from .order import Entry
-from .records import Record
+from .records import parse_record
 
 if TYPE_CHECKING:
     from .worker import Desk
@@ -148,7 +148,7 @@ def unpack_product(product: Message, entry: Entry, coming: Path) -> None:
     sync(made.iterdir() if made.is_dir() else [made])
     place = lasting_folder(entry.target) if entry.stretch else output_place(entry.target)
     place.parent.mkdir(parents=True, exist_ok=True)
-    record = product["record"] and Record.model_validate_json(product["record"])
+    record = product["record"] and parse_record(product["record"])
     if record and entry.record:
         record.begun(place).save(entry.record)
     if place.is_dir():
