@@ -13,6 +13,7 @@ from typing import Any
 import av
 import pytest
 import torch
+from filelock import FileLock
 
 from fake_workers import FACTS, FIGURES, Crew, fake_queue, until
 from media_clips import make_video
@@ -120,6 +121,61 @@ def test_a_cancelled_job_leaves_nothing_and_can_be_started_again(
     assert jobs.start(entry.id).state == "running"
     crew.step("done")
     until(lambda: jobs.get(entry.id).state == "done")
+
+
+def test_what_another_has_done_stays(jobs: JobQueue, crew: Crew, tmp_path: Path):
+    first = added(jobs, tmp_path)
+    with pytest.raises(QueueError, match=r"a-out.mp4 is what the job of a.mp4 makes, which is new"):
+        added(jobs, tmp_path, "b", target=first.target)
+    jobs.start(first.id)
+    second = added(jobs, tmp_path, "b")
+    third = added(jobs, tmp_path, "c")
+    works = [lasting_folder(entry.target) for entry in (first, second, third)]
+    for work in works:
+        work.mkdir()
+    jobs.start(second.id)
+    jobs.cancel(second.id)  # it never began: the folder is of a restoration by hand
+    jobs.remove(third.id)
+    assert [work.exists() for work in works] == [True] * 3
+    with FileLock(works[0] / "lock"):  # another restores there now
+        jobs.cancel(first.id)
+    assert works[0].exists()
+    jobs.start(second.id)  # as it was begun by hand
+    crew.step("fail")
+    until(lambda: jobs.get(second.id).state == "failed")
+    jobs.start(second.id)
+    jobs.cancel(second.id)
+    assert works[1].exists()  # nothing of it is the job's
+    jobs.start(second.id)
+    crew.step("progress")
+    until(lambda: jobs.get(second.id).done == 5)
+    jobs.cancel(second.id)
+    assert not works[1].exists()
+
+
+def test_a_plan_that_comes_late_is_not_that_of_a_job_that_runs(
+    jobs: JobQueue, crew: Crew, tmp_path: Path
+):
+    entry = added(jobs, tmp_path)
+    until(lambda: jobs.get(entry.id).plan is not None)
+    jobs.start(entry.id)
+    jobs.put(jobs.get(entry.id).but({"network": "sr-best", "planning": True}))
+    plan = {"event": "planned", "network": "sr-light", "why": "", "plan": {}}
+    jobs.scout.current = ("plan", entry.id)
+    jobs.scout.heed(dict(plan))
+    assert (jobs.get(entry.id).network, jobs.get(entry.id).planning) == ("sr-best", False)
+    jobs.cancel(entry.id)
+    jobs.scout.current = ("plan", entry.id)
+    jobs.scout.heed(dict(plan))
+    assert jobs.get(entry.id).network == "sr-light"
+
+
+def test_a_preview_is_of_the_part_that_is_asked_for(jobs: JobQueue, tmp_path: Path):
+    keys = [
+        added(jobs, tmp_path, name, order=order).preview.key
+        for name, order in (("a", Order()), ("b", Order(start=1)), ("c", Order(end=1)))
+    ]
+    assert len(set(keys)) == 3
 
 
 def test_states_that_do_not_fit_are_refused_with_a_sentence(jobs: JobQueue, tmp_path: Path):

@@ -99,6 +99,7 @@ class Entry(BaseModel):
     fingerprint: str = ""  # versions and weights that a worker must have; empty: any
     state: State = "new"
     rank: float = 0.0  # place in the queue
+    worked: bool = False  # the work folder is its own; one that was there before is another's
     created: float = Field(default_factory=time.time)  # seconds since 1970
     changed: float = Field(default_factory=time.time)
     facts: dict[str, Any] | None = None  # of the source, and what becomes of it; see ``looking``

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +9,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from ..files import free_bytes, lasting_folder
+from ..files import free_bytes
 from ..text import no_room
 from .crew import Receive, Worker, WorkerProcess
 from .order import ACTIVE, Entry, Making, Order, QueueError, State
 from .restorers import Restorers
 from .scout import Scout
-from .store import Store
+from .store import Store, remove_work
 
 DAY = 86400.0  # seconds
 
@@ -149,6 +148,12 @@ class JobQueue:
         Raises QueueError.
         """
         with self.lock:
+            for other in self.entries.values():
+                if other.target == entry.target and other.state != "done":
+                    raise QueueError(
+                        f"{entry.target.name} is what the job of {other.name} makes, which is "
+                        f"{other.state}: remove that job, or give the video another name"
+                    )
             last = max((other.rank for other in self.entries.values()), default=0.0)
             entry = entry.but({"rank": last + 1})
             try:
@@ -226,9 +231,10 @@ class JobQueue:
         with self.lock:
             entry = self.expect(name, "waiting", "running", "paused")
             self.restorers.let_go(name)
-            shutil.rmtree(lasting_folder(entry.target), ignore_errors=True)
+            if entry.worked:
+                remove_work(entry.target)
             gone = {"state": "cancelled", "done": 0, "kept": 0, "fps": None, "left": None,
-                    "changed": time.time()}  # fmt: skip
+                    "worked": False, "changed": time.time()}  # fmt: skip
             entry = self.put(entry.but(gone))
             self.restorers.pump()
             return entry
@@ -238,9 +244,9 @@ class JobQueue:
         with self.lock:
             entry = self.get(name)
             if entry.state in ACTIVE:
-                self.cancel(name)
-            if entry.state != "done" and not entry.owned:
-                shutil.rmtree(lasting_folder(entry.target), ignore_errors=True)
+                entry = self.cancel(name)
+            if entry.worked and entry.state != "done":
+                remove_work(entry.target)
             self.scout.forget(name)
             del self.entries[name]
             self.store.remove(entry)
@@ -286,7 +292,7 @@ def preview_key(entry: Entry, start: float | None) -> str:
     """A name for a preview: the same for the same seconds, settings and state."""
     asked = entry.order.model_dump_json(include={
         "task", "quality", "scale", "size", "height", "width", "fit", "strength", "grain", "fps",
-        "deinterlace", "device", "precision", "scene_cuts",
+        "start", "end", "deinterlace", "device", "precision", "scene_cuts",
     })  # fmt: skip
     text = f"{asked} {start} {entry.state == 'done'}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

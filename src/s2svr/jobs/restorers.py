@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..files import lasting_folder
 from .crew import Message, Worker
 from .order import Entry
 
@@ -86,7 +87,9 @@ class Restorers:
 
     def begin(self, seat: Seat, entry: Entry) -> None:
         """Have a job restored at a seat; it has failed where the system has no room for it."""
-        entry = self.queue.put(entry.but({"state": "running", "fps": None, "left": None}))
+        worked = entry.worked or not lasting_folder(entry.target).exists()
+        begun = {"state": "running", "fps": None, "left": None, "worked": worked}
+        entry = self.queue.put(entry.but(begun))
         seat.job = entry.id
         folder = self.queue.folder(entry) / "pictures"
         try:
@@ -124,6 +127,8 @@ class Restorers:
         event = message["event"]
         if event in ("progress", "kept", "picture", "planned"):
             changes = {key: value for key, value in message.items() if key not in ("event", "id")}
+            if event == "progress":  # it has gone on from what was there
+                changes["worked"] = True
             if entry.state == "paused":
                 changes |= {"fps": None, "left": None}
             self.queue.put(entry.but(changes), durable=event == "planned")

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 FIRST = ("plan", "preview", "report")  # what is done first
 SECONDS = 3  # of a preview
+PLANNED = ("new", "failed", "cancelled")  # states whose plan is noted; others have begun with one
 
 
 @dataclass
 class Question:
-    """A command that waits for its answer."""
+    """A command that waits for its answer, which comes also when nobody waits any more."""
 
     message: Message
     answer: "Future[Any]" = field(default_factory=Future)
     tries: int = 0  # workers that ended by it
+
+    def __post_init__(self) -> None:
+        self.answer.set_running_or_notify_cancel()  # from now on it cannot be cancelled
 
 
 class Scout:
@@ -174,7 +178,9 @@ class Scout:
     def note(self, event: str, message: Message, entry: Entry) -> None:
         """Write down what became of a job's plan, preview or report."""
         assert self.current is not None
-        if event == "planned":
+        if event == "planned" and entry.state not in PLANNED:
+            self.queue.put(entry.but({"planning": False}))
+        elif event == "planned":
             self.queue.put(entry.but({
                 "network": message["network"], "why": message["why"], "plan": message["plan"],
                 "planning": False,
@@ -192,7 +198,8 @@ class Scout:
     def failed(self, what: str, error: str, entry: Entry) -> None:
         """Say why something could not be done."""
         if what == "plan":
-            self.queue.put(entry.but({"planning": False, "error": error}))
+            why = {"error": error} if entry.state in PLANNED else {}
+            self.queue.put(entry.but({"planning": False} | why))
         elif what == "preview":
             making = entry.preview or Making(key="")
             making = making.model_copy(update={"state": "failed", "error": error})

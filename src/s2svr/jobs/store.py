@@ -10,11 +10,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from ..files import write_whole
+from ..files import lasting_folder, write_whole
 from .order import Entry
 
 RECORD = "job.json"
 OFTEN = 5.0  # seconds between two records of a job that only got further
+
+
+def remove_work(target: Path) -> None:
+    """Remove the work folder of an output, unless another process is at work in it."""
+    folder = lasting_folder(target)
+    try:
+        if folder.is_dir():
+            with FileLock(folder / "lock", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:  # Timeout is one
+        logging.getLogger(__name__).warning("%s is left as it is: %s", folder, error)
 
 
 class Store:

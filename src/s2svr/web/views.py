@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from ..jobs import Entry, JobQueue, Making, Order
 
-HIDDEN = {"source", "target", "rank"}
+HIDDEN = {"source", "target", "rank", "worked"}
 
 
 class JobView(BaseModel):
