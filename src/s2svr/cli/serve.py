@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -59,7 +60,11 @@ def serve_command(
     ] = 7.0,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Other name of the server; may be given more than once."),
+        typer.Option(
+            metavar="NAME",
+            help="Other name of the server, such as a proxy's: the printed token is needed then; "
+            "may be given more than once.",
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda, cuda:N.")
@@ -76,13 +81,15 @@ def serve_command(
         device=device,
     )  # fmt: skip
 
-    def ready(address: str) -> None:
-        print(address, flush=True)  # noqa: T201
-        say("Ctrl-C ends it; what is unfinished goes on when it is started again")
-        if opens:
-            webbrowser.open(address)
-
     try:
-        serve(settings, ready)
+        serve(settings, lambda address: announce(address, opens))
     except KeyboardInterrupt:
         return  # as asked for
+
+
+def announce(address: str, opens: bool) -> None:
+    """Print the address of the page, and open it where that is wanted."""
+    print(address, flush=True)  # noqa: T201
+    say("Ctrl-C ends it; what is unfinished goes on when it is started again")
+    if opens:  # browsers of a terminal wait for the page, which is served meanwhile
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

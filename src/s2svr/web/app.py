@@ -26,7 +26,12 @@ SWEEP_EVERY = 600.0  # seconds
 
 
 def create_app(queue: JobQueue, settings: ServeSettings) -> FastAPI:
-    """The pages and calls for a queue, which is opened when the application starts."""
+    """The pages and calls for a queue, which is opened when the application starts.
+
+    ValueError for settings that let others in without a token.
+    """
+    if settings.public and not settings.token:
+        raise ValueError("expected a token for a server that others can call, got none")
     calls = Calls(queue, settings)
 
     @asynccontextmanager

@@ -37,6 +37,7 @@ class Guard:
 
     def __init__(self, app: App, settings: ServeSettings) -> None:
         self.app, self.settings = app, settings
+        self.names = own_names() if settings.host != LOCAL else set[str]()  # once: this may wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -98,7 +99,7 @@ class Guard:
         name, settings = found[1].lower(), self.settings
         known = {*LOOPBACK, *(other.lower() for other in settings.names)}
         if settings.host != LOCAL:
-            known |= {settings.host.lower(), f"[{settings.host.lower()}]", *own_names()}
+            known |= {settings.host.lower(), f"[{settings.host.lower()}]", *self.names}
             if scope.get("server"):  # where the call arrived
                 known |= {scope["server"][0].lower(), f"[{scope['server'][0].lower()}]"}
         return name in known

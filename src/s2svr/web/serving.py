@@ -10,10 +10,10 @@ from pathlib import Path
 
 import uvicorn
 
-from ..files import write_whole
+from ..files import whole, write_whole
 from ..jobs import JobQueue
 from .app import create_app
-from .settings import LOCAL, ServeSettings
+from .settings import ServeSettings
 
 PORT = "port"  # names of files in the folder
 TOKEN = "token"
@@ -30,7 +30,7 @@ def serve(settings: ServeSettings, ready: Callable[[str], None]) -> None:
     listening = bound(settings)
     port = listening.getsockname()[1]
     write_whole(settings.folder / PORT, str(port).encode())
-    if settings.host != LOCAL:
+    if settings.public:
         settings = replace(settings, token=kept_token(settings.folder))
     app, place = create_app(queue, settings), address(settings, port)
     config = uvicorn.Config(
@@ -92,12 +92,15 @@ def last_port(folder: Path) -> int:
 
 
 def kept_token(folder: Path) -> str:
-    """The folder's token, made the first time; the file is its owner's alone."""
+    """The folder's token, made where there is none; the file is its owner's alone."""
     place = folder / TOKEN
-    if not place.is_file():
-        place.touch(mode=0o600)
-        place.write_text(secrets.token_urlsafe(24), encoding="ascii")
-    return place.read_text(encoding="ascii").strip()
+    token = place.read_text(encoding="ascii").strip() if place.is_file() else ""
+    if not token:
+        token = secrets.token_urlsafe(24)
+        with whole(place) as beside:
+            beside.touch(mode=0o600)
+            beside.write_text(token, encoding="ascii")
+    return token
 
 
 def address(settings: ServeSettings, port: int) -> str:

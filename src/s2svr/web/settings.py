@@ -15,7 +15,12 @@ class ServeSettings:
     host: str = LOCAL
     port: int = 0
     names: tuple[str, ...] = ()  # other hosts that the page is reached by
-    token: str = ""  # that every call has to bring; empty: none
+    token: str = ""  # that every call has to bring; empty: none, of this machine alone
     max_upload: int = 64 << 30  # bytes of one upload
     keep: float = 7 * 86400.0  # seconds after which jobs go that have ended or never began
     device: str = "auto"  # of jobs that name none
+
+    @property
+    def public(self) -> bool:
+        """True if others than this machine may call: by its address, or through a proxy."""
+        return self.host != LOCAL or bool(self.names)
