@@ -1,18 +1,24 @@
 """The calls of the page: each with what it gives, what it refuses, and its limits."""
 
 import json
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from fake_workers import FIGURES, Crew, fake_queue, until
-from s2svr.web import LOCAL, ServeSettings, create_app
+from s2svr.cli.app import app
+from s2svr.jobs import JobQueue
+from s2svr.web import LOCAL, ServeSettings, create_app, serve
+from s2svr.web.calls import download_name
 from s2svr.web.places import OutsideError, inside, output_name, shown_name, stored_name
 from s2svr.web.serving import address, bound, kept_token
 from s2svr.web.uploads import Sink
@@ -45,6 +51,10 @@ def web(tmp_path: Path, crew: Crew) -> Iterator[TestClient]:
 
 def sent(web: TestClient, name: str = "a.mp4", data: bytes = b"video", **fields: str) -> Any:
     return web.post("/api/jobs", files={"file": (name, data)}, data=fields)
+
+
+def full_disk(*anything: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def job_of(web: TestClient, name: str) -> dict[str, Any]:
@@ -192,6 +202,12 @@ def test_forms_that_are_none_or_are_cut_off_are_refused(web: TestClient, tmp_pat
     assert web.post("/api/jobs", content=b"no form", headers=kind).status_code == 400
     two = web.post("/api/jobs", files=[("file", ("a", b"1")), ("file", ("b", b"2"))])
     assert (two.status_code, two.json()["detail"]) == (400, "expected one file a call, got two")
+    one = [("file", ("a", b"1"))]
+    many = web.post("/api/jobs", data={f"f{n}": "x" * 60_000 for n in range(18)}, files=one)
+    assert many.status_code == 413
+    assert many.json()["detail"] == "the form's fields are more than 1.0 MiB together"
+    names = web.post("/api/jobs", data={f"{n:03000}": "" for n in range(365)}, files=one)
+    assert names.status_code == 413
     assert list((tmp_path / "folder" / "uploads").iterdir()) == []
 
 
@@ -231,6 +247,77 @@ def test_a_folder_of_images_is_one_job(web: TestClient, tmp_path: Path):
     assert web.post("/api/uploads", json=same).status_code == 422
 
 
+def test_names_in_other_scripts_keep_their_kind_and_order(web: TestClient, tmp_path: Path):
+    job = sent(web, "фильм.mp4", run="true").json()
+    entry = web.app.state.calls.queue.get(job["id"])
+    assert (entry.source.name, entry.target.name) == ("video.mp4", "video-restored.mp4")
+    job = sent(web, "фильм.avi").json()
+    entry = web.app.state.calls.queue.get(job["id"])
+    entry.target.write_bytes(b"result")
+    web.app.state.calls.queue.put(entry.but({"state": "done"}))
+    answer = web.get(f"/api/jobs/{job['id']}/result")
+    assert "-restored.mkv" in answer.headers["content-disposition"]
+    assert answer.headers["content-type"] == "video/x-matroska"
+    assert download_name(entry.but({"name": "x.mp4"})) == "x-restored.mkv"
+    files = [{"name": name, "bytes": 1} for name in ("一.png", "二.png")]
+    made = web.post("/api/uploads", json={"name": "絵", "bytes": 2, "files": files}).json()
+    job = web.put(f"/api/uploads/{made['id']}?offset=0", content=b"12").json()["job"]
+    source = web.app.state.calls.queue.get(job["id"]).source
+    assert {item.name: item.read_bytes() for item in source.iterdir()} == {
+        "000000.png": b"1", "000001.png": b"2",
+    }  # fmt: skip
+
+
+def test_an_upload_is_kept_while_it_cannot_be_taken(
+    web: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    kept = tmp_path / "folder" / "uploads"
+    files = [{"name": "1.png", "bytes": 3}, {"name": "2.png", "bytes": 4}]
+    for asked in ({"name": "a.mp4"}, {"name": "set", "files": files}):
+        made = web.post("/api/uploads", json={"bytes": 7} | asked).json()
+        place = f"/api/uploads/{made['id']}"
+        with monkeypatch.context() as patch:
+            patch.setattr("s2svr.jobs.store.write_whole", full_disk)
+            full = web.put(f"{place}?offset=0", content=b"onefour")
+            assert full.status_code == 507
+        with monkeypatch.context() as patch:
+            patch.setattr("s2svr.web.intake.LOOK", 0.0)
+            busy = web.put(f"{place}?offset=7", content=b"")
+            assert busy.status_code == 503
+        assert web.get(place).json()["received"] == 7
+        job = web.put(f"{place}?offset=7", content=b"").json()["job"]
+        assert job["name"] == asked["name"]
+        assert list(kept.iterdir()) == []
+    assert len(web.get("/api/jobs").json()) == 2
+    bad = web.post("/api/uploads", json={"name": "a.mp4", "bytes": 3}).json()
+    assert web.put(f"/api/uploads/{bad['id']}?offset=0", content=b"bad").status_code == 422
+    assert list(kept.iterdir()) == []
+
+
+def test_an_answer_that_comes_too_late_holds_nobody_up(
+    web: TestClient, crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    name, answered = sent(web, run="true").json()["id"], threading.Event()
+    crew.step("progress")
+    until(lambda: job_of(web, name)["kept"] == 4)
+    scout = crew.last("scout")
+    at_once = scout.so_far
+
+    def late(message: dict[str, Any]) -> Any:
+        answered.wait(10)
+        yield from at_once(message)
+
+    monkeypatch.setattr(scout, "so_far", late)
+    monkeypatch.setattr("s2svr.web.calls.SO_FAR", 0.01, raising=False)
+    monkeypatch.setattr("s2svr.web.intake.LOOK", 0.01)
+    assert web.get(f"/api/jobs/{name}/so-far").status_code == 503
+    monkeypatch.setattr("s2svr.web.intake.LOOK", 10.0)
+    answered.set()
+    assert sent(web, "b.mp4").status_code == 201
+    folder = tmp_path / "folder" / "jobs" / name / "so-far"
+    until(lambda: not list(folder.iterdir()))  # nobody waits for it
+
+
 HOSTILE = ["../../../etc/passwd.mp4", "..\\..\\x.mp4", "a\0b.mp4", ".hidden", "<img onerror=1>.mp4",
            "x" * 300 + ".mp4", "", "CON ‮.mp4", "-rf.mp4", "a/../../b.mkv"]  # fmt: skip
 
@@ -250,6 +337,10 @@ def test_hostile_names_stay_in_the_jobs_own_folder(web: TestClient, tmp_path: Pa
 def test_names_as_they_are_shown_and_stored():
     assert shown_name("a/b\\Ü <x>.mp4") == "Ü <x>.mp4"
     assert stored_name("Ü <x>.mp4") == "U_x_.mp4"
+    assert [stored_name(name) for name in ("фильм.mp4", "映画", "a.映", "映 2.tar.MKV")] == [
+        "video.mp4", "video", "a", "2.tar.MKV",
+    ]  # fmt: skip
+    assert len(stored_name("ﷺ" * 90 + ".mp4")) <= 100
     assert output_name("clip_416x240.yuv") == "clip_416x240-restored.mkv"
     assert [output_name(f"a{s}") for s in (".MP4", ".mov", ".avi")] == [
         "a-restored.mp4", "a-restored.mov", "a-restored.mkv",
@@ -270,6 +361,31 @@ def test_the_servers_folder_is_shown_and_not_left(web: TestClient, tmp_path: Pat
     (tmp_path / "root" / ".secret").mkdir()
     with pytest.raises(OutsideError, match="hidden"):
         inside(tmp_path / "root", ".secret")
+
+
+def test_names_that_cannot_be_paths_are_refused(web: TestClient, tmp_path: Path):
+    root = tmp_path / "root"
+    Path(os.fsdecode(bytes(root) + b"/caf\xe9.mp4")).write_bytes(b"film")
+    (root / "circle.mp4").symlink_to(root / "circle.mp4")
+    assert [item["name"] for item in web.get("/api/files").json()] == ["sub", "film.mp4"]
+    for path in ("", ".", "sub/.."):
+        answer = web.post("/api/files", json={"path": path})
+        assert (answer.status_code, "got the folder" in answer.json()["detail"]) == (403, True)
+    assert web.get("/api/files", params={"path": "."}).status_code == 200
+    for path in ("x" * 300, "x/" * 3000, "circle.mp4"):
+        assert web.post("/api/files", json={"path": path}).status_code == 404
+        assert web.get("/api/files", params={"path": path}).status_code == 404
+
+
+def test_two_films_of_one_output_follow_each_other(web: TestClient, tmp_path: Path):
+    for name in ("two.avi", "two.mkv"):
+        (tmp_path / "root" / name).write_bytes(b"film")
+    assert web.post("/api/files", json={"path": "two.avi"}).status_code == 201
+    refused = web.post("/api/files", json={"path": "two.mkv"})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409, "two-restored.mkv is what the job of two.avi makes, which is new: remove that job, "
+        "or give the video another name",
+    )  # fmt: skip
 
 
 def test_an_output_of_the_servers_folder_that_exists_is_refused(web: TestClient, tmp_path: Path):
@@ -361,10 +477,82 @@ def test_another_address_needs_its_token(tmp_path: Path, crew: Crew):
         assert web.get("/api/about").json()["local"] is False
 
 
+def test_nobody_else_is_let_in_without_a_token(tmp_path: Path, crew: Crew):
+    queue = fake_queue(tmp_path, crew)
+    behind_proxy = ServeSettings(tmp_path, names=("nas",))
+    for settings in (behind_proxy, ServeSettings(tmp_path, host="192.0.2.7")):
+        with pytest.raises(ValueError, match="expected a token for a server that others can call"):
+            create_app(queue, settings)
+    queue.close()
+    with client_of(replace(behind_proxy, token="right"), crew) as web:
+        assert web.get("/api/jobs", headers={"host": "nas"}).status_code == 401
+        assert web.get("/api/about", params={"token": "right"}).json()["local"] is False
+
+
+def test_allow_host_makes_and_asks_for_the_token(
+    tmp_path: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch
+):
+    served: list[ServeSettings] = []
+
+    def stop(queue: JobQueue, settings: ServeSettings) -> None:
+        served.append(settings)
+        queue.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("s2svr.web.serving.create_app", stop)
+    listening = bound(ServeSettings(tmp_path))
+    monkeypatch.setattr("s2svr.web.serving.bound", lambda settings: listening)
+    for names in ((), ("nas",)):
+        with pytest.raises(KeyboardInterrupt):
+            serve(ServeSettings(tmp_path, names=names), print)
+    listening.close()
+    assert served[0].token == ""
+    assert served[1].token == (tmp_path / "token").read_text()
+
+
+def test_the_names_of_the_machine_are_looked_up_once(
+    tmp_path: Path, crew: Crew, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def named() -> str:
+        asked.append("")
+        return "machine.example"
+
+    monkeypatch.setattr("socket.getfqdn", named)
+    settings = ServeSettings(tmp_path, host="192.0.2.7", token="right")
+    with client_of(settings, crew, "http://machine.example:8000") as web:
+        for _ in range(3):
+            assert web.get("/api/jobs", params={"token": "right"}).status_code == 200
+    assert len(asked) == 1
+
+
+def test_a_browser_that_waits_for_the_page_does_not_hold_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    served, opened = threading.Event(), threading.Event()
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.set() if served.wait(10) else 0)
+
+    def ready_to_serve(settings: ServeSettings, ready: Any) -> None:
+        ready("http://here/")
+        served.set()
+
+    monkeypatch.setattr("s2svr.web.serve", ready_to_serve)
+    began = time.monotonic()
+    assert CliRunner().invoke(app, ["serve", "--folder", str(tmp_path)]).exit_code == 0
+    assert time.monotonic() - began < 10
+    assert opened.wait(10)
+
+
 def test_the_token_is_made_once_and_for_its_owner(tmp_path: Path):
     token = kept_token(tmp_path)
     assert len(token) >= 32
     assert kept_token(tmp_path) == token
+    assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "token").write_text("")  # the disk was full
+    again = kept_token(tmp_path)
+    assert len(again) >= 32
+    assert (tmp_path / "token").read_text() == again
     assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
     settings = ServeSettings(tmp_path, host="192.0.2.7", token=token)
     assert address(settings, 80) == f"http://192.0.2.7:80/?token={token}"
@@ -455,16 +643,18 @@ def test_a_disk_that_fills_up_says_so(tmp_path: Path):
 
 
 def test_unfinished_uploads_go_after_a_day(web: TestClient, tmp_path: Path):
-    import os
-
     from s2svr.web.uploads import Uploads
 
     made = web.post("/api/uploads", json={"name": "a.mp4", "bytes": 9}).json()
     uploads = Uploads(tmp_path / "folder" / "uploads", 100)
     uploads.sweep()
     assert web.get(f"/api/uploads/{made['id']}").status_code == 200
-    place = tmp_path / "folder" / "uploads" / made["id"] / "upload.json"
-    os.utime(place, (time.time() - 90_000,) * 2)
+    (uploads.folder / "stray").write_bytes(b"")
+    fresh = uploads.fresh()
+    place = uploads.folder / made["id"]
+    for item in (place / "upload.json", place):
+        os.utime(item, (time.time() - 90_000,) * 2)
     uploads.sweep()
+    assert fresh.is_dir()
     assert web.get(f"/api/uploads/{made['id']}").status_code == 404
     assert json.dumps(made)

@@ -18,7 +18,7 @@ from ..tasks import TASKS
 from .events import changes
 from .intake import Intake, answer_of
 from .places import output_name
-from .settings import LOCAL, ServeSettings
+from .settings import ServeSettings
 from .views import (
     About,
     JobView,
@@ -26,6 +26,8 @@ from .views import (
     Problem,
     ReorderRequest,
 )
+
+SO_FAR = 3600.0  # seconds that what is done of a long film may take to be joined
 
 FORM = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
     "type": "object", "required": ["file"],
@@ -52,7 +54,7 @@ class Calls:
     def __init__(self, queue: JobQueue, settings: ServeSettings) -> None:
         self.queue, self.settings = queue, settings
         self.intake = Intake(queue, settings)
-        self.local = settings.host == LOCAL
+        self.local = not settings.public
         self.ended = False  # nobody is told of changes any more
 
     def about(self) -> About:
@@ -142,7 +144,12 @@ class Calls:
         folder = self.queue.folder(entry) / "so-far"
         folder.mkdir(exist_ok=True)
         path = folder / f"{secrets.token_hex(8)}{entry.target.suffix}"
-        await answer_of(self.queue.so_far(entry, path))
+        made = self.queue.so_far(entry, path)
+        try:
+            await answer_of(made, SO_FAR)
+        except BaseException:  # nobody waits for the file any more
+            made.add_done_callback(lambda _: path.unlink(missing_ok=True))
+            raise
         name, after = Path(download_name(entry)), BackgroundTasks()
         after.add_task(path.unlink)
         return FileResponse(path, filename=f"{name.stem}-so-far{name.suffix}", background=after)
@@ -183,7 +190,9 @@ class Calls:
 
 def download_name(entry: Entry) -> str:
     """The result's name: the source's own, which a browser can be told."""
-    return output_name(entry.name) if entry.owned else entry.target.name
+    if not entry.owned:
+        return entry.target.name
+    return Path(output_name(entry.name)).with_suffix(entry.target.suffix).name
 
 
 def routes(calls: Calls) -> APIRouter:

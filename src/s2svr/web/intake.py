@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,13 +12,14 @@ from fastapi import HTTPException, Request
 from pydantic import ValidationError
 
 from ..jobs import Entry, JobQueue, Order, QueueError
-from .places import inside, listing, output_name, shown_name, stored_name
-from .settings import LOCAL, ServeSettings
+from .places import LONGEST, OutsideError, inside, listing, output_name, shown_name, stored_name
+from .settings import ServeSettings
 from .uploads import Form, UploadRequest, Uploads, UploadState, check_disk, too_large
 from .views import JobView, PickRequest, job_view
 
 T = TypeVar("T")
 LOOK = 120.0  # seconds that a look may take on a busy machine
+LATER = (503, 507)  # statuses of what may be possible later: the upload is kept
 
 
 class Intake:
@@ -28,7 +31,7 @@ class Intake:
 
     def view(self, entry: Entry) -> JobView:
         """What callers see of a job."""
-        return job_view(self.queue, entry, local=self.settings.host == LOCAL)
+        return job_view(self.queue, entry, local=not self.settings.public)
 
     async def upload(self, request: Request) -> JobView:
         """Upload a video as a form; its fields are the job's settings.
@@ -68,8 +71,12 @@ class Intake:
             await asyncio.to_thread(self.uploads.hand_over, place, asked, entry.source)
             entry.target.parent.mkdir()
             return await self.accept(entry)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise HTTPException(
+                    507, f"the upload cannot be written: {error.strerror}"
+                ) from error
             raise
 
     async def accept(self, entry: Entry) -> Entry:
@@ -80,7 +87,7 @@ class Intake:
     async def look(self, entry: Entry) -> dict[str, Any]:
         """Facts about a job. HTTPException with a sentence if it is impossible."""
         try:
-            return await answer_of(self.queue.look(entry))
+            return await answer_of(self.queue.look(entry), LOOK)
         except QueueError as error:
             raise HTTPException(422, str(error)) from error
 
@@ -113,10 +120,16 @@ class Intake:
         state = await self.uploads.append(upload, offset, request.stream())
         if state.received == state.bytes:
             place, asked = self.uploads.find(upload), self.uploads.request(upload)
+            self.uploads.busy.add(upload)
             try:
                 entry = await self.take(place, asked, self.usual(Order()))
+            except HTTPException as error:
+                if error.status_code not in LATER:
+                    self.uploads.discard(place)
+                raise
             finally:
-                self.uploads.discard(place)
+                self.uploads.busy.discard(upload)
+            self.uploads.discard(place)
             state.job = self.view(entry).model_dump(mode="json")
         return state
 
@@ -129,19 +142,24 @@ class Intake:
     def files(self, path: str = "") -> list[dict[str, Any]]:
         """Videos and folders of the server's own folder, where it has one."""
         root = self.rooted()
-        if not inside(root, path).is_dir():
-            raise HTTPException(404, f"there is no folder {path!r}")
-        return listing(root, path)
+        with found_or_404(path):
+            if inside(root, path).is_dir():
+                return listing(root, path)
+        raise HTTPException(404, f"there is no folder {path!r}")
 
     async def pick(self, asked: PickRequest) -> JobView:
         """Make a job of a video, or a folder of images, in the server's own folder.
 
         The output appears beside it.
         """
-        source = inside(self.rooted(), asked.path)
-        if not source.exists():
-            raise HTTPException(404, f"there is no file {asked.path!r}")
-        name = source.name if source.is_file() else f"{source.name}.images"
+        root = self.rooted()
+        with found_or_404(asked.path):
+            source = inside(root, asked.path)
+            if source == root.resolve():
+                raise OutsideError("expected a path inside the server's folder, got the folder")
+            if not source.exists():
+                raise HTTPException(404, f"there is no file {asked.path!r}")
+            name = source.name if source.is_file() else f"{source.name}.images"
         entry = Entry(
             name=source.name, source=source, target=source.with_name(output_name(name)),
             order=self.usual(asked.order),
@@ -155,10 +173,19 @@ class Intake:
         return self.settings.root
 
 
-async def answer_of(answer: "Future[T]") -> T:
-    """A worker's answer. HTTPException where the machine is too busy to give it."""
+@contextmanager
+def found_or_404(path: str) -> Iterator[None]:
+    """Turn an error of the system in the block, such as of a path that is too long, into 404."""
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(answer), LOOK)
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise HTTPException(404, f"there is no {path[:LONGEST]!r}, or it cannot be read") from error
+
+
+async def answer_of(answer: "Future[T]", limit: float) -> T:
+    """A worker's answer. HTTPException where the machine is too busy to give it in ``limit`` s."""
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(answer), limit)
     except TimeoutError as error:
         raise HTTPException(503, "the machine is too busy to look at it; try again") from error
 

@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 LONGEST = 100  # characters of a name
+LONGEST_SUFFIX = 10
 VIDEOS = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg",
     ".flv", ".wmv", ".asf", ".ogv", ".ogg", ".mxf", ".dv", ".y4m", ".yuv", ".gif", ".nut", ".vob",
@@ -25,10 +26,28 @@ def shown_name(name: str) -> str:
 
 
 def stored_name(name: str) -> str:
-    """A name for a file: letters, digits, points and dashes, and none that is hidden."""
-    plain = unicodedata.normalize("NFKD", shown_name(name)).encode("ascii", "ignore").decode()
-    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", plain).lstrip("._-")[-LONGEST:]
-    return safe.lstrip("._-") or "video"
+    """A name for a file: letters, digits, points and dashes, and none that is hidden.
+
+    The suffix, which says what the file is, stays where nothing is left of the stem.
+    """
+    path = Path(shown_name(name))
+    suffix = ascii_part(path.suffix)[:LONGEST_SUFFIX].rstrip(".")
+    stem = ascii_part(path.stem).lstrip("._-")[len(suffix) - LONGEST :].lstrip("._-")
+    return f"{stem or 'video'}{suffix}"
+
+
+def stored_names(names: list[str]) -> list[str]:
+    """Names for the files of one folder: by their numbers where they would not differ else."""
+    stored = [stored_name(name) for name in names]
+    if len(set(stored)) == len(stored):
+        return stored
+    return [f"{number:06}{Path(name).suffix}" for number, name in enumerate(stored)]
+
+
+def ascii_part(text: str) -> str:
+    """The ASCII letters, digits, points and dashes of a text, and underscores for the rest."""
+    found = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", found)
 
 
 def output_name(source: str) -> str:
@@ -41,9 +60,10 @@ def output_name(source: str) -> str:
 def inside(root: Path, path: str) -> Path:
     """The place of a path that is relative to the root. Raises OutsideError where it is not in it.
 
-    Links are followed first.
+    Links are followed first. A name that is no text (UTF-8) cannot be told to a browser, and is
+    not in it. Raises OSError for what can be no path.
     """
-    if "\0" in path or Path(path).is_absolute():
+    if "\0" in path or Path(path).is_absolute() or not is_text(path):
         raise OutsideError(f"expected a path inside the server's folder, got {path!r}")
     place = (root / path).resolve()
     if not place.is_relative_to(root.resolve()):
@@ -53,17 +73,26 @@ def inside(root: Path, path: str) -> Path:
     return place
 
 
+def is_text(path: str) -> bool:
+    """False for a name whose bytes are not UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in path)
+
+
 def listing(root: Path, path: str) -> list[dict[str, object]]:
-    """Folders and videos at a path inside the root, folders first; links that leave it are not."""
+    """Folders and videos at a path inside the root, folders first; links that leave it are not.
+
+    Raises OSError where the folder cannot be read.
+    """
     found: list[dict[str, object]] = []
     for item in sorted(inside(root, path).iterdir(), key=lambda item: item.name.lower()):
         relative = str(item.relative_to(root.resolve()))
         try:
             place = inside(root, relative)
-        except OutsideError:
-            continue
-        folder = place.is_dir()
-        if folder or (place.is_file() and item.suffix.lower() in VIDEOS):
+            folder = place.is_dir()
+            shown = folder or (place.is_file() and item.suffix.lower() in VIDEOS)
             size = None if folder else place.stat().st_size
+        except (OutsideError, OSError, RuntimeError):  # RuntimeError: links in a circle
+            continue
+        if shown:
             found.append({"name": item.name, "path": relative, "folder": folder, "bytes": size})
     return sorted(found, key=lambda item: not item["folder"])

@@ -4,6 +4,7 @@ import { amount, answer, call, element, send, tell } from "/assets/calls.js"
 
 const PIECE = 8 * 2 ** 20 // bytes of one call
 const TRIES = 60 // of a second or more each
+const OVER = [404, 413, 422] // statuses after which an upload is not gone on with
 const IMAGE = /\.(png|jpe?g|tiff?|bmp|webp)$/i
 const wait = seconds => new Promise(done => setTimeout(done, 1000 * seconds))
 
@@ -84,7 +85,7 @@ async function run(set, row) {
     row.remove()
     if (state.job) tell(`${set.name} is uploaded`)
   } catch (error) {
-    localStorage.removeItem(key)
+    if (OVER.includes(error.status)) localStorage.removeItem(key) // else the same file goes on where it was
     row.fail(error.message)
   }
 }
@@ -92,7 +93,10 @@ async function run(set, row) {
 async function known(key) { // an upload that the last page began
   const id = localStorage.getItem(key)
   if (!id) return null
-  return call("GET", `/api/uploads/${id}`).catch(() => null)
+  return call("GET", `/api/uploads/${id}`).catch(error => {
+    if (error.status === 404) return null
+    throw error
+  })
 }
 
 class Row {

@@ -14,15 +14,16 @@ from fastapi import HTTPException
 from pydantic import BaseModel, Field
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ..files import free_bytes, write_whole
+from ..files import free_bytes, share_file, write_whole
 from ..jobs import DAY
 from ..text import amount
-from .places import shown_name, stored_name
+from .places import shown_name, stored_names
 
 RESERVE = 256 << 20  # bytes of the disk that uploads leave free
 BUFFER = 1 << 20  # bytes that are written at once
 CHECK_EVERY = 64 << 20  # bytes after which the disk is looked at
 FIELD = 1 << 16  # bytes of a form's field that is no file
+FIELDS = 1 << 20  # bytes of all of them, with the headers of each
 MOST_FILES = 100_000
 
 
@@ -126,7 +127,7 @@ class Form:
             )
         self.folder, self.most = folder, most
         self.fields: dict[str, str] = {}
-        self.name = ""
+        self.name, self.kept = "", 0  # bytes of fields and headers
         self.sink: Sink | None = None
         self.coming: list[bytes] = []  # of the file, not yet written
         self.header = self.value = b""
@@ -144,9 +145,11 @@ class Form:
         self.headers, self.header, self.value = {}, b"", b""
 
     def header_field(self, data: bytes, start: int, end: int) -> None:
+        self.keep(end - start)
         self.header += data[start:end]
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
+        self.keep(end - start)
         self.value += data[start:end]
 
     def header_end(self) -> None:
@@ -172,7 +175,14 @@ class Form:
             text = self.fields[self.field] + data[start:end].decode("utf-8", "replace")
             if len(text) > FIELD:
                 raise HTTPException(413, f"the field {self.field!r} is too long")
+            self.keep(end - start)
             self.fields[self.field] = text
+
+    def keep(self, count: int) -> None:
+        """Note that so many bytes more are kept in memory. HTTPException for too many."""
+        self.kept += count
+        if self.kept > FIELDS:
+            raise HTTPException(413, f"the form's fields are more than {amount(FIELDS)} together")
 
     def end(self) -> None:
         self.whole = True
@@ -219,7 +229,7 @@ class Uploads:
             raise too_large(self.most)
         if request.files and sum(file.bytes for file in request.files) != request.bytes:
             raise HTTPException(422, "expected files that are as large together as is said")
-        names = [stored_name(file.name) for file in request.files]
+        names = [shown_name(file.name) for file in request.files]
         if len(set(names)) != len(names):
             raise HTTPException(422, "expected files of different names")
         check_disk(self.folder, request.bytes)
@@ -264,18 +274,18 @@ class Uploads:
         return self.state(name)
 
     def hand_over(self, place: Path, request: UploadRequest, source: Path) -> None:
-        """Move what was uploaded to its place: a file, or a folder of images."""
+        """Bring what was uploaded to its place: a file, or a folder of images."""
         data = place / "data"
         source.parent.mkdir(parents=True, exist_ok=True)
-        if request.files:
-            source.mkdir()
-            with data.open("rb") as file:
-                for part in request.files:
-                    with (source / stored_name(part.name)).open("wb") as image:
-                        copy_bytes(file, image, part.bytes)
-        else:
-            data.replace(source)
-        shutil.rmtree(place, ignore_errors=True)
+        if not request.files:
+            share_file(data, source)
+            return
+        source.mkdir()
+        names = stored_names([part.name for part in request.files])
+        with data.open("rb") as file:
+            for name, part in zip(names, request.files, strict=True):
+                with (source / name).open("wb") as image:
+                    copy_bytes(file, image, part.bytes)
 
     def discard(self, place: Path) -> None:
         """Remove an upload."""
@@ -284,7 +294,10 @@ class Uploads:
     def sweep(self) -> None:
         """Remove uploads that nobody went on with for a day."""
         for place in self.folder.iterdir():
-            newest = max((item.stat().st_mtime for item in place.iterdir()), default=0.0)
+            try:
+                newest = max(item.stat().st_mtime for item in (place, *place.iterdir()))
+            except (FileNotFoundError, NotADirectoryError):  # finished meanwhile, or none of ours
+                continue
             if newest < time.time() - DAY and place.name not in self.busy:
                 self.discard(place)
 
