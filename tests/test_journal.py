@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from media_clips import make_video
@@ -109,6 +110,22 @@ def test_many_short_tries_make_the_file_of_one_long(
     restore_video(net, movie, tmp_path / "other" / name, **memoryless)
     if name != "pictures":  # segments have key frames of their own: the test can fail
         assert bytes_of(tmp_path / "other" / name) != bytes_of(tmp_path / "whole" / name)
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out/%d.png"])
+def test_tags_that_were_lost_before_a_break_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        tags = {"comment": b"by me"} if number == 0 else {}
+        Image.new("RGB", (16, 16), (9 * number, 0, 0)).save(
+            tmp_path / "in" / f"{number}.jpg", **tags
+        )
+    net, settings = network(), {"window": 2, "segment": 2}
+    whole = restore_video(net, tmp_path / "in", tmp_path / "whole" / name, **settings)
+    (lost,) = [line for line in whole.warnings if "the comment of the images" in line]
+    tries, last = by_and_by(net, tmp_path / "in", tmp_path / "parts" / name, **settings)
+    assert tries > 1
+    assert lost in last.warnings
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "pictures"])

@@ -177,11 +177,12 @@ class ImageWriter:
                 files.append(self.work.folder / TIMES)
             sync(files)
         self.synced = self.count
-        return Position(self.count, 0, None, 0)
+        return Position(self.count, 0, None, 0, tuple(self.lost_tags))
 
     def go_on(self, position: Position) -> None:
         """Continue after images that the work folder holds; before the first ``write``."""
         self.count = self.synced = position.frames
+        self.lost_tags = dict.fromkeys(position.lost)
         if self.moving:
             with self.work.errors():
                 lines = (self.work.folder / TIMES).read_text(encoding="ascii").splitlines()

@@ -40,6 +40,7 @@ class Position(NamedTuple):
     segments: int  # files of encoded video
     last: int | None  # time stamp of the last frame
     moved: int  # number of time stamps that were moved forward
+    lost: tuple[str, ...] = ()  # names of the tags of images that the output does not hold
 
 
 class Writer(Protocol):

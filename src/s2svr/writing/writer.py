@@ -98,11 +98,13 @@ class VideoWriter:
             if self.encoder is not None:
                 self.encoder.close()
             self.encoder = None
-        return Position(self.stamps.count, self.segments, self.stamps.last, self.stamps.moved)
+        stamps, lost = self.stamps, tuple(self.lost_tags)
+        return Position(stamps.count, self.segments, stamps.last, stamps.moved, lost)
 
     def go_on(self, position: Position) -> None:
         """Continue after the segments that the work folder holds; before the first ``write``."""
-        self.stamps.count, self.segments, self.stamps.last, self.stamps.moved = position
+        self.stamps.count, self.segments, self.stamps.last, self.stamps.moved, lost = position
+        self.lost_tags = dict.fromkeys(lost)
 
     def adopt(self, folder: Path, position: Position) -> None:
         """Continue after the segments of another writer's work folder, which stays as it is."""
