@@ -149,6 +149,13 @@ def test_folders_that_links_lead_to_are_walked_once(tmp_path: Path):
     assert made(tmp_path, "in") == {"in/a.mp4": "a.mp4", "in/again/b.mp4": "again/b.mp4"}
     others = find_inputs([str(tmp_path / "in")], tmp_path / "out", "{name}").others
     assert others == {".nfo": 1}
+    assert made(tmp_path, "in/**/*") == made(tmp_path, "in") == made(tmp_path, "in/**")
+    assert made(tmp_path, "in/**/f*/*.mp4") == {"in/films/b.mp4": "films/b.mp4"}
+    assert made(tmp_path, "in/*/?.mp4") == {
+        "in/again/b.mp4": "again/b.mp4", "in/one/a.mp4": "one/a.mp4",
+    }  # fmt: skip
+    (tmp_path / "in" / "x.mp4").symlink_to(tmp_path / "in" / "x.mp4")  # fails alone, later
+    assert made(tmp_path, "in")["in/x.mp4"] == "x.mp4"
 
 
 # Records

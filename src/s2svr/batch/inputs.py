@@ -4,7 +4,7 @@ import glob
 import os
 import string
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,12 +51,13 @@ def find_inputs(named: Iterable[str], out: Path, pattern: str, *, empty: bool = 
     in a folder of images that is another, and where there is none, unless that may be (``empty``).
     """
     check_pattern(pattern)
-    found, seen = Found(), dict[Path, None]()
+    found, seen = Found(), dict[str, None]()
     for text in named:
         for source, base in expanded(text, found, out.resolve()):
-            if source.resolve() in seen:
+            real = os.path.realpath(source)  # also of a link that leads nowhere
+            if real in seen:
                 continue
-            seen[source.resolve()] = None
+            seen[real] = None
             name = source.relative_to(base)
             found.passages.append(Passage(source, target_of(source, name, out, pattern), name))
     if not found.passages and not empty:
@@ -87,8 +88,7 @@ def expanded(text: str, found: Found, out: Path) -> Iterator[tuple[Path, Path]]:
         yield path, path.parent
     elif any(sign in text for sign in WILD):
         base = fixed_part(path)
-        for match in sorted(glob.glob(text, recursive=True)):
-            place = Path(match)
+        for place in sorted(set(matching(base, path.parts[len(base.parts) :]))):
             if place.is_file() and out not in place.resolve().parents:
                 if kind_of(place):
                     yield place, base
@@ -118,6 +118,30 @@ def below(folder: Path, found: Found, out: Path) -> Iterator[Path]:
             yield item
         elif not (kind_of(item) == "image" and is_clip(folder)):
             found.others[item.suffix.lower() or item.name] += 1
+
+
+def matching(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """All below a folder that the parts of a pattern name; ``**`` stands for any folders."""
+    if not parts:
+        yield folder
+    elif parts[0] == "**":
+        for place in folders_below(folder, set()):
+            yield from matching(place, parts[1:] or ("*",))
+    else:
+        for name in glob.glob(parts[0], root_dir=folder):
+            yield from matching(folder / name, parts[1:])
+
+
+def folders_below(folder: Path, walked: set[Path]) -> Iterator[Path]:
+    """A folder and all in it but hidden ones, walked as ``below`` does."""
+    real = folder.resolve()
+    if real in walked:
+        return
+    walked.add(real)
+    yield folder
+    for name in sorted(glob.glob("*/", root_dir=folder)):
+        if (folder / name).resolve() not in real.parents:
+            yield from folders_below(folder / name, walked)
 
 
 def is_clip(folder: Path) -> bool:
@@ -205,7 +229,7 @@ def refuse_conflicts(passages: list[Passage]) -> None:
                 f"{outer.source}: give other names, as by --name '{{stem}}_x4{{suffix}}'"
             )
     for passage in passages:
-        other = places.get(str(passage.source.resolve()))
+        other = places.get(os.path.realpath(passage.source))
         if other is not None:
             raise ValueError(
                 f"{other.place} is an input and would be replaced: name another folder as output"
