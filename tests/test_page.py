@@ -199,6 +199,30 @@ def test_an_upload_goes_on_when_the_line_breaks(page: Any, address: str, tmp_pat
     assert source.read_bytes() == data
 
 
+@pytest.mark.slow
+def test_an_upload_that_found_no_room_goes_on_later(page: Any, address: str, tmp_path: Path):
+    page.goto(address)
+    offsets: list[int] = []
+
+    def full(route: Any) -> None:
+        offsets.append(int(route.request.url.split("=")[-1]))
+        if len(offsets) == 2:
+            route.fulfill(status=507, json={"detail": "the disk has no room"})
+        else:
+            route.continue_()
+
+    page.route(re.compile("offset="), full)
+    film = tmp_path / "a.mp4"
+    film.write_bytes(os.urandom(9 << 20))
+    page.get_by_label("Choose files").set_input_files(film)
+    page.get_by_role("alert").get_by_text("the disk has no room").wait_for()
+    page.get_by_label("Choose files").set_input_files(film)
+    page.get_by_role("article", name="a.mp4").wait_for()
+    assert offsets == [0, 8 << 20, 8 << 20]
+    (source,) = (tmp_path / "folder" / "jobs").glob("*/source/a.mp4")
+    assert source.read_bytes() == film.read_bytes()
+
+
 class Served:
     """``s2svr serve`` as a process."""
 
