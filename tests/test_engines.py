@@ -205,6 +205,21 @@ def test_a_job_that_slurm_does_not_take_is_told_of_its_file(slurm: FakeSubmitit,
     }]  # fmt: skip
 
 
+def test_a_job_of_slurm_that_cannot_be_followed_is_told_of_its_file(
+    slurm: FakeSubmitit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def gone() -> bool:
+        raise OSError(116, "Stale file handle")
+
+    told, job = list[dict[str, Any]](), SimpleNamespace(done=gone)
+    monkeypatch.setattr(slurm, "submit", lambda *given: job)
+    engine = SlurmEngine(LocalEngine(tmp_path, 1), 1, 1)
+    engine.launch("worker-0", told.append).send(message_for(tmp_path, "a.mkv"))
+    until(lambda: told)
+    assert told[0]["event"] == "end"
+    assert told[0]["error"] == "the cluster did not do it: OSError: [Errno 116] Stale file handle"
+
+
 def test_slurm_is_not_replaced_by_this_machine(
     slurm: FakeSubmitit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..jobs import OVER, Receive, Worker, perform_to
+from ..jobs import OVER, Receive, Worker, perform_to, said_by
 from ..text import Say
 from .engine import LeftOut, LocalEngine, ScoutOfTwo
 
@@ -98,7 +98,10 @@ class SlurmWorker:
                 over = {"event": "end", "code": type(error).__name__, "error": why,
                         "refused": True}  # fmt: skip
             else:
-                over = self.followed(self.job, place)
+                try:
+                    over = self.followed(self.job, place)
+                except Exception as error:  # of submitit, of files: the queue tries again
+                    over = said_by(error)
                 self.job = None  # it ends by itself
             if self.ended:
                 return
