@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from media_clips import make_video
 from s2svr.color import ColorInfo, rgb_to_y
 from s2svr.damage.reduce import bicubic_down
 from s2svr.data.clip import Clip
@@ -263,6 +264,17 @@ def test_scores_are_of_the_low_quality_that_they_were_made_of(sequences, tmp_pat
     write_png(low / "1.png", torch.zeros(3, 8, 12))
     with pytest.raises(ValueError, match="expected scores made with files = .*00000-a.json was ma"):
         ev.evaluate(Base(), pair, bicubic_down, storage=storage)
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le"])
+def test_turned_videos_are_scored_upright(tmp_path: Path, form: str):
+    """As images are that were written of them."""
+    matrix = (0, -1 << 16, 0, 1 << 16, 0, 0, 0, 0, 1 << 30)  # a quarter, anticlockwise
+    plain = make_video(tmp_path / "a.mkv", codec="ffv1", form=form, pts=[0, 3000])
+    turned = make_video(tmp_path / "b.mkv", codec="ffv1", form=form, pts=[0, 3000], matrix=matrix)
+    for a, b in zip(read_views(plain), read_views(turned), strict=True):
+        assert torch.equal(b.rgb, a.rgb.rot90(1, (1, 2)))
+        assert torch.equal(b.y, a.y.rot90(1, (1, 2)))
 
 
 def test_pictures_of_the_worst_and_the_best_frame(sequences, tmp_path: Path):

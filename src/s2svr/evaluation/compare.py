@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ..color import to_rgb
 from ..flow import Flow
-from ..media import Reader, open_reader, upright
+from ..media import Reader, open_reader
 from ..metrics import finite_or_none, psnr_rgb, psnr_y, ssim_rgb, warping_error
+from .protocols import as_shown
 from .run import visible_motion
 
 
@@ -203,10 +204,9 @@ def paired_frames(
 
 def timed_frames(reader: Reader, timeless: bool) -> Iterator[TimedFrame]:
     """Yield a reader's frames, upright, with their times, or their numbers if ``timeless``."""
-    turn = reader.display.orientation
     for index, frame in enumerate(reader):
         time = Fraction(index) if timeless or frame.time is None else frame.time
-        rgb = torch.stack([upright(x, turn) for x in to_rgb(frame.planes, frame.color)])
+        rgb = as_shown(to_rgb(frame.planes, frame.color), reader)
         yield TimedFrame(time, rgb, frame.corrupt)
 
 

@@ -6,10 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..color import WEIGHTS, ColorInfo, to_open_rgb
-from ..media import open_reader
+from ..media import Reader, open_reader, upright
 from ..metrics import (
     psnr_chroma,
     psnr_float,
@@ -104,12 +105,19 @@ def view(rgb: Tensor, color: ColorInfo = BT601) -> View:
     return View(rgb, (luma * color.span[0] + color.offset[0]) / (2**color.bits - 1), color)
 
 
+def as_shown(picture: Tensor, reader: Reader) -> Tensor:
+    """A frame (C, H, W) of a reader, turned and mirrored as a player does it."""
+    return torch.stack([upright(plane, reader.display.orientation) for plane in picture])
+
+
 def read_views(path: Path, count: int | None = None) -> Iterator[View]:
-    """Yield the first ``count`` frames of a video or folder; luma as coded, where there is any."""
+    """Yield the first ``count`` frames of a video or folder, upright; luma as coded, if it is."""
     with open_reader(path) as reader:
         for frame in islice(reader, count):
-            rgb, color = to_open_rgb(frame.planes, frame.color), frame.color
+            color = frame.color
+            rgb = as_shown(to_open_rgb(frame.planes, color), reader)
             if color.matrix in WEIGHTS:
-                yield View(rgb, frame.planes[0][None].float() / (2**color.bits - 1), color)
+                luma = as_shown(frame.planes[0][None].float(), reader)
+                yield View(rgb, luma / (2**color.bits - 1), color)
             else:
                 yield view(rgb)
