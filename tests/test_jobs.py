@@ -257,6 +257,19 @@ def test_a_full_disk_holds_nobody_up(
     assert len(jobs.all()) == 3
 
 
+@pytest.mark.parametrize("after", ["sweep", "close"])
+def test_what_found_no_room_is_saved_later(tmp_path: Path, crew: Crew, after: str):
+    queue = fake_queue(tmp_path / "queue", crew)
+    entry = added(queue, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s2svr.jobs.store.write_whole", full_disk)
+        queue.put(queue.get(entry.id).but({"state": "done"}))
+    assert [found.state for found in queue.store.load()] == ["new"]
+    getattr(queue, after)()
+    assert [found.state for found in queue.store.load()] == ["done"]
+    queue.close()
+
+
 def test_who_waits_is_told_where_no_worker_can_be_had(crew: Crew, tmp_path: Path):
     queue = JobQueue(tmp_path / "queue", launch=full_disk)
     question = queue.look(Entry(name="a", source=tmp_path, target=tmp_path))

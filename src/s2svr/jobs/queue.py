@@ -49,6 +49,7 @@ class JobQueue:
         self.launch = launch or self.launch_process
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
+        self.unsaved: set[str] = set()  # ids of jobs that the disk has no room for
         self.restorers, self.attempts = Restorers(self, seats), attempts
         self.entries = {entry.id: entry for entry in self.store.load()}
         self.scout = Scout(self)
@@ -78,6 +79,7 @@ class JobQueue:
                 workers.append(self.scout.worker)
         for worker in workers:
             worker.close()
+        self.save_again()
         self.store.close()
 
     # What there is
@@ -114,8 +116,13 @@ class JobQueue:
         with self.lock:
             self.entries[entry.id] = entry
             try:
-                (self.store.save if durable else self.store.save_progress)(entry)
-            except OSError as error:  # the next change is saved where there is room again
+                if durable:
+                    self.store.save(entry)
+                    self.unsaved.discard(entry.id)
+                else:
+                    self.store.save_progress(entry)
+            except OSError as error:
+                self.unsaved.add(entry.id)
                 log.warning("%s cannot be saved: %s", entry.name, error)
             for listener in list(self.listeners):
                 try:
@@ -123,6 +130,12 @@ class JobQueue:
                 except Exception as error:
                     log.exception("a change of %s cannot be told: %s", entry.name, error)
             return entry
+
+    def save_again(self) -> None:
+        """Save what found no room on the disk before."""
+        with self.lock:
+            for name in self.unsaved & self.entries.keys():
+                self.put(self.entries[name])
 
     # What people ask for
 
@@ -270,8 +283,9 @@ class JobQueue:
                     self.put(entry.but({"rank": float(rank)}))
 
     def sweep(self) -> None:
-        """Remove what is too old."""
+        """Remove what is too old, and save what found no room."""
         with self.lock:
+            self.save_again()
             for entry in self.all():
                 expires = self.expires(entry)
                 if expires is not None and expires <= time.time():
