@@ -287,6 +287,22 @@ def grey_steps(path: Path, count: int) -> Path:
 
 
 @pytest.mark.slow
+def test_a_report_counts_frames_without_a_partner(page: Any, address: str):
+    page.goto(address)
+    found = {"psnr": 30.0, "base": None, "warning": None, "lost": 6, "added": 1}
+    said = page.evaluate(
+        """async fidelity => {
+            const { report } = await import("/assets/report.js")
+            const place = document.createElement("div")
+            report(place, { summary: null, said: [], report: [], fidelity })
+            return place.textContent
+        }""",
+        found,
+    )
+    assert "6 frames of the source have none beside them in the result, and 1 of" in said
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_real_restoration_outlives_tabs_and_servers(
     page: Any, tmp_path: Path, problems: list[str], serving: Callable[[Path], Served]

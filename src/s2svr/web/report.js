@@ -16,7 +16,7 @@ export function report(place, job) {
     if (summary.corrupt) lines.push(`${summary.corrupt} frames were decoded with errors.`)
     lines.push(...summary.damage)
   }
-  lines.push(fidelity(job.fidelity))
+  lines.push(fidelity(job.fidelity), ...leftOut(job.fidelity))
   place.replaceChildren(...lines.map(textContent => element("p", { textContent })))
   if (job.said.length) {
     place.append(element("p", { textContent: "Warnings:" }),
@@ -33,6 +33,12 @@ function fidelity(found) {
   const base = found.base === null ? "" : ` (the source itself, resized: ${found.base.toFixed(2)} dB)`
   const drift = found.warning ? ` It ${found.warning}.` : " It does not drift away."
   return `Reduced to the source's size again, the result is ${psnr}${base}.${drift}`
+}
+
+function leftOut(found) { // frames that the distance says nothing of
+  if (!found?.lost && !found?.added) return []
+  return [`${found.lost} frames of the source have none beside them in the result, and ${found.added} of the result `
+    + "none in the source."]
 }
 
 function table(rows) {
