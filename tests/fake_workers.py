@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,11 @@ class FakeWorker:
         folder = Path(message["folder"])
         event = {"event": "preview", "id": message["entry"]["id"], "key": making["key"], "total": 9,
                  "start": 0.5, "done": 0, "pictures": 1}  # fmt: skip
-        (folder / f"{making['key']}-1.jpg").write_bytes(b"jpeg")
-        yield event
-        (folder / f"{making['key']}.mp4").write_bytes(b"proxy")
-        yield event | {"event": "previewed", "done": 9}
+        with suppress(FileNotFoundError):  # the job was removed meanwhile
+            (folder / f"{making['key']}-1.jpg").write_bytes(b"jpeg")
+            yield event
+            (folder / f"{making['key']}.mp4").write_bytes(b"proxy")
+            yield event | {"event": "previewed", "done": 9}
 
     def report(self, message: dict[str, Any]):
         name = message["entry"]["id"]

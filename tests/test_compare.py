@@ -207,7 +207,10 @@ def test_the_page_works_in_a_browser(tmp_path: Path):
     at("cut").value = 25
     at("cut").dispatchEvent(new Event("input"))
     document.querySelectorAll("circle")[1].dispatchEvent(new Event("click"))
-    at("b").decode().then(() => document.title = `${at("a").naturalWidth} ${at("b").naturalWidth}`)
+    const both = [at("a"), at("b")]
+    const loaded = image => image.complete || new Promise(done => image.onload = done)
+    Promise.all(both.map(loaded)).then(
+      () => document.title = both.map(image => image.naturalWidth).join(" "))
     </script>"""
     page.write_text(page.read_text().replace("</body>", f"{used}</body>"))
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
