@@ -13,7 +13,7 @@ several processes may share OUT, each with arms of its own.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -257,43 +257,56 @@ def slug(name: str) -> str:
     return name.replace(", ", "-").replace(" ", "-").lower()
 
 
+def head(seeds: list[int]) -> list[str]:
+    """The first lines of the table of a study."""
+    names = ["", "GMAC", *(f"seed {seed}" for seed in seeds), "mean, dB", "other frames"]
+    return [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+
+
+def row(name: str, models: Sequence[nn.Module], chosen: argparse.Namespace) -> str:
+    """The line of an arm, whose networks of each seed are measured on VAL."""
+    scores = [fmean(quality(model, chosen.val, chosen.frames)) for model in models]
+    alone = [fmean(quality(model, chosen.val, chosen.frames, segment=1)) for model in models]
+    cells = [f"{operations(models[0]):.1f}", *(f"{s:.3f}" for s in [*scores, fmean(scores)])]
+    return f"| {name} | {' | '.join(cells)} | {fmean(scores) - fmean(alone):+.3f} |"
+
+
 def study(chosen: argparse.Namespace, say: Say) -> str:
     """Train and measure every arm, and the table in Markdown."""
-    lines = [
-        "| | GMAC | " + " | ".join(f"seed {s}" for s in chosen.seeds) + " | mean, dB | others |"
-    ]
-    lines.append("|---|---|" + "---|" * (len(chosen.seeds) + 2))
+    lines = head(chosen.seeds)
     for name in chosen.arm or ARMS:
-        scores, others, model = [], [], None
-        for seed in chosen.seeds:
-            out = chosen.out / f"{slug(name)}-{seed}"
-            model = train(
-                network(name, seed), recipes_of(name, seed, chosen), chosen.clips, out,
-                chosen.cache or chosen.out / "clips", say, kept=ARMS[name].kept,
-            )  # fmt: skip
-            scores.append(fmean(quality(model, chosen.val, chosen.frames)))
-            others.append(scores[-1] - fmean(quality(model, chosen.val, chosen.frames, segment=1)))
-        assert model is not None
-        cells = [f"{operations(model):.1f}", *(f"{s:.3f}" for s in [*scores, fmean(scores)])]
-        lines.append(f"| {name} | {' | '.join(cells)} | {fmean(others):+.3f} |")
+        models = [
+            train(
+                network(name, seed), recipes_of(name, seed, chosen), chosen.clips,
+                chosen.out / f"{slug(name)}-{seed}", chosen.cache or chosen.out / "clips", say,
+                kept=ARMS[name].kept,
+            )
+            for seed in chosen.seeds
+        ]  # fmt: skip
+        lines.append(row(name, models, chosen))
         say(lines[-1])
     return "\n".join(lines)
 
 
+def study_parser(text: str | None, arms: Collection[str], **usual: int) -> argparse.ArgumentParser:
+    """The arguments that studies of arms share; ``usual`` values of some of them."""
+    found = argparse.ArgumentParser(description=text)
+    for name in ("clips", "val", "out"):
+        found.add_argument(name, type=Path)
+    for name in ("batch", "frames", "crop"):
+        found.add_argument(f"--{name}", type=int, default=usual.get(name))
+    found.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    found.add_argument("--arm", choices=list(arms), action="append")
+    found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")
+    found.add_argument("--cache", type=Path)
+    return found
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    found = argparse.ArgumentParser(description=__doc__)
-    found.add_argument("clips", type=Path)
-    found.add_argument("val", type=Path)
-    found.add_argument("out", type=Path)
-    for name, value in (("batch", None), ("frames", 24), ("crop", 48)):
-        found.add_argument(f"--{name}", type=int, default=value)
+    found = study_parser(__doc__, ARMS, frames=24, crop=48)
     found.add_argument("--steps", type=int, nargs=len(PHASES), help="of each phase")
-    found.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    found.add_argument("--arm", choices=list(ARMS), action="append")
-    found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")
     found.add_argument("--precision", default="bf16-mixed")
-    found.add_argument("--cache", type=Path)
     return found
 
 

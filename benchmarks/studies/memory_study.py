@@ -14,8 +14,6 @@ Each training goes on from where it was stopped, and what is finished is only ev
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
-from statistics import fmean
 
 import torch
 from light_study import (
@@ -26,14 +24,16 @@ from light_study import (
     both_ways,
     configured,
     feed_back_features,
+    head,
     open_feedback,
-    operations,
     papers_attention,
+    row,
     slug,
+    study_parser,
     train,
     without_feedback,
 )
-from studies import quality
+from torch import nn
 
 from s2svr.checkpoint import load
 from s2svr.models.gru import ResConvGRU
@@ -105,47 +105,32 @@ def study(chosen: argparse.Namespace, say: Say) -> str:
     trained = load(chosen.start)
     assert isinstance(trained, S2SVR)
     assert trained.config == replace(LIGHT, warm=trained.config.warm)
-    seeds = chosen.seeds
-    lines = [
-        "| | GMAC | " + " | ".join(f"seed {s}" for s in seeds) + " | mean, dB | other frames |"
-    ]
-    lines.append("|---|---|" + "---|" * (len(seeds) + 2))
+    lines: list[str] = []
 
-    def row(name: str, models: list[S2SVR]) -> None:
-        scores = [fmean(quality(model, chosen.val, chosen.frames)) for model in models]
-        alone = [fmean(quality(model, chosen.val, chosen.frames, segment=1)) for model in models]
-        cells = [f"{operations(models[0]):.1f}", *(f"{s:.3f}" for s in [*scores, fmean(scores)])]
-        lines.append(f"| {name} | {' | '.join(cells)} | {fmean(scores) - fmean(alone):+.3f} |")
+    def measured(name: str, models: list[nn.Module]) -> None:
+        lines.append(row(name, models, chosen))
         say(lines[-1])
 
     if not chosen.arm:
-        row("as bundled", [trained])
-        row("before training", [network(ARMS["deep memory"], 0, trained)])
+        measured("as bundled", [trained])
+        measured("before training", [network(ARMS["deep memory"], 0, trained)])
     for name in chosen.arm or ARMS:
-        row(name, [
+        measured(name, [
             train(
                 network(ARMS[name], seed, trained), [recipe_of(seed, chosen)], chosen.clips,
                 chosen.out / f"{slug(name)}-{seed}", chosen.cache or chosen.out / "clips", say,
             )
-            for seed in seeds
+            for seed in chosen.seeds
         ])  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join([*head(chosen.seeds), *lines])
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    found = argparse.ArgumentParser(description=__doc__)
-    found.add_argument("clips", type=Path)
-    found.add_argument("val", type=Path)
-    found.add_argument("out", type=Path)
+    found = study_parser(__doc__, ARMS, batch=2, frames=16, crop=48)
     found.add_argument("--start", default="sr-light")
-    for name, value in (("steps", 300), ("batch", 2), ("frames", 16), ("crop", 48)):
-        found.add_argument(f"--{name}", type=int, default=value)
-    found.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    found.add_argument("--arm", choices=list(ARMS), action="append")
-    found.add_argument("--context", default="[84,158]", help="height and width of clips, reduced")
+    found.add_argument("--steps", type=int, default=300)
     found.add_argument("--precision", default="32-true")
-    found.add_argument("--cache", type=Path)
     return found
 
 

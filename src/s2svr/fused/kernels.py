@@ -141,6 +141,13 @@ def four_places(flow, height, width, n, pixels: tl.constexpr):
 
 
 @triton.jit
+def place_of_corner(place, right, below, x, y, corner: tl.constexpr):
+    """One of the four pixels around a target, and its share: 1 and 3 are right, 2 and 3 lower."""
+    share = (x if corner % 2 else 1 - x) * (y if corner // 2 else 1 - y)
+    return place + right * (corner % 2) + below * (corner // 2), share
+
+
+@triton.jit
 def warp_kernel(
     image, flow, out, height, width, n,
     channels: tl.constexpr, lanes: tl.constexpr, pixels: tl.constexpr,
@@ -150,8 +157,7 @@ def warp_kernel(
     c, mask = tl.arange(0, lanes), there[:, None] & (tl.arange(0, lanes) < channels)[None, :]
     total = tl.zeros((pixels, lanes), tl.float32)
     for corner in tl.static_range(4):
-        share = (x if corner % 2 else 1 - x) * (y if corner // 2 else 1 - y)
-        source = place + right * (corner % 2) + below * (corner // 2)
+        source, share = place_of_corner(place, right, below, x, y, corner)
         total += share[:, None] * taken(image, source[:, None] * channels + c[None, :], mask)
     given(out, i[:, None] * channels + c[None, :], mask, total)
 
@@ -166,8 +172,7 @@ def warp_back_kernel(
     c, mask = tl.arange(0, lanes), there[:, None] & (tl.arange(0, lanes) < channels)[None, :]
     d = taken(gradient, i[:, None] * channels + c[None, :], mask)
     for corner in tl.static_range(4):
-        share = (x if corner % 2 else 1 - x) * (y if corner // 2 else 1 - y)
-        source = place + right * (corner % 2) + below * (corner // 2)
+        source, share = place_of_corner(place, right, below, x, y, corner)
         tl.atomic_add(
             dimage + source[:, None] * channels + c[None, :],
             share[:, None] * d,
