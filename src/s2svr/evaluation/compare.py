@@ -13,9 +13,8 @@ from torch import Tensor
 
 from ..color import to_rgb
 from ..flow import Flow
-from ..media import Reader, open_reader
+from ..media import Reader, open_reader, upright
 from ..metrics import finite_or_none, psnr_rgb, psnr_y, ssim_rgb, warping_error
-from .protocols import as_shown
 from .run import visible_motion
 
 
@@ -206,7 +205,7 @@ def timed_frames(reader: Reader, timeless: bool) -> Iterator[TimedFrame]:
     """Yield a reader's frames, upright, with their times, or their numbers if ``timeless``."""
     for index, frame in enumerate(reader):
         time = Fraction(index) if timeless or frame.time is None else frame.time
-        rgb = as_shown(to_rgb(frame.planes, frame.color), reader)
+        rgb = upright(to_rgb(frame.planes, frame.color), reader.display.orientation)
         yield TimedFrame(time, rgb, frame.corrupt)
 
 

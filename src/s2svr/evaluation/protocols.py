@@ -6,11 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..color import WEIGHTS, ColorInfo, to_open_rgb
-from ..media import Reader, open_reader, upright
+from ..media import open_reader, upright
 from ..metrics import (
     psnr_chroma,
     psnr_float,
@@ -105,19 +104,15 @@ def view(rgb: Tensor, color: ColorInfo = BT601) -> View:
     return View(rgb, (luma * color.span[0] + color.offset[0]) / (2**color.bits - 1), color)
 
 
-def as_shown(picture: Tensor, reader: Reader) -> Tensor:
-    """A frame (C, H, W) of a reader, turned and mirrored as a player does it."""
-    return torch.stack([upright(plane, reader.display.orientation) for plane in picture])
-
-
 def read_views(path: Path, count: int | None = None) -> Iterator[View]:
     """Yield the first ``count`` frames of a video or folder, upright; luma as coded, if it is."""
     with open_reader(path) as reader:
+        turn = reader.display.orientation
         for frame in islice(reader, count):
             color = frame.color
-            rgb = as_shown(to_open_rgb(frame.planes, color), reader)
+            rgb = upright(to_open_rgb(frame.planes, color), turn)
             if color.matrix in WEIGHTS:
-                luma = as_shown(frame.planes[0][None].float(), reader)
+                luma = upright(frame.planes[0][None].float(), turn)
                 yield View(rgb, luma / (2**color.bits - 1), color)
             else:
                 yield view(rgb)

@@ -201,10 +201,10 @@ def tiff_directories(tiff: bytes) -> Iterator[tuple[int, dict[int, int]]]:
 
 
 def upright(plane: Tensor, orientation: int) -> Tensor:
-    """Rotate and mirror a stored plane (H, W) as EXIF's orientation, 1 to 8, says."""
+    """Rotate and mirror stored planes (..., H, W) as EXIF's orientation, 1 to 8, says."""
     if orientation in (5, 6, 7, 8):
-        plane = plane.transpose(0, 1)
-    dims = {2: [1], 3: [0, 1], 4: [0], 6: [1], 7: [0, 1], 8: [0]}.get(orientation, [])
+        plane = plane.transpose(-2, -1)
+    dims = {2: [-1], 3: [-2, -1], 4: [-2], 6: [-1], 7: [-2, -1], 8: [-2]}.get(orientation, [])
     if plane.dtype == torch.uint16:  # torch flips signed codes only
         return plane.view(torch.int16).flip(dims).view(torch.uint16)
     return plane.flip(dims)
