@@ -23,7 +23,7 @@ class LocalAttention(nn.Module):
         Returns c_i (B, C, h, w) and the weights alpha (B, n, h, w), which sum to 1 over n.
         """
         query = self.query(s)
-        scores = [self.score(torch.tanh(query + self.key(z))) for z in latents]  # Eq. 7
+        scores = [self.score((query + self.key(z)).tanh_()) for z in latents]  # Eq. 7
         scores[0] = scores[0] + self.own
         alpha = torch.softmax(torch.cat(scores, 1), 1)  # Eq. 6
         c = alpha[:, :1] * latents[0]

@@ -1,7 +1,6 @@
 """Residual stacked ConvGRUs (Eq. 9), of which encoder and decoder are made."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 # Bias of a fresh unit's update gate: it starts nearly without a memory, as a network for single
@@ -39,8 +38,8 @@ class ConvGRU(nn.Module):
         output, it would run away in a long video, so they are clamped to where it is at home.
         """
         h = h.clamp(-self.bound, self.bound)
-        update, reset = torch.sigmoid(self.gates(torch.cat((x, h), 1))).chunk(2, 1)
-        candidate = torch.tanh(self.candidate(torch.cat((x, reset * h), 1)))
+        update, reset = self.gates(torch.cat((x, h), 1)).sigmoid_().chunk(2, 1)
+        candidate = self.candidate(torch.cat((x, reset * h), 1)).tanh_()
         kept = h if self.keep is None else self.keep * h
         return kept + update * (candidate - kept)
 
@@ -62,7 +61,7 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.relu(self.first(x)))
+        return x + self.second(self.first(x).relu_())
 
 
 class ResConvGRU(nn.Module):

@@ -57,7 +57,7 @@ def conv(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> nn
     """3x3 convolution and LeakyReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=dilation, dilation=dilation),
-        nn.LeakyReLU(SLOPE),
+        nn.LeakyReLU(SLOPE, inplace=True),
     )
 
 
@@ -96,7 +96,7 @@ class PWCLite(nn.Module):
             for i, o in zip(inputs, c.channels, strict=False)
         )
         self.reduce = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, c.features, 1), nn.LeakyReLU(SLOPE))
+            nn.Sequential(nn.Conv2d(width, c.features, 1), nn.LeakyReLU(SLOPE, inplace=True))
             for width in c.channels[c.finest :]
         )
         cost = (2 * c.search + 1) ** 2
@@ -150,7 +150,7 @@ class PWCLite(nn.Module):
                 two = warp(two, flow)
             if not theirs:
                 one, two = normalise(one), normalise(two)
-            cost = F.leaky_relu(costs(one, two, self.config.search), SLOPE)
+            cost = F.leaky_relu_(costs(one, two, self.config.search), SLOPE)
             seen, change = self.estimator(torch.cat((cost, reduced, flow), 1))
             flow = flow + change
             flow = flow + self.context(torch.cat((seen, flow), 1))

@@ -87,7 +87,7 @@ class Encoder(nn.Module):
         """Frames of ``self.frame`` -> latent vectors of all, states after frame keep - 1."""
         features = [self.first(frame) for frame in x]
         if self.slim:
-            features = [F.leaky_relu(feature, SLOPE) for feature in features]
+            features = [F.leaky_relu_(feature, SLOPE) for feature in features]
         zero = [torch.zeros_like(features[0])] * len(self.layers)
         z, at_keep = memory or zero, memory or zero
         below, split = features, 0
