@@ -135,6 +135,13 @@ def test_read_clip_is_rounded_rgb(tmp_path: Path):
         read_clip(path, start=99)
 
 
+def test_read_clip_is_upright(tmp_path: Path):
+    matrix = (0, -1 << 16, 0, 1 << 16, 0, 0, 0, 0, 1 << 30)  # a quarter, anticlockwise
+    plain = make_video(tmp_path / "a.mkv", codec="ffv1", pts=[0, 3000])
+    turned = make_video(tmp_path / "b.mkv", codec="ffv1", pts=[0, 3000], matrix=matrix)
+    assert torch.equal(read_clip(turned), read_clip(plain).rot90(1, (2, 3)))
+
+
 # Tags --------------------------------------------------------------------------------------------
 
 

@@ -210,12 +210,13 @@ def exact_fraction(value: Fraction | float | None) -> Fraction | None:
 def read_clip(path: Path, *, start: int = 0, count: int | None = None) -> Tensor:
     """Frames ``start`` to ``start + count`` of a video or image folder: (T, 3, H, W) uint8 RGB.
 
-    Raises MediaError where there is none.
+    They are upright, as they are shown. Raises MediaError where there is none.
     """
     stop = None if count is None else start + count
     with open_reader(path) as reader:
+        turn = reader.display.orientation
         frames = [
-            (to_rgb(frame.planes, frame.color) * 255).round().to(torch.uint8)
+            upright((to_rgb(frame.planes, frame.color) * 255).round().to(torch.uint8), turn)
             for frame in islice(reader, start, stop)
         ]
     if not frames:
