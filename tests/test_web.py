@@ -377,14 +377,28 @@ def test_names_that_cannot_be_paths_are_refused(web: TestClient, tmp_path: Path)
         assert web.get("/api/files", params={"path": path}).status_code == 404
 
 
-def test_two_films_of_one_output_follow_each_other(web: TestClient, tmp_path: Path):
+def test_jobs_of_one_output_get_different_names(web: TestClient, tmp_path: Path):
     for name in ("two.avi", "two.mkv"):
         (tmp_path / "root" / name).write_bytes(b"film")
-    assert web.post("/api/files", json={"path": "two.avi"}).status_code == 201
-    refused = web.post("/api/files", json={"path": "two.mkv"})
-    assert (refused.status_code, refused.json()["detail"]) == (
-        409, "two-restored.mkv is what the job of two.avi makes, which is new: remove that job, "
-        "or give the video another name",
+    jobs = [web.post("/api/files", json={"path": f"two.{s}"}).json() for s in ("avi", "mkv", "avi")]
+    assert [job["output"] for job in jobs] == [
+        "two-restored.mkv", "two-restored-2.mkv", "two-restored-3.mkv",
+    ]  # fmt: skip
+    assert web.delete(f"/api/jobs/{jobs[1]['id']}").status_code == 204
+    again = web.post("/api/files", json={"path": "two.mkv"}).json()
+    assert again["output"] == "two-restored-2.mkv"
+
+
+@pytest.mark.parametrize("path", ["/api/files", "/api/uploads", "/api/queue"])
+def test_bodies_in_memory_have_a_limit(web: TestClient, path: str):
+    def pieces() -> Iterator[bytes]:
+        for _ in range(20):
+            yield b" " * 100_000
+
+    ask = web.put if path == "/api/queue" else web.post
+    answer = ask(path, content=pieces(), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        413, "expected a body of at most 1048576 bytes, got more"
     )  # fmt: skip
 
 

@@ -64,8 +64,8 @@ async def sweep(calls: Calls) -> None:
         try:
             await asyncio.to_thread(calls.queue.sweep)
             await asyncio.to_thread(calls.intake.uploads.sweep)
-        except OSError as error:
-            logging.getLogger(__name__).warning("what is old could not be removed: %s", error)
+        except Exception as error:
+            logging.getLogger(__name__).warning("what is old could not be removed: %r", error)
         await asyncio.sleep(SWEEP_EVERY)
 
 

@@ -9,6 +9,8 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from fastapi import HTTPException
+
 from .settings import LOCAL, ServeSettings
 
 Scope = MutableMapping[str, Any]
@@ -30,6 +32,8 @@ HEADERS = {
 LOOPBACK = ("localhost", LOCAL, "[::1]")
 OPEN = ("/assets/",)  # of no secret
 MONTH = 30 * 86400  # seconds that a browser keeps the token
+UPLOADS = re.compile(r"POST /api/jobs|PUT /api/uploads/[^/]+")  # their bodies go to the disk
+BODY = 1 << 20  # bytes of all others, which are held in memory
 
 
 class Guard:
@@ -52,6 +56,8 @@ class Guard:
         if refusal is not None:
             await refuse(send, *refusal)
             return
+        if not UPLOADS.fullmatch(f"{scope['method']} {scope['path']}"):
+            receive = limited(receive, BODY)
         fresh = self.settings.token and self.asked_token(scope) == self.settings.token
 
         async def add(message: MutableMapping[str, Any]) -> None:
@@ -112,6 +118,21 @@ class Guard:
     def asked_token(self, scope: Scope) -> str:
         """The token in the address, or nothing."""
         return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+
+
+def limited(receive: Receive, most: int) -> Receive:
+    """A call's body; HTTPException where more than ``most`` bytes of it come."""
+    left = most
+
+    async def some() -> MutableMapping[str, Any]:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, f"expected a body of at most {most} bytes, got more")
+        return message
+
+    return some
 
 
 def own_names() -> set[str]:

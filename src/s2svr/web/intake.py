@@ -12,7 +12,16 @@ from fastapi import HTTPException, Request
 from pydantic import ValidationError
 
 from ..jobs import Entry, JobQueue, Order, QueueError
-from .places import LONGEST, OutsideError, inside, listing, output_name, shown_name, stored_name
+from .places import (
+    LONGEST,
+    OutsideError,
+    free_place,
+    inside,
+    listing,
+    output_name,
+    shown_name,
+    stored_name,
+)
 from .settings import ServeSettings
 from .uploads import Form, UploadRequest, Uploads, UploadState, check_disk, too_large
 from .views import JobView, PickRequest, job_view
@@ -150,7 +159,7 @@ class Intake:
     async def pick(self, asked: PickRequest) -> JobView:
         """Make a job of a video, or a folder of images, in the server's own folder.
 
-        The output appears beside it.
+        The output appears beside it, with a number in its name if another job makes one of that.
         """
         root = self.rooted()
         with found_or_404(asked.path):
@@ -160,8 +169,10 @@ class Intake:
             if not source.exists():
                 raise HTTPException(404, f"there is no file {asked.path!r}")
             name = source.name if source.is_file() else f"{source.name}.images"
+        making = {entry.target for entry in self.queue.all() if entry.state != "done"}
         entry = Entry(
-            name=source.name, source=source, target=source.with_name(output_name(name)),
+            name=source.name, source=source,
+            target=free_place(source.with_name(output_name(name)), making),
             order=self.usual(asked.order),
         )  # fmt: skip
         return self.view(await self.accept(entry))

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Collection
+from itertools import chain, count
 from pathlib import Path
 
 LONGEST = 100  # characters of a name
@@ -55,6 +57,12 @@ def output_name(source: str) -> str:
     path = Path(source)
     suffix = path.suffix.lower() if path.suffix.lower() in WRITTEN else WRITTEN[3]
     return f"{path.stem}-restored{suffix}"
+
+
+def free_place(place: Path, taken: Collection[Path]) -> Path:
+    """The place, or one with a number if it is taken: ``a-restored-2.mp4``."""
+    names = (place.with_stem(f"{place.stem}-{number}") for number in count(2))
+    return next(found for found in chain((place,), names) if found not in taken)
 
 
 def inside(root: Path, path: str) -> Path:
