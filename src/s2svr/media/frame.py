@@ -103,6 +103,28 @@ class Reader(Protocol):
     def __next__(self) -> Frame: ...
 
 
+class FrameReader:
+    """What readers share: their ``frames``, one after another, and none when they are closed."""
+
+    frames: Iterator[Frame]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        return next(self.frames)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.frames = iter(())
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, where one is open."""
+
+
 def carried(
     tagged: Iterable[tuple[Tag, Item]], process: Callable[[Iterator[Item]], Iterable[Result]]
 ) -> Iterator[tuple[Tag, Result]]:

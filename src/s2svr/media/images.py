@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import av
 
@@ -15,7 +15,7 @@ from ..color import ColorInfo
 from .container import MAX_PIXELS, open_container, video_stream
 from .display import Display, display_of
 from .errors import MediaError
-from .frame import Frame, MediaInfo
+from .frame import Frame, FrameReader, MediaInfo
 from .photos import read_photo_tags
 from .planes import MATRICES, bits_of, from_picture, has_alpha, is_transparent, subsampling
 from .stills import (
@@ -197,7 +197,7 @@ def image_frame(decoded: Picture) -> Frame:
     return Frame(planes, color, None, corrupt=picture.is_corrupt)
 
 
-class ImageReader:
+class ImageReader(FrameReader):
     """Iterator of the frames of a folder of images of one size, or of the pages of one TIFF.
 
     Seconds count at ``fps``.
@@ -274,15 +274,3 @@ class ImageReader:
                     f"{width}x{height}"
                 )
             yield replace(frame, tags=read_photo_tags(read_bytes(file)))
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        return next(self.frames)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.frames = iter(())

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Self
 
 import av
 
@@ -24,7 +23,7 @@ from .container import (
 from .deinterlace import CHANGES, DEINTERLACE, deinterlaced, film_rate, frame_times
 from .display import Observer, choose_crop, display_of
 from .errors import MediaError
-from .frame import Frame, MediaInfo
+from .frame import Frame, FrameReader, MediaInfo
 from .planes import color_of, from_picture, is_transparent, subsampling
 from .sidedata import Message, message_name, messages_of, side_data_of
 from .timecode import PictureCodes, at_rate, find_timecode, later_timecode
@@ -33,7 +32,7 @@ TRANSPARENT = "the alpha channel is left out"
 LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
 
 
-class VideoReader:
+class VideoReader(FrameReader):
     """Iterator of the frames of a video between ``start`` and ``end``, in seconds from its begin.
 
     Times are those of the file, also where it is cut, and go on where its clock jumps; ``shift`` is
@@ -329,15 +328,6 @@ class VideoReader:
         if cut:
             self.damage.append(cut)
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        return next(self.frames)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.frames = iter(())
+    def close(self) -> None:
+        """Let go of the file."""
         self.container.close()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import av
 import torch
@@ -14,7 +14,7 @@ from ..color import ColorInfo, to_rgb
 from .container import MAX_PIXELS
 from .display import Display
 from .errors import MediaError
-from .frame import Frame, MediaInfo
+from .frame import Frame, FrameReader, MediaInfo
 from .images import Picture, image_frame
 from .planes import convert_format, has_alpha, is_rgb
 from .stills import riff_chunks
@@ -102,7 +102,7 @@ class Canvas:
         return shown
 
 
-class WebPReader:
+class WebPReader(FrameReader):
     """Iterator of the frames of an animated WebP, each at its time, between start and end."""
 
     def __init__(
@@ -160,15 +160,3 @@ class WebPReader:
                 yield Frame(planes, RGB, time, self.times[index + 1] - time)
         if failed:
             self.damage.append(f"frames that cannot be decoded: {failed}")
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        return next(self.frames)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.frames = iter(())

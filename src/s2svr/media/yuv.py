@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from ..color import ColorInfo, guess_matrix
 from .display import Display
 from .errors import MediaError
-from .frame import Frame, MediaInfo
+from .frame import Frame, FrameReader, MediaInfo
 
 SIZE = re.compile(r"_(\d+)x(\d+)(?=_|$)")
 
@@ -30,7 +30,7 @@ def frame_bytes(width: int, height: int) -> int:
     return sum(rows * columns for rows, columns in plane_shapes(width, height))
 
 
-class YuvReader:
+class YuvReader(FrameReader):
     """Iterator of the frames of a .yuv whose name holds its size, BQSquare_416x240_600.yuv.
 
     Such a file does not say what its codes mean or when a frame is shown: the usual colour for the
@@ -94,14 +94,6 @@ class YuvReader:
         parts = codes.split([rows * columns for rows, columns in self.shapes])
         return tuple(part.view(shape) for part, shape in zip(parts, self.shapes, strict=True))
 
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        return next(self.frames)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Let go of the file."""
         self.file.close()
