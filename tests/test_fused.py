@@ -261,7 +261,7 @@ def test_a_captured_step_by_few_kernels_trains_as_plain_ones(monkeypatch: pytest
         model = network(DEEP).to(memory_format=torch.channels_last)
         optimizer = Muon([{"params": list(model.parameters())}], 1e-3)
         way = way_of(model, Optim(steps=1, rate=1e-3, fused=fused))
-        advance = update = Update(Objective(model, loss), optimizer, fabric, 0.5, way, strict=False)
+        advance = update = Update(Objective(model, loss), optimizer, fabric, 0.5, way)
         if fused:
             advance = Captured(update, 1, 1)
         batches = [clips(DEEP, batch=1, frames=3, seed=index) for index in range(4)]

@@ -3,15 +3,19 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import av
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.plugins.precision import Precision
 from torch import nn
 from torch.utils.data import default_collate
 from typer.testing import CliRunner
@@ -25,12 +29,14 @@ from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_bicubic
+from s2svr.train import fit as fit_module
 from s2svr.train import launch
 from s2svr.train.clip_flow import FlowCrops, clip_flows, context_flows, with_stored_flow
-from s2svr.train.fit import Objective, fit, rate_share
+from s2svr.train.fit import Loss, Objective, fit, optimizer_of, rate_share
 from s2svr.train.flow import train_flow
 from s2svr.train.launch import Run
 from s2svr.train.network import build
+from s2svr.train.progress import Progress
 from s2svr.train.recipes import Optim, load_recipe
 from s2svr.train.restoration import restoration_loss, train_restoration
 from s2svr.train.store import recipe_clips, store_damaged
@@ -170,7 +176,9 @@ def test_torchrun_says_how_many_processes_on_how_many_machines(
     launch.start_processes(optim, Run(tmp_path, "cuda"))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
     launch.start_processes(optim, Run(tmp_path, "cuda"))
-    assert started == [(1, 1, "auto"), (4, 1, "ddp"), (8, 3, "ddp"), (1, 3, "ddp")]
+    launch.start_processes(optim, Run(tmp_path, "cuda"), unused=True)
+    ddp = "ddp_find_unused_parameters_true"
+    assert started == [(1, 1, "auto"), (4, 1, "ddp"), (8, 3, "ddp"), (1, 3, "ddp"), (1, 3, ddp)]
 
 
 def test_processes_must_divide_the_batch(footage: Path, tmp_path: Path):
@@ -439,18 +447,95 @@ def test_rate_warms_up_stays_and_falls():
     assert rate_share(99, optim.model_copy(update={"floor": 0.5})) == pytest.approx(0.503, abs=1e-3)
 
 
-def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path):
-    model, batch = nn.Linear(2, 1), {"x": torch.ones(1, 2)}
-    optim = Optim(steps=3, rate=0.1)
+def fitted(loss: Loss, optim: Optim, out: Path, **more: Any) -> list[str]:
+    """Train one layer on one batch; what was said."""
+    torch.manual_seed(0)
+    model, batch, said = nn.Linear(2, 1), {"x": torch.ones(1, 2)}, list[str]()
+    run = Run(out, "cpu", say=said.append)
+    fabric = launch.start_processes(optim, run)
+    source = lambda fabric, first: repeat(batch)  # noqa: E731
+    fit(Objective(model, loss), source, optim, run, fabric=fabric, **more)
+    return said
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda loss: loss + torch.inf, lambda loss: loss * torch.nan], ids=["loss", "both"]
+)
+def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path, spoil: Callable):
+    """Where its gradient is finite, and where not."""
 
     def loss(net: nn.Module, given: dict, step: int) -> dict:
-        return {"loss": net(given["x"]).sum() + (torch.inf if step == 2 else 0.0)}
+        whole = net(given["x"]).sum()
+        return {"loss": spoil(whole) if step == 2 else whole}
 
-    run = Run(tmp_path, "cpu")
-    fabric = launch.start_processes(optim, run)
     with pytest.raises(FloatingPointError, match=r"not finite at step 3; .*last.ckpt"):
-        fit(Objective(model, loss), lambda fabric, first: repeat(batch), optim, run, fabric=fabric)
+        fitted(loss, Optim(steps=3, rate=0.1), tmp_path)
     assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_gradients_that_are_scaled_may_overflow(tmp_path: Path):
+    """As they do at first; such a step is left out, and the scale is kept for who goes on."""
+    taken = []
+
+    def loss(net: nn.Module, given: dict, step: int) -> dict:
+        taken.append(net.weight.detach().clone())
+        return {"loss": 1e35 * net(given["x"]).sum() if step < 2 else net(given["x"]).sum()}
+
+    fitted(loss, Optim(steps=4, rate=0.1, precision="16-mixed"), tmp_path)
+    assert torch.equal(taken[0], taken[2])
+    assert not torch.equal(taken[2], taken[3])
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert kept["precision"]["scale"] == 2.0**14  # halved twice
+
+
+def test_half_precision_leaves_clips_and_truth_as_they_are(tmp_path: Path):
+    seen = []
+
+    def loss(net: nn.Module, given: dict, step: int) -> dict:
+        out = net(given["x"])
+        seen.append((given["x"].dtype, out.dtype))
+        return {"loss": out.float().sum()}
+
+    fitted(loss, Optim(steps=1, rate=0.1, precision="bf16-mixed"), tmp_path)
+    assert seen == [(torch.float32, torch.bfloat16)]
+
+
+def test_a_finished_run_has_its_weights_and_no_other_recipe(tmp_path: Path):
+    def loss(net: nn.Module, given: dict, step: int) -> dict:
+        return {"loss": net(given["x"]).sum()}
+
+    recipe = load_recipe(RECIPES / "sr-light-start.toml", ["optim.steps=2", "optim.rate=0.1"])
+    card = Card(task="sr", recipe="tiny")
+    save = {"card": card, "recipe": recipe}
+    with mock.patch.object(fit_module, "save_weights") as writing:
+        writing.side_effect = lambda path, model, card: path.write_text(str(card.step))
+        fitted(loss, recipe.optim, tmp_path, **save)
+        (tmp_path / "model.safetensors").unlink()
+        assert "finished before" in fitted(loss, recipe.optim, tmp_path, **save)[0]
+        assert (tmp_path / "model.safetensors").read_text() == "2"
+        other = load_recipe(RECIPES / "sr-light-start.toml", ["data.batch=3"])
+        with pytest.raises(
+            ValueError, match=r"expected data.batch = \d+, which the run in .* got 3"
+        ):
+            fitted(loss, other.optim, tmp_path, card=card, recipe=other)
+        longer = load_recipe(RECIPES / "sr-light-start.toml", ["optim.steps=3", "optim.rate=0.2"])
+        fitted(loss, longer.optim, tmp_path, card=card, recipe=longer)
+        assert (tmp_path / "model.safetensors").read_text() == "3"
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+def test_adam_goes_on_as_the_device_wants_it(tmp_path: Path, before: bool, after: bool):
+    """Captured steps of a GPU need another kind of it than plain ones."""
+
+    def progress(captured: bool) -> Progress:
+        net = nn.Linear(2, 1)
+        optimizer = optimizer_of(Optim(steps=1, rate=0.1), [{"params": net.parameters()}], captured)
+        return Progress(net, net, optimizer, Precision(), None)
+
+    progress(before).save(tmp_path / "last.ckpt", 1)
+    found = progress(after)
+    assert found.load(tmp_path / "last.ckpt", torch.device("cpu")) == 1
+    assert found.optimizer.param_groups[0]["capturable"] is after
 
 
 def test_clips_prepared_side_by_side_are_those_prepared_in_turn(footage: Path, tmp_path: Path):

@@ -102,7 +102,7 @@ def stepper(config: S2SVRConfig, fabric: Fabric, optim: Optim) -> Update | Captu
     loss = restoration_loss(RestorationLoss(eps=1e-6), 0)
     objective, optimizer = fabric.setup(Objective(model, loss), optimizer)
     way = way_of(model, optim)
-    update = Update(objective, optimizer, fabric, optim.clip, way, strict=not captured)
+    update = Update(objective, optimizer, fabric, optim.clip, way)
     return Captured(update, 1, 1) if captured else update
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,19 +16,17 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..checkpoint import Card
 from ..checkpoint import save as save_weights
-from ..files import whole
 from ..fused import few_kernels
 from ..models import S2SVR
 from ..text import Say
 from .launch import Run
 from .muon import Muon
-from .recipes import Optim
+from .progress import CHECKPOINT, Progress
+from .recipes import Optim, Recipe
 from .step import Batch, Captured, Update, Way, plainly
 
 Loss = Callable[[nn.Module, Batch, int], dict[str, Tensor]]
 Batches = Callable[[Fabric, int], Iterator[Batch]]
-
-CHECKPOINT = "last.ckpt"
 
 
 class Objective(nn.Module):
@@ -87,6 +86,7 @@ def fit(
     kinds: int = 0,
     validate: Callable[[nn.Module, SummaryWriter, int], dict[str, float]] | None = None,
     card: Card | None = None,
+    recipe: Recipe | None = None,
     going: Callable[[int], bool] = lambda step: True,
 ) -> None:
     """Train a model until step ``optim.steps``, going on from ``last.ckpt`` in the run's folder.
@@ -94,7 +94,8 @@ def fit(
     groups are the optimizer's (all parameters at ``optim.rate`` without). With ``kinds`` above 0 a
     step is captured and replayed as a CUDA graph, one for each kind: step i is of kind i % kinds,
     and its batches are all of one shape. validate gets the averaged weights, in the first process
-    only; with ``card`` they are written at each checkpoint, with step and last scores on it.
+    only; with ``card`` they are written at each checkpoint, with step and last scores on it. A
+    checkpoint that another ``recipe`` began is refused by a ValueError (see ``Progress``).
     ``going`` is told how many steps are done, and ends the training where it says no. A resumed run
     equals an unbroken one: batches and rates depend on the step alone. Raises FloatingPointError
     before a loss that is not finite reaches the checkpoint.
@@ -104,15 +105,30 @@ def fit(
     optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}], bool(kinds))
     peaks = [group["lr"] for group in optimizer.param_groups]
     averaged = deepcopy(model).requires_grad_(False)
-    step = load_checkpoint(checkpoint, model, averaged, optimizer, fabric)
+    progress = Progress(model, averaged, optimizer, fabric.strategy.precision, recipe)
+    step = progress.load(checkpoint, fabric.device)
     wrapped, optimizer = fabric.setup(objective, optimizer)
-    update = Update(wrapped, optimizer, fabric, optim.clip, way_of(model, optim), strict=not kinds)
+    # What scales gradients leaves out a step that is not finite, and goes on.
+    refused = kinds or optim.precision == "16-mixed"
+    check = None if refused else partial(check_finite, checkpoint=checkpoint)
+    update = Update(wrapped, optimizer, fabric, optim.clip, way_of(model, optim), check)
     advance = Captured(update, kinds, len(peaks)) if kinds else update
     stream = batches(fabric, step)
     log = SummaryWriter(str(run.out), purge_step=step) if fabric.is_global_zero else None
     clock = Clock(optim, step)
     scores: dict[str, float] = {}
+
+    def write() -> None:
+        if card:
+            psnr, gain = scores.get("psnr"), scores.get("gain")
+            about = replace(card, step=step, psnr=psnr, gain_db=gain)
+            save_weights(run.weights, averaged.eval(), about)
+
     last = step >= optim.steps
+    if last and log:
+        run.say(f"step {step}/{optim.steps}: the run in {run.out} was finished before")
+        if not run.weights.exists():
+            write()
     while not last:
         share = rate_share(step, optim)
         terms = advance(next(stream), step, [peak * share for peak in peaks])
@@ -127,23 +143,20 @@ def fit(
             scores = validate(averaged.eval(), log, step)
             run.say(f"step {step}: " + ", ".join(f"{k} {v:.3f}" for k, v in scores.items()))
         if log and (clock.due() or last):
-            check_loss(terms["loss"], step, checkpoint)
-            save_checkpoint(checkpoint, model, averaged, optimizer, step)
-            if card:
-                psnr, gain = scores.get("psnr"), scores.get("gain")
-                about = replace(card, step=step, psnr=psnr, gain_db=gain)
-                save_weights(run.weights, averaged.eval(), about)
+            check_finite(terms["loss"], step - 1, checkpoint)
+            progress.save(checkpoint, step)
+            write()
     if log:
         log.close()
     fabric.barrier()
 
 
-def check_loss(loss: Tensor, step: int, checkpoint: Path) -> None:
-    """Raise FloatingPointError if the loss is not finite."""
-    if not loss.isfinite():
+def check_finite(value: Tensor, step: int, checkpoint: Path) -> None:
+    """Raise FloatingPointError if a step's loss, or the norm of its gradient, is not finite."""
+    if not value.isfinite():
         raise FloatingPointError(
-            f"the loss is not finite at step {step}; {checkpoint} holds the weights of "
-            "a step before: lower optim.rate or optim.clip, and give the command again"
+            f"the loss or its gradient is not finite at step {step + 1}; {checkpoint} holds the "
+            "weights of a step before: lower optim.rate or optim.clip, and give the command again"
         )
 
 
@@ -233,34 +246,3 @@ def report_step(
     left = (clock.optim.steps - step) / speed
     terms = ", ".join(f"{name} {value:.5f}" for name, value in values.items())
     say(f"step {step}/{clock.optim.steps}: {terms}, {speed:.2f} steps/s, {left / 60:.0f} min left")
-
-
-def save_checkpoint(
-    path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
-) -> None:
-    """Write everything that a resumed run needs."""
-    state = {
-        "step": step,
-        "model": model.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    with whole(path) as place:
-        torch.save(state, place)
-
-
-def load_checkpoint(
-    path: Path,
-    model: nn.Module,
-    averaged: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    fabric: Fabric,
-) -> int:
-    """Load what ``save_checkpoint`` wrote, if it is there; returns the step to go on from."""
-    if not path.exists():
-        return 0
-    kept = torch.load(path, map_location=fabric.device, weights_only=True)
-    model.load_state_dict(kept["model"])
-    averaged.load_state_dict(kept["averaged"])
-    optimizer.load_state_dict(kept["optimizer"])
-    return int(kept["step"])

@@ -211,6 +211,7 @@ def train_flow(
         recipe.optim,
         run,
         fabric=fabric,
+        recipe=recipe,
         card=Card(task="flow", recipe=run.name, data=f"{len(clips)} clips, {damage}"),
     )
     return run.weights

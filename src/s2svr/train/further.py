@@ -37,6 +37,7 @@ def learn_flow_further(
         recipe.optim,
         run,
         fabric=fabric,
+        recipe=recipe,
         card=Card(task="flow", recipe=run.name),
         going=going,
     )
@@ -90,6 +91,7 @@ def learn_further(
         recipe.optim,
         run,
         fabric=fabric,
+        recipe=recipe,
         groups=parts,
         card=card,
         going=going,

@@ -3,8 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision, Precision
 
 from ..text import Say
 from .recipes import Optim
@@ -46,11 +49,28 @@ def devices_of(device: str, processes: int) -> int | list[int]:
     return [int(index)]
 
 
-def start_processes(optim: Optim, run: Run) -> Fabric:
+class Mixed(MixedPrecision):
+    """Operations in half precision, on clips, truth and flow as they are.
+
+    By itself it would round those too: a colour by half a code, a flow of 20 pixels by a tenth.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def precision_of(name: Literal["32-true", "bf16-mixed", "16-mixed"], device: str) -> Precision:
+    """The number format of that name, on a device as ``Run`` has it."""
+    gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    return Precision() if name == "32-true" else Mixed(name, "cuda" if gpu else "cpu")
+
+
+def start_processes(optim: Optim, run: Run, *, unused: bool = False) -> Fabric:
     """Start the processes of a run and make its folder.
 
-    Where torchrun has started them, they are as many as it says, on as many machines. ValueError
-    for several of them with ``optim.fused``.
+    ``unused``: not every step gives all weights gradients. Where torchrun has started the
+    processes, they are as many as it says, on as many machines. ValueError for several of them with
+    ``optim.fused``.
     """
     run.out.mkdir(parents=True, exist_ok=True)
     nodes = int(os.environ.get("GROUP_WORLD_SIZE", 1))
@@ -61,13 +81,14 @@ def start_processes(optim: Optim, run: Run) -> Fabric:
             "while they are made: start one process, or set it to false"
         )
     # A flow network that starts to train later has no gradients before.
-    ddp = "ddp_find_unused_parameters_true" if optim.flow_from else "ddp"
+    unused = unused or optim.flow_from > 0
+    ddp = "ddp_find_unused_parameters_true" if unused else "ddp"
     fabric = Fabric(
         accelerator="gpu" if run.device.startswith("cuda") else run.device,
         devices=devices_of(run.device, processes),
         num_nodes=nodes,
         strategy=ddp if nodes * processes > 1 else "auto",
-        precision=optim.precision,
+        plugins=precision_of(optim.precision, run.device),
     )
     fabric.launch()
     fabric.seed_everything(optim.seed, verbose=False)

@@ -92,7 +92,8 @@ def train_restoration(
     files = Path(flow) if flow is not None and is_flow_folder(flow) else None
     if files is not None:
         check_files_serve(recipe, val)
-    fabric = start_processes(recipe.optim, run)
+    unused = recipe.data.frames == 1 or recipe.loss.scored != "clips"  # such as the feedback
+    fabric = start_processes(recipe.optim, run, unused=unused)
     model = build(recipe, flow, init, mixer).to(fabric.device)
     check_harm(recipe, model)
     freeze_mixer(model, recipe.optim.keep_mixer)
@@ -125,6 +126,7 @@ def train_restoration(
         recipe.optim,
         run,
         fabric=fabric,
+        recipe=recipe,
         groups=groups(model, recipe),
         kinds=captured,
         validate=validate,

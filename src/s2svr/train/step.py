@@ -20,8 +20,9 @@ def plainly(batch: Batch) -> AbstractContextManager[None]:
 class Update:
     """One step: gradients of the loss, clipped, and the optimizer's update.
 
-    ``strict``: a gradient that is not finite is an error; to know it, the CPU waits for the GPU.
-    ``way`` encloses the loss and its gradients, which are whole when it ends.
+    ``check`` is told the gradient's norm and the step before the weights change, and may refuse;
+    to know the norm, the CPU waits for the GPU. ``way`` encloses the loss and its gradients, which
+    are whole when it ends.
     """
 
     def __init__(
@@ -31,11 +32,10 @@ class Update:
         fabric: Fabric,
         clip: float,
         way: Way = plainly,
-        *,
-        strict: bool,
+        check: Callable[[Tensor, int], None] | None = None,
     ) -> None:
         self.objective, self.optimizer, self.way = objective, optimizer, way
-        self.fabric, self.clip, self.strict = fabric, clip, strict
+        self.fabric, self.clip, self.check = fabric, clip, check
 
     def __call__(self, batch: Batch, step: int, rates: Sequence) -> dict[str, Tensor]:
         """Make the step at the groups' ``rates``, numbers or tensors of one; returns the terms."""
@@ -45,9 +45,11 @@ class Update:
         with self.way(batch):
             terms = self.objective(batch, step)
             self.fabric.backward(terms["loss"])
-        self.fabric.clip_gradients(
-            self.objective, self.optimizer, max_norm=self.clip, error_if_nonfinite=self.strict
+        norm = self.fabric.clip_gradients(
+            self.objective, self.optimizer, max_norm=self.clip, error_if_nonfinite=False
         )
+        if self.check is not None and norm is not None:
+            self.check(norm, step)
         self.optimizer.step()
         return {name: value.detach() for name, value in terms.items()}
 

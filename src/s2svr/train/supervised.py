@@ -145,6 +145,7 @@ def train_supervised(
         recipe.optim,
         run,
         fabric=fabric,
+        recipe=recipe,
         card=Card(task="flow", recipe=run.name, data=f"{said} with true flow, {damage}"),
     )
     return run.weights
