@@ -73,9 +73,9 @@ def train_flow_command(
     run = Run(out, device, processes, cache, recipe.name, say)
     chosen = recipe_of(recipe, overrides, FlowRecipe)
     if stage is Stage.SUPERVISED:
-        typer.echo(train_supervised(chosen, run, data=clips, init=init))
+        tell_once(train_supervised(chosen, run, data=clips, init=init))
         return
-    typer.echo(train_flow(chosen, run, data=clips, teacher=teacher, init=init))
+    tell_once(train_flow(chosen, run, data=clips, teacher=teacher, init=init))
 
 
 @train.command("restoration")
@@ -104,7 +104,7 @@ def train_restoration_command(
     run = Run(out, device, processes, cache, recipe.name, say)
     chosen = recipe_of(recipe, overrides, RestorationRecipe)
     path = train_restoration(chosen, run, data=clips, val=val, flow=flow, init=init, mixer=mixer)
-    typer.echo(path)
+    tell_once(path)
 
 
 @train.command("exposure")
@@ -121,7 +121,7 @@ def train_exposure_command(
 
     run = Run(out, cache=cache, name=recipe.name, say=say)
     chosen = recipe_of(recipe, overrides, ExposureRecipe)
-    typer.echo(train_exposure(chosen, run, data=clips, init=init))
+    tell_once(train_exposure(chosen, run, data=clips, init=init))
 
 
 @train.command("quality")
@@ -137,7 +137,15 @@ def train_quality_command(
 
     run = Run(out, name=recipe.name, say=say)
     chosen = recipe_of(recipe, overrides, QualityRecipe)
-    typer.echo(train_quality(chosen, run, data=clips, init=init))
+    tell_once(train_quality(chosen, run, data=clips, init=init))
+
+
+def tell_once(weights: Path) -> None:
+    """Print where the weights are, in the first of the processes that trained them."""
+    from torch import distributed
+
+    if not distributed.is_initialized() or distributed.get_rank() == 0:
+        typer.echo(weights)
 
 
 def recipe_of(path: Path, overrides: list[str] | None, kind: type[Any]) -> Any:
