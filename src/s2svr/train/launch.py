@@ -59,7 +59,7 @@ class Mixed(MixedPrecision):
         return data
 
 
-def precision_of(name: Literal["32-true", "bf16-mixed", "16-mixed"], device: str) -> Precision:
+def number_format(name: Literal["32-true", "bf16-mixed", "16-mixed"], device: str) -> Precision:
     """The number format of that name, on a device as ``Run`` has it."""
     gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
     return Precision() if name == "32-true" else Mixed(name, "cuda" if gpu else "cpu")
@@ -88,7 +88,7 @@ def start_processes(optim: Optim, run: Run, *, unused: bool = False) -> Fabric:
         devices=devices_of(run.device, processes),
         num_nodes=nodes,
         strategy=ddp if nodes * processes > 1 else "auto",
-        plugins=precision_of(optim.precision, run.device),
+        plugins=number_format(optim.precision, run.device),
     )
     fabric.launch()
     fabric.seed_everything(optim.seed, verbose=False)
