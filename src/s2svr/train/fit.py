@@ -94,11 +94,10 @@ def fit(
     groups are the optimizer's (all parameters at ``optim.rate`` without). With ``kinds`` above 0 a
     step is captured and replayed as a CUDA graph, one for each kind: step i is of kind i % kinds,
     and its batches are all of one shape. validate gets the averaged weights, in the first process
-    only; with ``card`` they are written at each checkpoint, with step and last scores on it. A
-    checkpoint that another ``recipe`` began is refused by a ValueError (see ``Progress``).
+    only; with ``card`` they are written at each checkpoint, with step and last scores on it.
     ``going`` is told how many steps are done, and ends the training where it says no. A resumed run
-    equals an unbroken one: batches and rates depend on the step alone. Raises FloatingPointError
-    before a loss that is not finite reaches the checkpoint.
+    equals an unbroken one: batches and rates depend on the step alone. ValueError for a checkpoint
+    that another ``recipe`` began, FloatingPointError before a loss that is not finite reaches it.
     """
     model, checkpoint = objective.model, run.out / CHECKPOINT
     place(model, fabric.device, bool(kinds))
@@ -108,30 +107,17 @@ def fit(
     progress = Progress(model, averaged, optimizer, fabric.strategy.precision, recipe)
     step = progress.load(checkpoint, fabric.device)
     wrapped, optimizer = fabric.setup(objective, optimizer)
-    # What scales gradients leaves out a step that is not finite, and goes on.
-    refused = kinds or optim.precision == "16-mixed"
-    check = None if refused else partial(check_finite, checkpoint=checkpoint)
+    check = None if kinds else check_of(optim, checkpoint)
     update = Update(wrapped, optimizer, fabric, optim.clip, way_of(model, optim), check)
     advance = Captured(update, kinds, len(peaks)) if kinds else update
     stream = batches(fabric, step)
     log = SummaryWriter(str(run.out), purge_step=step) if fabric.is_global_zero else None
-    clock = Clock(optim, step)
-    scores: dict[str, float] = {}
-
-    def write() -> None:
-        if card:
-            psnr, gain = scores.get("psnr"), scores.get("gain")
-            about = replace(card, step=step, psnr=psnr, gain_db=gain)
-            save_weights(run.weights, averaged.eval(), about)
-
+    clock, scores = Clock(optim, step), dict[str, float]()
     last = step >= optim.steps
     if last and log:
-        run.say(f"step {step}/{optim.steps}: the run in {run.out} was finished before")
-        if not run.weights.exists():
-            write()
+        tell_finished(run, averaged, card, step)
     while not last:
-        share = rate_share(step, optim)
-        terms = advance(next(stream), step, [peak * share for peak in peaks])
+        terms = advance(next(stream), step, [peak * rate_share(step, optim) for peak in peaks])
         step += 1
         average(averaged, model, min(optim.average, step / (step + 9)))
         last = step == optim.steps or not going(step)
@@ -145,10 +131,35 @@ def fit(
         if log and (clock.due() or last):
             check_finite(terms["loss"], step - 1, checkpoint)
             progress.save(checkpoint, step)
-            write()
+            write_weights(run, averaged, card, step, scores)
     if log:
         log.close()
     fabric.barrier()
+
+
+def check_of(optim: Optim, checkpoint: Path) -> Callable[[Tensor, int], None] | None:
+    """What looks at each gradient; nothing where gradients are scaled.
+
+    Then a step that is not finite is left out, which is usual.
+    """
+    return None if optim.precision == "16-mixed" else partial(check_finite, checkpoint=checkpoint)
+
+
+def tell_finished(run: Run, averaged: nn.Module, card: Card | None, step: int) -> None:
+    """Say that a run was finished before, and write its weights if they are gone."""
+    run.say(f"step {step}: the run in {run.out} was finished before")
+    if not run.weights.exists():
+        write_weights(run, averaged, card, step, {})
+
+
+def write_weights(
+    run: Run, averaged: nn.Module, card: Card | None, step: int, scores: dict[str, float]
+) -> None:
+    """Write the averaged weights, with step and scores on their card; none without a card."""
+    if card is None:
+        return
+    about = replace(card, step=step, psnr=scores.get("psnr"), gain_db=scores.get("gain"))
+    save_weights(run.weights, averaged.eval(), about)
 
 
 def check_finite(value: Tensor, step: int, checkpoint: Path) -> None:
