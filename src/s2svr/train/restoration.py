@@ -92,19 +92,17 @@ def train_restoration(
     files = Path(flow) if flow is not None and is_flow_folder(flow) else None
     if files is not None:
         check_files_serve(recipe, val)
-    unused = recipe.data.frames == 1 or recipe.loss.scored != "clips"  # such as the feedback
-    fabric = start_processes(recipe.optim, run, unused=unused)
+    fabric = start_processes(recipe.optim, run, unused=leaves_unused(recipe))
     model = build(recipe, flow, init, mixer).to(fabric.device)
     check_harm(recipe, model)
     freeze_mixer(model, recipe.optim.keep_mixer)
-    damage, batch = recipe.data.degradation, recipe.data.batch
-    seed, workers, down = recipe.optim.seed, recipe.optim.workers, model.config.flow_down
+    damage, batch, workers = recipe.data.degradation, recipe.data.batch, recipe.optim.workers
+    seed, down = recipe.optim.seed, model.config.flow_down
     needs_flow = model.flow is not None and recipe.data.frames > 1
-    frozen = needs_flow and not recipe.optim.flow_rate and model.config.radius == 1
-    frozen |= files is not None
+    own = needs_flow and not recipe.optim.flow_rate and model.config.radius == 1
+    frozen = own or files is not None
     clips = recipe_clips(recipe.data, data)
     with fabric.rank_zero_first():
-        own = frozen and files is None
         ready = prepare(recipe, clips, model, run.clips, workers=workers, flow=own)
         if files is not None:
             flows = file_flows(clips, ready.clips, down, files, run.clips)
@@ -133,6 +131,11 @@ def train_restoration(
         card=Card(task=recipe.task, recipe=run.name, data=f"{len(clips)} clips, {damage}"),
     )
     return run.weights
+
+
+def leaves_unused(recipe: RestorationRecipe) -> bool:
+    """True where some weights get no gradients, such as those of the feedback."""
+    return recipe.data.frames == 1 or recipe.loss.scored != "clips"
 
 
 def check_files_serve(recipe: RestorationRecipe, val: Path | None) -> None:
