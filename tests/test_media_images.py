@@ -14,7 +14,11 @@ from s2svr.color import from_rgb, to_rgb
 from s2svr.media import open_reader, read_clip
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame, Reader
-from s2svr.media.images import images_in, read_image
+from s2svr.media.images import decode_image, read_image, still_format
+from s2svr.media.planes import bits_of, is_gray, is_rgb, subsampling
+from s2svr.media.stills import images_in
+from s2svr.restoration import restore_video
+from s2svr.restoration.backend import Identity
 from s2svr.writing import OutputFormat, WorkPolicy, open_writer
 from s2svr.writing.images import write_png
 from s2svr.writing.protocol import Writer
@@ -145,6 +149,13 @@ def test_numbers_count_as_numbers(tmp_path: Path):
     assert order == ["B1.png", "a.png", "b2.png", "b2x.png", "b10.png"]
 
 
+def test_names_of_one_number_have_one_order(tmp_path: Path):
+    for name in ["1.png", "01.png", "001.png", "2.png", "02.png"]:
+        (tmp_path / name).touch()
+    order = [file.name for file in images_in(tmp_path)]
+    assert order == ["001.png", "01.png", "1.png", "02.png", "2.png"]
+
+
 def test_a_folder_is_a_video_without_times(tmp_path: Path):
     source = folder(tmp_path / "in", 5)
     with open_reader(source, fps=10) as reader:
@@ -165,6 +176,109 @@ def test_a_folder_is_a_video_without_times(tmp_path: Path):
         open_reader(source, fps=0)
 
 
+KINDS = {  # of images: what Pillow makes of them, or the arrays and formats of FFmpeg's encoders
+    "l.png": "L", "la.png": "LA", "1.png": "1", "p.png": "P", "rgb.png": "RGB", "rgba.png": "RGBA",
+    "l.jpg": "L", "rgb.jpg": "RGB", "cmyk.jpg": "CMYK", "l.tif": "L", "1.tif": "1", "p.tif": "P",
+    "rgb.tif": "RGB", "l.bmp": "L", "rgb.bmp": "RGB", "p.gif": "P", "rgb.webp": "RGB",
+    "l.tga": "L", "rgb.tga": "RGB", "l.jp2": "L", "rgb.jp2": "RGB", "l.pgm": "L", "rgb.ppm": "RGB",
+    "rgb.avif": "RGB", "l16.png": "gray16be", "rgb16.png": "rgb48be", "l16.tiff": "gray16le",
+    "rgb16.tiff": "rgb48le", "yuv.tiff": "yuv420p", "rgb8.dpx": "rgb24", "rgb10.dpx": "gbrp10be",
+    "l16.dpx": "gray16be", "rgb.exr": "gbrpf32le", "rgb.qoi": "rgb24", "lossless.webp": "bgra",
+}  # fmt: skip
+
+
+def save_kind(path: Path) -> Path:
+    """An image of one of KINDS."""
+    kind, array = KINDS[path.name], picture(0, 24, 32)
+    if kind == kind.upper():
+        Image.fromarray(array).convert(kind).save(path)
+        return path
+    frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=kind)
+    names = {".tiff": "tiff", ".webp": "libwebp"}
+    coder = av.VideoCodecContext.create(names.get(path.suffix, path.suffix[1:]), "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = 32, 24, kind, Fraction(1)
+    coder.options = {"lossless": "1"} if path.suffix == ".webp" else {}
+    path.write_bytes(b"".join(bytes(part) for part in coder.encode(frame) + coder.encode(None)))
+    return path
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_headers_tell_what_the_pictures_are(tmp_path: Path, name: str):
+    told = still_format(save_kind(tmp_path / name))
+    real = decode_image(tmp_path / name).picture.format
+    assert told is not None
+    assert [is_rgb(told), is_gray(told), bits_of(told), subsampling(told)] == [
+        *(is_rgb(real), is_gray(real), bits_of(real), subsampling(real))
+    ]
+
+
+def unlike(path: Path, *images: np.ndarray | Image.Image) -> Path:
+    """A folder of images, 1.png and so on, of which arrays of 16 bits are RGB of 16 bits."""
+    path.mkdir()
+    for number, image in enumerate(images, 1):
+        if isinstance(image, Image.Image):
+            image.save(path / f"{number}.png")
+            continue
+        frame = av.VideoFrame.from_ndarray(image, format="rgb48be")
+        coder = av.VideoCodecContext.create("png", "w")
+        coder.width, coder.height, coder.pix_fmt = frame.width, frame.height, "rgb48be"
+        coder.time_base = Fraction(1)
+        data = b"".join(bytes(part) for part in coder.encode(frame) + coder.encode(None))
+        (path / f"{number}.png").write_bytes(data)
+    return path
+
+
+RED, BLACK = Image.new("RGB", (32, 24), (200, 0, 42)), Image.new("L", (32, 24))
+DEEP = np.full((24, 32, 3), 30001, np.uint16)
+
+
+def values(path: Path) -> list[tuple[int, ...]]:
+    """Codes of the first pixel of each image, or frame."""
+    with open_reader(path) as reader:
+        return [tuple(int(plane[0, 0]) for plane in frame.planes) for frame in reader]
+
+
+@pytest.mark.parametrize("target", ["out/", "out.mkv"])
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_folder_has_colour_where_one_image_has(tmp_path: Path, target: str, first: int):
+    images = [BLACK, RED, RED]
+    source = unlike(tmp_path / "in", *images[first:], *images[:first])
+    codec = "ffv1" if target.endswith(".mkv") else None
+    restore_video(Identity(), source, tmp_path / target, codec=codec)
+    wanted = [(0, 0, 0), (200, 0, 42), (200, 0, 42)]
+    assert values(tmp_path / target) == wanted[first:] + wanted[:first]
+
+
+def test_an_image_repeats_one_only_with_all_its_planes(tmp_path: Path):
+    blue = Image.new("RGB", (32, 24), (0, 60, 200))
+    summary = restore_video(Identity(), unlike(tmp_path / "in", blue, BLACK), tmp_path / "out")
+    assert (values(tmp_path / "out"), summary.repeats) == ([(0, 60, 200), (0, 0, 0)], 0)
+
+
+@pytest.mark.parametrize("deep_first", [True, False])
+def test_images_of_two_depths_become_the_deeper(tmp_path: Path, deep_first: bool):
+    images = (DEEP, RED) if deep_first else (RED, DEEP)
+    restore_video(Identity(), unlike(tmp_path / "in", *images), tmp_path / "out")
+    wanted = [(30001,) * 3, (200 * 257, 0, 42 * 257)]
+    assert values(tmp_path / "out") == (wanted if deep_first else wanted[::-1])
+
+
+def test_coarse_chroma_is_not_that_of_finer_images(tmp_path: Path):
+    source = folder(tmp_path / "in", 1)
+    image = Image.fromarray(picture(1))
+    image.save(tmp_path / "in" / "f1.jpg", subsampling=2)
+    image.save(tmp_path / "in" / "f2.jpg", subsampling=0)
+    with open_reader(source) as reader:
+        assert (reader.info.color.matrix, reader.info.chroma) == ("rgb", (1, 1))
+    (source / "f0.png").unlink()
+    with open_reader(source) as reader:
+        assert (reader.info.color.matrix, reader.info.chroma) == ("bt601", (1, 1))
+    image.convert("L").save(source / "f0.jpg")
+    (source / "f2.jpg").unlink()
+    with open_reader(source) as reader:
+        assert (reader.info.color.matrix, reader.info.chroma) == ("bt601", (2, 2))
+
+
 def test_images_of_two_sizes_are_refused(tmp_path: Path):
     source = folder(tmp_path / "in")
     Image.fromarray(picture(0, 22, 30)).save(source / "f3.png")
@@ -182,6 +296,15 @@ def test_alpha_is_left_out_aloud(tmp_path: Path):
     with open_reader(tmp_path / "a.png") as reader:
         assert reader.warnings == ["the alpha channel is left out"]
         assert len(next(reader).planes) == 3
+
+
+def test_alpha_of_a_later_image_is_left_out_aloud(tmp_path: Path):
+    opaque, holes = RED, RED.convert("RGBA")
+    holes.putpixel((3, 3), (1, 2, 3, 0))
+    said: list[str] = []
+    restore_video(Identity(), unlike(tmp_path / "in", opaque, holes, opaque), tmp_path / "out",
+                  say=said.append)  # fmt: skip
+    assert said == ["the alpha channel is left out"]
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png"])

@@ -28,7 +28,7 @@ from .display import Display, Spherical, Stereo, display_of
 from .errors import MediaError
 from .flo import flow_folder, flow_to_color, read_flo, read_known_flow, write_flo
 from .frame import Frame, MediaInfo, Reader, Track, carried
-from .images import VIDEO_SUFFIXES, ImageReader, animated_form, plays_of
+from .images import ImageReader, animated_form, plays_of
 from .photos import PhotoTags, held_photo_tags, with_photo_tags
 from .planes import (
     CHROMA,
@@ -55,7 +55,16 @@ from .sidedata import (
     side_data_name,
     side_data_of,
 )
-from .stills import PNG, SUFFIXES, count_pictures, png_chunk, png_chunks, riff_chunks, upright
+from .stills import (
+    PNG,
+    SUFFIXES,
+    VIDEO_SUFFIXES,
+    count_pictures,
+    png_chunk,
+    png_chunks,
+    riff_chunks,
+    upright,
+)
 from .timecode import PictureCodes, added_timecode, with_timecode
 from .video import VideoReader
 from .webp import WebPReader

@@ -34,9 +34,12 @@ class Frame:
     messages: tuple[Message, ...] = ()  # captions and the like, which travel with the picture
     tags: PhotoTags = NO_TAGS  # of an image file
 
-    def shows(self, planes: tuple[Tensor, ...]) -> bool:
-        """True if it has the planes of another frame; none have no frame."""
-        return len(planes) > 0 and all(map(torch.equal, self.planes, planes))
+    def shows(self, other: "Frame | None") -> bool:
+        """True if it shows the same as another frame: equal codes that mean the same."""
+        if other is None or self.color != other.color or len(self.planes) != len(other.planes):
+            return False
+        pairs = zip(self.planes, other.planes, strict=True)
+        return all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Reading of a folder of images, or one image, as a video without time stamps."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,16 @@ from .display import Display, display_of
 from .errors import MediaError
 from .frame import Frame, FrameReader, MediaInfo
 from .photos import read_photo_tags
-from .planes import MATRICES, bits_of, from_picture, has_alpha, is_transparent, subsampling
+from .planes import (
+    MATRICES,
+    bits_of,
+    from_picture,
+    has_alpha,
+    is_gray,
+    is_rgb,
+    is_transparent,
+    subsampling,
+)
 from .stills import (
     ALPHA,
     COMPRESSION,
@@ -25,8 +34,13 @@ from .stills import (
     HEIF,
     ORIENTATION,
     SUFFIXES,
+    Bytes,
     count_pictures,
     count_plays,
+    header_format,
+    images_in,
+    no_images,
+    numbering_gap,
     read_tag,
     still_form,
     tiff_at,
@@ -35,10 +49,7 @@ from .stills import (
     upright,
 )
 
-VIDEO_SUFFIXES = {
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mts", ".avi", ".flv", ".wmv",
-    ".mpg", ".mpeg", ".vob", ".3gp", ".ogv", ".mxf", ".y4m", ".yuv",
-}  # fmt: skip
+HEAD_LOOK = 1 << 16  # bytes in which most images say how they are coded
 EXR_LIGHT = {"apply_trc": "iec61966_2_1"}  # linear light becomes what screens and networks expect
 
 
@@ -49,47 +60,6 @@ class Picture(NamedTuple):
     orientation: int  # EXIF's number
     form: str  # its decoder
     alpha: bool  # it has some, which is left out
-
-
-def images_in(path: Path) -> list[Path]:
-    """Paths of a folder's images in natural order (2 before 10), or the one image that path is."""
-    if not path.is_dir():
-        return [path]
-    found = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.is_dir()]
-    files = sorted((f for f in found if not f.name.startswith(".")), key=natural_order)
-    if odd := next((f for f in files if not f.is_file()), None):
-        raise MediaError(f"expected an image file, {odd} is none, or a link that leads nowhere")
-    return files
-
-
-def no_images(path: Path) -> str:
-    """Sentence for a folder without images; it says how to restore the videos that it holds."""
-    films = sorted(f.name for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
-    if not films:
-        return f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))})"
-    return (
-        f"the folder {path} holds no images but videos ({films[0]}{', ...' * (len(films) > 1)}): "
-        f"restore them one by one, as in: for f in {path}/*{Path(films[0]).suffix}; do s2svr "
-        'restore "$f" "restored/$(basename "$f")"; done'
-    )
-
-
-def natural_order(path: Path) -> list[tuple[int, str]]:
-    """Sorting key in which numbers count as numbers."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts]
-
-
-def numbering_gap(files: list[Path]) -> str:
-    """Note on the first number that the names of images leave out; empty where none is."""
-    found = [re.fullmatch(r"(.*?)(\d+)", file.stem) for file in files]
-    series = [(part[1], int(part[2])) for part in found if part]
-    if len(series) < len(files) or len({name for name, _ in series}) > 1:
-        return ""  # not one numbered series
-    for place, ((_, number), (_, following)) in enumerate(pairwise(series)):
-        if following > number + 1:
-            return f"there is no image between {files[place].name} and {files[place + 1].name}"
-    return ""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -156,6 +126,37 @@ def decode_still(path: Path, data: bytes, form: str) -> Picture:
     # FFmpeg makes every GIF one with alpha, and a palette may hold some.
     alpha = (has_alpha(picture.format) and form != "gif") or is_transparent(picture)
     return Picture(picture, read_tag(data, ORIENTATION) or 1, form, alpha)
+
+
+def still_format(path: Path) -> av.VideoFormat | None:
+    """Pixel format of the one picture of an image file, by its header; None where it tells none.
+
+    It has the components and bits of the planes that come of it. Raises MediaError for what is no
+    image.
+    """
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            form = still_form(data[:HEAD_LOOK], path)
+            if form != HEIF:
+                return header_form(data, form)
+    except (OSError, ValueError) as error:  # of an empty file
+        raise MediaError(f"the image {path} cannot be read: {error}") from error
+    with open_container(path) as container:
+        return video_stream(container, path).codec_context.format
+
+
+def header_form(data: Bytes, form: str) -> av.VideoFormat | None:
+    """Pixel format of a picture by its header, which the decoder reads where we do not."""
+    if name := header_format(data, form):
+        return av.VideoFormat(name)
+    for part in (data[:HEAD_LOOK], data[:]):
+        codec = av.VideoCodecContext.create(form, "r")
+        codec.options, codec.skip_frame = {"max_pixels": str(MAX_PIXELS)}, "ALL"
+        with suppress(av.error.FFmpegError, ValueError):  # the part may end too early
+            codec.decode(av.Packet(part))
+        if codec.pix_fmt:
+            return codec.format
+    return None
 
 
 def decode_heif(path: Path, data: bytes) -> Picture:
@@ -236,17 +237,14 @@ class ImageReader(FrameReader):
         decoded = self.decode(0)
         frame = image_frame(decoded)
         height, width = frame.planes[0].shape
-        if decoded.alpha:
-            self.warnings.append("the alpha channel is left out")
-        if decoded.form == "exr":
-            self.warnings.append("linear light is read as sRGB, and what is brighter than 1 as 1")
+        color, chroma = self.richest(decoded)
         self.info = MediaInfo(
             width=width,
             height=height,
             rate=rate,
             time_base=1 / rate,
-            color=frame.color,
-            chroma=subsampling(decoded.picture.format),
+            color=color,
+            chroma=chroma,
             duration=len(self.files) / rate,
             kind="images",
             codec=decoded.form,
@@ -255,10 +253,44 @@ class ImageReader(FrameReader):
         self.frames = self.read(frame)
 
     def decode(self, index: int) -> Picture:
-        """Decode an image, or a page."""
+        """Decode an image, or a page, and say what of it is left out."""
         if not self.document:
-            return decode_image(self.files[index])
-        return decode_still(self.path, tiff_at(self.document, self.places[index]), "tiff")
+            decoded = decode_image(self.files[index])
+        else:
+            decoded = decode_still(self.path, self.page(index), "tiff")
+        if decoded.alpha:
+            self.warn("the alpha channel is left out")
+        if decoded.form == "exr":
+            self.warn("linear light is read as sRGB, and what is brighter than 1 as 1")
+        return decoded
+
+    def page(self, index: int) -> bytes:
+        """The document as a TIFF whose first page is another one."""
+        return tiff_at(self.document, self.places[index])
+
+    def warn(self, text: str) -> None:
+        """Add a warning, unless it is there already."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def richest(self, first: Picture) -> tuple[ColorInfo, tuple[int, int]]:
+        """The colour and chroma that hold what every image has, by their headers.
+
+        They have colour if one has, with the most bits and the finest chroma of any.
+        """
+        color, forms = image_frame(first).color, [first.picture.format]
+        for index in range(1, len(self.files)):
+            document = self.page(index) if self.document else b""
+            form = header_form(document, "tiff") if document else still_format(self.files[index])
+            forms.append(form or forms[0])  # one that is broken is refused when it is its turn
+        coded = [i for i, form in enumerate(forms) if not (is_rgb(form) or is_gray(form))]
+        if any(map(is_rgb, forms)):
+            color, coded = replace(color, matrix="rgb", full_range=True), []
+        elif coded and color.matrix == "gray":
+            color = image_frame(self.decode(coded[0])).color
+        chromas = [subsampling(forms[index]) for index in coded] or [(1, 1)]
+        finest = min(x for x, _ in chromas), min(y for _, y in chromas)
+        return replace(color, bits=max(map(bits_of, forms))), finest
 
     def read(self, first: Frame) -> Iterator[Frame]:
         """Yield the frames, the first of which was read already."""

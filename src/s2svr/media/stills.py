@@ -1,4 +1,4 @@
-"""Kinds of still pictures: what a file's bytes say it is, how many it holds, and its tags."""
+"""Still pictures: which files are some, and what their bytes say of kind, number and tags."""
 
 import re
 import struct
@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
+from itertools import pairwise
+from mmap import mmap
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +17,7 @@ from torch import Tensor
 from .errors import MediaError
 from .integrity import PNG, colour_table_bytes, gif_blocks
 
+Bytes = bytes | mmap  # of an image file, as it was read or as it lies on the disk
 HEIF = "heif"  # AVIF and HEIC: a picture of AV1 or HEVC in a container of its own
 # The first bytes of a file, and FFmpeg's name of the decoder.
 SIGNATURES = {
@@ -39,6 +42,10 @@ SUFFIXES = {
     ".avif", ".heic", ".heif", ".exr", ".dpx", ".tga", ".jp2", ".j2k", ".j2c", ".jpc",
     ".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".qoi",
 }  # fmt: skip
+VIDEO_SUFFIXES = {
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".m2ts", ".mts", ".avi", ".flv", ".wmv",
+    ".mpg", ".mpeg", ".vob", ".3gp", ".ogv", ".mxf", ".y4m", ".yuv",
+}  # fmt: skip
 KINDS = "PNG, JPEG, TIFF, BMP, WebP, GIF, AVIF, HEIC, EXR, DPX, TGA, JPEG 2000, PNM or QOI"
 HEAD = 64  # bytes that say what a file is
 SUBFILE, OLD_SUBFILE = 0x00FE, 0x00FF  # tags that tell pages from thumbnails and masks
@@ -50,8 +57,54 @@ TIFF = (b"II*\0", b"MM\0*")  # its first bytes
 MOST_TAGS = 1_000_000  # of a TIFF that are looked at
 WIDTHS = {1: 1, 3: 2}  # bytes of an integer, by the number of its type; others have 4
 ORIENTATION, COMPRESSION = 0x0112, 0x0103
+SAMPLE_BITS, PHOTOMETRIC, SAMPLES = 0x0102, 0x0106, 0x0115
+# Grey, by the numbers that headers have for the components of a picture, and RGB.
+GRAYS = {"png": {0, 4}, "tiff": {0, 1}, "dpx": {6}}
+COLORS = {"png": {2, 6}, "tiff": {2}, "dpx": {50, 51, 52}}
+PALETTES = {"png": 3, "tiff": 3}
 GRID = re.compile(rb"infe.{8,10}grid", re.DOTALL)  # an item that is put together of others
 ALPHA = re.compile(rb"auxiliary:alpha\0|:auxid:1\0")
+
+
+def images_in(path: Path) -> list[Path]:
+    """Paths of a folder's images in natural order (2 before 10), or the one image that path is."""
+    if not path.is_dir():
+        return [path]
+    found = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and not f.is_dir()]
+    files = sorted((f for f in found if not f.name.startswith(".")), key=natural_order)
+    if odd := next((f for f in files if not f.is_file()), None):
+        raise MediaError(f"expected an image file, {odd} is none, or a link that leads nowhere")
+    return files
+
+
+def no_images(path: Path) -> str:
+    """Sentence for a folder without images; it says how to restore the videos that it holds."""
+    films = sorted(f.name for f in path.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
+    if not films:
+        return f"the folder {path} holds no images ({', '.join(sorted(SUFFIXES))})"
+    return (
+        f"the folder {path} holds no images but videos ({films[0]}{', ...' * (len(films) > 1)}): "
+        f"restore them one by one, as in: for f in {path}/*{Path(films[0]).suffix}; do s2svr "
+        'restore "$f" "restored/$(basename "$f")"; done'
+    )
+
+
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sorting key in which numbers count as numbers; no two names have the same."""
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in parts], path.name
+
+
+def numbering_gap(files: list[Path]) -> str:
+    """Note on the first number that the names of images leave out; empty where none is."""
+    found = [re.fullmatch(r"(.*?)(\d+)", file.stem) for file in files]
+    series = [(part[1], int(part[2])) for part in found if part]
+    if len(series) < len(files) or len({name for name, _ in series}) > 1:
+        return ""  # not one numbered series
+    for place, ((_, number), (_, following)) in enumerate(pairwise(series)):
+        if following > number + 1:
+            return f"there is no image between {files[place].name} and {files[place + 1].name}"
+    return ""
 
 
 def still_form(head: bytes, path: Path) -> str:
@@ -97,6 +150,33 @@ def count_plays(data: bytes, form: str) -> int:
     return count + 1 if count or not repeats else 0
 
 
+def header_format(data: Bytes, form: str) -> str:
+    """A pixel format with the components and bits that a picture has, as its header says.
+
+    It is empty where only the decoder knows. A palette counts as RGB of 8 bits.
+    """
+    kind, bits = -1, 8
+    if form == "webp":
+        return "yuv420p" if any(name == b"VP8 " for name, _ in riff_chunks(data)) else "rgb24"
+    if form == "png" and len(data) > 25:
+        kind, bits = data[25], data[24]
+    elif form == "dpx" and len(data) > 803:
+        kind, bits = data[800], data[803]
+    elif form == "tiff" and (pages := tiff_pages(data)):
+        tags = dict(tiff_directories(data))[pages[0]]
+        kind, bits = tags.get(PHOTOMETRIC, -1), tags.get(SAMPLE_BITS, 1)
+        if tags.get(SAMPLES, 1) > 2:  # then the number is the place of theirs
+            bits = tiff_number(data, bits, 2)
+    deep = (
+        "" if bits <= 8 or kind == PALETTES.get(form) else f"{bits if bits in (10, 12) else 16}le"
+    )
+    if kind in GRAYS.get(form, ()):
+        return f"gray{deep}"
+    if kind in COLORS.get(form, ()) or kind == PALETTES.get(form):
+        return f"gbrp{deep}"
+    return ""
+
+
 def told_pictures(count: int, form: str) -> str:
     """How many pictures a file holds, in words."""
     if form == "tiff":
@@ -133,7 +213,7 @@ def png_chunk(name: bytes, content: bytes) -> bytes:
     )
 
 
-def riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def riff_chunks(data: Bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and content of each chunk of a RIFF file, the last one as far as it is there."""
     place = 12
     while place + 8 <= len(data):
@@ -152,7 +232,7 @@ def gif_frames(data: bytes) -> int:
     return count if whole else max(2, count)
 
 
-def tiff_pages(data: bytes) -> list[int]:
+def tiff_pages(data: Bytes) -> list[int]:
     """Places of the directories of a TIFF's pages; thumbnails and masks are none."""
     return [
         place
@@ -173,17 +253,17 @@ def read_tag(data: bytes, tag: int) -> int | None:
     return tags.get(tag)
 
 
-def tiff_order(tiff: bytes) -> Literal["little", "big"]:
+def tiff_order(tiff: Bytes) -> Literal["little", "big"]:
     """Order of the bytes in TIFF data."""
     return "little" if tiff[:2] == b"II" else "big"
 
 
-def tiff_number(tiff: bytes, place: int, size: int) -> int:
+def tiff_number(tiff: Bytes, place: int, size: int) -> int:
     """A number of ``size`` bytes in TIFF data, in their own order of bytes."""
     return int.from_bytes(tiff[place : place + size], tiff_order(tiff))
 
 
-def tiff_directories(tiff: bytes) -> Iterator[tuple[int, dict[int, int]]]:
+def tiff_directories(tiff: Bytes) -> Iterator[tuple[int, dict[int, int]]]:
     """Yield the place of each directory in TIFF data, and its tags that are one integer."""
     if tiff[:4] not in TIFF:
         return

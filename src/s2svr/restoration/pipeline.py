@@ -148,7 +148,7 @@ class Pipeline:
         come in bursts, a window at a time; frames are asked for when a burst is over. So here is
         where speeds are told.
         """
-        before: tuple[Tensor, ...] = ()
+        before: Frame | None = None
         equal = 0
         for index, (frame, coming) in enumerate(timed(self.frames, self.spent, "wait")):
             self.progress(self.done, self.reader.info.frames)
@@ -165,7 +165,7 @@ class Pipeline:
             if index >= self.begin:
                 self.decoded_repeats = deque()
                 decoded = Decoded(index, bare, self.decoded_repeats)
-            before = frame.planes
+            before = frame
             rgb = to_open_rgb(self.copies.taken(coming), frame.color)
             if decoded and self.finish.changes:
                 decoded = decoded._replace(source=rgb, moment=moment_of(frame, index, self.reader))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ..color import to_open_rgb
-from ..media import MediaError, Reader, carried
+from ..media import Frame, MediaError, Reader, carried
 from ..restoration import Backend, Job, Stretch, find_cuts, output_size, single_shot
 from ..writing import VideoWriter, WorkPolicy, open_writer
 
@@ -51,13 +51,13 @@ def places_of(reader: Reader, writer: VideoWriter, *, cuts: bool) -> Iterator[Pl
     """The frames that differ from the one before; the writer's time stamps go on with all."""
 
     def changes() -> Iterator[tuple[Place, Tensor]]:
-        before: tuple[Tensor, ...] = ()
+        before: Frame | None = None
         for frame in reader:
             stamps = writer.stamps
             place = Place(stamps.count, False, stamps.last, stamps.moved)
             stamps.next(frame)
             if not frame.shows(before):
-                before = frame.planes
+                before = frame
                 yield place, to_open_rgb(frame.planes, frame.color)
 
     for place, (_, begins) in carried(changes(), find_cuts if cuts else single_shot):
