@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import av.logging
+import numpy as np
 import pytest
 
 if sys.platform != "linux":
@@ -19,7 +20,7 @@ from fuzz import try_seeds
 from hostile import examine
 from hostile_damage import changed, put, without
 from hostile_inputs import CASES
-from made_clips import AVI, FLV, GIF, MKV, MP4, MPG, RAW, TS, Y4M, clip, folder_of
+from made_clips import AVI, FLV, GIF, MKV, MP4, MPG, RAW, TS, Y4M, clip, folder_of, photo
 
 from s2svr.media import open_reader
 from s2svr.media.container import is_cut_off
@@ -111,6 +112,15 @@ def test_flv_and_gif_are_walked_through(
     assert first_broken_byte(path) is not None
 
 
+def test_an_end_in_the_middle_of_a_gif_is_damage(tmp_path: Path) -> None:
+    path = GIF(tmp_path)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"!\xf9", len(data) // 3)
+    data[place] = ord(";")
+    path.write_bytes(data)
+    assert first_broken_byte(path) == place
+
+
 def test_an_avi_is_walked_through(tmp_path: Path) -> None:
     path = AVI(tmp_path)
     assert first_broken_byte(path) is None
@@ -121,6 +131,72 @@ def test_an_avi_is_walked_through(tmp_path: Path) -> None:
     path.write_bytes(whole[: place + 9])
     assert first_broken_byte(path) is None  # it is cut off, which is said elsewhere
     assert is_cut_off(path)
+
+
+def moving_png(folder: Path) -> Path:
+    first, *rest = (photo(index) for index in range(3))
+    first.save(folder / "a.png", save_all=True, append_images=rest, duration=40)
+    return folder / "a.png"
+
+
+JUNK = bytes(np.random.default_rng(1).integers(1, 255, 5000, np.uint8))
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"\n", JUNK], ids=["zero", "line", "many"])
+@pytest.mark.parametrize("make", [MP4, MKV, AVI, TS, FLV, MPG, GIF, moving_png])
+def test_bytes_behind_the_end_are_no_damage(
+    tmp_path: Path, make: Callable[[Path], Path], junk: bytes
+) -> None:
+    if make in (TS, FLV):  # which have no end: a packet or a tag could have stood there
+        junk = junk[:10]
+    path = make(tmp_path)
+    with open_reader(path) as reader:
+        count = len(list(reader))
+    path.write_bytes(path.read_bytes() + junk)
+    assert (first_broken_byte(path), is_cut_off(path)) == (None, False)
+    with open_reader(path) as reader:
+        assert (len(list(reader)), reader.damage) == (count, [])
+
+
+@pytest.mark.parametrize("container", [{}, {"movflags": "frag_keyframe+empty_moov"}])
+def test_an_mp4_that_ends_inside_a_box_is_cut_off(
+    tmp_path: Path, container: dict[str, str]
+) -> None:
+    path = clip("a.mp4", container=container)(tmp_path)
+    whole = path.read_bytes()
+    last = max(whole.rfind(name) for name in (b"moov", b"mdat", b"mfra")) - 4
+    ends = {len(whole): False, len(whole) - 1: True, last + 9: True, last: False}
+    if container:  # what stands there may be the begin of another fragment
+        ends[last + 3] = True
+    for size, cut in ends.items():
+        path.write_bytes(whole[:size])
+        assert is_cut_off(path) == cut, size
+    camera = (40).to_bytes(4, "big") + b"cam " + bytes(32)
+    for data, cut in [
+        (whole[:last] + camera + whole[last:], False),
+        (whole[:last] + camera + whole[last:-1], True),
+        (whole + camera[:-1], False),
+    ]:
+        path.write_bytes(data)
+        assert is_cut_off(path) == cut
+
+
+def test_names_of_chunks_have_any_letters(tmp_path: Path) -> None:
+    path = AVI(tmp_path)
+    data = bytearray(path.read_bytes())
+    xmp = b"_PMX" + (20).to_bytes(4, "little") + b"<x:xmpmeta/>        "
+    data[4:8] = (int.from_bytes(data[4:8], "little") + len(xmp)).to_bytes(4, "little")
+    path.write_bytes(bytes(data) + xmp)
+    assert (first_broken_byte(path), is_cut_off(path)) == (None, False)
+
+
+def test_a_second_riff_that_is_cut_off_is_noticed(tmp_path: Path) -> None:
+    path = AVI(tmp_path)
+    second = b"RIFF" + (100).to_bytes(4, "little") + b"AVIXJUNK" + (88).to_bytes(4, "little")
+    whole = path.read_bytes() + second + bytes(88)
+    for end, cut in [(len(whole), False), (len(whole) - 1, True)]:
+        path.write_bytes(whole[:end])
+        assert (first_broken_byte(path), is_cut_off(path)) == (None, cut)
 
 
 def test_frames_before_the_first_that_decodes_are_missed(tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ FORMATS = (
 )
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
 MOST_BOXES = 1_000_000  # of an mp4 that are looked at
+# Those on its first level; cameras write others, and bytes that are none, behind the last.
+BOXES = {
+    *(b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"uuid", b"udta"),
+    *(b"meta", b"sidx", b"ssix", b"styp", b"emsg", b"prft", b"pdin", b"pnot"),
+}
 HEADER_LOOK = 1 << 16  # bytes that say whether a file is encrypted
 ENCRYPTED_ENTRY = re.compile(rb"stsd.{12}(encv|enca|drmi|drms)", re.DOTALL)
 # An element ContentEncoding (with its size) in which a ContentEncryption lies.
@@ -188,25 +193,50 @@ def is_cut_off(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(256)
         if head[:4] == b"RIFF":
-            return int.from_bytes(head[4:8], "little") + 8 > size
+            return ends_inside_riff(file, size)
         if head[:4] == b"\x1a\x45\xdf\xa3":
             return end_of_segment(head) > size
         if ends_inside_unit(path, head):
             return True
         if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
             return False
-        place = 0
-        for _ in range(MOST_BOXES):
-            if place >= size:
-                break
-            file.seek(place)
-            length = int.from_bytes(head := file.read(8), "big") >> 32
-            if length == 1:
-                length = int.from_bytes(file.read(8), "big")
-            if length == 0 or len(head) < 8:
-                return len(head) < 8
-            place += max(length, 8)
-    return place > size
+        return ends_inside_box(file, size)
+
+
+def ends_inside_riff(file: BinaryIO, size: int) -> bool:
+    """True if a file ends inside a RIFF, of which a large AVI has several."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        head = file.read(8)
+        if head[:4] != b"RIFF":
+            break
+        place += 8 + int.from_bytes(head[4:], "little")
+        if place > size:
+            return True
+        place += place % 2
+    return False
+
+
+def ends_inside_box(file: BinaryIO, size: int) -> bool:
+    """True if an mp4 ends inside one of BOXES, or before its index."""
+    place, seen = 0, set()
+    for _ in range(MOST_BOXES):
+        if place + 8 > size:
+            break
+        file.seek(place)
+        head = file.read(16)
+        length, name = int.from_bytes(head[:4], "big"), head[4:8]
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        seen.add(name)
+        if 0 < length < 8 or place + length > size:  # also a box of 64 bits without its length
+            return name in BOXES
+        if length == 0:  # up to the end
+            return False
+        place += length
+    # What is too short for a box may be the begin of one where fragments follow each other.
+    return place < size and (b"moov" not in seen or b"moof" in seen)
 
 
 def end_of_segment(head: bytes) -> int:

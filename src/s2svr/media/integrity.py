@@ -3,6 +3,7 @@
 import re
 import zlib
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,8 @@ INSIDE = {0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, *EVERYWHERE}
 FLV_TAGS = {8, 9, 18}  # sound, video and data
 TS_PACKET = 188  # bytes
 TS_READ = TS_PACKET << 13
-CHUNK = re.compile(rb"[A-Za-z0-9 ]{4}")
+CHUNK = re.compile(rb"[ -~]{4}")  # the name of one, as RIFF has it
+GIF_PICTURE = b"!\xf9\x04"  # what comes before one, nearly always
 PNG, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 PACK, PS_END = b"\0\0\x01\xba", b"\0\0\x01\xb9"
 PES_PACKET = re.compile(rb"\0\0\x01[\xbd\xc0-\xef]..[\x80-\xbf]", re.DOTALL)
@@ -47,7 +49,7 @@ def first_broken_byte(path: Path) -> int | None:
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             return broken_avi_byte(file, size)
         if head[:1] == b"G":
-            return broken_ts_byte(file)
+            return broken_ts_byte(file, size)
     return None
 
 
@@ -131,8 +133,9 @@ def broken_flv_byte(file: BinaryIO, place: int, size: int) -> int | None:
         file.seek(place)
         head = file.read(4)
         after = place + 11 + int.from_bytes(head[1:], "big")
-        if head[0] & 0x1F not in FLV_TAGS or after > size:
-            return place
+        known = head[0] & 0x1F in FLV_TAGS
+        if after > size or not known:
+            return place if known or place + 11 <= size else None  # too short for a tag
         place = after + 4
     return None
 
@@ -156,9 +159,15 @@ def broken_png_byte(file: BinaryIO, size: int) -> int | None:
 
 
 def broken_gif_byte(file: BinaryIO, place: int, size: int) -> int | None:
-    """First byte in GIF where no picture or extension begins."""
+    """First byte in GIF where no picture or extension begins.
+
+    What stands behind its end is no part of it, unless it holds pictures.
+    """
     for kind, begin in gif_blocks(file, place, size):
-        if kind not in (b",", b"!") and (kind != b";" or begin != size - 1):
+        if kind == b";":
+            file.seek(begin)
+            return begin if GIF_PICTURE in file.read(size - begin) else None
+        if kind not in (b",", b"!"):
             return begin
     return None
 
@@ -196,10 +205,14 @@ def broken_avi_byte(file: BinaryIO, size: int) -> int | None:
 
     A chunk that is cut off counts as whole.
     """
-    place = 0
+    place, end = 0, 0  # of the RIFF that place lies in
     while place + 8 <= size:
         file.seek(place)
         head = file.read(12)
+        if head[:4] == b"RIFF":
+            end = place + 8 + int.from_bytes(head[4:8], "little")
+        elif place == end:
+            return None  # behind the last
         if not CHUNK.match(head):
             return place
         if head[:4] == b"RIFF" or head[8:12] in (b"movi", b"rec "):
@@ -210,8 +223,11 @@ def broken_avi_byte(file: BinaryIO, size: int) -> int | None:
     return None
 
 
-def broken_ts_byte(file: BinaryIO) -> int | None:
-    """First byte of a transport stream where a packet should begin, with G, and does not."""
+def broken_ts_byte(file: BinaryIO, size: int) -> int | None:
+    """First byte of a transport stream where a packet should begin, with G, and does not.
+
+    What is behind the last packet and too short for one is none.
+    """
     place = 0
     file.seek(0)
     while starts := file.read(TS_READ)[::TS_PACKET]:
@@ -220,7 +236,7 @@ def broken_ts_byte(file: BinaryIO) -> int | None:
             return None  # of another kind, or it does not begin with a whole packet
         place += good * TS_PACKET
         if good < len(starts):
-            return place
+            return place if place + TS_PACKET <= size else None
     return None
 
 
@@ -248,18 +264,24 @@ def read_element(file: BinaryIO, place: int, end: int) -> tuple[int, int, int]:
 
 
 def ends_inside_unit(path: Path, head: bytes) -> bool:
-    """True if a transport or program stream, a PNG, GIF or YUV4MPEG2 file ends inside a unit."""
+    """True if a transport or program stream, a PNG, GIF or YUV4MPEG2 file ends inside a unit.
+
+    Bytes behind the last that begin none are no part of it, but in YUV4MPEG2.
+    """
     size = path.stat().st_size
     if head.startswith(PNG):
-        with path.open("rb") as file:
-            file.seek(-min(size, TS_PACKET), 2)
-            return PNG_END not in file.read()
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return data.rfind(PNG_END) < 0
     if head[:4] == PACK:
         return ends_inside_pack(path, size)
     if head[:1] == b"G" and head[:3] != b"GIF":  # G, 0x47, begins every packet
-        return size > TS_PACKET and size % TS_PACKET != 0 and byte_at(path, TS_PACKET) == b"G"
+        rest = size % TS_PACKET
+        begins = rest > 0 and byte_at(path, size - rest) == b"G"
+        return size > TS_PACKET and begins and byte_at(path, TS_PACKET) == b"G"
     if head[:3] == b"GIF":
-        return byte_at(path, size - 1) != b";"
+        with path.open("rb") as file:
+            blocks = gif_blocks(file, 13 + colour_table_bytes(head[10]), size)
+            return not any(kind == b";" for kind, _ in blocks) and byte_at(path, size - 1) != b";"
     header = Y4M.match(head)
     if header is None:
         return False
@@ -280,7 +302,8 @@ def ends_inside_pack(path: Path, size: int) -> bool:
     while place < len(data):
         if data[place : place + 4] == PS_END:
             return False
-        if not PACK.startswith(data[place : place + 3]):
+        begin = data[place : place + 3]
+        if not PACK.startswith(begin) or not any(begin):
             return False  # padding
         place += 6 + int.from_bytes(data[place + 4 : place + 6].ljust(2, b"\0"), "big")
     return place > len(data)
