@@ -46,6 +46,15 @@ def test_vectors_move_as_adam_moves_them():
         assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+def test_factors_of_channels_move_along_their_momentum_as_a_whole():
+    factors = nn.Parameter(torch.ones(4, 1, 1))
+    factors.grad = torch.tensor([3.0, -1.0, 0.5, 0.0]).view(4, 1, 1)
+    Muon([{"params": [factors]}], lr=0.1).step()
+    change = (1 - factors.detach()).flatten()
+    wanted = 0.1 * factors.grad.flatten() / factors.grad.square().mean().sqrt()
+    torch.testing.assert_close(change, wanted)  # Adam's would be 0.1, -0.1, 0.1, 0
+
+
 def test_a_parameter_without_a_gradient_stays():
     kernel = nn.Parameter(torch.ones(2, 2))
     Muon([{"params": [kernel]}], lr=0.1).step()

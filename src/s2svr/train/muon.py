@@ -15,8 +15,10 @@ class Muon(Optimizer):
     """Momentum with an orthogonalised update, one matrix a convolution (Jordan et al., 2024).
 
     A kernel (outputs, inputs, k, k) is the matrix (outputs, inputs k k). Its update is scaled to a
-    root mean square of ``lr``, so that rates mean what they mean to Adam; biases and other vectors
-    are Adam's, at the same rate.
+    root mean square of ``lr``, so that rates mean what they mean to Adam. Parameters of one
+    dimension, as biases are, are Adam's, at the same rate. Shape alone decides: factors of channels
+    that are stored as (C, 1, 1), as ``ConvGRU.keep``, are a matrix (C, 1). They move along their
+    momentum, which is scaled as a whole, not one by one as Adam would.
     """
 
     def __init__(
