@@ -78,6 +78,16 @@ def test_statistics_keep_their_precision_under_autocast():
     assert torch.equal(found, telling.statistics(grey))
 
 
+def test_a_frame_that_coding_left_alone_has_sixty_decibels():
+    hq = torch.cat([scene(seed=seed) for seed in range(3)])
+    lq = hq.clone()
+    lq[1] = (lq[1] + 1 / 255).clamp(0, 1)
+    _, wanted = training.examined(iter([Pair(lq, hq)]))
+    told = 10 * wanted + telling.MIDDLE
+    torch.testing.assert_close(told[[0, 2]], torch.full((2,), 60.0))
+    assert 45 < told[1] < 55
+
+
 @pytest.mark.parametrize(
     ("psnr", "factor"),
     [(25.0, telling.MOST), (telling.MIDDLE, 1.0), (40.0, 0.64), (60.0, telling.LEAST)],

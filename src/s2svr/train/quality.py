@@ -1,5 +1,6 @@
 """Training of the part of a compression network that estimates how well a frame was coded."""
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
@@ -30,7 +31,8 @@ NOISE = 0.1  # added to statistics of unit variance, so that few clips tell more
 DROPPED = 0.4  # of the first layer's channels, for the same
 FLOOR = 0.005  # of the statistics' deviation
 KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its square
-EPS = 1e-6  # mean square, about 60 dB: what is better counts no more
+EPS = 1e-6  # mean square: what is better counts no more
+CEILING = -10 * math.log10(EPS)  # the same as PSNR: 60 dB
 LOSS_COUNTS = 10.0  # times as much as a gain
 FINE = (16, 26)  # QPs that leave so little to restore that a network may do harm
 
@@ -54,12 +56,15 @@ def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[
 
 
 def examined(clips: Iterator[Pair]) -> tuple[Tensor, Tensor]:
-    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should make of them (N,)."""
+    """Statistics of coded frames (N, COUNT), and what ``Quality.told`` should make of them (N,).
+
+    A frame that coding left as it was has a PSNR of CEILING.
+    """
     found, wanted = [], []
     for lq, hq in clips:
         lq, hq = in_the_middle(lq), in_the_middle(hq)
         found.append(statistics(lq.mean(1)))
-        wanted += [psnr_y(*pair) for pair in zip(lq, hq, strict=True)]
+        wanted += [min(psnr_y(*pair), CEILING) for pair in zip(lq, hq, strict=True)]
     return torch.cat(found), (torch.tensor(wanted).float() - MIDDLE) / 10
 
 
