@@ -180,6 +180,47 @@ def test_a_store_knows_low_quality_that_has_changed(tmp_path: Path):
     assert stores.clip_key(clip, "none") != before
 
 
+def test_a_store_knows_an_image_that_has_changed(tmp_path: Path):
+    clip = Clip("clip", tmp_path / "clip")
+    clip.hq.mkdir()
+    picture = clip.hq / "0.png"
+    picture.write_bytes(b"high")
+    stamp, before = clip.hq.stat().st_mtime_ns, stores.clip_key(clip, "none")
+    picture.write_bytes(b"higher")  # the folder's own time stays as it is
+    assert clip.hq.stat().st_mtime_ns == stamp
+    assert stores.clip_key(clip, "none") != before
+
+
+def test_a_copy_of_the_clips_is_damaged_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    drawn = []
+
+    def random(clip: torch.Tensor, generator: torch.Generator) -> Pair:
+        drawn.append(int(torch.randint(2**40, (), generator=generator)))
+        return Pair(clip, clip)
+
+    monkeypatch.setattr(
+        stores, "read_clip", lambda path: torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    )
+    for place, name, damage in (
+        ("here", "a.mp4", "noise"),
+        ("there", "a.mp4", "noise"),
+        ("here", "b.mp4", "noise"),
+        ("here", "a.mp4", "rain"),
+    ):
+        path = tmp_path / place / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(place.encode())
+        stores.store_clips([Clip(name, path)], random, damage, tmp_path / "cache")
+    assert len(drawn) == 4
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) == 3
+    seed = int(stores.key_of("a.mp4", "noise")[:15], 16)
+    generator = torch.Generator().manual_seed(seed)
+    assert drawn[0] == int(torch.randint(2**40, (), generator=generator))
+
+
 def test_a_key_and_with_it_the_damage_stay_what_they_were():
     assert stores.key_of("a.mp4", "None", "hevc-37", 7) == "0e445dbad09b9c3d"
 

@@ -76,13 +76,16 @@ def store_clips(clips: list[Clip], degrade: Degradation, name: str, folder: Path
 
 
 def store_clip(clip: Clip, degrade: Degradation, name: str, folder: Path) -> Stored:
-    """One clip of ``store_clips``; the random numbers of its damage follow from its key."""
-    key = clip_key(clip, name)
+    """One clip of ``store_clips``; random numbers follow from its name and the damage's alone.
+
+    So a recipe damages a copy of the clips as it damaged them, and on any machine.
+    """
+    key, seed = clip_key(clip, name), int(key_of(clip.name, name)[:15], 16)
 
     def make() -> list[np.ndarray]:
         hq = read_clip(clip.hq)
         if clip.lq is None:
-            pair = degrade(hq.float() / 255, Generator().manual_seed(int(key[:15], 16)))
+            pair = degrade(hq.float() / 255, Generator().manual_seed(seed))
             lq, hq = to_bytes(pair.lq), to_bytes(pair.hq)
         else:
             lq = read_clip(clip.lq)
@@ -93,8 +96,8 @@ def store_clip(clip: Clip, degrade: Degradation, name: str, folder: Path) -> Sto
 
 def clip_key(clip: Clip, name: str) -> str:
     """The key of a clip with the damage of this name, for the files as they are now."""
-    low = [] if clip.lq is None else [file_fingerprint(clip.lq)]
-    return key_of(str(clip.hq), str(clip.lq), name, clip.hq.stat().st_mtime_ns, *low)
+    files = [file_fingerprint(path) for path in (clip.hq, clip.lq) if path is not None]
+    return key_of(clip.name, str(clip.hq), str(clip.lq), name, *files)
 
 
 def is_stored(clip: Clip, name: str, folder: Path) -> bool:
