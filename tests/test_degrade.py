@@ -252,6 +252,18 @@ def test_low_delay_gives_every_fourth_frame_a_better_quality():
     assert min(quality[4], quality[8]) > max(*quality[1:4], *quality[5:8])
 
 
+def test_low_delay_has_the_offsets_of_hm_16_5(monkeypatch: pytest.MonkeyPatch):
+    said = []
+    monkeypatch.setattr(
+        recode, "coded", lambda clip, encoder, decoder, options: said.append(options) or iter(())
+    )
+    for qp in (32, 50):
+        recode.ldp(torch.zeros(6, 3, 80, 96), qp)
+    zones = [options["x265-params"].split(":zones=")[1] for options in said]
+    assert zones[0] == "1,1,q=32/2,2,q=35/3,3,q=34/4,4,q=35/5,5,q=33/6,6,q=35"
+    assert zones[1] == "1,1,q=50/2,2,q=51/3,3,q=51/4,4,q=51/5,5,q=51/6,6,q=51"
+
+
 def test_kvazaar_needs_its_package(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(
@@ -277,3 +289,8 @@ def test_a_cache_knows_which_flow_network_moved_its_frames(tmp_path, monkeypatch
     monkeypatch.setattr(degrade, "find", lambda name: tmp_path / "other")
     assert degrade.cache_name("shutter-2") != before
     assert degrade.cache_name("exposure").startswith("exposure, ")
+
+
+def test_a_cache_knows_the_offsets_of_low_delay():
+    assert degrade.cache_name("ldp-37") == "ldp-37, QPs (3, 2, 3, 1)"
+    assert degrade.cache_name("ldp-37+blur-3+ldp-30") == "ldp-37+blur-3+ldp-30, QPs (3, 2, 3, 1)"

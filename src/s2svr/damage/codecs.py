@@ -20,8 +20,10 @@ X265 = (
     "qp={}:bframes=0:keyint=-1:scenecut=0:ref=4:rc-lookahead=0:no-weightp=1:cutree=0:"
     "aq-mode=0:ipratio=1:psy-rd=0:psy-rdoq=0:frame-threads=1:log-level=none"
 )
-# QP of HM's low-delay P above the sequence's: of every four frames after the first.
-OFFSETS = (5, 4, 5, 1)
+# QP of HM's low-delay P above the sequence's: of every four frames after the first. HM 16.0 to 16.9
+# have these (cfg/encoder_lowdelay_P_main.cfg), so that of MFQEv2, 16.5, has them too. Later ones,
+# whose lambda follows from the QP (JCTVC-X0038), have 5, 4, 5, 1.
+OFFSETS = (3, 2, 3, 1)
 BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the picture
 BT709 = ColorInfo("bt709")
 RATE = Fraction(25)  # frames a second, for encoders that want one
@@ -75,7 +77,7 @@ def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
 
 
 def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
-    """``hevc`` with the QPs of HM's low-delay P configuration: every fourth frame is better.
+    """``hevc`` with the QPs of HM 16.5's low-delay P configuration: every fourth frame is better.
 
     As in MFQEv2 (https://arxiv.org/abs/1902.09707); HM's choice of references is not imitated.
     """
@@ -164,7 +166,7 @@ def compress_h264(clip: Tensor, generator: Generator) -> Pair:
 def compress_coded(clip: Tensor, generator: Generator) -> Pair:
     """``hevc`` for half of the clips, ``h264`` or ``ldp`` for a quarter each, drawn at random.
 
-    The QP of ``ldp`` is 20 to 38, to which it adds up to 5.
+    The QP of ``ldp`` is 20 to 38, to which it adds up to 3.
     """
     drawn = float(torch.rand((), generator=generator))
     if drawn < 0.5:

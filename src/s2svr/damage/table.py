@@ -23,7 +23,17 @@ from .blur import (
     random_exposure,
     shutter,
 )
-from .codecs import compress, compress_coded, compress_h264, compress_hevc, h264, hevc, kvazaar, ldp
+from .codecs import (
+    OFFSETS,
+    compress,
+    compress_coded,
+    compress_h264,
+    compress_hevc,
+    h264,
+    hevc,
+    kvazaar,
+    ldp,
+)
 from .realistic import realistic_damage
 from .reduce import bicubic_down, gaussian_down
 
@@ -56,6 +66,7 @@ class Damage:
     shrinks: int = 1  # how many times smaller the sides become
     note: str = ""  # what has to be said beside its scores
     by_flow: bool = False  # caches also know it by the weights of the flow network
+    since: str = ""  # and by this, where the name once meant something else
 
 
 def each_frame(damage: Degradation) -> Stream:
@@ -69,6 +80,8 @@ def coding(codec: StreamAt, unit: str, usual: int, text: str) -> Strength:
         unit, usual, text, lambda clip, quality: compress(clip, codec, quality), codec, most=51
     )
 
+
+LDP = f"QPs {OFFSETS}"
 
 DAMAGES = {
     "bicubic": Damage(
@@ -107,9 +120,10 @@ DAMAGES = {
         strength=coding(hevc, "QP", 37, "Compress with x265 at this fixed QP, without B frames."),
     ),
     "ldp": Damage(
+        since=LDP,
         strength=coding(
             ldp, "QP", 37,
-            "Compress with x265 at the QPs of HM's low-delay P: every fourth frame is better.",
+            "Compress with x265 at the QPs of HM 16.5's low-delay P: every fourth frame is better.",
         ),
     ),
     "kvazaar": Damage(
@@ -126,7 +140,8 @@ DAMAGES = {
         ),
     ),
     "coded": Damage(
-        "`hevc` for half of the clips, `h264` or `ldp` for a quarter each.", clip=compress_coded
+        "`hevc` for half of the clips, `h264` or `ldp` for a quarter each.",
+        clip=compress_coded, since=LDP,
     ),
     "mixed": Damage(
         "Blur, reduce 4 times in one of three ways, add noise and compress, each with some "
@@ -220,6 +235,8 @@ def made_here(name: str) -> str:
 
 def cache_name(name: str) -> str:
     """The name under which caches keep a damage; a flow network that takes part is in it."""
-    if not any(damage.by_flow for damage in joined(name)):
-        return name
-    return f"{name}, {hashlib.sha256(find(FLOW).read_bytes()).hexdigest()[:16]}"
+    kinds = joined(name)
+    facts = dict.fromkeys(damage.since for damage in kinds if damage.since)
+    if any(damage.by_flow for damage in kinds):
+        facts[hashlib.sha256(find(FLOW).read_bytes()).hexdigest()[:16]] = None
+    return ", ".join([name, *facts])
