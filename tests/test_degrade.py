@@ -9,6 +9,7 @@ from scipy.ndimage import correlate
 
 from media_clips import VARIABLE, make_video
 from s2svr.color import ColorInfo, from_rgb, to_rgb
+from s2svr.damage import blur
 from s2svr.damage import codecs as recode
 from s2svr.damage import table as degrade
 from s2svr.damage.blur import blur_clip, blur_stream, random_exposure
@@ -262,6 +263,27 @@ def test_low_delay_has_the_offsets_of_hm_16_5(monkeypatch: pytest.MonkeyPatch):
     zones = [options["x265-params"].split(":zones=")[1] for options in said]
     assert zones[0] == "1,1,q=32/2,2,q=35/3,3,q=34/4,4,q=35/5,5,q=33/6,6,q=35"
     assert zones[1] == "1,1,q=50/2,2,q=51/3,3,q=51/4,4,q=51/5,5,q=51/6,6,q=51"
+
+
+DRAWN = [name for name, damage in degrade.DAMAGES.items() if damage.clip]
+
+
+@pytest.mark.parametrize("name", ["blur-3", "shutter-2", "ldp-37", "h264-28+bicubic", *DRAWN])
+def test_damage_is_made_on_the_device_of_the_clip(name: str, monkeypatch: pytest.MonkeyPatch):
+    def coded(frames, encoder: str, decoder: str, options: dict):
+        return iter([torch.zeros(frame.shape) for frame in frames])  # codecs give the CPU's
+
+    def between(clip: torch.Tensor, flow: torch.nn.Module):
+        assert {weight.device for weight in flow.parameters()} == {clip.device}
+        return iter(clip.repeat_interleave(blur.SUBFRAMES, 0)[: 1 - blur.SUBFRAMES])
+
+    monkeypatch.setattr(recode, "coded", coded)
+    monkeypatch.setattr(blur, "interpolated", between)  # warping takes minutes there
+    # Tensors without values, which mix with the CPU's as little as those of a GPU do.
+    clip = torch.zeros(13, 3, 288, 288, device="meta")
+    for seed in range(24 if name == "mixed" else 3):  # all that it may draw
+        pair = degrade.degradation(name)(clip, torch.Generator().manual_seed(seed))
+        assert {side.device.type for side in pair} == {"meta"}
 
 
 def test_kvazaar_needs_its_package(monkeypatch: pytest.MonkeyPatch):

@@ -87,13 +87,13 @@ def shutter(clip: Tensor, generator: Generator) -> Pair:
     if len(clip) < 7 or torch.rand((), generator=generator) < 0.5:
         return motion_blur(clip, generator)
     opening = 0.75 + 3.25 * float(torch.rand((), generator=generator))
-    return blur_by_shutter(clip, opening, bundled_flow())
+    return blur_by_shutter(clip, opening, bundled_flow(clip.device))
 
 
 @cache
-def bundled_flow() -> FlowNet:
-    """The bundled flow network."""
-    return load(FLOW).requires_grad_(False)
+def bundled_flow(device: torch.device) -> FlowNet:
+    """The bundled flow network on a device."""
+    return load(FLOW).requires_grad_(False).to(device)
 
 
 def blur_by_shutter(clip: Tensor, opening: float, flow: FlowNet) -> Pair:

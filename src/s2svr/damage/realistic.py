@@ -49,7 +49,7 @@ def random_compression(clip: Tensor, generator: Generator, *, softer: int = 0) -
     """
     codec, low, high = (hevc, 22, 37) if chance(0.25, generator) else (h264, 18, 33)
     quality = int(drawn(low, high + 1 - softer, generator))
-    return torch.stack(list(codec(clip, quality)))
+    return torch.stack(list(codec(clip, quality))).to(clip.device)
 
 
 def random_blur(clip: Tensor, generator: Generator) -> Tensor:
@@ -64,7 +64,7 @@ def gaussian_blur(clip: Tensor, along: float, across: float, angle: float) -> Te
     y, x = torch.meshgrid(line, line, indexing="ij")
     u, v = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
     kernel = torch.exp(-0.5 * ((u / along).square() + (v / across).square()))
-    kernel = (kernel / kernel.sum()).expand(3, 1, -1, -1)
+    kernel = (kernel / kernel.sum()).expand(3, 1, -1, -1).to(clip.device)
     padded = F.pad(clip, (REACH,) * 4, mode="replicate")
     return torch.cat([F.conv2d(frame[None], kernel, groups=3) for frame in padded])
 
@@ -88,7 +88,7 @@ def random_noise(clip: Tensor, generator: Generator) -> Tensor:
 def noisy(clip: Tensor, level: float, channels: int, generator: Generator) -> Tensor:
     """Frames (T, 3, H, W) with Gaussian noise of so many of 255 levels, less in shadows.
 
-    One channel makes it grey.
+    One channel makes it grey. The generator is the CPU's, wherever the frames are.
     """
-    noise = torch.randn(len(clip), channels, *clip.shape[-2:], generator=generator)
+    noise = torch.randn(len(clip), channels, *clip.shape[-2:], generator=generator).to(clip.device)
     return clip + level / 255 * noise * (0.4 + 0.6 * clip.mean(1, keepdim=True)).sqrt()

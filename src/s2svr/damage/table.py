@@ -107,7 +107,8 @@ DAMAGES = {
             "frames it is open", 2,
             "Average what a shutter sees that is open for this many frames: motion blur, for which "
             "frames are interpolated along the motion.",
-            clip=lambda clip, count: blur_by_shutter(clip, count, bundled_flow()), near="blur-N",
+            clip=lambda clip, count: blur_by_shutter(clip, count, bundled_flow(clip.device)),
+            near="blur-N",
         ),
     ),
     "exposure": Damage(
@@ -194,7 +195,7 @@ def degradation(name: str) -> Degradation:
 def in_turn(clip: Tensor, name: str) -> Pair:
     """A clip (T, 3, H, W), cut to sides divisible by 4, through the damages that ``name`` joins."""
     hq = cut_to_multiple(clip, 4)
-    return Pair(torch.stack(list(stream(name)(hq))), hq)
+    return Pair(torch.stack(list(stream(name)(hq))).to(hq.device), hq)
 
 
 def stream(name: str) -> Stream:
