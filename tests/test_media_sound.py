@@ -1,6 +1,7 @@
 """Sound: whatever decodes comes out, with its channels in their places and its length."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ from s2svr.restoration import check_video, restore_video
 from s2svr.restoration.verify import Identity
 from s2svr.writing import mux, writer
 from s2svr.writing.audio import Shape, choose_shape
+from s2svr.writing.holding import keep_order
 from s2svr.writing.tracks import Companions
 
 SLACK = 0.1  # seconds by which the length may differ
@@ -134,6 +136,57 @@ def test_only_sound_that_does_not_decode_is_called_broken(tmp_path: Path):
     assert count > 0
     found = restore_video(Identity(), spoilt, tmp_path / "b.webm")
     assert found.damage == [f"packets of sound or subtitles that are broken: {count}"]
+
+
+# Packets shorter than a tick
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_of_packets_shorter_than_a_tick_keeps_its_length(tmp_path: Path, suffix: str):
+    source, base = tmp_path / "a.mkv", Fraction(1, 48000)
+    plain = make_sound(tmp_path / "plain.mkv", seconds=0.6)
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        pictures = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        voice = new.add_stream("pcm_s16le", rate=48000, layout="mono")
+        new.start_encoding()
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size:
+                packet.stream = pictures
+                new.mux(packet)
+        for start in range(0, 28800, 40):  # 1200 a second, as TrueHD has
+            packet = av.Packet(bytes(80))
+            packet.pts = packet.dts = start
+            packet.duration, packet.time_base, packet.stream = 40, base, voice
+            new.mux(packet)
+    convert(source, tmp_path / f"b{suffix}")
+    before, after = payloads(source, "audio"), payloads(tmp_path / f"b{suffix}", "audio")
+    assert before[-1][0] == Fraction(599, 1000)
+    if suffix == ".mkv":
+        assert after == before
+    assert after[-1][0] == pytest.approx(0.6, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("container", "tick", "wanted"),
+    [
+        ("matroska", Fraction(1, 1000), [0, 1, 1, 3, 3, 4]),
+        ("mpegts", Fraction(1, 90000), [0, 90, 91, 270, 271, 360]),
+        ("mov", Fraction(1, 1000), [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_a_packet_is_moved_no_further_than_its_container_needs(
+    container: str, tick: Fraction, wanted: list[int]
+):
+    found, last = [], None
+    for time in (0, 1, 1, 3, 3, 4):
+        packet = av.Packet(b"x")
+        packet.pts = packet.dts = time
+        packet.duration, packet.time_base = 1, Fraction(1, 1000)
+        keep_order(packet, last, tick, container)
+        last = packet.dts * packet.time_base
+        assert packet.pts == packet.dts
+        found.append(round(last / tick))
+    assert found == wanted
 
 
 # Changes in the middle

@@ -1,4 +1,4 @@
-"""Rules of what containers hold: tracks, tried in memory, and keys of metadata."""
+"""Rules of what containers hold: tracks, tried in memory, keys of metadata, and times."""
 
 import io
 import re
@@ -43,6 +43,9 @@ STALE = re.compile(
 SERVICE = {"service_name": "Service01", "service_provider": "FFmpeg"}
 # Data tracks by which mp4 and mov keep chapters and time codes: they are made anew from both.
 REMADE = {"text": "titles of chapters", "tmcd": "time code"}
+
+# Containers in which packets may have the time of the one before: their ticks are coarse.
+EQUAL_TIMES = {"matroska", "webm"}
 
 
 def has_rare_keys(container: str, metadata: dict[str, str]) -> bool:
@@ -101,6 +104,27 @@ def can_hold_copy(container: str, stream: Stream) -> bool:
     except (av.error.FFmpegError, OSError, ValueError):
         return False
     return kinds == [codec_name(stream)]
+
+
+def keep_order(packet: av.Packet, last: Fraction | None, tick: Fraction, container: str) -> None:
+    """Move a packet forward to the first time after ``last`` that a container takes; seconds.
+
+    ``tick`` is the container's unit of time. Packets that are later already stay as they are, so
+    that no delay is handed on.
+    """
+    if last is None or packet.dts is None or packet.pts is None:
+        return
+    scale = packet.time_base / tick
+    least = to_ticks(last / tick) + (container not in EQUAL_TIMES)
+    if to_ticks(packet.dts * scale) >= least:
+        return
+    packet.dts, packet.pts = least, max(to_ticks(packet.pts * scale), least)
+    packet.duration, packet.time_base = to_ticks((packet.duration or 0) * scale), tick
+
+
+def to_ticks(time: Fraction) -> int:
+    """The nearest whole number, as FFmpeg rounds: of two the one that is farther from 0."""
+    return int(time + Fraction(1 if time >= 0 else -1, 2))
 
 
 def attach_cover(output: OutputContainer, source: Stream, packet: av.Packet) -> None:

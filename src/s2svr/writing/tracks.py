@@ -1,6 +1,5 @@
 """Everything in a file but its video: sound, subtitles, cover art, attachments, chapters."""
 
-import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,6 +46,7 @@ from .holding import (
     attach_cover,
     can_hold_copy,
     describe,
+    keep_order,
     portable_metadata,
     service_metadata,
 )
@@ -75,7 +75,7 @@ class Route:
     shape: Shape | None = None  # of sound that is converted
     target: Stream | None = None
     transcoder: Transcoder | None = None
-    last: int | None = None  # decoding time of the last packet
+    last: Fraction | None = None  # decoding time of the last packet, in seconds
     shown: bool = False  # a packet that no edit list hides came already
     ends: OpenEnds | None = None  # of subtitles
 
@@ -317,7 +317,7 @@ class Companions:
         """Give a packet its time in the output; False where it lies outside the cut."""
         base, text = packet.time_base, route.source.type == "subtitle"
         if packet.pts is None:
-            follows = 0 if route.last is None else route.last + 1 + round(self.shift / base)
+            follows = 0 if route.last is None else round((route.last + self.shift) / base) + 1
             packet.pts = follows if packet.dts is None else packet.dts
         lead = 0 if packet.dts is None else max(0, packet.pts - packet.dts)
         time = packet.pts * base
@@ -336,13 +336,9 @@ class Companions:
         packet.dts = packet.pts - lead
         if not text:
             assert route.target is not None
-            step = max(
-                1, math.ceil((route.target.time_base or 0) / base)
-            )  # that is not rounded off
-            if route.last is not None and packet.dts < route.last + step:
-                packet.dts = route.last + step
-                packet.pts = max(packet.pts, packet.dts)
-            route.last = packet.dts
+            if route.transcoder is None:
+                keep_order(packet, route.last, route.target.time_base or base, self.format)
+            route.last = packet.dts * packet.time_base
         return True
 
     def close(self) -> None:
