@@ -88,6 +88,17 @@ class Display:
         matrix = (a, b, u, c, d, v, round(x * across), round(y * down), w)
         return replace(self, matrix=matrix, spherical=sphere)
 
+    def filled(self, earlier: "Display") -> "Display":
+        """This side data, with that of an earlier picture where it has none; dynamic is its own."""
+        return Display(
+            matrix=self.matrix or earlier.matrix,
+            mastering=self.mastering or earlier.mastering,
+            light=self.light or earlier.light,
+            spherical=self.spherical or earlier.spherical,
+            stereo=self.stereo or earlier.stereo,
+            dynamic=self.dynamic,
+        )
+
     @property
     def orientation(self) -> int:
         """Rotation and mirroring that a player applies, by EXIF's number for it: 1 to 8."""
@@ -191,9 +202,10 @@ Look = dict[str, str]  # properties that an output has once for all its pictures
 
 
 class Observer:
-    """Compares each picture with the first, and says each change and each loss once."""
+    """Compares each picture with what the output has, and says each change and each loss once."""
 
-    def __init__(self) -> None:
+    def __init__(self, display: Display) -> None:
+        self.display = display  # of the output
         self.first: Look | None = None
         self.dynamic: tuple[str, ...] = ()  # of the first picture, which the writer names
         self.changed: set[str] = set()
@@ -204,9 +216,10 @@ class Observer:
     ) -> Iterator[str]:
         """Yield sentences about what is new in a picture, shown at ``time`` in seconds."""
         display = display_of(picture, sides)
-        now = look_of(picture, display, aspect)
         if self.first is None:
-            self.first, self.dynamic = now, display.dynamic
+            display = display.filled(self.display)
+            self.first, self.dynamic = look_of(picture, display, aspect), display.dynamic
+        now = look_of(picture, display, aspect)
         for what, value in now.items():
             before = self.first[what]
             if value in ("", before) or what in self.changed:

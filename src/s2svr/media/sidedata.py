@@ -142,6 +142,11 @@ def messages_of(sides: Iterable[tuple[str, bytes]]) -> tuple[Message, ...]:
     return tuple(found)
 
 
+def messages_once(messages: tuple[Message, ...], last: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Messages of a field's frame; none where the other field's, the ``last``, has the same."""
+    return () if messages == last else messages
+
+
 def message_name(message: Message) -> str:
     """Name of a message's kind, of CARRIED."""
     if message.kind == UNREGISTERED:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -21,14 +21,15 @@ from .container import (
     why_unreadable,
 )
 from .deinterlace import CHANGES, DEINTERLACE, deinterlaced, film_rate, frame_times
-from .display import Observer, choose_crop, display_of
-from .errors import MediaError
+from .display import Display, Observer, choose_crop, display_of
+from .errors import Losses, MediaError, repeats_last
 from .frame import Frame, FrameReader, MediaInfo
 from .planes import color_of, from_picture, is_transparent, subsampling
-from .sidedata import Message, message_name, messages_of, side_data_of
+from .sidedata import Message, message_name, messages_of, messages_once, side_data_of
 from .timecode import PictureCodes, at_rate, find_timecode, later_timecode
 
 TRANSPARENT = "the alpha channel is left out"
+NO_CAPTIONS = "closed captions and user data are left out: ivtc drops frames with some"
 LONGEST = Fraction(1, 10)  # seconds that a cut may begin without a picture
 
 
@@ -56,11 +57,11 @@ class VideoReader(FrameReader):
         self.damage: list[str] = []
         self.warnings: list[str] = []
         self.messages: Counter[str] = Counter()
-        self.waiting: dict[int, None] = {}  # time stamps of packets that gave no picture yet
-        self.failed = 0  # packets without a time stamp that could not be decoded
-        # Times of packets that a transport stream marks, or that others are missing before.
-        self.corrupt: list[Fraction] = []
+        self.display = Display()  # of the pictures since a key frame: some say it there alone
+        self.final = 0  # duration of the last packet, in decoding order, in the file's units
+        self.after: Fraction | None = None  # time of the picture after the last one, if there is
         self.open()
+        self.losses = Losses(self.base)
         self.warnings += self.input.edits()
         rates = (self.stream.average_rate, self.stream.guessed_rate)
         self.claimed = [rate for rate in rates if rate and rate <= 1000] or [Fraction(25)]
@@ -72,7 +73,6 @@ class VideoReader(FrameReader):
         self.shift = begin if self.start is None else self.start
         facts = read_facts(self.container).of(self.stream.index)
         self.siting = facts.siting or None
-        self.observer = Observer()
         self.codes = PictureCodes(find_timecode(self.container), self.origin)
         try:
             # Of the frames that are given: their rate, and the unit of their times.
@@ -92,7 +92,8 @@ class VideoReader(FrameReader):
             )
         self.crop = choose_crop(facts.crop, first[1], self.warn)
         self.info = self.describe_file(*first)
-        self.display = display_of(first[1])
+        self.display = display_of(first[1]).filled(self.display)
+        self.observer = Observer(self.display)
         self.frames = self.read(first)
 
     def open(self) -> None:
@@ -176,7 +177,7 @@ class VideoReader(FrameReader):
         return demuxed(self.container, self.stream, clock=self.clock)
 
     def decode(self, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
-        """Yield every picture that decodes of some packets; ``waiting`` keeps the others."""
+        """Yield every picture that decodes of some packets; ``losses`` keeps the others."""
         tracked = self.packet_per_picture()
         while True:
             try:
@@ -187,19 +188,18 @@ class VideoReader(FrameReader):
                 return
             if packet is None:
                 return
-            if packet.is_corrupt:
-                self.corrupt.append((packet.pts or 0) * self.base)
-            if tracked and packet.size and packet.pts is not None and not packet.is_discard:
-                self.waiting[packet.pts] = None
+            self.final = packet.duration or self.final
+            self.losses.expect(packet, tracked=tracked)
             try:
                 pictures = self.stream.decode(packet)
             except (av.error.FFmpegError, OSError):
-                self.failed += packet.pts is None or not tracked
+                self.losses.failed += packet.pts is None or not tracked
                 continue
+            if not pictures and self.stream.codec_context.name == "mpeg4" and repeats_last(packet):
+                self.losses.met(packet.pts)
             for picture in pictures:
                 tracked = tracked and not picture.interlaced_frame
-                if picture.pts is not None:
-                    self.waiting.pop(picture.pts, None)
+                self.losses.met(picture.pts)
                 yield picture
 
     def from_keyframe(self) -> Iterator[av.VideoFrame]:
@@ -222,7 +222,7 @@ class VideoReader(FrameReader):
                 break
             if first.pts * self.base <= self.start:
                 return chain([first], pictures)
-        self.waiting.clear()
+        self.losses.waiting.clear()
         self.container.close()
         self.open()
         return self.decode(self.packets())
@@ -237,22 +237,27 @@ class VideoReader(FrameReader):
         for picture in self.whole_pictures():
             time = time + 1 / self.rate if picture.pts is None else picture.pts * self.unit
             if self.end is not None and time >= self.end:
-                stop = self.end
+                stop, self.after = self.end, time
                 break
             if line := self.codes.look(side_data_of(picture), time, self.counted):
                 self.warn(line)
             if self.start is not None and time < self.start:
                 before = picture
+                self.display = display_of(picture).filled(self.display)
                 continue
             if before is not None and time > self.shift + longest:
-                yield self.shift, before
+                yield self.shift, self.lasting(before, time - self.shift)
             before = None
             yield time, picture
         if before is not None:
             stop = stop or self.shown_until(time, before)
             if stop > self.shift:
-                before.duration = int((stop - self.shift) / self.unit)
-                yield self.shift, before
+                yield self.shift, self.lasting(before, stop - self.shift)
+
+    def lasting(self, picture: av.VideoFrame, seconds: Fraction) -> av.VideoFrame:
+        """Give a picture a duration, of one unit at least."""
+        picture.duration = max(1, round(seconds / self.unit))
+        return picture
 
     def shown_until(self, time: Fraction, last: av.VideoFrame) -> Fraction:
         """Time in seconds at which the last picture, shown at ``time``, ends."""
@@ -260,26 +265,54 @@ class VideoReader(FrameReader):
         end = max(end, self.header_end() or end)
         return end if self.end is None else min(end, self.end)
 
+    def length(self, time: Fraction, picture: av.VideoFrame, after: Fraction | None) -> Fraction:
+        """Seconds that a picture is shown, until the next, ``after``, at most; cut at ``end``.
+
+        mp4 tells how long each is decoded, not shown; and Matroska may tell the last one's end in a
+        tag alone, which counts where nothing is lost.
+        """
+        length = (picture.duration or 0) * self.unit or 1 / self.rate
+        decoded = "mp4" in self.container.format.name
+        if after is not None and after > time:
+            length = after - time if decoded else min(length, after - time)
+        elif after is None and (decoded or tagged_end(self.stream)):
+            whole = Fraction(self.container.duration or 0, 1_000_000)  # a tag may be an old one
+            longest = self.final * self.base if decoded else whole - time
+            left = min(longest, (self.header_end() or time) - time)
+            if left > length and not self.is_damaged():
+                length = left
+        return length if self.end is None else min(length, self.end - time)
+
+    def is_damaged(self) -> bool:
+        """True if anything of what was read is missing or broken."""
+        return bool(self.damage or self.losses.any() or self.input.broken() or self.input.cut_off())
+
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """Yield the frames, the first of which was decoded already."""
         last: tuple[Message, ...] = ()
         size = (first[1].width, first[1].height)
         reached = first[0]
-        for time, picture in chain([first], self.pictures):
+        context = self.stream.codec_context  # told before the next picture is decoded
+        found = ((*shown, context.sample_aspect_ratio) for shown in chain([first], self.pictures))
+        for now, following in pairwise(chain(found, [None])):
+            assert now is not None
+            time, picture, aspect = now
             if (picture.width, picture.height) != size:
                 self.damage.append(
                     f"the picture changes from {size[0]}x{size[1]} to {picture.width}x"
                     f"{picture.height} at {float(time):.3f} s; what follows is left out"
                 )
                 return
-            duration = (picture.duration or 0) * self.unit or 1 / self.rate
+            duration = self.length(time, picture, following[0] if following else self.after)
             reached = time + duration
             sides = side_data_of(picture)
             messages = messages_of(sides)
-            if messages and self.deinterlace in CHANGES:
-                messages, last = self.messages_once(messages, last), messages
+            if messages and self.deinterlace == "ivtc":
+                self.warn(NO_CAPTIONS)
+                messages = ()
+            if self.deinterlace == "bob":
+                messages, last = messages_once(messages, last), messages
             self.messages.update(map(message_name, messages))
-            aspect = self.stream.codec_context.sample_aspect_ratio
             for line in self.observer.look(picture, sides, aspect, time - self.shift):
                 self.warn(line)
             if TRANSPARENT not in self.warnings and is_transparent(picture):
@@ -293,30 +326,13 @@ class VideoReader(FrameReader):
             yield frame
         self.note_damage(reached)
 
-    def messages_once(
-        self, messages: tuple[Message, ...], last: tuple[Message, ...]
-    ) -> tuple[Message, ...]:
-        """Messages of a picture where there are more or fewer of those than in the file."""
-        if self.deinterlace == "ivtc":
-            self.warn("closed captions and user data are left out: ivtc drops frames with some")
-            return ()
-        return () if messages == last else messages  # both fields of a picture have them
-
     def note_damage(self, reached: Fraction) -> None:
         """Add to ``damage`` what is missing; the last frame ends at ``reached`` (seconds)."""
         if line := self.clock.describe(self.start, self.end, self.shift):
             self.warn(line)
-        times = sorted(stamp * self.base for stamp in self.waiting)
-        since, until = self.start, self.end
-        times = [t for t in times if (since is None or t >= since) and (until is None or t < until)]
-        if times or self.failed:
-            where = ""
-            if times:
-                where = f", between {float(times[0]):.3f} s and {float(times[-1]):.3f} s"
-            self.damage.append(f"frames that cannot be decoded: {len(times) + self.failed}{where}")
-            reached = max([reached, *(time + 1 / self.rate for time in times)])
-        if corrupt := sum(not self.clock.joins_near(time) for time in self.corrupt):
-            self.damage.append(f"packets that are broken or follow a missing one: {corrupt}")
+        times = self.losses.missing(self.start, self.end)
+        self.damage += self.losses.describe(times, self.clock.joins_near)
+        reached = max([reached, *(time + 1 / self.rate for time in times)])
         if self.end is None and (line := self.input.broken()):
             self.damage.append(line)
         tagged = tagged_end(self.stream)
