@@ -228,6 +228,20 @@ def test_spheres_and_views_are_kept_or_named(
         assert found["spherical projection"][0] == found["stereo 3D"][0] == "kept"
 
 
+def test_a_cut_has_the_side_data_of_the_key_frame_before_it(tmp_path: Path):
+    volume = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+    params = f"mastering-display={volume}:cll=1000,400:keyint=60"
+    source = make_video(
+        tmp_path / "a.ts", form="yuv420p10le", tags=(1, 9, 9, 16), pts=STEADY,
+        options={"x264-params": params, "preset": "ultrafast"},
+    )  # fmt: skip
+    with open_reader(source, start=Fraction(1, 10)) as reader:
+        assert len(list(reader)) == 3
+        assert reader.display.light == (1000, 400)
+        assert reader.display.mastering[-2:] == (Fraction(1, 10000), 1000)
+        assert not [line for line in reader.warnings if "change" in line]
+
+
 def test_a_crop_is_applied_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     plain = make_video(tmp_path / "a.mkv", pts=STEADY[:3], codec="ffv1", options={})
     source = tmp_path / "crop.mkv"

@@ -190,6 +190,46 @@ def test_a_cut_within_one_pause_is_one_picture(tmp_path: Path):
         open_reader(source, start=11)
 
 
+def test_a_long_picture_is_cut_at_both_ends(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", pts=[0, 5400000, 5403000], codec="ffv1", options={})
+    with open_reader(source, start=59) as reader:
+        found = [(frame.time - 59, round(frame.duration, 3)) for frame in reader]
+    thirtieth = Fraction(33, 1000)
+    assert found == [(0, 1), (1, thirtieth), (1 + thirtieth, thirtieth)]
+    source = make_video(tmp_path / "a.mp4", pts=[0, 900000])
+    with open_reader(source, end=3) as reader:
+        assert [(frame.time, frame.duration) for frame in reader] == [(0, 3)]
+    restore_video(Identity(), source, tmp_path / "b.mp4", end=Fraction(3))
+    with av.open(str(tmp_path / "b.mp4")) as made:
+        assert made.duration == 3_000_000
+
+
+LONG_LAST = [0, 3003, 6006, 9009]  # and then 5 seconds
+
+
+def test_the_last_picture_stays_as_long_in_every_container(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", pts=LONG_LAST, last=450000)
+    for name in ("b.mp4", "c.mkv", "d.mov"):  # pictures are decoded in another order than shown
+        restore_video(Identity(), source, tmp_path / name)
+        source = tmp_path / name
+        with av.open(str(source)) as made:
+            assert made.duration == pytest.approx(5_100_000, abs=1000)
+        with open_reader(source) as reader:
+            lengths = [float(frame.duration) for frame in reader]
+        assert lengths == pytest.approx([0.033, 0.033, 0.033, 5], abs=0.002)
+
+
+def test_the_end_of_a_track_is_that_of_its_last_picture(tmp_path: Path):
+    source = make_video(tmp_path / "a.mkv", pts=LONG_LAST, last=450000)
+    data = source.read_bytes()
+    length = b"\x9b\x82" + (5000).to_bytes(2, "big")  # BlockDuration
+    assert data.count(length) == 1
+    source.write_bytes(data.replace(length, b"\xec" + length[1:]))  # Void
+    with open_reader(source) as reader:
+        assert [frame.duration for frame in reader][-1] == 5
+        assert reader.damage == []
+
+
 # Time codes --------------------------------------------------------------------------------------
 
 

@@ -324,6 +324,27 @@ def test_no_frame_of_a_broken_file_is_lost_in_silence(tmp_path: Path, codec: str
     assert not frames[0].corrupt
 
 
+def test_a_picture_that_only_says_it_is_the_last_one_again_is_no_loss(tmp_path: Path):
+    whole = make_video(
+        tmp_path / "a.mp4", codec="mpeg4", pts=[0, 1, 2, 3, 4, 5], time_base=Fraction(1, 25),
+        options={}, last=1,
+    )  # fmt: skip
+    empty, source = b"\0\0\1\xb6", tmp_path / "b.mp4"  # as XviD writes it
+    empty += int("0101000111001111", 2).to_bytes(2, "big")
+    with av.open(str(whole)) as old, av.open(str(source), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        for number, packet in enumerate(old.demux(old.streams.video[0])):
+            if packet.size:
+                made = av.Packet(empty) if number == 3 else packet
+                made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+                made.time_base, made.stream = packet.time_base, stream
+                new.mux(made)
+    frames, damage, _ = read(source)
+    assert [round(frame.time * 25) for frame in frames] == [0, 1, 2, 4, 5]
+    assert [round(frame.duration * 25) for frame in frames] == [1, 1, 2, 1, 1]
+    assert damage == []
+
+
 def test_pictures_are_not_decoded_by_a_thread_each(tmp_path: Path):
     """Such threads hand some on before they know that they are damaged."""
     with open_reader(make_video(tmp_path / "a.mkv", pts=STEADY)) as reader:

@@ -7,6 +7,7 @@ import av
 
 VOP = b"\0\0\1\xb6"  # begins a picture of MPEG-4 Part 2
 BETWEEN = 2  # the kind of those between two others, in the next two bits
+HEADER = 16  # bytes at most of a picture that is but a header
 
 
 class MediaError(Exception):
@@ -67,4 +68,5 @@ def repeats_last(packet: av.Packet) -> bool:
     """
     data = bytes(packet)
     place = data.find(VOP) + len(VOP)
-    return len(VOP) <= place < len(data) and data[place] >> 6 != BETWEEN
+    header = len(VOP) <= place < len(data) <= place + HEADER
+    return header and data[place] >> 6 != BETWEEN

@@ -277,9 +277,10 @@ class VideoReader(FrameReader):
             length = after - time if decoded else min(length, after - time)
         elif after is None and (decoded or tagged_end(self.stream)):
             whole = Fraction(self.container.duration or 0, 1_000_000)  # a tag may be an old one
-            longest = self.final * self.base if decoded else whole - time
+            longest = max(length, self.final * self.base) if decoded else whole - time
             left = min(longest, (self.header_end() or time) - time)
-            if left > length and not self.is_damaged():
+            shown = left > 0 if decoded else left > length
+            if shown and left != length and not self.is_damaged():
                 length = left
         return length if self.end is None else min(length, self.end - time)
 

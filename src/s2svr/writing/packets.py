@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
+from operator import sub
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,8 @@ import av
 from ..media import Message, Reader
 
 HEADER = struct.Struct("<qq?I")  # pts, duration, key frame, bytes
+# Containers whose film lasts until the packet that is decoded last ends.
+DECODED_LENGTH = {"mp4", "mov"}
 START = re.compile(b"\0\0\1")
 SEI_264, SEI_265 = b"\x06", b"\x4e\x01"  # headers of units; of H.265 those before the slices
 
@@ -50,16 +53,22 @@ class PacketFile:
                 self.file.close()
 
 
-def read_packet_files(paths: Iterable[Path], time_base: Fraction) -> Iterator[av.Packet]:
+def read_packet_files(
+    paths: Iterable[Path], time_base: Fraction, container: str
+) -> Iterator[av.Packet]:
     """Yield the packets of some files, one after the other, with decoding times that grow."""
     paths = list(paths)
-    times = decoding_times(
-        [pts for path in paths for pts, _, _, _ in packet_records(path, skip=True)]
-    )
+    found = [record[:2] for path in paths for record in packet_records(path, skip=True)]
+    times = decoding_times([pts for pts, _ in found])
+    lengths = [duration for _, duration in found]
+    if found and container in DECODED_LENGTH:
+        delay = min(pts for pts, _ in found) - times[0]
+        film = max(pts + duration for pts, duration in found)
+        lengths[-1] = max(1, film - delay - times[-1])
     everything = (record for path in paths for record in packet_records(path))
-    for (pts, duration, key, data), dts in zip(everything, times, strict=True):
+    for (pts, _, key, data), dts, length in zip(everything, times, lengths, strict=True):
         packet = av.Packet(data)
-        packet.pts, packet.dts, packet.duration = pts, dts, duration
+        packet.pts, packet.dts, packet.duration = pts, dts, length
         packet.is_keyframe, packet.time_base = key, time_base
         yield packet
 
@@ -83,7 +92,7 @@ def decoding_times(shown: list[int]) -> list[int]:
     ordered = sorted(shown)
     rank = {time: index for index, time in enumerate(ordered)}
     delay = max((index - rank[time] for index, time in enumerate(shown)), default=0)
-    step = ordered[1] - ordered[0] if delay else 0
+    step = min(map(sub, ordered[1:], ordered)) if delay else 0  # no delay is longer than needed
     before = [ordered[0] - step * (delay - index) for index in range(delay)]
     return (before + ordered)[: len(shown)]
 

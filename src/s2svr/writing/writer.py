@@ -68,7 +68,7 @@ class VideoWriter:
             self.encoder.write(gray_frame(small))
             self.encoder.close()
             self.encoder = None
-            packets = read_packet_files([place], self.coding.time_base)
+            packets = read_packet_files([place], self.coding.time_base, self.coding.container)
             try:
                 mux_begin(
                     self.work.product, self.coding, packets, self.companions, comment=self.comment
@@ -143,7 +143,9 @@ class VideoWriter:
             self.warnings += settle_sound(self.companions)
         with self.work.errors():
             packets = read_packet_files(
-                map(self.packet_path, range(self.segments)), self.coding.time_base
+                map(self.packet_path, range(self.segments)),
+                self.coding.time_base,
+                self.coding.container,
             )
             mux(self.work.product, self.coding, packets, self.companions, comment=comment)
         if self.companions is not None:
