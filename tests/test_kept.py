@@ -46,6 +46,27 @@ def fates(source: Path, target: Path) -> dict[str, tuple[str, str]]:
     return {row.what: (row.fate, row.why) for row in check.rows}
 
 
+@pytest.mark.parametrize("code", [8, 10, 14])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_a_matrix_that_is_not_known_keeps_its_number(tmp_path: Path, code: int, suffix: str):
+    source = make_video(tmp_path / "a.mkv", tags=(1, code, 1, 1), pts=STEADY[:3])
+    check = check_video(source, tmp_path / f"b{suffix}")
+    assert check.failures == []
+    rows = {row.what: (row.source, row.output, row.fate) for row in check.rows}
+    assert rows["matrix"] == (str(code), str(code), "kept")
+    (line,) = (line for line in check.warnings if "matrix" in line)
+    assert line.startswith(f"the colour matrix {code} (")
+    assert line.endswith("is not known and read as bt601: of a video it stays so tagged, in images "
+                         "colours are others")  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [4, 8])
+def test_a_matrix_that_vp9_has_no_number_for_is_said(tmp_path: Path, code: int):
+    source = make_video(tmp_path / "a.mkv", tags=(1, code, 1, 1), pts=STEADY[:3])
+    why = f"the colour matrix {code} is written as not specified: vp9-lossless has no number for it"
+    assert fates(source, tmp_path / "b.webm")["matrix"] == ("dropped", why)
+
+
 # Closed captions and the like
 
 

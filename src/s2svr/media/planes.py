@@ -22,6 +22,17 @@ CHROMA = {
 }
 # Matrices by their numbers in ITU-T H.273.
 MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+# Those that are not known here. Codes go to RGB and back by one matrix, whichever it is, so that a
+# video keeps its colours by its tag.
+FOREIGN_MATRICES = {
+    8: "YCgCo",
+    10: "BT.2020 with constant luminance",
+    11: "Y'D'zD'x",
+    12: "derived from the primaries",
+    13: "derived from the primaries, with constant luminance",
+    14: "ICtCp",
+    15: "IPT-C2",
+}
 LIMITED_GRAY = {"h264", "hevc"}  # codecs whose untagged grey has the limited range
 
 
@@ -116,7 +127,7 @@ def color_of(
 ) -> ColorInfo:
     """Meaning of a picture's codes, by its tags, or by usual guesses where it has none."""
     code, tagged = int(picture.colorspace), int(picture.color_range)
-    pixel_format = picture.format
+    pixel_format, foreign = picture.format, False
     full = tagged == 2 or pixel_format.name.startswith("yuvj")
     if is_rgb(pixel_format):
         matrix, full = "rgb", tagged != 1
@@ -124,8 +135,13 @@ def color_of(
         matrix, full = "gray", full or (tagged == 0 and codec not in LIMITED_GRAY)
     else:
         matrix = MATRICES.get(code) or guess_matrix(picture.width, picture.height)
-        if code not in MATRICES and code != 2:
-            warn(f"the colour matrix {code} is not known and read as {matrix}")
+        if foreign := code in FOREIGN_MATRICES:
+            warn(
+                f"the colour matrix {code} ({FOREIGN_MATRICES[code]}) is not known and read as "
+                f"{matrix}: of a video it stays so tagged, in images colours are others"
+            )
+        elif code not in MATRICES and code != 2:
+            warn(f"the colour matrix {code} is not known, and is read and written as {matrix}")
     return ColorInfo(
         matrix=matrix,
         full_range=full,
@@ -133,5 +149,5 @@ def color_of(
         primaries=int(picture.color_primaries),
         transfer=int(picture.color_trc),
         siting=siting or "left",
-        matrix_code=code if code in MATRICES else None,
+        matrix_code=code if code in MATRICES or foreign else None,
     )

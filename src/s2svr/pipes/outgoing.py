@@ -25,16 +25,41 @@ from ..writing import (
 from .y4m import SITED, WRITTEN, Y4mSink
 
 # FFmpeg's names of matrices, primaries and transfers, by their numbers in ITU-T H.273.
-MATRIX_NAMES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
-PRIMARIES = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020"}
-TRANSFERS = {
-    1: "bt709",
+OLD = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
+MATRIX_NAMES = {
+    **OLD,
+    4: "fcc",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+    11: "smpte2085",
+    12: "chroma-derived-nc",
+    13: "chroma-derived-c",
+    14: "ictcp",
+}
+PRIMARIES = {
+    **OLD,
     4: "bt470m",
-    6: "smpte170m",
-    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "ebu3213",
+}
+TRANSFERS = {
+    **OLD,
+    4: "bt470m",
+    8: "linear",
+    9: "log100",
+    10: "log316",
+    11: "iec61966-2-4",
+    12: "bt1361e",
     13: "iec61966-2-1",
     14: "bt2020-10",
+    15: "bt2020-12",
     16: "smpte2084",
+    17: "smpte428",
     18: "arib-std-b67",
 }
 

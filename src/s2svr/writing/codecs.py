@@ -65,6 +65,11 @@ CONTAINERS = {
     ".m2ts": "mpegts",  # by this name FFmpeg writes packets of 192 bytes, as Blu-rays have them
 }
 BITS = 8, 10, 12, 16  # that can be asked for; the last in FFV1 and in some images
+# Matrices, by their numbers in ITU-T H.273, that a codec cannot write down here.
+UNWRITTEN = {
+    **dict.fromkeys(("h264", "h264-lossless"), {15}),
+    **dict.fromkeys(("vp9", "vp9-lossless"), {4, 8, *range(10, 16)}),
+}
 HDR_ENCODERS = ("libx264", "libx265", "libsvtav1")  # which take HDR10 side data
 NOT_YCBCR = {"rgb": "RGB", "gray": "grey"}
 LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
@@ -239,6 +244,11 @@ def picture_losses(coding: Coding, info: MediaInfo) -> list[str]:
     narrowed = info.color.full_range and not coding.color.full_range
     if narrowed and info.color.matrix not in NOT_YCBCR:
         lines.append("the full range is written as a limited range")
+    if coding.color.code in UNWRITTEN.get(coding.codec, ()):
+        lines.append(
+            f"the colour matrix {coding.color.code} is written as not specified: {coding.codec} "
+            "has no number for it"
+        )
     if display.dynamic:
         lines.append(f"the {' and '.join(display.dynamic)} metadata are left out")
     if (display.mastering or display.light) and CODECS[coding.codec].encoder not in HDR_ENCODERS:
