@@ -146,6 +146,21 @@ def test_a_pipe_into_a_file(tmp_path: Path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.y4m", "b.mkv", "c.mkv"]
 
 
+@pytest.mark.parametrize("name", ["one.png", "one.jpg", "one.gif", "many.png", "many.gif"])
+def test_a_pipe_into_one_picture(tmp_path: Path, name: str):
+    frame = b"FRAME\n" + bytes(range(16, 16 + 24))
+    data = b"YUV4MPEG2 W4 H4 F25:1 C420jpeg\n" + frame * (1 if "one" in name else 3)
+    job, ends = Job(Path("-"), tmp_path / name), Ends(source=io.BytesIO(data))
+    if name == "many.png":
+        with pytest.raises(MediaError, match="many.png is one picture, and there is more than one"):
+            restore_piped(Identity(), job, ends)
+        assert list(tmp_path.iterdir()) == []
+        return
+    assert restore_piped(Identity(), job, ends).frames == (1 if "one" in name else 3)
+    with open_reader(tmp_path / name) as reader:
+        assert len(list(reader)) == (1 if "one" in name else 3)
+
+
 def test_what_the_stream_does_not_say_is_said_or_given(tmp_path: Path):
     data = make_y4m(tmp_path / "a.y4m").read_bytes()
     head, rest = data.split(b"\n", 1)

@@ -125,7 +125,7 @@ def header_end(container: InputContainer, stream: VideoStream, origin: Fraction)
     """End of a video that begins at ``origin``, as the headers say; both in seconds."""
     if (tagged := tagged_end(stream)) is not None:
         return tagged
-    if stream.duration:
+    if stream.duration and stream.duration > 0:  # of tiny frames in a pipe FFmpeg counts less
         return origin + stream.duration * (stream.time_base or 0)
     if not container.duration:
         return None

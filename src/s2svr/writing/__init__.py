@@ -113,7 +113,8 @@ def check_output(name: OutputName, reader: Reader, overwrite: bool) -> None:
                 f"the folder {place} is there and holds no images; name what is to be in it, as "
                 f"{place / likely_name(reader)}, or another folder{more}"
             )
-    if name.kind == "image" and not (is_single(reader) or moves(name, reader)):
+    unknown = reader.info.kind == "pipe" and reader.info.frames is None  # the writer will see
+    if name.kind == "image" and not (is_single(reader) or moves(name, reader) or unknown):
         moving = "" if name.suffix in MOVING else f", an animated image ({', '.join(MOVING)})"
         folder = place.with_suffix("")
         raise MediaError(
@@ -169,5 +170,5 @@ def open_writer(
         return VideoWriter(path, reader=reader, output=output, policy=policy, comment=comment)
     return ImageWriter(
         name.place, reader=reader, output=output, policy=policy, suffix=name.suffix,
-        pattern=name.pattern, folder=name.kind == "images",
+        pattern=name.pattern, folder=name.kind == "images", moving=moves(name, reader),
     )  # fmt: skip

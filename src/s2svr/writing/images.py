@@ -92,8 +92,9 @@ class ImageWriter:
     """Writes frames as images; what they make appears if ``with`` ends without exception.
 
     In a folder the names are those of the source images, or numbers by ``pattern``. Without a
-    folder it is one image, or an animated one that all of them are joined to. Frames that a player
-    turns or mirrors are written as it shows them: not every viewer heeds an image's tag.
+    folder it is one image, or, ``moving``, an animated one that all of them are joined to. Frames
+    that a player turns or mirrors are written as it shows them: not every viewer heeds an image's
+    tag.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class ImageWriter:
         suffix: str = "",
         pattern: str = "",
         folder: bool = True,
+        moving: bool = False,
     ) -> None:
         self.path, self.folder, self.reader = path, folder, reader
         self.codec, self.crf = image_codec(suffix, output.codec), output.crf
@@ -125,9 +127,7 @@ class ImageWriter:
         self.pattern = pattern or "%06d"
         self.orientation = reader.display.orientation
         self.rate, self.shift = info.rate, reader.shift
-        self.moving = MOVING.get(".apng" if suffix == ".png" else suffix)
-        if folder or info.frames == 1:
-            self.moving = None
+        self.moving = MOVING[".apng" if suffix == ".png" else suffix] if moving else None
         self.times: list[tuple[Fraction, Fraction]] = []  # seconds: begin and duration
         self.work = WorkFolder(path, policy, images=folder)
         self.lost_tags: dict[str, None] = {}
