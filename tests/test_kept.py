@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import zlib
+from copy import deepcopy
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from av.stream import Disposition
 from PIL import Image
 from typer.testing import CliRunner
 
-from media_clips import make_video, paint, payloads
+from media_clips import add_text, make_video, paint, payloads
 from s2svr.cli import restore as restore_module
 from s2svr.cli.app import app
 from s2svr.media import Display, MediaError, Message, Spherical, Stereo, is_transparent, open_reader
@@ -33,8 +34,9 @@ from s2svr.restoration.holdings import holdings_of
 from s2svr.restoration.verify import UNKNOWN, Identity, check_video
 from s2svr.restoration.video import restore_video
 from s2svr.writing import matroska
+from s2svr.writing.holding import cut_chapters
 from s2svr.writing.packets import escaped, sei_unit, with_messages
-from s2svr.writing.texts import OpenEnds
+from s2svr.writing.texts import Layers, OpenEnds, convert_text
 
 STEADY = [0, 3003, 6006, 9009, 12012, 15015]
 MILLI, THIRTIETH = Fraction(1, 1000), Fraction(1, 30)
@@ -359,6 +361,106 @@ def test_subtitles_of_dvds_do_not_refuse_the_film(tmp_path: Path, name: str):
         seconds = [float(p.duration * p.time_base) for p in found]
     assert max(seconds) < 0.25
     assert summary.damage == []
+
+
+# Text and chapters
+
+
+def with_lines(path: Path, codec: str, lines: list[tuple[int, int, str]]) -> Path:
+    """A video of two seconds with subtitles: begin and length in milliseconds, and text."""
+    plain = make_video(path.with_name("plain.mkv"), pts=[90000 * n // 5 for n in range(10)])
+    with av.open(str(plain)) as old, av.open(str(path), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        texts = add_text(new, codec)
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                new.mux(packet)
+        for begin, length, text in lines:
+            data = text.encode()
+            if codec == "ass":
+                data = b"0,0,Default,,0,0,0,," + data
+            if codec == "mov_text":
+                data = len(data).to_bytes(2, "big") + data
+            packet = av.Packet(data)
+            packet.pts = packet.dts = begin
+            packet.duration, packet.time_base, packet.stream = length, MILLI, texts
+            new.mux(packet)
+    return path
+
+
+def lines_of(path: Path) -> list[tuple[float, float, str]]:
+    """Begin, end and text of a file's subtitles; those of mp4 without its empty ones."""
+    with av.open(str(path)) as made:
+        return [
+            (
+                float(p.pts * p.time_base),
+                float((p.pts + p.duration) * p.time_base),
+                bytes(p)[2 * (path.suffix in (".mp4", ".mov")) :].decode(),
+            )
+            for p in made.demux(made.streams.subtitles[0])
+            if p.size > 2
+        ]
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.mov", "b.mkv"])
+def test_subtitles_that_overlap_are_shown_when_they_were(tmp_path: Path, name: str):
+    lines = [(100, 900, "long"), (500, 400, "two"), (500, 400, "three"), (1400, 300, "four")]
+    source = with_lines(tmp_path / "a.mkv", "subrip", lines)
+    restore_video(Identity(), source, tmp_path / name)
+    wanted = [(0.1, 1, "long"), (0.5, 0.9, "two"), (0.5, 0.9, "three"), (1.4, 1.7, "four")]
+    if name != "b.mkv":
+        joined = (0.5, 0.9, "long\ntwo\nthree")
+        wanted = [(0.1, 0.5, "long"), joined, (0.9, 1, "long"), (1.4, 1.7, "four")]
+    found = lines_of(tmp_path / name)
+    assert [text for _, _, text in found] == [text for _, _, text in wanted]
+    for times, right in zip(found, wanted, strict=True):
+        assert times[:2] == pytest.approx(right[:2])
+
+
+def test_a_subtitle_that_comes_too_late_is_shown_after_the_others():
+    layers, packets = Layers(), [line(100, 100), line(50, 100), line(300, 10)]
+    with av.open(io.BytesIO(), "w", format="mp4") as output:
+        for packet in packets:
+            packet.stream = output.add_stream("mov_text")
+    made = layers.add(packets[0]) + layers.reach(Fraction(1))
+    made += layers.add(packets[1]) + layers.add(packets[2]) + layers.reach(None)
+    assert [(p.pts, p.duration) for p in made] == [(100, 100), (200, 1), (300, 10)]
+
+
+@pytest.mark.parametrize(
+    ("codec", "text", "wanted"),
+    [
+        ("subrip", "{laughs} ha", ["{laughs} ha", "{laughs} ha"]),
+        ("subrip", "{\\an8}<i>one</i> & <3", ["one & <3", "<i>one</i> &amp; &lt;3"]),
+        ("mov_text", "{laughs} x < y", ["{laughs} x < y", "{laughs} x &lt; y"]),
+        ("webvtt", "{laughs} a &lt; b", ["{laughs} a < b", "{laughs} a &lt; b"]),
+        ("ass", "{who}{\\i1}a{\\i0}\\Nb {\\pos(1,2)}c", ["a\nb c", "<i>a</i>\nb c"]),
+    ],
+)
+def test_what_is_spoken_stays_in_other_subtitles(
+    tmp_path: Path, codec: str, text: str, wanted: list[str]
+):
+    name = "a.mp4" if codec == "mov_text" else "a.mkv"
+    source = with_lines(tmp_path / name, codec, [(100, 300, text)])
+    with av.open(str(source)) as opened:
+        (packet,) = [p for p in opened.demux(opened.streams.subtitles[0]) if p.size > 2]
+        (plain,), (tagged,) = (
+            convert_text(packet, c, packet.stream) for c in ("mov_text", "webvtt")
+        )
+    assert [bytes(plain)[2:].decode(), bytes(tagged).decode()] == wanted
+
+
+def test_a_chapter_of_no_length_stays(tmp_path: Path):
+    titles = [(0, 100, "a"), (100, 100, "b"), (150, 200, "c")]
+    chapters = [
+        {"id": i, "start": a, "end": b, "time_base": MILLI, "metadata": {"title": t}}
+        for i, (a, b, t) in enumerate(titles)
+    ]
+    cut = cut_chapters(deepcopy(chapters), None, None, Fraction(0))
+    assert [(c["start"], c["end"]) for c in cut] == [(0, 100), (100, 101), (150, 200)]
+    cut = cut_chapters(chapters, Fraction(1, 10), Fraction(15, 100), Fraction(1, 10))
+    assert [(c["start"], c["end"], c["metadata"]["title"]) for c in cut] == [(0, 1, "b")]
 
 
 # False warnings

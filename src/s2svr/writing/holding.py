@@ -2,7 +2,9 @@
 
 import io
 import re
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -104,6 +106,27 @@ def can_hold_copy(container: str, stream: Stream) -> bool:
     except (av.error.FFmpegError, OSError, ValueError):
         return False
     return kinds == [codec_name(stream)]
+
+
+def cut_chapters(
+    chapters: Iterable[Any], start: Fraction | None, end: Fraction | None, shift: Fraction
+) -> list[Any]:
+    """Chapters between two times, moved so that ``shift`` becomes 0; all in seconds.
+
+    One of no length is a mark, which lasts for one unit of its times.
+    """
+    found = []
+    for chapter in chapters:
+        base = chapter["time_base"] or Fraction(1, 1000)
+        first, last = chapter["start"] * base, chapter["end"] * base
+        last = max(last, first + base)
+        first = first if start is None else max(first, start)
+        last = last if end is None else min(last, end)
+        if first < last:
+            chapter["start"] = round((first - shift) / base)
+            chapter["end"] = round((last - shift) / base)
+            found.append(chapter)
+    return found
 
 
 def keep_order(packet: av.Packet, last: Fraction | None, tick: Fraction, container: str) -> None:

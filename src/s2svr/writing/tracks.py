@@ -45,6 +45,7 @@ from .holding import (
     REMADE,
     attach_cover,
     can_hold_copy,
+    cut_chapters,
     describe,
     keep_order,
     portable_metadata,
@@ -56,7 +57,7 @@ from .texts import (
     EMPTY_TEXT,
     READABLE_TEXT,
     TEXT_CODECS,
-    OpenEnds,
+    Subtitles,
     convert_text,
     without_envelope,
 )
@@ -77,7 +78,7 @@ class Route:
     transcoder: Transcoder | None = None
     last: Fraction | None = None  # decoding time of the last packet, in seconds
     shown: bool = False  # a packet that no edit list hides came already
-    ends: OpenEnds | None = None  # of subtitles
+    texts: Subtitles | None = None
 
 
 class Companions:
@@ -208,17 +209,8 @@ class Companions:
 
     def chapters(self) -> list[Any]:
         """The source's chapters, cut and shifted with the video."""
-        found, shift = [], self.shift - self.delay()
-        for chapter in self.input.chapters():
-            base = chapter["time_base"] or Fraction(1, 1000)
-            start, end = chapter["start"] * base, chapter["end"] * base
-            start = start if self.start is None else max(start, self.start)
-            end = end if self.end is None else min(end, self.end)
-            if start < end:
-                chapter["start"] = round((start - shift) / base)
-                chapter["end"] = round((end - shift) / base)
-                found.append(chapter)
-        return found
+        shift = self.shift - self.delay()
+        return cut_chapters(self.input.chapters(), self.start, self.end, shift)
 
     def delay(self) -> Fraction:
         """Seconds by which FFmpeg moves all packets, but no chapter, so that no time is below 0.
@@ -239,24 +231,26 @@ class Companions:
             return
         for route in routes.values():
             if route.source.type == "subtitle":
-                route.ends = OpenEnds(self.film_end(), needed=self.format in ("mp4", "mov"))
+                route.texts = Subtitles(self.film_end(), self.format, route.codec)
+        texts = [route.texts for route in routes.values() if route.texts is not None]
         for packet in self.read([route.source for route in routes.values()]):
             route = routes[packet.stream_index]
             for made in self.convert(route, packet):
-                for whole in route.ends.add(made) if route.ends else [made]:
-                    yield (whole.dts or 0) * whole.time_base, whole
+                time, _ = timed(made)
+                for track in texts:
+                    yield from map(timed, track.reach(time))
+                yield from map(timed, route.texts.add(made) if route.texts else [made])
         for route in routes.values():
-            held = route.transcoder or route.ends
-            for made in held.finish() if held else []:
-                yield (made.dts or 0) * made.time_base, made
+            held = route.transcoder or route.texts
+            yield from map(timed, held.finish() if held else [])
 
     def given_ends(self) -> list[str]:
         """Sentences about subtitles that had no end, once all packets are written."""
         return [
-            f"{describe(route.source)} had {route.ends.ended} subtitles without an end: "
-            f"each is shown until {'the next one or ' if route.ends.needed else ''}the film ends"
+            f"{describe(route.source)} had {route.texts.ends.ended} subtitles without an end: each "
+            f"is shown until {'the next one or ' if route.texts.ends.needed else ''}the film ends"
             for route in self.routes
-            if route.ends is not None and route.ends.ended
+            if route.texts is not None and route.texts.ends.ended
         ]
 
     def film_end(self) -> Fraction | None:
@@ -344,3 +338,8 @@ class Companions:
     def close(self) -> None:
         """Close the source."""
         self.input.close()
+
+
+def timed(packet: av.Packet) -> tuple[Fraction, av.Packet]:
+    """A packet after its decoding time in seconds."""
+    return (packet.dts or 0) * packet.time_base, packet
