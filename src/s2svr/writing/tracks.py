@@ -236,13 +236,13 @@ class Companions:
         for packet in self.read([route.source for route in routes.values()]):
             route = routes[packet.stream_index]
             for made in self.convert(route, packet):
-                time, _ = timed(made)
+                time, _ = at_decoding(made)
                 for track in texts:
-                    yield from map(timed, track.reach(time))
-                yield from map(timed, route.texts.add(made) if route.texts else [made])
+                    yield from map(at_decoding, track.reach(time))
+                yield from map(at_decoding, route.texts.add(made) if route.texts else [made])
         for route in routes.values():
             held = route.transcoder or route.texts
-            yield from map(timed, held.finish() if held else [])
+            yield from map(at_decoding, held.finish() if held else [])
 
     def given_ends(self) -> list[str]:
         """Sentences about subtitles that had no end, once all packets are written."""
@@ -340,6 +340,6 @@ class Companions:
         self.input.close()
 
 
-def timed(packet: av.Packet) -> tuple[Fraction, av.Packet]:
+def at_decoding(packet: av.Packet) -> tuple[Fraction, av.Packet]:
     """A packet after its decoding time in seconds."""
     return (packet.dts or 0) * packet.time_base, packet
