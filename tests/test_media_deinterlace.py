@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from media_clips import video_times
+from media_clips import make_video, video_times
 from s2svr import restore_video
 from s2svr.media import open_reader
 from s2svr.media.errors import MediaError
@@ -158,6 +158,15 @@ def test_each_field_becomes_a_frame_at_its_own_time(tmp_path: Path):
     for number, frame in enumerate(frames):
         own = slice(1 - number % 2, None, 2)  # the odd rows come first
         assert np.array_equal(frame.planes[0].numpy()[own], moving(number / 2)[own])
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_the_fields_of_a_single_picture_have_half_its_time(tmp_path: Path, name: str):
+    frames, _, _ = read(make_video(tmp_path / name, pts=[0], last=3600), "bob")
+    assert [(frame.time, frame.duration) for frame in frames] == [
+        (0, Fraction(1, 50)),
+        (Fraction(1, 50), Fraction(1, 50)),
+    ]
 
 
 @pytest.mark.parametrize("top_first", [True, False])

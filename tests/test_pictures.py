@@ -112,6 +112,26 @@ def test_a_part_of_an_animation(tmp_path: Path, name: str):
     assert np.abs(shown(frames[1]) - np.asarray(moving()[2])).max() < 0.01
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"),
+    [
+        (0.4, 0.6, [(0.4, 0.2)]),  # within one frame
+        (0.1, 0.5, [(0.1, 0.14), (0.24, 0.04), (0.28, 0.22)]),
+        (0.2, None, [(0.24, 0.04), (0.28, 1)]),  # the next one comes at once
+    ],
+)
+@pytest.mark.parametrize("name", ["a.webp", "a.mkv"])
+def test_a_cut_of_an_animation_has_the_frame_that_is_on(
+    tmp_path: Path, name: str, start: float, end: float | None, wanted: list[tuple[float, float]]
+):
+    source = save_moving(tmp_path / "a.webp")
+    if name != "a.webp":
+        copied(source, tmp_path / name, codec="ffv1")
+    with open_reader(tmp_path / name, start=start, end=end) as reader:
+        found = [(float(frame.time), float(frame.duration)) for frame in reader]
+    assert found == [pytest.approx(times, abs=1e-9) for times in wanted]
+
+
 def test_frames_of_webp_are_put_together_as_by_libwebp(tmp_path: Path):
     generator, frames = np.random.default_rng(0), []
     for index in range(5):  # small parts that are see-through in part, over each other

@@ -138,8 +138,13 @@ def bobbed(
     order, pictures = field_order(pictures)
     options = f"mode=send_field:parity={order}:deint=all"
     for _, run in groupby(with_times(pictures, base, rate / 2), size_and_format):
-        for made in filtered(run, base, [("bwdif", options)]):
+        last, after = -1, 0
+        for number, made in enumerate(filtered(run, base, [("bwdif", options)])):
             made.time_base = unit
+            if number and made.pts is not None and made.pts <= last:
+                made.pts = after  # bwdif gives both fields of a single picture one time
+            last = made.pts or 0
+            after = last + (made.duration or round(1 / rate / unit))
             yield made
 
 

@@ -1,4 +1,4 @@
-"""The error of media files, and what of a video could not be decoded."""
+"""The error of files that cannot be read or written, and what of a video is not decoded."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,7 +11,7 @@ HEADER = 16  # bytes at most of a picture that is but a header
 
 
 class MediaError(Exception):
-    """A media file cannot be read or written; the message is one sentence for the user."""
+    """A file cannot be read or written; the message is one sentence for the user."""
 
 
 class Losses:

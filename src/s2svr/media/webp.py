@@ -18,6 +18,7 @@ from .frame import Frame, FrameReader, MediaInfo
 from .images import Picture, image_frame
 from .planes import convert_format, has_alpha, is_rgb
 from .stills import riff_chunks
+from .video import LONGEST
 
 RGB = ColorInfo("rgb", full_range=True)
 UNTIMED = 100  # milliseconds of a frame that has none, as browsers show it
@@ -124,12 +125,15 @@ class WebPReader(FrameReader):
         times = [Fraction(0)]
         for part in self.parts:
             times.append(times[-1] + Fraction(part.milliseconds, 1000))
-        stop = times[-1] if end is None else end
-        self.times = times
-        self.shown = [i for i, t in enumerate(times[:-1]) if (start or 0) <= t < stop]
-        if not self.shown:
+        stop = times[-1] if end is None else min(end, times[-1])
+        self.shown = [i for i, t in enumerate(times[1:]) if t > self.shift and times[i] < stop]
+        if not self.shown or stop <= self.shift:
             raise MediaError(f"{path} has no picture in the time asked for")
-        duration = times[self.shown[-1] + 1] - times[self.shown[0]]
+        following = times[self.shown[0] + 1]
+        if times[self.shown[0]] < self.shift and following < min(stop, self.shift + LONGEST):
+            del self.shown[0]  # as in other videos
+        self.times = [min(max(time, self.shift), stop) for time in times]
+        duration = stop - self.times[self.shown[0]]
         self.info = MediaInfo(
             width=width,
             height=height,

@@ -1,4 +1,4 @@
-"""Rules of what containers hold: tracks, tried in memory, keys of metadata, and times."""
+"""Rules of what containers hold: tracks, tried in memory, keys of metadata, chapters and times."""
 
 import io
 import re
