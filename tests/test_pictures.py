@@ -12,11 +12,12 @@ from PIL import Image
 
 from media_clips import make_video
 from s2svr.color import from_rgb, to_rgb
-from s2svr.media import open_reader
+from s2svr.media import open_reader, png_chunks
 from s2svr.media.errors import MediaError
 from s2svr.media.frame import Frame
 from s2svr.media.stills import count_pictures, tiff_pages
 from s2svr.restoration import restore_video
+from s2svr.restoration.holdings import holdings_of
 from s2svr.restoration.verify import Identity, check_video
 from s2svr.writing.animations import Delays, short_fraction
 from s2svr.writing.images import image_color, write_picture
@@ -496,6 +497,110 @@ def test_delays_do_not_drift_and_short_ones_are_told():
         near = short_fraction(value)
         assert max(near.numerator, near.denominator) <= 65535
         assert abs(near - min(value, 65535)) < max(Fraction(1, 10**4), value / 10**4)
+
+
+# Colours beyond sRGB ------------------------------------------------------------------------------
+
+LIGHT = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+
+
+def wide_video(path: Path, primaries: int = 9, transfer: int = 16) -> Path:
+    tags = 1, 9, primaries, transfer
+    return make_video(path, codec="ffv1", form="yuv420p10le", tags=tags, pts=[0, 3003])
+
+
+def chunks_of(path: Path) -> dict[bytes, bytes]:
+    return {name: content for name, content in png_chunks(path.read_bytes()) if name != b"IDAT"}
+
+
+@pytest.mark.parametrize(("primaries", "transfer"), [(9, 16), (9, 18), (12, 13), (6, 6)])
+def test_png_says_primaries_and_transfer(tmp_path: Path, primaries: int, transfer: int):
+    source = wide_video(tmp_path / "a.mkv", primaries, transfer)
+    assert copied(source, tmp_path / "out") == []
+    assert chunks_of(tmp_path / "out" / "000000.png")[b"cICP"] == bytes([primaries, transfer, 0, 1])
+    assert copied(tmp_path / "out", tmp_path / "again") == []  # and so does an image of it
+    again = chunks_of(tmp_path / "again" / "000001.png")[b"cICP"]
+    assert again == bytes([primaries, transfer, 0, 1])
+    copied(tmp_path / "out", tmp_path / "b.mkv", bits=10)
+    with open_reader(tmp_path / "b.mkv") as reader:
+        color = reader.info.color
+    assert (color.primaries, color.transfer) == (primaries, transfer)
+    assert color.matrix == ("bt2020" if primaries == 9 else "bt601")
+    rows = {row.what: row.fate for row in holdings_of(source, tmp_path / "new.png").rows}
+    assert (rows["primaries"], rows["transfer"]) == ("kept", "kept")
+
+
+def test_moving_pngs_say_them_too(tmp_path: Path):
+    copied(wide_video(tmp_path / "a.mkv"), tmp_path / "a.apng")
+    with open_reader(tmp_path / "a.apng") as reader:
+        assert (reader.info.color.primaries, reader.info.color.transfer) == (9, 16)
+
+
+@pytest.mark.parametrize("tags", [None, (1, 1, 1, 1), (1, 6, 2, 6), (2, 1, 1, 13)])
+def test_pictures_like_srgb_need_no_word(tmp_path: Path, tags: tuple[int, int, int, int] | None):
+    source = make_video(tmp_path / "a.mkv", tags=tags, pts=[0])
+    assert copied(source, tmp_path / "a.png") == copied(source, tmp_path / "a.jpg") == []
+    assert b"cICP" not in chunks_of(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "tiff", "webp", "bmp", "gif"])
+def test_images_that_cannot_say_them_are_named(tmp_path: Path, kind: str):
+    said = copied(wide_video(tmp_path / "a.mkv"), tmp_path / "out", codec=kind)
+    assert (
+        f"the colour primaries 9 and the transfer 16 are not said by {kind} images: they are shown "
+        "as sRGB, in other colours; png says them"
+    ) in said
+
+
+def test_the_light_of_hdr10_goes_through_png(tmp_path: Path):
+    source = make_video(
+        tmp_path / "a.mkv", codec="libx265", form="yuv420p10le", size=(96, 80), pts=[0, 3003],
+        tags=(1, 9, 9, 16), options={"x265-params": f"log-level=none:master-display={LIGHT}:"
+                                     "max-cll=1000,400"},
+    )  # fmt: skip
+    copied(source, tmp_path / "out")
+    copied(tmp_path / "out", tmp_path / "b.mkv", codec="hevc", bits=10)
+    with open_reader(source) as old, open_reader(tmp_path / "b.mkv") as new:
+        assert old.display.light == (1000, 400)
+        assert (new.display.mastering, new.display.light) == (
+            old.display.mastering,
+            old.display.light,
+        )
+    said = copied(source, tmp_path / "a.webp")
+    assert "the HDR10 metadata are left out: webp images have none" in said
+    rows = {r.what: r for r in holdings_of(tmp_path / "out", tmp_path / "x" / "%d.jpg").rows}
+    assert all("not said by jpeg" in rows[what].why for what in ("primaries", "transfer"))
+    assert rows["HDR10 metadata"].fate == "dropped"
+    assert "HDR10" in rows["HDR10 metadata"].why
+
+
+def test_an_avif_says_its_primaries_and_transfer(tmp_path: Path):
+    with av.open(str(tmp_path / "a.avif"), "w", format="avif") as output:
+        stream = output.add_stream("libsvtav1", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 9, 16, 9
+        stream.options = {"preset": "12", "svtav1-params": "avif=1"}
+        picture = av.VideoFrame(64, 64, "yuv420p10le")
+        output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    with open_reader(tmp_path / "a.avif") as reader:
+        color = reader.info.color
+    assert (color.matrix, color.primaries, color.transfer) == ("bt2020", 9, 16)
+    copied(tmp_path / "a.avif", tmp_path / "a.png")
+    assert chunks_of(tmp_path / "a.png")[b"cICP"] == bytes([9, 16, 0, 1])
+
+
+def test_images_of_two_transfers_are_said(tmp_path: Path):
+    copied(wide_video(tmp_path / "a.mkv"), tmp_path / "out")
+    Image.new("RGB", (64, 48)).save(tmp_path / "out" / "000001.png")
+    assert copied(tmp_path / "out", tmp_path / "again") == [
+        "the images differ in colour primaries or transfer: the output has 9 and 16 for all, "
+        "000001.png 2 and 2"
+    ]
+
+
+# -------------------------------------------------------------------------------------------------
 
 
 def test_odd_sizes_of_every_kind_are_written(tmp_path: Path):

@@ -17,6 +17,10 @@ WEIGHTS = {
     "smpte240m": (0.212, 0.087),
 }
 
+# Primaries and transfers of which a picture without any looks alike: of BT.709 and sRGB, and curves
+# that are nearly theirs.
+SRGB_PRIMARIES, SRGB_TRANSFERS = {1, 2}, {1, 2, 4, 6, 13, 14, 15}
+
 CODES = {"rgb": 0, "gray": 2, "bt601": 6, "bt709": 1, "bt2020": 9, "smpte240m": 7}
 
 # Filters that halve a plane, and the offset of their first tap from luma 2i, by where chroma
@@ -51,6 +55,11 @@ class ColorInfo:
         if self.matrix_code is not None:
             return self.matrix_code
         return CODES[self.matrix]
+
+    @property
+    def like_srgb(self) -> bool:
+        """True if it looks right where nothing says what it is: it is read as sRGB then."""
+        return self.primaries in SRGB_PRIMARIES and self.transfer in SRGB_TRANSFERS
 
     @property
     def offset(self) -> tuple[float, float]:

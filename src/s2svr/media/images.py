@@ -41,6 +41,7 @@ from .stills import (
     images_in,
     no_images,
     numbering_gap,
+    png_names_color,
     read_tag,
     still_form,
     tiff_at,
@@ -60,6 +61,7 @@ class Picture(NamedTuple):
     orientation: int  # EXIF's number
     form: str  # its decoder
     alpha: bool  # it has some, which is left out
+    named: bool = False  # its file says primaries and transfer by their numbers
 
 
 def read_bytes(path: Path) -> bytes:
@@ -125,7 +127,8 @@ def decode_still(path: Path, data: bytes, form: str) -> Picture:
     picture = pictures[0]
     # FFmpeg makes every GIF one with alpha, and a palette may hold some.
     alpha = (has_alpha(picture.format) and form != "gif") or is_transparent(picture)
-    return Picture(picture, read_tag(data, ORIENTATION) or 1, form, alpha)
+    named = form == "png" and png_names_color(data)
+    return Picture(picture, read_tag(data, ORIENTATION) or 1, form, alpha, named)
 
 
 def still_format(path: Path) -> av.VideoFormat | None:
@@ -174,7 +177,7 @@ def decode_heif(path: Path, data: bytes) -> Picture:
     if picture is None:
         raise MediaError(f"the image {path} holds no picture")
     turned, alpha = display_of(picture).orientation, ALPHA.search(data) is not None
-    return Picture(picture, turned, stream.codec_context.name, alpha)
+    return Picture(picture, turned, stream.codec_context.name, alpha, named=True)
 
 
 def read_image(path: Path) -> Frame:
@@ -192,6 +195,8 @@ def image_frame(decoded: Picture) -> Frame:
         "gray" if len(planes) == 1 else "rgb" if rgb else matrix,
         full_range=picture.color_range != 1,
         bits=bits_of(picture.format),
+        primaries=int(picture.color_primaries) if decoded.named else 2,
+        transfer=int(picture.color_trc) if decoded.named else 2,
         siting="center",
     )
     planes = tuple(upright(plane, decoded.orientation) for plane in planes)
@@ -233,8 +238,10 @@ class ImageReader(FrameReader):
         if not asked:
             raise MediaError(f"{path} holds no images in the time asked for")
         self.files, self.places = [file for file, _ in asked], [place for _, place in asked]
-        self.start, self.end, self.shift, self.display = start, end, Fraction(0), Display()
+        self.start, self.end, self.shift = start, end, Fraction(0)
         decoded = self.decode(0)
+        shown = display_of(decoded.picture)  # which is turned already
+        self.display = Display(mastering=shown.mastering, light=shown.light)
         frame = image_frame(decoded)
         height, width = frame.planes[0].shape
         color, chroma = self.richest(decoded)
@@ -304,5 +311,14 @@ class ImageReader(FrameReader):
                     f"expected images of one size, {'a page' if pages else self.files[0].name} is "
                     f"{size[1]}x{size[0]} and {'another' if pages else file.name} is "
                     f"{width}x{height}"
+                )
+            color, whole = frame.color, self.info.color
+            if (color.primaries, color.transfer) != (whole.primaries, whole.transfer) and not (
+                color.like_srgb and whole.like_srgb
+            ):
+                self.warn(
+                    "the images differ in colour primaries or transfer: the output has "
+                    f"{whole.primaries} and {whole.transfer} for all, {file.name} "
+                    f"{color.primaries} and {color.transfer}"
                 )
             yield replace(frame, tags=read_photo_tags(read_bytes(file)))

@@ -26,6 +26,7 @@ MOST_IN_SEGMENT = 65533
 # Parts of each format that hold the picture itself or how it is coded, and those of JPEG's.
 PICTURE_PARTS = {
     *("IHDR", "PLTE", "IDAT", "IEND", "tRNS", "sRGB", "sBIT", "bKGD", "hIST", "pHYs", "tIME"),
+    *("cICP", "mDCV", "mDCv", "cLLI", "cLLi"),  # which decoders read
     *("acTL", "fcTL", "fdAT", "VP8 ", "VP8L", "VP8X", "ALPH", "ANIM", "ANMF"),
 }
 JPEG_PARTS = (b"JFIF\0", b"JFXX\0", b"Adobe")

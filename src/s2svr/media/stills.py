@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from mmap import mmap
 from pathlib import Path
 from typing import Literal
@@ -201,6 +201,12 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         length = int.from_bytes(data[place : place + 4], "big")
         yield data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
         place += 12 + length
+
+
+def png_names_color(data: bytes) -> bool:
+    """True if a PNG says its primaries and transfer by their numbers."""
+    before = takewhile(lambda chunk: chunk[0] != b"IDAT", png_chunks(data))
+    return any(name == b"cICP" for name, _ in before)
 
 
 def png_chunk(name: bytes, content: bytes) -> bytes:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+from ..color import ColorInfo
 from ..media import Reader, open_reader
 from ..writing import (
     CONTAINERS,
@@ -27,7 +28,12 @@ from .video import restore_video
 
 FIRST = 48  # pictures that are looked at
 # What a warning speaks of where images lose or change that property.
-IMAGE_WORDS = {"components": "written as", "bits": "bits of", "alpha": "alpha channel"}
+IMAGE_WORDS = {
+    "components": "written as",
+    "bits": "bits of",
+    "alpha": "alpha channel",
+    "HDR10 metadata": "HDR10",
+}
 WHY_ANEW = {"codec": "it is encoded anew", "container": "as the output is named"}
 
 
@@ -60,7 +66,7 @@ def holdings_of(source: Path, target: Path | None = None) -> Holdings:
         found.rows = list(contents(before))
         return found
     if target.suffix.lower() not in CONTAINERS:
-        return into_images(found, before)
+        return into_images(found, before, info.color)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / f"first{target.suffix}"
         summary = restore_video(Identity(), source, made, end=end)
@@ -127,13 +133,18 @@ def of_companion(old: Companion, left: list[Companion], check: Check) -> Iterato
     yield from of_stream(old.kind, old.index, old.tags, new.tags, check)
 
 
-def into_images(found: Holdings, before: Inspection) -> Holdings:
-    """What becomes of a video file in a folder of images: its pictures stay, and nothing else."""
+def into_images(found: Holdings, before: Inspection, color: ColorInfo) -> Holdings:
+    """What becomes of a video file in a folder of images: its pictures stay, and little else."""
+    says = set()  # what PNG says of them
+    if found.target and parse_output(found.target).suffix in ("", ".png", ".apng"):
+        says = {"mastering display", "content light"}
+        says |= set() if color.like_srgb else {"primaries", "transfer"}
     why = "a folder of images holds pictures alone"
     pixels = {"size", "components", "bits", "range", "rotation", "crop"}
     for row in contents(before):
         fate = ("converted", "written as images") if row.what in pixels else ("dropped", why)
-        found.rows.append(Outcome(row.what, row.source, "", *fate))
+        kept = Outcome(row.what, row.source, row.source, "kept")
+        found.rows.append(kept if row.what in says else Outcome(row.what, row.source, "", *fate))
     return found
 
 
@@ -183,6 +194,9 @@ def image_facts(reader: Reader) -> dict[str, str]:
         "size": f"{info.width}x{info.height}",
         "components": plain.get(info.color.matrix, "YCbCr, chroma {}x{}".format(*info.chroma)),
         "bits": str(info.color.bits),
+        "primaries": "" if info.color.like_srgb else str(info.color.primaries),
+        "transfer": "" if info.color.like_srgb else str(info.color.transfer),
+        "HDR10 metadata": "yes" if reader.display.mastering or reader.display.light else "",
         "alpha": "yes" if any("alpha" in line for line in reader.warnings) else "",
         "frame rate": f"{info.rate}{', as none is given' * assumed}" if info.frames != 1 else "",
         **{name: f"in {count} pictures" for name, count in sorted(tags.items())},

@@ -77,6 +77,7 @@ LOSSLESS = {"ffv1", *(name for name in CODECS if name.endswith("-lossless"))}
 # fainter than the noise of the usual crf (benchmarks/product/output_quality.py).
 FINER = 8
 LEAST_RATE = 1000  # bits a second: who asks for less has meant kilobits
+BT2020 = 9  # primaries whose matrix is no matter of the size
 BLOCK = 64  # pixels; x265 4.2 reads and writes beyond its memory where one block spans the picture
 
 
@@ -314,5 +315,5 @@ def output_color(color: ColorInfo, kind: str, bits: int, width: int, height: int
     color = replace(color, bits=bits)
     if kind in ("gbrp", "gray") or color.matrix not in ("rgb", "gray"):
         return color
-    matrix = guess_matrix(width, height)
+    matrix = "bt2020" if color.primaries == BT2020 else guess_matrix(width, height)
     return replace(color, matrix=matrix, full_range=False, siting="left", matrix_code=None)

@@ -1,6 +1,8 @@
 """Images that are written: a folder of them, one of them, or one that is animated."""
 
+import struct
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -12,6 +14,7 @@ from torch import Tensor
 from ..color import ColorInfo
 from ..files import sync
 from ..media import (
+    PNG,
     Frame,
     MediaError,
     PhotoTags,
@@ -19,11 +22,13 @@ from ..media import (
     convert_format,
     held_photo_tags,
     plays_of,
+    png_chunk,
     to_picture,
     upright,
     with_photo_tags,
 )
 from .animations import Delays, join_gif, join_png, join_webp
+from .omissions import image_losses
 from .packets import lost_messages, lost_photo_tags
 from .protocol import OutputFormat, Position
 from .workfolder import FRESH, WorkFolder, WorkPolicy
@@ -61,6 +66,7 @@ MOVING: dict[str, Callable[[Path, list[Path], Delays, int], None]] = {
     ".webp": join_webp,
     ".apng": join_png,
 }
+PNG_HEAD = len(PNG) + 25  # bytes up to the end of its header
 JPEG_CRF = 2  # where none is given; WebP is lossless then
 PALETTE = "palettegen", "stats_mode=single:reserve_transparent=0"  # 256 colours for each picture
 TIMES = "times"  # a file beside the frames of an animation: seconds of each, and how long it is
@@ -119,7 +125,12 @@ class ImageWriter:
             raise MediaError(f"{self.codec} images have at most {most} pixels a side, not {side}")
         source, info = reader.info.color, reader.info
         bits = image_depth(self.codec, output.bits, source.bits)
-        self.color = image_color(self.codec, source.matrix, bits)
+        self.color = replace(
+            image_color(self.codec, source.matrix, bits),
+            primaries=source.primaries,
+            transfer=source.transfer,
+        )
+        self.chunks = color_chunks(reader) if self.codec == "png" else b""
         self.chroma = (1, 1)
         self.warnings = image_losses(reader, self.color, self.codec)
         names = info.names
@@ -141,7 +152,7 @@ class ImageWriter:
             )
         with self.work.errors():
             planes = tuple(upright(plane, self.orientation) for plane in frame.planes)
-            write_picture(self.image_path(self.count), planes, self.codec, self.crf)
+            write_picture(self.image_path(self.count), planes, self.codec, self.crf, self.chunks)
             self.write_tags(self.image_path(self.count), frame.tags, planes)
         time = self.count / self.rate if frame.time is None else frame.time - self.shift
         self.times.append((time, frame.duration or 1 / self.rate))
@@ -244,24 +255,42 @@ def image_color(codec: str, matrix: str, bits: int) -> ColorInfo:
     return ColorInfo("gray" if gray else "rgb", full_range=True, bits=bits)
 
 
-def image_losses(reader: Reader, color: ColorInfo, codec: str) -> list[str]:
-    """List in words what of a source images do not hold."""
-    lines, info = [], reader.info
-    if any(track.kind in ("audio", "subtitle") for track in info.tracks):
-        lines.append("sound and subtitles are left out: images hold none")
-    if info.aspect != 1:
-        lines.append(f"the pixel aspect {info.aspect} is not written in images")
-    if color.bits < min(info.color.bits, 16):
-        lines.append(f"written with {color.bits} bits of {info.color.bits}")
-    if codec == "gif":
-        lines.append("each picture is written with 256 colours, as GIF has no more")
-    return lines
+def color_chunks(reader: Reader) -> bytes:
+    """Chunks of PNG that say primaries, transfer and the light of HDR10; none where all is usual.
+
+    What a source image says itself is said again, as usual as it may be.
+    """
+    color, display, chunks = reader.info.color, reader.display, b""
+    named = reader.info.kind == "images" and 2 not in (color.primaries, color.transfer)
+    if named or not color.like_srgb:  # 0: RGB, 1: of the full range
+        chunks += png_chunk(b"cICP", bytes([color.primaries, color.transfer, 0, 1]))
+    if display.mastering:
+        *places, least, most = display.mastering
+        units = [within(place * 50000, 16) for place in places]
+        light = within(most * 10000, 32), within(least * 10000, 32)
+        chunks += png_chunk(b"mDCV", struct.pack(">8H2I", *units, *light))
+    if display.light:
+        brightest = [within(Fraction(part * 10000), 32) for part in display.light]
+        chunks += png_chunk(b"cLLI", struct.pack(">2I", *brightest))
+    return chunks
+
+
+def within(value: Fraction, bits: int) -> int:
+    """The whole number without a sign, of so many bits, that is nearest to a value."""
+    return min(max(round(value), 0), 2**bits - 1)
 
 
 def write_picture(
-    path: Path, planes: tuple[Tensor, ...], codec: str = "png", crf: int | None = None
+    path: Path,
+    planes: tuple[Tensor, ...],
+    codec: str = "png",
+    crf: int | None = None,
+    chunks: bytes = b"",
 ) -> None:
-    """Write R, G, B or grey planes of 8 or 16 bits, or a JPEG's Y, Cb, Cr, as an image."""
+    """Write R, G, B or grey planes of 8 or 16 bits, or a JPEG's Y, Cb, Cr, as an image.
+
+    ``chunks`` of a PNG come before its picture.
+    """
     kind, gray, deep = IMAGES[codec], len(planes) == 1, planes[0].dtype == torch.uint16
     form = kind.formats[16 if deep else 8][0 if gray else 1]
     if codec == "jpeg":
@@ -282,7 +311,8 @@ def write_picture(
     encoder.options = options
     packets = encoder.encode(picture) + encoder.encode(None)
     end = b";" if codec == "gif" else b""  # which FFmpeg's muxer adds
-    path.write_bytes(b"".join(bytes(packet) for packet in packets) + end)
+    data = b"".join(bytes(packet) for packet in packets) + end
+    path.write_bytes(data[:PNG_HEAD] + chunks + data[PNG_HEAD:] if chunks else data)
 
 
 def with_palette(picture: av.VideoFrame) -> av.VideoFrame:

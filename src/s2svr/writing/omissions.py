@@ -1,6 +1,7 @@
-"""Metadata of the source that was written and that the finished file does not contain.
+"""What a finished file does not say of its source.
 
 Some containers drop what they cannot hold without an error: the file is read again and compared.
+What images do not hold is known beforehand.
 """
 
 from collections import defaultdict
@@ -9,7 +10,8 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Stream
 
-from ..media import Facts, open_container, read_facts, with_timecode
+from ..color import ColorInfo
+from ..media import Facts, Reader, open_container, read_facts, with_timecode
 from .inspect import file_metadata, stream_kind, stream_tags
 from .tracks import Companions
 
@@ -93,3 +95,29 @@ def stream_omissions(old: dict[str, str], new: dict[str, str]) -> list[str]:
     words = [f"disposition {' '.join(flags)}"] if flags else []
     rest = (key for key, value in old.items() if key != "disposition" and value)
     return words + [f"{key} {old[key]}" for key in rest if new.get(key) != old[key]]
+
+
+def image_losses(reader: Reader, color: ColorInfo, codec: str) -> list[str]:
+    """List in words what of a source images do not hold."""
+    lines, info, display = [], reader.info, reader.display
+    if any(track.kind in ("audio", "subtitle") for track in info.tracks):
+        lines.append("sound and subtitles are left out: images hold none")
+    if info.aspect != 1:
+        lines.append(f"the pixel aspect {info.aspect} is not written in images")
+    if color.bits < min(info.color.bits, 16):
+        lines.append(f"written with {color.bits} bits of {info.color.bits}")
+    if codec != "png" and not info.color.like_srgb:
+        lines.append(
+            f"the colour primaries {info.color.primaries} and the transfer {info.color.transfer} "
+            f"are not said by {codec} images: they are shown as sRGB, in other colours; png says "
+            "them"
+        )
+    if codec != "png" and (display.mastering or display.light):
+        lines.append(f"the HDR10 metadata are left out: {codec} images have none")
+    if display.dynamic:
+        lines.append(f"the {' and '.join(display.dynamic)} metadata are left out")
+    if display.spherical or display.stereo:
+        lines.append("that the picture shows a sphere or two views is not said by images")
+    if codec == "gif":
+        lines.append("each picture is written with 256 colours, as GIF has no more")
+    return lines
