@@ -14,6 +14,7 @@ from ..color import ColorInfo
 from .clock import JUMP, TS_DISCONT, demuxed
 from .container import is_cut_off, open_container
 from .integrity import first_broken_byte, times_go_back
+from .stills import has_png_profile
 
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
 WHOLE = 1 << 26  # bytes of a file that is read as a whole to know how long it is
@@ -69,7 +70,8 @@ class FileInput:
         return open_container(self.path)
 
     def edits(self) -> list[str]:
-        return edit_warnings(self.path)
+        profile = "the ICC profile of the pictures is left out: it cannot be written again"
+        return edit_warnings(self.path) + [profile] * has_png_profile(self.path)
 
     def can_be_entered(self, container: InputContainer) -> bool:
         return can_be_entered(container, self.path)

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from .errors import MediaError
 from .frame import Track
 from .integrity import ends_inside_unit, scrambled
+from .stills import png_without_profile
 
 # Files only, and only formats that hold a picture or sound: no playlists or scripts that name
 # other files, and no text.
@@ -26,10 +27,7 @@ FORMATS = (
 MAX_PIXELS = 2**27  # 15360 x 8640; a header that asks for more is taken for a broken one
 MOST_BOXES = 1_000_000  # of an mp4 that are looked at
 # Those on its first level; cameras write others, and bytes that are none, behind the last.
-BOXES = {
-    *(b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"free", b"skip", b"wide", b"uuid", b"udta"),
-    *(b"meta", b"sidx", b"ssix", b"styp", b"emsg", b"prft", b"pdin", b"pnot"),
-}
+BOXES = b"ftyp moov mdat moof mfra free skip wide uuid udta meta sidx ssix styp emsg prft pdin pnot"
 HEADER_LOOK = 1 << 16  # bytes that say whether a file is encrypted
 ENCRYPTED_ENTRY = re.compile(rb"stsd.{12}(encv|enca|drmi|drms)", re.DOTALL)
 # An element ContentEncoding (with its size) in which a ContentEncryption lies.
@@ -91,13 +89,25 @@ def open_container(path: Path) -> InputContainer:
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     options["merge_pmt_versions"] = "1"  # streams of a second recording are those of the first
     try:
-        return av.open(file_url(path), options=options, metadata_errors="replace")
+        return without_profile(av.open(file_url(path), options=options, metadata_errors="replace"))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, PermissionError):
             raise MediaError(f"{path} may not be read: permission denied") from error
         if path.stat().st_size == 0:
             raise MediaError(f"{path} is empty") from error
         raise MediaError(f"{path} is not a video that can be read{why_unreadable(path)}") from error
+
+
+def without_profile(container: InputContainer) -> InputContainer:
+    """The open file, of whose animated PNG the decoder sees no profile.
+
+    PyAV 18 frees the name of one twice, with a picture of which side data were asked.
+    """
+    for stream in container.streams.video:
+        context = stream.codec_context
+        if context and context.name == "apng" and context.extradata:
+            context.extradata = png_without_profile(context.extradata)
+    return container
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -212,10 +222,8 @@ def ends_inside_riff(file: BinaryIO, size: int) -> bool:
         if head[:4] != b"RIFF":
             break
         place += 8 + int.from_bytes(head[4:], "little")
-        if place > size:
-            return True
-        place += place % 2
-    return False
+        place += place % 2 * (place < size)
+    return place > size
 
 
 def ends_inside_box(file: BinaryIO, size: int) -> bool:
@@ -231,7 +239,7 @@ def ends_inside_box(file: BinaryIO, size: int) -> bool:
             length = int.from_bytes(head[8:16], "big")
         seen.add(name)
         if 0 < length < 8 or place + length > size:  # also a box of 64 bits without its length
-            return name in BOXES
+            return name in BOXES.split()
         if length == 0:  # up to the end
             return False
         place += length

@@ -1,10 +1,12 @@
 """Reading of a folder of images, or one image, as a video without time stamps."""
 
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from itertools import takewhile
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +43,7 @@ from .stills import (
     images_in,
     no_images,
     numbering_gap,
-    png_names_color,
+    png_chunks,
     read_tag,
     still_form,
     tiff_at,
@@ -62,6 +64,7 @@ class Picture(NamedTuple):
     form: str  # its decoder
     alpha: bool  # it has some, which is left out
     named: bool = False  # its file says primaries and transfer by their numbers
+    display: Display = Display()  # the light of HDR10, where it says that
 
 
 def read_bytes(path: Path) -> bytes:
@@ -127,8 +130,26 @@ def decode_still(path: Path, data: bytes, form: str) -> Picture:
     picture = pictures[0]
     # FFmpeg makes every GIF one with alpha, and a palette may hold some.
     alpha = (has_alpha(picture.format) and form != "gif") or is_transparent(picture)
-    named = form == "png" and png_names_color(data)
-    return Picture(picture, read_tag(data, ORIENTATION) or 1, form, alpha, named)
+    turned = read_tag(data, ORIENTATION) or 1
+    return Picture(picture, turned, form, alpha, *(png_light(data) if form == "png" else ()))
+
+
+def png_light(data: bytes) -> tuple[bool, Display]:
+    """If a PNG says primaries and transfer by their numbers, and the light of HDR10 in it.
+
+    They are not asked of PyAV: it frees what a profile is called twice.
+    """
+    chunks = dict(takewhile(lambda chunk: chunk[0] != b"IDAT", png_chunks(data)))
+    mastering, light = chunks.get(b"mDCV", b""), chunks.get(b"cLLI", b"")
+    found = Display()
+    if len(mastering) == 24:
+        *places, most, least = struct.unpack(">8H2I", mastering)
+        brightness = Fraction(least, 10000), Fraction(most, 10000)
+        found = replace(found, mastering=(*(Fraction(p, 50000) for p in places), *brightness))
+    if len(light) == 8:
+        brightest, mean = struct.unpack(">2I", light)
+        found = replace(found, light=(brightest // 10000, mean // 10000))
+    return len(chunks.get(b"cICP", b"")) == 4, found
 
 
 def still_format(path: Path) -> av.VideoFormat | None:
@@ -176,8 +197,9 @@ def decode_heif(path: Path, data: bytes) -> Picture:
             raise MediaError(f"the image {path} is broken or too large") from error
     if picture is None:
         raise MediaError(f"the image {path} holds no picture")
-    turned, alpha = display_of(picture).orientation, ALPHA.search(data) is not None
-    return Picture(picture, turned, stream.codec_context.name, alpha, named=True)
+    shown, alpha = display_of(picture), ALPHA.search(data) is not None
+    light = Display(mastering=shown.mastering, light=shown.light)
+    return Picture(picture, shown.orientation, stream.codec_context.name, alpha, True, light)
 
 
 def read_image(path: Path) -> Frame:
@@ -240,8 +262,7 @@ class ImageReader(FrameReader):
         self.files, self.places = [file for file, _ in asked], [place for _, place in asked]
         self.start, self.end, self.shift = start, end, Fraction(0)
         decoded = self.decode(0)
-        shown = display_of(decoded.picture)  # which is turned already
-        self.display = Display(mastering=shown.mastering, light=shown.light)
+        self.display = decoded.display
         frame = image_frame(decoded)
         height, width = frame.planes[0].shape
         color, chroma = self.richest(decoded)

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from mmap import mmap
 from pathlib import Path
 from typing import Literal
@@ -48,6 +48,7 @@ VIDEO_SUFFIXES = {
 }  # fmt: skip
 KINDS = "PNG, JPEG, TIFF, BMP, WebP, GIF, AVIF, HEIC, EXR, DPX, TGA, JPEG 2000, PNM or QOI"
 HEAD = 64  # bytes that say what a file is
+PROFILE_LOOK = 1 << 16  # bytes in which the profile of a PNG begins
 SUBFILE, OLD_SUBFILE = 0x00FE, 0x00FF  # tags that tell pages from thumbnails and masks
 # Where the TIFF structure with the tags begins: after the marker of each format.
 MARKERS = re.compile(
@@ -203,12 +204,6 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + length
 
 
-def png_names_color(data: bytes) -> bool:
-    """True if a PNG says its primaries and transfer by their numbers."""
-    before = takewhile(lambda chunk: chunk[0] != b"IDAT", png_chunks(data))
-    return any(name == b"cICP" for name, _ in before)
-
-
 def png_chunk(name: bytes, content: bytes) -> bytes:
     """A chunk of a PNG: its length, name, content and checksum."""
     return (
@@ -217,6 +212,19 @@ def png_chunk(name: bytes, content: bytes) -> bytes:
         + content
         + struct.pack(">I", zlib.crc32(name + content))
     )
+
+
+def png_without_profile(chunks: bytes) -> bytes:
+    """The chunks of a PNG, what follows its first bytes, without a profile."""
+    found = png_chunks(PNG + chunks)
+    return b"".join(png_chunk(*chunk) for chunk in found if chunk[0] != b"iCCP")
+
+
+def has_png_profile(path: Path) -> bool:
+    """True for a PNG with a profile."""
+    with path.open("rb") as file:
+        head = file.read(PROFILE_LOOK)
+    return head.startswith(PNG) and b"iCCP" in head
 
 
 def riff_chunks(data: Bytes) -> Iterator[tuple[bytes, bytes]]:
