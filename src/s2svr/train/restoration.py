@@ -17,7 +17,7 @@ from .on_device import resident
 from .recipes import RestorationLoss, RestorationRecipe
 from .step import Batch
 from .store import prepare, recipe_clips
-from .validation import validation
+from .validation import check_apart, validation
 
 
 def restore_clips(model: S2SVR, x: Tensor, flows: Flows, step: int) -> tuple[Tensor, slice]:
@@ -83,8 +83,9 @@ def train_restoration(
 ) -> Path:
     """Train a restoration network; returns the weights' path.
 
-    data and val are the folders of high-quality clips, flow the student's weights, mixer a network
-    to take the mixer from, init one for all else that is not given. The averaged weights are kept.
+    data and val are the folders of high-quality clips, which share none, flow the student's
+    weights, mixer a network to take the mixer from, init one for all else that is not given. The
+    averaged weights are kept.
 
     flow may be a folder of .flo files by clip, as ``clip_flow.file_flows`` reads them: the network
     gets no flow network. ValueError for a recipe that they cannot serve.
@@ -101,15 +102,16 @@ def train_restoration(
     needs_flow = model.flow is not None and recipe.data.frames > 1
     own = needs_flow and not recipe.optim.flow_rate and model.config.radius == 1
     frozen = own or files is not None
-    clips = recipe_clips(recipe.data, data)
+    clips, held_out = recipe_clips(recipe.data, data), folder_clips(val) if val else []
+    check_apart(clips, held_out)
     with fabric.rank_zero_first():
         ready = prepare(recipe, clips, model, run.clips, workers=workers, flow=own)
         if files is not None:
             flows = file_flows(clips, ready.clips, down, files, run.clips)
             ready = ready._replace(flows=flows)
     validate = None
-    if val is not None and fabric.is_global_zero:
-        validate = validation(folder_clips(val), damage, run.clips)
+    if held_out and fabric.is_global_zero:
+        validate = validation(held_out, damage, run.clips)
     crops: ClipPairs | FlowCrops
     if frozen:
         crops = FlowCrops(ready.clips, ready.flows, recipe.data, seed=seed, down=down)

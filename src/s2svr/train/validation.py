@@ -14,6 +14,18 @@ from .store import store_damaged
 VALIDATION_FRAMES = 8
 
 
+def check_apart(trained: list[Clip], held_out: list[Clip]) -> None:
+    """ValueError where a clip is in both, whatever path leads to it."""
+    places = {clip.hq.resolve() for clip in trained}
+    for clip in held_out:
+        if clip.hq.resolve() in places:
+            raise ValueError(
+                f"expected clips to validate on that are not trained on, got {clip.hq} in both: "
+                "move them out of the folder of training clips, or leave their sources out by "
+                "data.without"
+            )
+
+
 def validation(
     held_out: list[Clip], damage: str, cache: Path
 ) -> Callable[[nn.Module, SummaryWriter, int], dict[str, float]]:
