@@ -219,6 +219,13 @@ def test_several_weights_on_rendered_clips_from_the_command_line(tmp_path: Path)
 def test_missing_files_are_named(pair: Path):
     with pytest.raises(ValueError, match="two frames can take, got blur"):
         list(cases_of(pair, ["blur"]))
+    for kind in ("blur-7", "shutter", "exposure"):
+        with pytest.raises(ValueError, match=f"two frames can take, got {kind}: give --photos"):
+            list(cases_of(pair, ["clean", kind]))
+        with pytest.raises(
+            ValueError, match=f"blur as the only blur of rendered clips, got {kind}"
+        ):
+            list(rendered_cases([torch.zeros(3, 64, 64)], [kind], seed=0, clips=1))
     write_png(pair / "frame_0010.png", torch.zeros(3, 32, 40))
     with pytest.raises(ValueError, match="frames of 48x32 pixels .* got 48x32 and 40x32"):
         judged(moving(4.0), pair)

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from s2svr.damage import blur_clip
 from s2svr.data.clips import ClipPairs, Data, bounced
 from s2svr.data.store import MOVING, Stored
 from s2svr.metrics import psnr_rgb
+from s2svr.ops import quantised
 from s2svr.render import film_batch
 from s2svr.train import rendered
 from s2svr.train.rendered import moving_pair, with_moving
@@ -33,6 +35,50 @@ def test_a_moving_pair_is_blurred_by_its_own_motion(clips, degradation):
     contrast = [(pair.lq.std() / pair.hq.std()).item() for pair in pairs]
     assert max(contrast) < 1
     assert min(contrast) < 0.9
+
+
+def test_a_moving_pair_of_a_named_blur_averages_the_frames_that_it_names(clips):
+    def pair(degradation: str, frames: int):
+        real = ClipPairs(clips, sizes(degradation=degradation, speed=4.0))
+        return moving_pair(real, np.random.default_rng(1), frames=frames, size=(32, 48))
+
+    for damage in ("blur-5", "shutter-2"):
+        lq, hq = pair(damage, 2)  # flow is trained on two
+        assert lq.shape == hq.shape == (2, 3, 32, 48)
+        assert (lq - hq).abs().mean() > 0.01
+    lq, hq = pair("blur-5", 9)
+    torch.testing.assert_close(lq[2:-2], blur_clip(hq, 5).lq, rtol=0, atol=1.1 / 255)
+    lq, hq = pair("blur-1", 2)
+    assert torch.equal(lq, quantised(hq))
+
+
+@pytest.mark.parametrize(
+    ("damage", "subframes", "shutter"),
+    [("blur-7", 7, 7.0), ("shutter-2", 17, 17 / 8), ("hevc-37", 1, 0.5), ("mixed", 1, 0.5)],
+)
+def test_sub_frames_are_those_that_the_damage_names(damage, subframes, shutter):
+    assert rendered.exposed(damage, np.random.default_rng(0)) == (subframes, shutter)
+
+
+@pytest.mark.parametrize(
+    ("damage", "side", "message"),
+    [
+        (
+            "blur-7+bicubic",
+            256,
+            r"a blur alone for rendered clips, got blur-7\+bicubic: set data.re",
+        ),
+        ("hevc-32", 64, "at least 68x68 pixels for hevc-32, got 64x64: raise data.crop"),
+        ("bicubic+ldp-32", 256, r"at least 260x260 pixels for bicubic\+ldp-32, got 256x256"),
+        ("mixed", 192, "at least 260x260 pixels for mixed, got 192x192"),
+    ],
+)
+def test_damage_that_rendered_clips_cannot_have_is_refused(damage, side, message):
+    with pytest.raises(ValueError, match=message):
+        rendered.check_rendered(damage, (side, side))
+    for fine in ("blur-7", "shutter", "bicubic", "h264-28+bicubic"):
+        rendered.check_rendered(fine, (side, side))
+    rendered.check_rendered("mixed", (260, 300))
 
 
 def test_moving_pairs_have_the_shutter_and_depth_of_their_recipe(clips, tmp_path):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 from unittest import mock
 
@@ -40,6 +41,7 @@ from s2svr.train.progress import Progress
 from s2svr.train.recipes import Optim, load_recipe
 from s2svr.train.restoration import restoration_loss, train_restoration
 from s2svr.train.store import recipe_clips, store_damaged
+from s2svr.train.validation import check_apart
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 SMALL = [
@@ -193,9 +195,27 @@ def test_one_clip_is_learnt(footage: Path, teacher: Path, tmp_path: Path):
     recipe = sr(60, "optim.rate=1e-3", "optim.average=0.9", "data.crop=24")
     said: list[str] = []
     run = Run(tmp_path, "cpu", say=said.append)
-    train_restoration(recipe, run, data=footage, val=footage, flow=teacher)
+    seen = copytree(footage, tmp_path / "seen")  # validated on what it learns
+    train_restoration(recipe, run, data=footage, val=seen, flow=teacher)
     gain = float(said[-1].split("gain ")[1])
     assert gain > 0.3
+
+
+def test_clips_to_validate_on_are_not_trained_on(footage: Path, teacher: Path, tmp_path: Path):
+    both = copytree(footage, tmp_path / "both")
+    (both / "val").mkdir()
+    (both / "two.mkv").rename(both / "val" / "two.mkv")
+    (tmp_path / "link").symlink_to(both / "val")
+    run = Run(tmp_path / "run", "cpu")
+    for val in (both / "val", tmp_path / "link"):
+        with pytest.raises(ValueError, match=r"not trained on, got .*two.mkv in both: move them"):
+            train_restoration(sr(1), run, data=both, val=val, flow=teacher)
+    assert not (tmp_path / "run" / "clips").exists()  # nothing was decoded before
+    (both / "train").mkdir()
+    (both / "one.mkv").rename(both / "train" / "one.mkv")
+    check_apart(recipe_clips(sr(1).data, both), folder_clips(both / "val"))
+    without = sr(1, "data.without=['two']", "data.split=''").data
+    check_apart(recipe_clips(without, both), folder_clips(both / "val"))
 
 
 def test_a_frozen_flow_network_stays_and_a_trained_one_moves(
@@ -372,6 +392,24 @@ def test_a_students_damage_is_named_on_the_command_line(
     run = CliRunner().invoke(app, list(map(str, words)), catch_exceptions=False)
     assert run.exit_code == 0, run.output
     assert read_card(tmp_path / "model.safetensors").data == "2 clips, hevc-37"
+
+
+def test_a_named_blur_trains_flow_on_rendered_pairs_too(
+    footage: Path, teacher: Path, tmp_path: Path
+):
+    entries = [*FLOW, "optim.steps=1", "data.rendered=1", "data.degradation=blur-3"]
+    recipe = load_recipe(RECIPES / "flow-light-student-sr.toml", entries)
+    path = train_flow(recipe, Run(tmp_path / "run", "cpu"), data=footage, teacher=teacher)
+    assert read_card(path).data == "2 clips, blur-3"
+
+
+@pytest.mark.parametrize("damage", ["blur-3+bicubic", "hevc-32"])
+def test_flow_is_not_begun_with_damage_that_rendered_pairs_cannot_have(damage: str, tmp_path: Path):
+    entries = [*FLOW, "data.rendered=0.5", f"data.degradation={damage}"]
+    recipe = load_recipe(RECIPES / "flow-light-teacher.toml", entries)
+    with pytest.raises(ValueError, match="expected .*rendered clips"):
+        train_flow(recipe, Run(tmp_path / "run", "cpu"), data=tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_sources_that_flow_is_tested_on_are_left_out(tmp_path: Path):

@@ -1,14 +1,24 @@
 """Damage: high-quality clips made into low-quality ones."""
 
-from .blur import blur_clip
+from .blur import SUBFRAMES, blur_clip
 from .codecs import BLOCK, h264, hevc
 from .realistic import gaussian_blur, noisy
-from .table import cache_name, degradation, made_here, shrinks, stream
+from .table import (
+    blurs_motion,
+    cache_name,
+    degradation,
+    made_here,
+    shrinks,
+    smallest_side,
+    stream,
+)
 from .video import degrade_video
 
 __all__ = [
     "BLOCK",
+    "SUBFRAMES",
     "blur_clip",
+    "blurs_motion",
     "cache_name",
     "degradation",
     "degrade_video",
@@ -18,5 +28,6 @@ __all__ = [
     "made_here",
     "noisy",
     "shrinks",
+    "smallest_side",
     "stream",
 ]

@@ -24,6 +24,7 @@ from .blur import (
     shutter,
 )
 from .codecs import (
+    BLOCK,
     OFFSETS,
     compress,
     compress_coded,
@@ -67,6 +68,8 @@ class Damage:
     note: str = ""  # what has to be said beside its scores
     by_flow: bool = False  # caches also know it by the weights of the flow network
     since: str = ""  # and by this, where the name once meant something else
+    blurs: bool = False  # it makes a frame of several
+    least: int = 1  # sides in pixels that frames must have
 
 
 def each_frame(damage: Degradation) -> Stream:
@@ -94,7 +97,7 @@ DAMAGES = {
     ),
     "blur": Damage(
         "`blur-N` over 5, 7, 9 or 11 frames.",
-        clip=motion_blur,
+        clip=motion_blur, blurs=True,
         strength=Strength(
             "frames", 7, "Average this many frames in linear light, an odd number: motion blur.",
             clip=blur_clip, stream=blur_stream, odd=True,
@@ -102,7 +105,7 @@ DAMAGES = {
     ),
     "shutter": Damage(
         "`blur` for half of the clips; for the others a shutter that is open for 0.75 to 4 frames.",
-        clip=shutter, by_flow=True,
+        clip=shutter, by_flow=True, blurs=True,
         strength=Strength(
             "frames it is open", 2,
             "Average what a shutter sees that is open for this many frames: motion blur, for which "
@@ -113,15 +116,15 @@ DAMAGES = {
     ),
     "exposure": Damage(
         "Average 7 to 15 frames of a clip that was filmed at a high rate, and keep one for all.",
-        clip=random_exposure, by_flow=True,
+        clip=random_exposure, by_flow=True, blurs=True,
     ),
     "hevc": Damage(
         "`hevc-N` at a QP of 22 to 42.",
-        clip=compress_hevc, note="by x265, which is not HM",
+        clip=compress_hevc, note="by x265, which is not HM", least=BLOCK + 1,
         strength=coding(hevc, "QP", 37, "Compress with x265 at this fixed QP, without B frames."),
     ),
     "ldp": Damage(
-        since=LDP,
+        since=LDP, least=BLOCK + 1,
         strength=coding(
             ldp, "QP", 37,
             "Compress with x265 at the QPs of HM 16.5's low-delay P: every fourth frame is better.",
@@ -142,12 +145,12 @@ DAMAGES = {
     ),
     "coded": Damage(
         "`hevc` for half of the clips, `h264` or `ldp` for a quarter each.",
-        clip=compress_coded, since=LDP,
+        clip=compress_coded, since=LDP, least=BLOCK + 1,
     ),
     "mixed": Damage(
         "Blur, reduce 4 times in one of three ways, add noise and compress, each with some "
         "probability.",
-        clip=realistic_damage, shrinks=4,
+        clip=realistic_damage, shrinks=4, least=4 * (BLOCK + 1),
     ),
 }  # fmt: skip
 
@@ -226,6 +229,19 @@ def joined(name: str) -> list[Damage]:
 def shrinks(name: str) -> int:
     """The number of times that the damage makes a frame's sides smaller."""
     return prod(damage.shrinks for damage in joined(name))
+
+
+def blurs_motion(name: str) -> bool:
+    """True for damage that makes a frame of several."""
+    return any(damage.blurs for damage in joined(name))
+
+
+def smallest_side(name: str) -> int:
+    """The smallest side of frames that can always take the damage: in pixels, divisible by 4."""
+    least, shrunk = 1, 1
+    for damage in joined(name):
+        least, shrunk = max(least, shrunk * damage.least), shrunk * damage.shrinks
+    return 4 * -(-least // 4)
 
 
 def made_here(name: str) -> str:

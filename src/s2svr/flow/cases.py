@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ..damage import degradation
+from ..damage import blurs_motion, degradation
 from ..media import read_clip, read_flo
 from ..ops import cut_to_multiple, quantised
 from ..render import Look, MovingPhotographs, item_seed
@@ -41,8 +41,11 @@ def cases_of(root: Path, inputs: Sequence[str] = (CLEAN,)) -> Iterator[Case]:
     left out; what lies in a folder ``final`` is an input of its own.
     """
     root, found = Path(root), False
-    if BLUR in inputs:
-        raise ValueError("expected damage that two frames can take, got blur: give --photos for it")
+    for kind in inputs:
+        if blurs_motion(kind):
+            raise ValueError(
+                f"expected damage that two frames can take, got {kind}: give --photos for blur"
+            )
     for path in sorted(root.rglob("*.flo")):
         if "backward" in path.relative_to(root).parts:
             continue
@@ -82,8 +85,12 @@ def rendered_cases(
     """All pairs of ``clips`` rendered clips of ``size`` (height, width), each with every damage.
 
     All inputs are of the same clips; cameras move by up to ``speed`` pixels a frame. ``blur``
-    is the mean in linear light of SUBFRAMES pictures with the shutter open for SHUTTER frames.
+    is the mean in linear light of SUBFRAMES pictures with the shutter open for SHUTTER frames; any
+    other blur is refused with ValueError, since it would take frames away from their flow.
     """
+    for kind in inputs:
+        if kind != BLUR and blurs_motion(kind):
+            raise ValueError(f"expected {BLUR} as the only blur of rendered clips, got {kind}")
     if size[0] % 4 or size[1] % 4 or frames < 2:
         raise ValueError(
             "expected clips of two frames at least and sides that divide by 4, got "

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from ..checkpoint import Card, load
+from ..damage import shrinks
 from ..data import ClipPairs, Pair, Stored
 from ..losses import distillation, photometric, smoothness, structural
 from ..models import PWCLite, PWCLiteConfig
@@ -17,7 +18,7 @@ from .fit import Objective, batches, fit
 from .launch import Run, start_processes
 from .network import preset_named
 from .recipes import FlowLoss, FlowRecipe
-from .rendered import moving_pair
+from .rendered import check_rendered, moving_pair
 from .step import Batch
 from .store import recipe_clips, store_damaged
 
@@ -191,11 +192,16 @@ def train_flow(
     """Train a teacher, or with ``teacher`` given a student of it; returns the weights' path.
 
     data is the folder of high-quality clips, init the weights to start from (a student may start as
-    its teacher). The averaged weights are written.
+    its teacher). The averaged weights are written. Raises ValueError for damage that the recipe's
+    rendered pairs cannot have.
     """
+    damage = recipe.data.degradation
+    if recipe.data.rendered:
+        side = shrinks(damage) * recipe.data.crop
+        check_rendered(damage, (side, side))
     fabric = start_processes(recipe.optim, run)
     net = flow_network(recipe, init)
-    clips, damage = recipe_clips(recipe.data, data), recipe.data.degradation
+    clips = recipe_clips(recipe.data, data)
     with fabric.rank_zero_first():
         stored = store_damaged(clips, damage, run.clips, recipe.optim.workers)
     if teacher is None:

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 
-from ..damage import cache_name, degradation
+from ..damage import cache_name, degradation, shrinks
 from ..data import DATASETS, Clip, Data, Stored, is_stored, store_clips
 from ..models import S2SVR
 from .clip_flow import ClipFlows, clip_flows
 from .recipes import ExposureRecipe, RestorationRecipe
-from .rendered import with_moving
+from .rendered import check_rendered, with_moving
 
 
 class Ready(NamedTuple):
@@ -34,9 +34,13 @@ def prepare(
 ) -> Ready:
     """Clips with a recipe's damage, then its rendered ones; with ``flow``, their flow by the model.
 
-    What ``cache`` holds already is read from there. ``workers`` as in ``store_damaged``.
+    What ``cache`` holds already is read from there. ``workers`` as in ``store_damaged``. Raises
+    ValueError for damage that the rendered clips cannot have.
     """
     data, seed = recipe.data, recipe.optim.seed
+    if data.rendered:
+        height, width = (shrinks(data.degradation) * side for side in data.context)
+        check_rendered(data.degradation, (height, width))
     stored = store_damaged(clips, data.degradation, cache, workers)
     device, align = next(model.parameters()).device, model.config.flow_down
     stored = with_moving(stored, data, cache, seed=seed, align=align, device=device)

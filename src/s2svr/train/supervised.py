@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.utils.data import Dataset
 
 from ..checkpoint import Card
-from ..damage import degradation, shrinks
+from ..damage import blurs_motion, degradation, shrinks
 from ..data import FLOW_DATASETS, FlowPair, read_ppm
 from ..media import read_flo
 from ..models import PWCLite
@@ -20,7 +20,7 @@ from .fit import Objective, batches, fit
 from .flow import fitting, flow_network
 from .launch import Run, start_processes
 from .recipes import FlowLoss, FlowRecipe
-from .rendered import BLURS
+from .rendered import check_rendered
 from .step import Batch
 
 
@@ -124,13 +124,14 @@ def train_supervised(
     The averaged weights are written.
     """
     name, damage = recipe.data.dataset, recipe.data.degradation
-    if damage.split("-")[0] in BLURS:
+    if blurs_motion(damage):
         raise ValueError(f"expected damage that two frames can take, got {damage}")
     if recipe.data.clean and shrinks(damage) > 1:
         raise ValueError("expected data.clean = 0 where the frames differ in size")
+    side = shrinks(damage) * recipe.data.crop
+    check_rendered(damage, (side, side))
     fabric = start_processes(recipe.optim, run)
     net = flow_network(recipe, init)
-    side = shrinks(damage) * recipe.data.crop
     if name == "folder":
         pair, said = rendered_pairs(photographs(data), recipe, side), "rendered pairs"
     elif name in FLOW_DATASETS:
