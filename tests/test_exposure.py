@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from part_training import weights_moved
+from s2svr.checkpoint import load
 from s2svr.damage.blur import blur_clip
 from s2svr.models.flows import frames_around
 from s2svr.models.mixer import Exposure
@@ -75,6 +76,19 @@ def test_an_exposure_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     moved = weights_moved(RECIPE, "deblur-light", tmp_path, "data.moving=1")
     assert "mixer.exposure.tell.0.weight" in moved
     assert all(name.startswith("mixer.exposure.tell") for name in moved)
+
+
+@pytest.mark.parametrize("init", [None, "deblur-light"])
+def test_a_fresh_network_gets_no_flow_that_nobody_trained(
+    init: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "recipe_clips", lambda data, root: [])
+    monkeypatch.setattr(training, "prepare", lambda *given: ([], {}))
+    monkeypatch.setattr(training, "gathered", lambda *given: (None, torch.ones(1)))
+    monkeypatch.setattr(training, "learn_exposure", lambda *given: None)
+    run = Run(tmp_path / "run", "cpu")
+    found = load(training.train_exposure(load_recipe(RECIPE), run, data=tmp_path, init=init))
+    assert (found.flow is None) == (found.config.flow is None) == (init is None)
 
 
 def test_a_preset_that_tells_no_exposure_is_refused(tmp_path: Path):

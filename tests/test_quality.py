@@ -229,6 +229,19 @@ def test_a_quality_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     assert all(name.startswith("mixer.quality.") for name in moved)
 
 
+def test_a_fresh_network_gets_no_flow_that_nobody_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "recipe_clips", lambda data, root: [])
+    for part in ("examined", "examined_changes"):
+        monkeypatch.setattr(training, part, lambda *given: (None, None))
+    for part in ("learn_quality", "learn_confidence"):
+        monkeypatch.setattr(training, part, lambda *given: None)
+    fresh = load(training.train_quality(load_recipe(RECIPE), Run(tmp_path), data=tmp_path))
+    assert fresh.flow is None
+    assert fresh.config.flow is None
+
+
 def test_what_cannot_be_trained_is_refused(tmp_path: Path):
     recipe = load_recipe(RECIPE, ["model.preset=deblur-light"])
     with pytest.raises(ValueError, match="expected a preset that tells a quality, got deblur-li"):

@@ -90,6 +90,7 @@ def denoise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     (tmp_path / "clips").mkdir()
     make_video(tmp_path / "clips" / "a.mp4", size=(96, 80), pts=[0, 3003, 6006])
     words = ["--data", tmp_path / "clips", "--out", tmp_path / "run", "--device", "cpu"]
+    words += ["--flow", "flow-light-student-compression"]
     for change in (
         "data.frames=2", "data.crop=16", "data.context=[32, 32]", "data.batch=1",
         "model.channels=4", "optim.steps=1",

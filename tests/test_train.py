@@ -39,7 +39,7 @@ from s2svr.train.launch import Run
 from s2svr.train.network import build
 from s2svr.train.progress import Progress
 from s2svr.train.recipes import Optim, load_recipe
-from s2svr.train.restoration import restoration_loss, train_restoration
+from s2svr.train.restoration import ready_to_train, restoration_loss, train_restoration
 from s2svr.train.store import recipe_clips, store_damaged
 from s2svr.train.validation import check_apart
 
@@ -234,6 +234,29 @@ def test_a_frozen_flow_network_stays_and_a_trained_one_moves(
         assert model.flow is not None
         after = model.flow.state_dict()
         assert all(torch.equal(before[k], after[k]) for k in before) is not moves
+
+
+def test_flow_comes_from_somewhere(footage: Path, teacher: Path, tmp_path: Path):
+    alone = ["data.context=[16, 16]", "data.frames=1", "optim.steps=1"]
+    recipe = load_recipe(RECIPES / "sr-light-start.toml", [*SMALL, *alone])
+    start = train_restoration(recipe, Run(tmp_path, "cpu"), data=footage)
+    assert load(start).flow is None  # frames alone need none, and a fresh one is not kept
+    assert load(start).config.flow is None
+    later = ["optim.flow_rate=1e-4", "optim.flow_from=1"]  # never, of one step
+    for init, entries in ((None, []), (start, []), (start, later)):
+        with pytest.raises(ValueError, match="expected --flow WEIGHTS, or --init .* got neither"):
+            ready_to_train(sr(1, *entries), None, init, None)
+    for flow, init, wanted in (
+        (teacher, start, load(teacher)),
+        (teacher, "sr-light", load(teacher)),
+        (None, "sr-light", load("sr-light").flow),
+    ):
+        model = ready_to_train(sr(1), flow, init, None)
+        assert model.flow is not None
+        for name, value in wanted.state_dict().items():
+            assert torch.equal(model.flow.state_dict()[name], value)
+    assert ready_to_train(sr(2, *later), None, start, None).flow is not None
+    assert ready_to_train(sr(1, "model.motion=false"), None, start, None).flow is None
 
 
 def test_a_twin_without_motion_starts_from_the_rest_of_a_networks_weights():

@@ -22,7 +22,7 @@ from ..models import Exposure, frames_around, in_time, sharpness
 from ..ops import quantised
 from ..text import Say
 from .launch import Run
-from .network import build
+from .network import build, without_fresh_flow
 from .partial import learn_part, save_trained
 from .recipes import AdamW, ExposureRecipe
 from .store import prepare, recipe_clips
@@ -147,10 +147,12 @@ def train_exposure(
     """Train the part that estimates the exposure; returns the weights' path.
 
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
-    otherwise); all its other weights stay as they are. It takes minutes on one CPU thread, and
-    starts anew when it was stopped. Raises ValueError for a preset that estimates no exposure.
+    otherwise, which has no flow network); all its other weights stay as they are. It takes minutes
+    on one CPU thread, and starts anew when it was stopped. Raises ValueError for a preset that
+    estimates no exposure.
     """
     model = build(recipe, None, init)
+    without_fresh_flow(model, None, init)
     if model.mixer is None or model.mixer.exposure is None:
         raise ValueError(f"expected a preset that tells an exposure, got {recipe.model.preset}")
     clips = recipe_clips(recipe.data, data)

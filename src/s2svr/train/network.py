@@ -47,6 +47,17 @@ def build(
     return model
 
 
+def without_fresh_flow(model: S2SVR, flow: Path | str | None, init: Path | str | None) -> None:
+    """Take away a flow network that ``flow`` and ``init``, as ``build`` got them, did not bring.
+
+    It would stay as it was drawn at random where nothing trains it.
+    """
+    other = load(init) if flow is None and init is not None else None
+    brought = flow is not None or (isinstance(other, S2SVR) and other.flow is not None)
+    if not brought:
+        model.flow, model.config = None, replace(model.config, flow=None)
+
+
 def preset_named(name: str, kind: type[Config]) -> Config:
     """The preset of this name and kind. Raises ValueError, which lists those of the kind."""
     config = PRESETS.get(name)

@@ -18,7 +18,7 @@ from ..models import MIDDLE, S2SVR, Quality, statistics
 from ..ops import quantised, resize_bicubic
 from ..text import Say
 from .launch import Run
-from .network import build
+from .network import build, without_fresh_flow
 from .partial import learn_part, save_trained
 from .recipes import AdamW, QualityRecipe
 from .store import recipe_clips
@@ -176,12 +176,14 @@ def train_quality(
     """Train the part that estimates how well frames were coded; returns the weights' path.
 
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
-    otherwise); all its other weights stay as they are. The clips are coded, and for the share of
-    the change coded again and restored, which takes most of an hour for a hundred clips on one CPU
-    thread; it starts anew when it was stopped. Raises ValueError for a preset that estimates no
-    quality, where neither part is to be trained, or the share alone beside a fresh estimate.
+    otherwise, which has no flow network); all its other weights stay as they are. The clips are
+    coded, and for the share of the change coded again and restored, which takes most of an hour for
+    a hundred clips on one CPU thread; it starts anew when it was stopped. Raises ValueError for a
+    preset that estimates no quality, where neither part is to be trained, or the share alone beside
+    a fresh estimate.
     """
     model = build(recipe, None, init)
+    without_fresh_flow(model, None, init)
     if model.mixer is None or model.mixer.quality is None:
         raise ValueError(f"expected a preset that tells a quality, got {recipe.model.preset}")
     if model.mixer.quality.trust is None and not recipe.estimate:

@@ -12,11 +12,11 @@ from ..models import S2SVR, Flows, State, cut_flows
 from .clip_flow import FlowCrops, file_flows, with_estimated_flow, with_stored_flow
 from .fit import Loss, Objective, batches, capturable, fit
 from .launch import Run, start_processes
-from .network import build, freeze_mixer, is_flow_folder
+from .network import build, freeze_mixer, is_flow_folder, without_fresh_flow
 from .on_device import resident
 from .recipes import RestorationLoss, RestorationRecipe
 from .step import Batch
-from .store import prepare, recipe_clips
+from .store import Ready, prepare, recipe_clips
 from .validation import check_apart, validation
 
 
@@ -88,17 +88,16 @@ def train_restoration(
     averaged weights are kept.
 
     flow may be a folder of .flo files by clip, as ``clip_flow.file_flows`` reads them: the network
-    gets no flow network. ValueError for a recipe that they cannot serve.
+    gets no flow network. ValueError for a recipe that they cannot serve, and where a flow network
+    is needed that neither flow nor init brings and the recipe does not train.
     """
     files = Path(flow) if flow is not None and is_flow_folder(flow) else None
     if files is not None:
         check_files_serve(recipe, val)
     fabric = start_processes(recipe.optim, run, unused=leaves_unused(recipe))
-    model = build(recipe, flow, init, mixer).to(fabric.device)
-    check_harm(recipe, model)
-    freeze_mixer(model, recipe.optim.keep_mixer)
+    model = ready_to_train(recipe, flow, init, mixer).to(fabric.device)
     damage, batch, workers = recipe.data.degradation, recipe.data.batch, recipe.optim.workers
-    seed, down = recipe.optim.seed, model.config.flow_down
+    down = model.config.flow_down
     needs_flow = model.flow is not None and recipe.data.frames > 1
     own = needs_flow and not recipe.optim.flow_rate and model.config.radius == 1
     frozen = own or files is not None
@@ -112,11 +111,7 @@ def train_restoration(
     validate = None
     if held_out and fabric.is_global_zero:
         validate = validation(held_out, damage, run.clips)
-    crops: ClipPairs | FlowCrops
-    if frozen:
-        crops = FlowCrops(ready.clips, ready.flows, recipe.data, seed=seed, down=down)
-    else:
-        crops = ClipPairs(ready.clips, recipe.data, seed=seed, align=down)
+    crops = crops_of(ready, recipe, down, frozen)
     source, captured = batches(crops, batch, workers), 0
     if (frozen or not needs_flow) and capturable(fabric, recipe.optim):
         source, captured = resident(crops, batch), kinds(recipe)
@@ -133,6 +128,43 @@ def train_restoration(
         card=Card(task=recipe.task, recipe=run.name, data=f"{len(clips)} clips, {damage}"),
     )
     return run.weights
+
+
+def ready_to_train(
+    recipe: RestorationRecipe,
+    flow: Path | str | None,
+    init: Path | str | None,
+    mixer: Path | str | None,
+) -> S2SVR:
+    """The recipe's network as ``build`` makes it, with its mixer frozen as the recipe says.
+
+    Where frames are trained alone and nothing brings a flow network, it has none. ValueError for a
+    loss that does not suit it, and for clips of several frames without a flow network that is
+    brought or trains.
+    """
+    model = build(recipe, flow, init, mixer)
+    check_harm(recipe, model)
+    freeze_mixer(model, recipe.optim.keep_mixer)
+    trains = recipe.optim.flow_rate > 0 and recipe.optim.flow_from < recipe.optim.steps
+    if model.flow is not None and not trains:
+        without_fresh_flow(model, flow, init)
+        if model.flow is None and recipe.data.frames > 1:
+            raise ValueError(
+                "expected --flow WEIGHTS, or --init with weights that hold a flow network, since "
+                "this recipe trains none (optim.flow_rate, optim.flow_from), got neither; "
+                "--set model.motion=false trains without motion"
+            )
+    return model
+
+
+def crops_of(
+    ready: Ready, recipe: RestorationRecipe, down: int, frozen: bool
+) -> ClipPairs | FlowCrops:
+    """Crops with the flow that was made ready, or with the context that theirs is estimated on."""
+    data, seed = recipe.data, recipe.optim.seed
+    if frozen:
+        return FlowCrops(ready.clips, ready.flows, data, seed=seed, down=down)
+    return ClipPairs(ready.clips, data, seed=seed, align=down)
 
 
 def leaves_unused(recipe: RestorationRecipe) -> bool:
