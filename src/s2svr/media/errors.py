@@ -52,9 +52,10 @@ class Losses:
         """
         lines = []
         if times or self.failed:
-            between = f", between {float(times[0]):.3f} s and {float(times[-1]):.3f} s"
-            count = len(times) + self.failed
-            lines.append(f"frames that cannot be decoded: {count}{between if times else ''}")
+            where = ""
+            if times:
+                where = f", between {float(times[0]):.3f} s and {float(times[-1]):.3f} s"
+            lines.append(f"frames that cannot be decoded: {len(times) + self.failed}{where}")
         if corrupt := sum(not joined(time) for time in self.corrupt):
             lines.append(f"packets that are broken or follow a missing one: {corrupt}")
         return lines
