@@ -13,7 +13,7 @@ from av.container import InputContainer
 from ..color import ColorInfo
 from .clock import JUMP, TS_DISCONT, demuxed
 from .container import is_cut_off, open_container
-from .integrity import first_broken_byte, times_go_back
+from .integrity import CLUSTER, TIMESTAMP, first_broken_byte, read_element, times_go_back
 from .stills import has_png_profile
 
 PRIMING = Fraction(1, 10)  # seconds of hidden sound before the begin that a decoder may need
@@ -23,6 +23,11 @@ EDITS = (b"moov", b"trak", b"edts", b"elst")  # boxes, each in the one before
 MOST_BOXES = 1_000_000  # of an mp4, and bytes of an edit list, that are looked at
 FIRST_PACKETS = 100  # among which is the first of each stream
 LEAD = 2  # seconds: so much before a cut is decoded where no place in the file can be sought
+# Matroska's elements with frames; each begins with its track and its time within the cluster.
+BLOCKS = {0xA3, 0xA1}
+BLOCK_HEAD = 4  # bytes that are looked at
+TRACK_NUMBER, TRACK_TYPE, VIDEO = 0xD7, 0x83, b"\1"
+ENTERED = {CLUSTER, 0xA0, 0x1654AE6B, 0xAE}  # clusters, groups of blocks, tracks and each track
 MOST_HELD = 2000  # packets since a key frame
 
 
@@ -45,6 +50,10 @@ class Input(Protocol):
 
     def joined_duration(self, index: int) -> Fraction | None:
         """Seconds of a stream whose clock may jump, about; None for other inputs."""
+        ...
+
+    def goes_on(self, track: int, last: int) -> bool:
+        """True if Matroska may hold a frame of its n-th video track after a time, in its units."""
         ...
 
     def color(self, tagged: ColorInfo) -> ColorInfo:
@@ -78,6 +87,11 @@ class FileInput:
 
     def joined_duration(self, index: int) -> Fraction | None:
         return joined_duration(self.path, index)
+
+    def goes_on(self, track: int, last: int) -> bool:
+        with self.path.open("rb") as file:
+            times = block_times(file, self.path.stat().st_size, track)
+            return any(time > last for time in times)
 
     def color(self, tagged: ColorInfo) -> ColorInfo:
         return tagged
@@ -152,6 +166,31 @@ def joined_duration(path: Path, index: int) -> Fraction | None:
     steps = [b - a for a, b in pairwise(found)]
     usual = median([step for step in steps if step > 0] or [Fraction(0)])
     return usual + sum(step if 0 <= step < 4 * usual + JUMP else usual for step in steps)
+
+
+def block_times(file: BinaryIO, size: int, track: int) -> Iterator[int]:
+    """Times of all frames of Matroska's n-th video track, with those that the demuxer leaves out.
+
+    Tracks are counted from 0, times in the file's units.
+    """
+    _, _, place = read_element(file, 0, size)
+    _, place, end = read_element(file, place, size)
+    cluster, number, videos = 0, 0, list[int]()  # the numbers of video tracks
+    while place < min(end, size):
+        name, body, after = read_element(file, place, end)
+        file.seek(body)
+        if name == TIMESTAMP:
+            cluster = int.from_bytes(file.read(after - body), "big")
+        elif name == TRACK_NUMBER:
+            number = int.from_bytes(file.read(after - body), "big")
+        elif name == TRACK_TYPE and file.read(after - body) == VIDEO:
+            videos.append(number)
+        elif name in BLOCKS and len(head := file.read(BLOCK_HEAD)) == BLOCK_HEAD:
+            width = 9 - head[0].bit_length()
+            value = int.from_bytes(head[:width], "big") & (1 << 7 * width) - 1
+            if videos[track : track + 1] == [value]:
+                yield cluster + int.from_bytes(head[width : width + 2], "big", signed=True)
+        place = body if name in ENTERED else after if name else end
 
 
 def earliest_packet(path: Path, indices: list[int]) -> Fraction:

@@ -128,6 +128,12 @@ class FrameReader:
         """Let go of the file, where one is open."""
 
 
+def lasting(picture: av.VideoFrame, seconds: Fraction, unit: Fraction) -> av.VideoFrame:
+    """Give a picture a duration, of one unit (seconds) at least."""
+    picture.duration = max(1, round(seconds / unit))
+    return picture
+
+
 def carried(
     tagged: Iterable[tuple[Tag, Item]], process: Callable[[Iterator[Item]], Iterable[Result]]
 ) -> Iterator[tuple[Tag, Result]]:

@@ -23,7 +23,7 @@ from .container import (
 from .deinterlace import CHANGES, DEINTERLACE, deinterlaced, film_rate, frame_times
 from .display import Display, Observer, choose_crop, display_of
 from .errors import Losses, MediaError, repeats_last
-from .frame import Frame, FrameReader, MediaInfo
+from .frame import Frame, FrameReader, MediaInfo, lasting
 from .planes import color_of, from_picture, is_transparent, subsampling
 from .sidedata import Message, message_name, messages_of, messages_once, side_data_of
 from .timecode import PictureCodes, at_rate, find_timecode, later_timecode
@@ -246,18 +246,13 @@ class VideoReader(FrameReader):
                 self.display = display_of(picture).filled(self.display)
                 continue
             if before is not None and time > self.shift + longest:
-                yield self.shift, self.lasting(before, time - self.shift)
+                yield self.shift, lasting(before, time - self.shift, self.unit)
             before = None
             yield time, picture
         if before is not None:
             stop = stop or self.shown_until(time, before)
             if stop > self.shift:
-                yield self.shift, self.lasting(before, stop - self.shift)
-
-    def lasting(self, picture: av.VideoFrame, seconds: Fraction) -> av.VideoFrame:
-        """Give a picture a duration, of one unit at least."""
-        picture.duration = max(1, round(seconds / self.unit))
-        return picture
+                yield self.shift, lasting(before, stop - self.shift, self.unit)
 
     def shown_until(self, time: Fraction, last: av.VideoFrame) -> Fraction:
         """Time in seconds at which the last picture, shown at ``time``, ends."""
@@ -280,13 +275,16 @@ class VideoReader(FrameReader):
             longest = max(length, self.final * self.base) if decoded else whole - time
             left = min(longest, (self.header_end() or time) - time)
             shown = left > 0 if decoded else left > length
-            if shown and left != length and not self.is_damaged():
+            if shown and left != length and not self.is_damaged(time, tagged=not decoded):
                 length = left
         return length if self.end is None else min(length, self.end - time)
 
-    def is_damaged(self) -> bool:
-        """True if anything of what was read is missing or broken."""
-        return bool(self.damage or self.losses.any() or self.input.broken() or self.input.cut_off())
+    def is_damaged(self, last: Fraction, *, tagged: bool) -> bool:
+        """True if anything is missing or broken: before the picture at ``last``, or after it."""
+        if self.damage or self.losses.any() or self.input.broken() or self.input.cut_off():
+            return True
+        track = [s.index for s in self.container.streams.video].index(self.stream.index)
+        return tagged and self.input.goes_on(track, round(last / self.base))
 
     def read(self, first: tuple[Fraction, av.VideoFrame]) -> Iterator[Frame]:
         """Yield the frames, the first of which was decoded already."""

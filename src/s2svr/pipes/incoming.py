@@ -105,6 +105,9 @@ class PipeInput:
             return replace(tagged, full_range=full)
         return replace(tagged, matrix=self.tags.matrix, matrix_code=None, full_range=full)
 
+    def goes_on(self, track: int, last: int) -> bool:
+        return True  # it cannot be looked at again
+
     def broken(self) -> str:
         if not (self.header and self.watch.broken):
             return ""
