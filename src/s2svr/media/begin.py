@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from ..color import ColorInfo
 from .clock import JUMP, TS_DISCONT, demuxed
-from .container import is_cut_off, open_container
+from .container import codec_name, is_cover, is_cut_off, open_container
 from .integrity import CLUSTER, TIMESTAMP, first_broken_byte, read_element, times_go_back
 from .stills import has_png_profile
 
@@ -74,13 +74,18 @@ class FileInput:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.of_png = False
 
     def open(self) -> InputContainer:
-        return open_container(self.path)
+        container = open_container(self.path)
+        videos = [s for s in container.streams.video if not is_cover(s)]
+        self.of_png = any(codec_name(stream) in ("png", "apng") for stream in videos)
+        return container
 
     def edits(self) -> list[str]:
         profile = "the ICC profile of the pictures is left out: it cannot be written again"
-        return edit_warnings(self.path) + [profile] * has_png_profile(self.path)
+        found = self.of_png and has_png_profile(self.path)  # which the decoder does not see
+        return edit_warnings(self.path) + [profile] * found
 
     def can_be_entered(self, container: InputContainer) -> bool:
         return can_be_entered(container, self.path)

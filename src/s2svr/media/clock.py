@@ -16,7 +16,8 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from .container import is_cover
+from .container import codec_name, is_cover
+from .stills import hide_png_profile
 
 JUMP = 10  # seconds ahead of what is due, or more: FFmpeg's -dts_delta_threshold
 ABSURD = 30 * 3600  # the same where a file has one clock: FFmpeg's -dts_error_threshold
@@ -304,9 +305,12 @@ def plain_packets(container: InputContainer, streams: Iterable[Stream]) -> Itera
     reading goes on after it.
     """
     packet = None
+    pngs = {s.index for s in streams if codec_name(s) == "png" and not is_cover(s)}
     while True:
         try:
             for packet in container.demux(*streams):
+                if packet.stream.index in pngs and packet.size:
+                    packet.update(hide_png_profile(bytes(packet)))
                 yield packet
             return
         except IndexError:

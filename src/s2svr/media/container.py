@@ -15,8 +15,8 @@ from av.video.stream import VideoStream
 
 from .errors import MediaError
 from .frame import Track
-from .integrity import ends_inside_unit, scrambled
-from .stills import png_without_profile
+from .integrity import PNG, ends_inside_unit, scrambled
+from .stills import hide_png_profile
 
 # Files only, and only formats that hold a picture or sound: no playlists or scripts that name
 # other files, and no text.
@@ -99,14 +99,11 @@ def open_container(path: Path) -> InputContainer:
 
 
 def without_profile(container: InputContainer) -> InputContainer:
-    """The open file, of whose animated PNG the decoder sees no profile.
-
-    PyAV 18 frees the name of one twice, with a picture of which side data were asked.
-    """
+    """The open file, of whose animated PNG the decoder sees no profile: see hide_png_profile."""
     for stream in container.streams.video:
         context = stream.codec_context
         if context and context.name == "apng" and context.extradata:
-            context.extradata = png_without_profile(context.extradata)
+            context.extradata = hide_png_profile(PNG + context.extradata)[len(PNG) :]
     return container
 
 

@@ -48,7 +48,7 @@ VIDEO_SUFFIXES = {
 }  # fmt: skip
 KINDS = "PNG, JPEG, TIFF, BMP, WebP, GIF, AVIF, HEIC, EXR, DPX, TGA, JPEG 2000, PNM or QOI"
 HEAD = 64  # bytes that say what a file is
-PROFILE_LOOK = 1 << 16  # bytes in which the profile of a PNG begins
+PROFILE_LOOK = 1 << 22  # bytes of a file in which its first picture begins
 SUBFILE, OLD_SUBFILE = 0x00FE, 0x00FF  # tags that tell pages from thumbnails and masks
 # Where the TIFF structure with the tags begins: after the marker of each format.
 MARKERS = re.compile(
@@ -214,17 +214,26 @@ def png_chunk(name: bytes, content: bytes) -> bytes:
     )
 
 
-def png_without_profile(chunks: bytes) -> bytes:
-    """The chunks of a PNG, what follows its first bytes, without a profile."""
-    found = png_chunks(PNG + chunks)
-    return b"".join(png_chunk(*chunk) for chunk in found if chunk[0] != b"iCCP")
+def hide_png_profile(png: bytes) -> bytes:
+    """A PNG of the same length whose profile has a name that decoders pass over.
+
+    PyAV 18 frees what a profile is called twice, with a picture of which side data were asked.
+    """
+    made, place = bytearray(png), len(PNG)
+    for name, content in png_chunks(png):
+        if name == b"IDAT":
+            break
+        if name == b"iCCP":
+            made[place : place + 12 + len(content)] = png_chunk(b"icCP", content)
+        place += 12 + len(content)
+    return bytes(made)
 
 
 def has_png_profile(path: Path) -> bool:
-    """True for a PNG with a profile."""
+    """True for a file of PNG pictures whose first has a profile."""
     with path.open("rb") as file:
-        head = file.read(PROFILE_LOOK)
-    return head.startswith(PNG) and b"iCCP" in head
+        _, _, picture = file.read(PROFILE_LOOK).partition(PNG)
+    return b"iCCP" in picture.partition(b"IDAT")[0]
 
 
 def riff_chunks(data: Bytes) -> Iterator[tuple[bytes, bytes]]:
