@@ -77,6 +77,13 @@ def test_twenty_windows_of_any_size_are_those_of_pytorch(tmp_path: Path):
         export_onnx(model, tmp_path, "tiny", card=card, frames=1)
 
 
+def test_a_network_of_memories_alone_is_exported(tmp_path: Path):
+    """It has no map of what was restored last."""
+    model = tiny("sr-memory", warm=1, feedback=0, attention=0)
+    files = export_onnx(model, tmp_path, "tiny", card=Card("super-resolution"), frames=1)
+    assert furthest(model, files, (21, 17), 5) < TOLERANCE
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     card = Card("compression")
     model = tiny("compression-light", neighbours=2, quality=8)

@@ -50,6 +50,7 @@ SMALL = [
     replace(TINY, flow=None),
     replace(TINY, slim=True),
     replace(TINY, slim=True, deep=True),
+    replace(TINY, slim=True, deep=True, radius=0, attention=0, feedback=0),
 ]
 
 
@@ -405,6 +406,7 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
     [
         ("sr-light", 0.6e6, 20e9),
         ("sr-real", 0.6e6, 20e9),
+        ("sr-memory", 0.47e6, 19e9),
         ("deblur-light", 0.6e6, 14e9),
         ("compression-light", 0.6e6, 14e9),
         ("sr-base", 2.1e6, 112e9),

@@ -57,6 +57,8 @@ REMEMBERS = replace(LIGHT, bidirectional=True, deep=True, warm=4)
 BASE = replace(
     REMEMBERS, channels=64, encoder_blocks=6, decoder_blocks=8, feedback=16, attention=16
 )
+# Memories alone carry what other frames show: no attention to neighbours, no output fed back.
+MEMORY = replace(REMEMBERS, radius=0, attention=0, feedback=0)
 LIGHT_FULL_SIZE = replace(LIGHT, scale=1, down=2, flow_down=4, detail=True)
 BASE_FULL_SIZE = replace(BASE, scale=1, down=2, flow_down=4, detail=True)
 PAPER = S2SVRConfig()
@@ -65,6 +67,7 @@ PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48
 PRESETS = {
     "sr-light": REMEMBERS,
     "sr-base": BASE,
+    "sr-memory": MEMORY,
     "sr-real": REMEMBERS,
     "sr-real-base": BASE,
     "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),

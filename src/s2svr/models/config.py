@@ -16,9 +16,9 @@ class S2SVRConfig:
     encoder_blocks: int = 6  # residual blocks F_b after each ConvGRU F_g (Eq. 9)
     decoder_layers: int = 6
     decoder_blocks: int = 12
-    feedback: int = 64  # channels of the features of y_{i-1} (Eq. 4)
+    feedback: int = 64  # channels of the features of y_{i-1} (Eq. 4); 0: it is not fed back
     attention: int = 64  # channels inside the attention's feed-forward network (Eq. 7)
-    radius: int = 1  # r of Eq. 5
+    radius: int = 1  # r of Eq. 5; 0, and attention 0: the context is the frame's latent vector
     bidirectional: bool = False  # first encoder layer in both directions, as in the release
     warm: int = 7  # extra frames that a bidirectional layer's backward sweep starts ahead
     tail: int = 64  # channels of the staged x2 upsampling in F_f; 0: one convolution
@@ -37,9 +37,11 @@ class S2SVRConfig:
     def __post_init__(self) -> None:
         if isinstance(self.flow, dict):  # comes from JSON
             object.__setattr__(self, "flow", PWCLiteConfig(**self.flow))
-        for name in ("channels", "encoder_layers", "decoder_layers", "feedback", "attention"):
+        for name in ("channels", "encoder_layers", "decoder_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        if self.radius and not self.attention:
+            raise ValueError(f"expected attention for a radius of {self.radius}, got none")
         if self.scale * self.down not in (1, 2, 4):
             raise ValueError(f"expected scale x down of 1, 2 or 4, got {self.scale} x {self.down}")
         if self.neighbours and self.scale > 1:

@@ -33,7 +33,7 @@ class State(NamedTuple):
     z: list[Tensor]  # encoder: each layer's latent vectors of the last frame, (B, C, h, w)
     latents: list[Tensor]  # top layer's latent vectors of the last r frames
     s: list[Tensor]  # decoder: each layer's state
-    y: Tensor | None  # last restored frame before clamping, (B, 3, sH, sW)
+    y: Tensor | None  # last restored frame before clamping, (B, 3, sH, sW), if it is fed back
 
     @classmethod
     def of(cls, frames: list[Tensor]) -> "State":
@@ -115,8 +115,10 @@ class Decoder(nn.Module):
         super().__init__()
         c, factor = config.channels, config.scale * config.down
         self.factor = factor
-        self.attention = LocalAttention(c, config.attention)
-        self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
+        self.attention = LocalAttention(c, config.attention) if config.attention else None
+        self.feedback: nn.Conv2d | None = None
+        if config.feedback:
+            self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
         inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
         self.layers = nn.ModuleList(
             ResConvGRU(i, c, config.decoder_blocks, slim=config.slim, deep=config.deep)
@@ -127,12 +129,12 @@ class Decoder(nn.Module):
     def step(
         self,
         s: list[Tensor],
-        y: Tensor,
+        y: Tensor | None,
         latents: list[Tensor],
     ) -> tuple[list[Tensor], Tensor]:
         """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
-        c, _ = self.attention(s[-1], latents)
-        below = torch.cat((c, y), 1)
+        c = latents[0] if self.attention is None else self.attention(s[-1], latents)[0]
+        below = c if y is None else torch.cat((c, y), 1)
         new = []
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
@@ -173,7 +175,8 @@ class S2SVR(nn.Module):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
-            self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
+            if self.decoder.feedback is not None:
+                self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
         self.flow = PWCLite(c.flow) if c.flow else None
 
     def body_parameters(self) -> list[nn.Parameter]:
@@ -303,7 +306,8 @@ class S2SVR(nn.Module):
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
-        return torch.stack(out, 1), State(past, z, kept, s, out[-1])
+        fed_back = out[-1] if self.decoder.feedback is not None else None
+        return torch.stack(out, 1), State(past, z, kept, s, fed_back)
 
     def mixed(
         self, frames: list[Tensor], past: list[Tensor], flows: Flows, count: int
@@ -330,11 +334,14 @@ class S2SVR(nn.Module):
         cells = [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
         return mixed, cells, [self.mixer.made(shares) for shares in whole]
 
-    def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
+    def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor | None:
         """Features of y_{i-1}, warped to frame i; zero where there is none.
 
-        They carry no gradient back through time, which made trainings stumble.
+        They carry no gradient back through time, which made trainings stumble. None for a network
+        that feeds nothing back.
         """
+        if self.decoder.feedback is None:
+            return None
         if y is None:
             return like.new_zeros(like.shape[0], self.config.feedback, *like.shape[-2:])
         factor = self.decoder.factor

@@ -118,9 +118,9 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     model.load_state_dict(given)
 
 
-def shapes(part: nn.Module) -> dict[str, list[int]]:
-    """The sizes of a part's weights by their names."""
-    return {name: list(value.shape) for name, value in part.state_dict().items()}
+def shapes(part: nn.Module | None) -> dict[str, list[int]]:
+    """The sizes of a part's weights by their names; none where there is no part."""
+    return {name: list(value.shape) for name, value in part.state_dict().items()} if part else {}
 
 
 def take_mixer(model: S2SVR, other: nn.Module, preset: str) -> None:
