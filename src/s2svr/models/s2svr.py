@@ -116,9 +116,8 @@ class Decoder(nn.Module):
         c, factor = config.channels, config.scale * config.down
         self.factor = factor
         self.attention = LocalAttention(c, config.attention) if config.attention else None
-        self.feedback: nn.Conv2d | None = None
-        if config.feedback:
-            self.feedback = nn.Conv2d(3 * factor**2, config.feedback, 3, padding=1)
+        fed = config.feedback
+        self.feedback = nn.Conv2d(3 * factor**2, fed, 3, padding=1) if fed else None
         inputs = (c + config.feedback, *(c for _ in range(config.decoder_layers - 1)))
         self.layers = nn.ModuleList(
             ResConvGRU(i, c, config.decoder_blocks, slim=config.slim, deep=config.deep)
@@ -175,7 +174,7 @@ class S2SVR(nn.Module):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base
-            if self.decoder.feedback is not None:
+            if self.decoder.feedback:
                 self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
         self.flow = PWCLite(c.flow) if c.flow else None
 
@@ -306,8 +305,7 @@ class S2SVR(nn.Module):
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
         kept = latents[: first + count][-c.radius :] if c.radius else []
-        fed_back = out[-1] if self.decoder.feedback is not None else None
-        return torch.stack(out, 1), State(past, z, kept, s, fed_back)
+        return torch.stack(out, 1), State(past, z, kept, s, out[-1] if c.feedback else None)
 
     def mixed(
         self, frames: list[Tensor], past: list[Tensor], flows: Flows, count: int
@@ -337,8 +335,7 @@ class S2SVR(nn.Module):
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor | None:
         """Features of y_{i-1}, warped to frame i; zero where there is none.
 
-        They carry no gradient back through time, which made trainings stumble. None for a network
-        that feeds nothing back.
+        They carry no gradient back through time, which made trainings stumble. None without them.
         """
         if self.decoder.feedback is None:
             return None
