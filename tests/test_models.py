@@ -387,8 +387,9 @@ def parameters(net: torch.nn.Module) -> int:
 def size_of(config: S2SVRConfig) -> tuple[int, float]:
     """Parameters, and multiply-accumulates of a frame of 180x320 of the states' grid."""
     net, grid = S2SVR(config).eval(), config.down
-    # Of a quarter: the count is proportional to the pixels.
-    return parameters(net), 4 * macs_per_frame(net, 96 * grid, 160 * grid) * (90 / 96)
+    # Of a part: the count is proportional to the pixels.
+    share = (64 * 96) / (180 * 320)
+    return parameters(net), macs_per_frame(net, 64 * grid, 96 * grid) / share
 
 
 def macs_per_frame(net: S2SVR, height: int, width: int) -> float:

@@ -49,6 +49,7 @@ SMALL = [
     "data.context=[32, 32]",
     "data.batch=2",
     "data.frames=3",
+    "data.moving=3",
     "optim.decay=0",
     "optim.warmup=0",
     "optim.log_every=1",

@@ -202,8 +202,6 @@ def train_flow(
     fabric = start_processes(recipe.optim, run)
     net = flow_network(recipe, init)
     clips = recipe_clips(recipe.data, data)
-    with fabric.rank_zero_first():
-        stored = store_damaged(clips, damage, run.clips, recipe.optim.workers)
     if teacher is None:
         loss = teacher_loss(recipe.loss)
     else:
@@ -211,6 +209,8 @@ def train_flow(
         if not isinstance(wanted, PWCLite):
             raise ValueError(f"expected a flow network as teacher, {teacher} is another model")
         loss = student_loss(wanted.to(fabric.device), recipe.loss)
+    with fabric.rank_zero_first():
+        stored = store_damaged(clips, damage, run.clips, recipe.optim.workers)
     fit(
         Objective(net, loss),
         batches(FlowPairs(stored, recipe), recipe.data.batch, recipe.optim.workers),
