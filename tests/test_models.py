@@ -541,3 +541,17 @@ def test_flow_of_several_pairs_at_once_is_that_of_each():
             for a, b in zip(mine, theirs, strict=True):
                 assert (a is None) == (b is None)
                 assert a is None or torch.allclose(a, b, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"channels": 0}, "channels of at least 1, got 0"),
+        ({"feedback": -1}, "feedback of at least 0, got -1"),
+        ({"attention": -1}, "attention of at least 0, got -1"),
+        ({"attention": 0}, "attention for a radius of 1, got none"),
+    ],
+)
+def test_impossible_sizes_are_refused(changes: dict[str, int], said: str):
+    with pytest.raises(ValueError, match=said):
+        replace(TINY, **changes)

@@ -144,7 +144,8 @@ def tell_once(weights: Path) -> None:
     """Print where the weights are, in the first of the processes that trained them."""
     from torch import distributed
 
-    if not distributed.is_initialized() or distributed.get_rank() == 0:
+    several = distributed.is_available() and distributed.is_initialized()
+    if not several or distributed.get_rank() == 0:
         typer.echo(weights)
 
 

@@ -37,9 +37,16 @@ class S2SVRConfig:
     def __post_init__(self) -> None:
         if isinstance(self.flow, dict):  # comes from JSON
             object.__setattr__(self, "flow", PWCLiteConfig(**self.flow))
-        for name in ("channels", "encoder_layers", "decoder_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        least = {
+            "channels": 1,
+            "encoder_layers": 1,
+            "decoder_layers": 1,
+            "feedback": 0,
+            "attention": 0,
+        }
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(f"expected {name} of at least {bound}, got {getattr(self, name)}")
         if self.radius and not self.attention:
             raise ValueError(f"expected attention for a radius of {self.radius}, got none")
         if self.scale * self.down not in (1, 2, 4):

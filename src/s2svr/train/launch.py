@@ -52,7 +52,7 @@ def devices_of(device: str, processes: int) -> int | list[int]:
 class Mixed(MixedPrecision):
     """Operations in half precision, on clips, truth and flow as they are.
 
-    By itself it would round those too: a colour by half a code, a flow of 20 pixels by a tenth.
+    By itself it would round those too: a colour by half a code, a flow of 20 pixels by up to 1/16.
     """
 
     def convert_input(self, data: Any) -> Any:
