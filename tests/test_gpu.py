@@ -52,9 +52,10 @@ class Recorded(TorchDispatchMode):
     @torch.no_grad()
     def ended(self) -> None:
         """Nothing was computed: a capture leaves tensors without values."""
-        for *_, result in self.kernels:
+        for _, given, _, result in self.kernels:
             for x in tensors(result):
-                if x.is_floating_point() and not x._is_view():
+                own = not x._is_view() and not any(x is one for one in given)
+                if x.is_floating_point() and own:
                     x.fill_(float("nan"))
 
     @torch.no_grad()

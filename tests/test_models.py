@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2svr.export.graph import WindowGraph, named_maps
@@ -14,7 +15,7 @@ from s2svr.models.config import S2SVRConfig
 from s2svr.models.flows import Flows, chain_flows, frames_around
 from s2svr.models.gru import ConvGRU, ResConvGRU
 from s2svr.models.mixer import Exposure
-from s2svr.models.output import AMPLIFY, detail, last_convolution
+from s2svr.models.output import AMPLIFY, PictureShuffle, detail, last_convolution
 from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.models.s2svr import S2SVR, flow_on_grid, neighbours
 from s2svr.restoration.tiles import Box, cut_maps
@@ -437,7 +438,7 @@ def test_flow_network_takes_any_size_and_learns_one_shift():
     torch.manual_seed(0)
     net = PWCLite(replace(TINY_FLOW, search=2))
     assert net(torch.rand(1, 3, 1, 1), torch.rand(1, 3, 1, 1)).shape == (1, 2, 1, 1)
-    b = torch.nn.functional.avg_pool2d(torch.rand(1, 3, 36, 44), 5, 1)
+    b = F.avg_pool2d(torch.rand(1, 3, 36, 44), 5, 1)
     a = torch.roll(b, (-1, -2), (-2, -1))  # flow (2, 1)
     optim = torch.optim.Adam(net.parameters(), 3e-3)
     want = torch.tensor([2.0, 1.0]).view(1, 2, 1, 1)
@@ -555,3 +556,11 @@ def test_flow_of_several_pairs_at_once_is_that_of_each():
 def test_impossible_sizes_are_refused(changes: dict[str, int], said: str):
     with pytest.raises(ValueError, match=said):
         replace(TINY, **changes)
+
+
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_picture_is_shuffled_alike_from_every_memory_order(order: torch.memory_format):
+    x = torch.rand(2, 27, 5, 7, generator=torch.Generator().manual_seed(0))
+    found = PictureShuffle(3)(x.contiguous(memory_format=order))
+    assert torch.equal(found, F.pixel_shuffle(x, 3))
+    assert found.is_contiguous()

@@ -14,6 +14,7 @@ from torch import nn
 
 from media_clips import make_video
 from s2svr import devices
+from s2svr.checkpoint import load
 from s2svr.files import network_fingerprint
 from s2svr.jobs import looking
 from s2svr.jobs.looking import job_of
@@ -121,6 +122,37 @@ def test_weights_are_cast_once_and_give_the_same_bits():
     assert any(name.startswith("flow.") for name, _ in backend.network.named_parameters())
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert backend.identity == print_before == network_fingerprint(model)
+
+
+def test_reduced_precision_remembers_in_it_and_in_the_order_of_its_convolutions():
+    """One state in float32 would make every layer after it compute and copy twice as much."""
+    backend = TorchBackend(load("sr-light"), CPU, torch.bfloat16)
+    frames = torch.rand(1, 4, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    restored, memory = backend.run(frames, None, 1)
+    assert restored.dtype == torch.float32
+    for state in (*memory.z, *memory.latents, *memory.s):
+        assert state.dtype == torch.bfloat16
+        assert state.is_contiguous(memory_format=torch.channels_last)
+        assert not state.is_contiguous()
+    assert memory.y.dtype == torch.float32  # the picture
+
+
+@pytest.mark.parametrize("preset", ["sr-light", "deblur-light", "compression-light"])
+def test_a_stored_memory_gives_the_same_bits_in_reduced_precision(preset: str):
+    """What a journal holds lies in the plain order."""
+    backend = TorchBackend(load(preset), CPU, torch.bfloat16)
+    frames = torch.rand(1, 5, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    _, memory = backend.run(frames[:, :3], None, 0)
+
+    def stored(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.clone(memory_format=torch.contiguous_format)
+        if isinstance(value, tuple):
+            return type(value)(*map(stored, value))
+        return [stored(entry) for entry in value] if isinstance(value, list) else value
+
+    found, kept = (backend.run(frames[:, 3:], m, 0)[0] for m in (stored(memory), memory))
+    assert torch.equal(found, kept)
 
 
 def test_when_a_frame_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

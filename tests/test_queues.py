@@ -15,7 +15,7 @@ from media_clips import make_video
 from s2svr.media.frame import Frame
 from s2svr.media.video import VideoReader
 from s2svr.restoration.pipeline import QUEUE
-from s2svr.restoration.threads import read_ahead, write_behind
+from s2svr.restoration.threads import read_ahead, start_alone, write_behind
 from s2svr.restoration.video import restore_video
 from s2svr.writing.encoder import VideoEncoder
 
@@ -41,6 +41,24 @@ def test_all_items_come_in_order() -> None:
             put(item)
     assert written == list(range(50))
     assert list(read_ahead([], 2)) == []
+
+
+def test_a_stage_computes_on_one_core() -> None:
+    """Its caller, and threads that come later, have as many as before."""
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(3)
+    try:
+        numbers = read_ahead((torch.get_num_threads() for _ in range(1)), 1)
+        assert list(numbers) == [1]
+        start_alone(lambda: seen.append(torch.get_num_threads())).join()
+        assert seen == [1]
+        assert torch.get_num_threads() == 3
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [1, 3]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_reader_is_bounded() -> None:

@@ -66,7 +66,7 @@ def correlation(a: Tensor, b: Tensor, radius: int) -> Tensor:
     zero outside the frame. PWC-Net, https://arxiv.org/abs/1709.02371.
     """
     side, (height, width) = 2 * radius + 1, a.shape[-2:]
-    padded, share = F.pad(b, (radius,) * 4), a / a.shape[1]
+    padded, share = F.pad(b.contiguous(), (radius,) * 4), (a / a.shape[1]).contiguous()
     rows = [padded[..., dy : dy + height, :] for dy in range(side)]
     costs = [(share * row[..., dx : dx + width]).sum(1) for row in rows for dx in range(side)]
     return torch.stack(costs, dim=1)

@@ -25,7 +25,7 @@ class LocalAttention(nn.Module):
         query = self.query(s)
         scores = [self.score((query + self.key(z)).tanh_()) for z in latents]  # Eq. 7
         scores[0] = scores[0] + self.own
-        alpha = torch.softmax(torch.cat(scores, 1), 1)  # Eq. 6
+        alpha = torch.softmax(torch.cat(scores, 1), 1).type_as(latents[0])  # Eq. 6
         c = alpha[:, :1] * latents[0]
         for n, z in enumerate(latents[1:], 1):
             c = c + alpha[:, n : n + 1] * z  # Eq. 5

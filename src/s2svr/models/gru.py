@@ -40,7 +40,7 @@ class ConvGRU(nn.Module):
         h = h.clamp(-self.bound, self.bound)
         update, reset = self.gates(torch.cat((x, h), 1)).sigmoid_().chunk(2, 1)
         candidate = self.candidate(torch.cat((x, reset * h), 1)).tanh_()
-        kept = h if self.keep is None else self.keep * h
+        kept = h if self.keep is None else self.keep.type_as(h) * h
         return kept + update * (candidate - kept)
 
     def start(self) -> None:

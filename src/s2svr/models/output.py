@@ -63,6 +63,19 @@ class FrameInput(nn.Module):
         return F.pixel_unshuffle(x, self.down)
 
 
+class PictureShuffle(nn.PixelShuffle):
+    """Pixels of a picture out of channels; the picture lies in the plain memory order."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, 3 r^2, h, w) -> (B, 3, r h, r w)."""
+        if input.is_contiguous():
+            return super().forward(input)
+        # From channels_last in one copy, several times as fast as in two.
+        r = self.upscale_factor
+        parts = input.unflatten(1, (-1, r, r)).permute(0, 1, 4, 2, 5, 3)
+        return parts.flatten(4).flatten(2, 3)
+
+
 class Output(nn.Sequential):
     """State -> change of the frame, ``factor`` times larger, by staged x2 or in one step."""
 
@@ -70,7 +83,7 @@ class Output(nn.Sequential):
         layers: list[nn.Module] = []
         inputs = channels
         if not tail:
-            layers += [nn.Conv2d(channels, 3 * factor**2, 3, padding=1), nn.PixelShuffle(factor)]
+            layers += [nn.Conv2d(channels, 3 * factor**2, 3, padding=1), PictureShuffle(factor)]
         else:
             for _ in range(factor.bit_length() - 1):
                 layers += [nn.Conv2d(inputs, 4 * tail, 3, padding=1), nn.PixelShuffle(2)]

@@ -151,7 +151,7 @@ class PWCLite(nn.Module):
             if not theirs:
                 one, two = normalise(one), normalise(two)
             cost = F.leaky_relu_(costs(one, two, self.config.search), SLOPE)
-            seen, change = self.estimator(torch.cat((cost, reduced, flow), 1))
+            seen, change = self.estimator(torch.cat((cost, reduced, flow.type_as(cost)), 1))
             flow = flow + change
             flow = flow + self.context(torch.cat((seen, flow), 1))
             flows.append(flow)

@@ -77,7 +77,9 @@ class TorchBackend:
         on_gpu = device.type == "cuda"
         # Both ways: the same network may have been on a device of the other kind before.
         model.pairs, model.few = (PAIRS, True) if on_gpu else (1, False)  # type: ignore[assignment]
-        order = torch.channels_last if on_gpu else torch.contiguous_format
+        # Both convolve in this order; a CPU in float32 would gain there less than it copies.
+        last = on_gpu or dtype != torch.float32
+        order = torch.channels_last if last else torch.contiguous_format
         self.model.to(memory_format=order)  # type: ignore[call-overload]
         if on_gpu:
             # The same every time: what is resumed has to fit what was done.

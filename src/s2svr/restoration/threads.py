@@ -10,6 +10,8 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
+import torch
+
 T = TypeVar("T")
 WAIT = 0.1  # seconds between looks at whether the other side is still there
 
@@ -39,8 +41,7 @@ def read_ahead(source: Iterable[T], depth: int) -> Generator[T, None, None]:
             end = _End(error)
         offer(queue, end, left)
 
-    thread = Thread(target=work, daemon=True)
-    thread.start()
+    thread = start_alone(work)
     try:
         while not isinstance(item := queue.get(), _End):
             yield item
@@ -73,8 +74,7 @@ def write_behind(write: Callable[[T], None], depth: int) -> Iterator[Callable[[T
         if not offer(queue, item, left) and failure:
             raise failure[0]
 
-    thread = Thread(target=work, daemon=True)
-    thread.start()
+    thread = start_alone(work)
     try:
         yield put
         put(_End())
@@ -84,6 +84,27 @@ def write_behind(write: Callable[[T], None], depth: int) -> Iterator[Callable[[T
     finally:
         left.set()
         thread.join()
+
+
+def start_alone(work: Callable[[], None]) -> Thread:
+    """Start a thread in which PyTorch computes on one core.
+
+    Beside a second team of OpenMP's threads the caller's own go to sleep after every operation, and
+    a network of many small ones takes a third longer.
+    """
+    threads, begun = torch.get_num_threads(), Event()
+
+    def run() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread's number is settled when it is first asked for
+        begun.set()
+        work()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    begun.wait()
+    torch.set_num_threads(threads)  # of the caller, as before, and of threads to come
+    return thread
 
 
 def offer(queue: Queue[T | _End], item: T | _End, left: Event) -> bool:

@@ -100,7 +100,7 @@ def fit(
     that another ``recipe`` began, FloatingPointError before a loss that is not finite reaches it.
     """
     model, checkpoint = objective.model, run.out / CHECKPOINT
-    place(model, fabric.device, bool(kinds))
+    place(model, fabric.device, optim, bool(kinds))
     optimizer = optimizer_of(optim, groups or [{"params": list(model.parameters())}], bool(kinds))
     peaks = [group["lr"] for group in optimizer.param_groups]
     averaged = deepcopy(model).requires_grad_(False)
@@ -171,11 +171,12 @@ def check_finite(value: Tensor, step: int, checkpoint: Path) -> None:
         )
 
 
-def place(model: nn.Module, device: torch.device, captured: bool) -> None:
-    """Move the model to its device, with the memory layout that captured steps are fast with."""
+def place(model: nn.Module, device: torch.device, optim: Optim, captured: bool) -> None:
+    """Move the model to its device, with the memory order that its steps are fast with."""
     model.to(device)
-    if captured:  # as units for half-precision matrices read; and shapes never change
+    if captured or optim.precision != "32-true":  # as units for half-precision matrices read
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if captured:  # shapes never change
         torch.backends.cudnn.benchmark = True
 
 
