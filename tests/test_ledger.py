@@ -1,6 +1,7 @@
 """The sums of losses that the trainings minimise (Eq. 14, 15, 17), against their parts."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from s2svr.losses import distillation, photometric, smoothness
+from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.ops import resize_flow
 from s2svr.train.flow import student_loss, teacher_loss, unsupervised
-from s2svr.train.recipes import FlowLoss
+from s2svr.train.recipes import FlowLoss, FlowRecipe, load_recipe
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+TASKS = ("sr", "deblur", "compression")
 
 # One level at stride 2, whose flow is judged at full size; no mask, so that the sums are plain.
 CONFIG = PWCLiteConfig(
@@ -22,12 +27,13 @@ SCALES = (1.0, 0.8, 0.5)
 
 
 class Shift(PWCLite):
-    """A flow network that answers with a ramp, whatever it sees."""
+    """A flow network that answers with a ramp, by what it sees and in which direction."""
 
     def pyramid(self, a: Tensor, b: Tensor) -> list[Tensor]:
         height, width = a.shape[-2] // 2, a.shape[-1] // 2
         ramp = torch.linspace(0, 1, width).expand(len(a), 2, height, width)
-        return [ramp * self.size]
+        seen = (3 * a.std((1, 2, 3)) - b.mean((1, 2, 3))).view(-1, 1, 1, 1)
+        return [ramp * self.size * seen]
 
 
 def shift(size: float) -> Shift:
@@ -44,10 +50,10 @@ def pair(height: int, width: int) -> Tensor:
 def first_step(net: Shift, frames: Tensor) -> Tensor:
     """Eq. 14, the mean of both directions, written out."""
     a, b = frames.unbind(1)
-    flow = resize_flow(net.pyramid(a, b)[0], (a.shape[-2], a.shape[-1]))
     total = torch.zeros(())
     for x, y in ((a, b), (b, a)):
         side = min(x.shape[-2:])
+        flow = resize_flow(net.pyramid(x, y)[0], (x.shape[-2], x.shape[-1]))
         total = total + 0.15 * photometric(x, y, flow, None) + 50 * smoothness(flow, x, 10.0, side)
     return total / 2
 
@@ -61,10 +67,13 @@ def test_the_teachers_loss_is_the_weighted_sum():  # Eq. 14
 def test_the_students_loss_adds_the_distance_to_the_frozen_teacher():  # Eq. 15-17
     net, teacher, lq, hq = shift(0.7), shift(3.0), pair(8, 12), pair(32, 48)
     terms = student_loss(teacher, WEIGHTS)(net, {"lq": lq, "hq": hq}, 0)
-    wanted = teacher(*hq.unbind(1))
-    a, b = lq.unbind(1)
-    upsampled = resize_flow(resize_flow(net.pyramid(a, b)[0], (8, 12)), (32, 48))
-    total = first_step(net, lq) + 0.1 * distillation(wanted, upsampled)
+    apart = []
+    for first, second in ((0, 1), (1, 0)):
+        wanted = teacher(hq[:, first], hq[:, second])
+        found = net.pyramid(lq[:, first], lq[:, second])[0]
+        apart.append(distillation(wanted, resize_flow(resize_flow(found, (8, 12)), (32, 48))))
+    assert abs(apart[0] - apart[1]) > 0.01  # the directions are told apart
+    total = first_step(net, lq) + 0.1 * (apart[0] + apart[1]) / 2
     assert terms["loss"].item() == pytest.approx(total.item(), rel=1e-5)
     terms["loss"].backward()
     assert net.size.grad is not None
@@ -156,7 +165,20 @@ def test_the_papers_loss_over_a_pyramid_is_arflows():  # Eq. 11, 13, 14
     assert terms["loss"].item() == pytest.approx(arflow(frames, ahead, back), rel=1e-9)
 
 
-def test_the_light_recipes_weigh_each_level_by_its_own_size():  # as before they had such weights
+@pytest.mark.parametrize("name", [f"student-{task}" for task in TASKS] + ["teacher"])
+def test_the_light_recipes_smooth_every_level_by_its_stride(name: str):
+    """A step of a level's flow, in pixels of its own, is so many times as large in the frame's."""
+    recipe = load_recipe(RECIPES / f"flow-light-{name}.toml", [])
+    assert isinstance(recipe, FlowRecipe)
+    network = PRESETS[recipe.model.preset]
+    assert isinstance(network, PWCLiteConfig)
+    levels = range(network.finest + 1, len(recipe.loss.smooth_scales) + network.finest + 1)
+    strides = [2**level for level in levels]
+    assert not recipe.loss.enlarged
+    assert list(recipe.loss.smooth_scales) == [1, *strides[1:]]  # the finest is enlarged
+
+
+def test_a_level_is_weighed_by_its_own_size():  # as before recipes had such weights
     random = np.random.default_rng(4)
     a, b = torch.from_numpy(random.random((2, 3, 32, 48)))[:, None]
     ahead, back = ([random.normal(0, 1, (2, 8 // n, 12 // n)) for n in (1, 2, 4)] for _ in "ab")

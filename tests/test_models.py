@@ -61,6 +61,8 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
     net = S2SVR(config).eval()
     with torch.no_grad():
         last_convolution(net.decoder.output).weight.normal_(0, 0.02)
+        if net.decoder.feedback is not None:
+            net.decoder.feedback.weight.normal_(0, 0.2)
         if net.mixer is not None:
             net.mixer.shares[-1].weight.normal_(0, 0.3)
             if net.mixer.exposure is not None:
@@ -155,6 +157,16 @@ def test_a_frame_depends_on_the_past_and_on_radius_frames_ahead_only():
         z, _ = net(changed)
     assert torch.equal(y[:, :3], z[:, :3])
     assert all(not torch.equal(y[:, t], z[:, t]) for t in (3, 4, 5))
+
+
+def test_a_frame_remembers_one_that_it_does_not_see():
+    """Frame 1 is no neighbour of frame 5, and no output is fed back: memory alone carries it."""
+    net, x = lively(replace(TINY, feedback=0)), clip(7)
+    changed = x.clone()
+    changed[:, 1] = 0.5
+    with torch.inference_mode():
+        y, z = net(x)[0], net(changed)[0]
+    assert not torch.equal(y[:, 5], z[:, 5])
 
 
 def test_a_fresh_network_returns_its_base():

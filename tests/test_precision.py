@@ -122,6 +122,9 @@ def test_weights_are_cast_once_and_give_the_same_bits():
     assert any(name.startswith("flow.") for name, _ in backend.network.named_parameters())
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
     assert backend.identity == print_before == network_fingerprint(model)
+    for part, last in ((backend.network, True), (model, False)):  # what computes in float32 stays
+        weight = part.get_submodule("encoder.layers.0.gru.candidate").weight
+        assert weight.is_contiguous(memory_format=torch.channels_last) is last
 
 
 def test_reduced_precision_remembers_in_it_and_in_the_order_of_its_convolutions():

@@ -20,9 +20,9 @@ class Unit:
         self.kept: tuple[Tensor, ...] = ()
 
     def __call__(self, h: Tensor, x: Tensor) -> Tensor:
-        """State (B, C, h, w) and input (B, inputs, h, w) -> new state, in the format of h.
+        """State (B, C, h, w) and input (B, inputs, h, w) -> new state.
 
-        If a part of it is kept, in at least that of the parameter that says how much.
+        In the wider one of the state's format and the convolutions'.
         """
         if not self.kept:
             c, width = h.shape[1], h.shape[1] + x.shape[1]
@@ -60,8 +60,7 @@ class Recurrent(torch.autograd.Function):
         update, reset, candidate = (torch.empty_like(h, dtype=seen.dtype) for _ in range(3))
         gates, new = unit.gates, unit.candidate
         open_gates(gates.made(seen), gates.bias, h, unit.bound, update, reset, reset_seen)
-        wide = torch.promote_types(h.dtype, seen.dtype if keep is None else keep.dtype)
-        out = torch.empty_like(h, dtype=wide)
+        out = torch.empty_like(h, dtype=torch.promote_types(h.dtype, seen.dtype))
         renew(new.made(reset_seen), new.bias, h, unit.bound, update, keep, candidate, out)
         ctx.save_for_backward(h, update, reset, candidate)
         return out

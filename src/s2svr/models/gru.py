@@ -81,7 +81,7 @@ class ResConvGRU(nn.Module):
     features; without that factor, old ones would come up in their place among many.
 
     A ``deep`` layer is a slim one whose memory passes all its blocks at every frame; with it other
-    frames are worth more (lab/2026-11-28-deep-networks.md). F_b adds to F_g, which lies in
+    frames are worth more (lab/2026-11-29-memory-study.md). F_b adds to F_g, which lies in
     [-1, 1], and no tanh bounds what it adds. In trained networks that is less than as much again:
     a clamp to [-2, 2] takes nothing from them, and still keeps the memory from running away.
     """

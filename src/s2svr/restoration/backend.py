@@ -77,9 +77,7 @@ class TorchBackend:
         on_gpu = device.type == "cuda"
         # Both ways: the same network may have been on a device of the other kind before.
         model.pairs, model.few = (PAIRS, True) if on_gpu else (1, False)  # type: ignore[assignment]
-        # Both convolve in this order; a CPU in float32 would gain there less than it copies.
-        last = on_gpu or dtype != torch.float32
-        order = torch.channels_last if last else torch.contiguous_format
+        order = torch.channels_last if on_gpu else torch.contiguous_format
         self.model.to(memory_format=order)  # type: ignore[call-overload]
         if on_gpu:
             # The same every time: what is resumed has to fit what was done.
@@ -185,12 +183,16 @@ def place_of(model: nn.Module, device: torch.device | str | None) -> torch.devic
 
 
 def cast_weights(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A copy whose convolutions hold their weights in a reduced precision, cast once for all."""
+    """A copy whose convolutions hold their weights in a reduced precision, cast once for all.
+
+    They read in the order that half-precision matrices do, also on a CPU (in float32, where copies
+    cost more, that pays on AVX512 alone: lab/2026-11-29-bf16-on-cpus.md).
+    """
     copied = copy.deepcopy(model)
     for layer in copied.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.to(dtype)
-    return copied
+    return copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def trial_pixels(backend: Backend, size: tuple[int, int]) -> int:

@@ -7,13 +7,14 @@ Ctrl-C, waits for the item in work and no longer.
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TypeVar
 
 import torch
 
 T = TypeVar("T")
 WAIT = 0.1  # seconds between looks at whether the other side is still there
+STARTING = Lock()  # held while PyTorch's number of threads is one for all that ask
 
 
 class _End:
@@ -92,7 +93,7 @@ def start_alone(work: Callable[[], None]) -> Thread:
     Beside a second team of OpenMP's threads the caller's own go to sleep after every operation, and
     a network of many small ones takes a third longer.
     """
-    threads, begun = torch.get_num_threads(), Event()
+    begun = Event()
 
     def run() -> None:
         torch.set_num_threads(1)
@@ -101,9 +102,11 @@ def start_alone(work: Callable[[], None]) -> Thread:
         work()
 
     thread = Thread(target=run, daemon=True)
-    thread.start()
-    begun.wait()
-    torch.set_num_threads(threads)  # of the caller, as before, and of threads to come
+    with STARTING:
+        threads = torch.get_num_threads()
+        thread.start()
+        begun.wait()
+        torch.set_num_threads(threads)  # of the caller, as before, and of threads to come
     return thread
 
 

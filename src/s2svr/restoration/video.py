@@ -25,7 +25,7 @@ from .runner import Runner
 from .settings import Compute, Encoding, Excerpt, Job
 
 COMMENT = f"restored with s2svr {version('s2svr')}"  # in the output's metadata
-TIMED = 0.05  # of the work may go to timing precisions, of which one may take half the time
+TIMED = 0.1  # of the work may go to timing precisions, of which one may take a third of the time
 OUTPUT_MEMORY = 2**30  # bytes that one window's restored frames may take
 
 
