@@ -131,10 +131,7 @@ BOTH_WAYS = {
     "40 channels": both_ways(
         channels=40, encoder_blocks=1, decoder_blocks=3, attention=4, feedback=4
     ),
-    # At the rate of the others it came apart in both precisions (lab/2026-11-29-widths.md).
-    "24 channels": both_ways(channels=24, encoder_blocks=6, decoder_blocks=10)._replace(
-        recipe=("optim.rate=3e-4",)
-    ),
+    "24 channels": both_ways(channels=24, encoder_blocks=6, decoder_blocks=10),
     "two encoder layers": both_ways(encoder_layers=2, encoder_blocks=2, decoder_blocks=3),
     "two decoder layers": both_ways(decoder_layers=2, decoder_blocks=1, channels=33),
     "two and three layers": both_ways(
