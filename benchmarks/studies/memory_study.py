@@ -55,7 +55,6 @@ ARMS = {
     "one more encoder layer": both_ways(encoder_layers=2),
     "one more decoder layer": both_ways(decoder_layers=2),
     "neither, and a block more": both_ways(radius=0, attention=0, feedback=0, decoder_blocks=5),
-    "many more blocks": both_ways(encoder_blocks=5, decoder_blocks=8),
     "two more encoder layers": both_ways(encoder_layers=3),
     "two more decoder layers": both_ways(decoder_layers=3),
 }
