@@ -449,10 +449,12 @@ def test_models_lists_given_weights(weights: Path) -> None:
     assert lines[-1].startswith("tiny ")
 
 
-def test_info_says_where_it_would_run() -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_info_says_where_it_would_run(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    monkeypatch.setattr("s2svr.devices.cpu_has_bf16", lambda: fast)
     facts = json.loads(run("info", "--device", "cpu", "--json").stdout)
     assert facts["device"] == "cpu"
-    assert facts["precision"] == "float32"
+    assert facts["precision"] == ("float32 or bfloat16, the faster one" if fast else "float32")
     assert facts["backend"] == f"PyTorch {torch.__version__}"
     assert facts["threads"] == str(torch.get_num_threads())
     assert "float32" in run("info", "--device", "cpu").stdout

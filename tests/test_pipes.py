@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -265,6 +266,7 @@ def test_options_that_do_not_go_together(line: str, sentence: str):
     assert sentence in result.output
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs the program ffmpeg")
 def test_programs_before_and_after(tmp_path: Path):
     """Real processes: ffmpeg | s2svr | ffmpeg gives what the command line makes of the file."""
     source = make_y4m(tmp_path / "a.y4m", "yuv420p10le", (18, 16))
