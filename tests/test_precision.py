@@ -20,6 +20,7 @@ from s2svr.jobs import looking
 from s2svr.jobs.looking import job_of
 from s2svr.jobs.many import fitted
 from s2svr.jobs.order import Entry
+from s2svr.maps import each
 from s2svr.media import open_reader, read_clip
 from s2svr.models import PRESETS, S2SVR, PWCLiteConfig, S2SVRConfig
 from s2svr.restoration import Compute, Encoding, Excerpt, Job, restore_job, settle, video
@@ -146,15 +147,8 @@ def test_a_stored_memory_gives_the_same_bits_in_reduced_precision(preset: str):
     backend = TorchBackend(load(preset), CPU, torch.bfloat16)
     frames = torch.rand(1, 5, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     _, memory = backend.run(frames[:, :3], None, 0)
-
-    def stored(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value.clone(memory_format=torch.contiguous_format)
-        if isinstance(value, tuple):
-            return type(value)(*map(stored, value))
-        return [stored(entry) for entry in value] if isinstance(value, list) else value
-
-    found, kept = (backend.run(frames[:, 3:], m, 0)[0] for m in (stored(memory), memory))
+    stored = each(memory, lambda state: state.clone(memory_format=torch.contiguous_format))
+    found, kept = (backend.run(frames[:, 3:], m, 0)[0] for m in (stored, memory))
     assert torch.equal(found, kept)
 
 
