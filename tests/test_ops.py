@@ -146,7 +146,7 @@ def matlab_bicubic(line: np.ndarray, factor: float) -> np.ndarray:
     return np.array(out)
 
 
-@pytest.mark.parametrize("factor", [0.25, 0.5, 2, 4])
+@pytest.mark.parametrize("factor", [0.25, 1 / 3, 0.5, 1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(8, 12), (21, 30), (3, 1)])
 def test_bicubic_equals_matlab_with_borders(factor: float, size: tuple[int, int]):
     image = random(2, *size, dtype=torch.float64)
@@ -155,6 +155,12 @@ def test_bicubic_equals_matlab_with_borders(factor: float, size: tuple[int, int]
     got = ops.resize_bicubic(image, factor)
     assert got.shape == want.shape
     assert np.abs(got.numpy() - want).max() < 1e-6
+
+
+@pytest.mark.parametrize("factor", [1 / 1.5, 1.5, 0.3])
+def test_factors_that_are_no_whole_numbers_are_refused(factor: float):
+    with pytest.raises(ValueError, match=r"expected a factor .* got .*resize_to takes any size"):
+        ops.resize_bicubic(random(3, 6, 6), factor)
 
 
 @pytest.mark.parametrize(

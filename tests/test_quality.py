@@ -18,6 +18,7 @@ from s2svr.models import S2SVR, S2SVRConfig
 from s2svr.models import quality as telling
 from s2svr.models.output import last_convolution
 from s2svr.models.quality import Quality
+from s2svr.ops import quantised, resize_to
 from s2svr.render.files import write_movie
 from s2svr.restoration import restore
 from s2svr.train import quality as training
@@ -176,6 +177,18 @@ def test_the_bundled_network_tells_coarse_coding_from_fine():
             for qp in (20, 44)
         )
     assert fine + 0.2 < coarse
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [(1.0, (288, 352)), (1.5, (192, 235)), (2.0, (144, 176))]
+)
+def test_clips_are_reduced_by_what_is_said(size, shape):
+    clip = scene(288, 352).mean(1, keepdim=True).expand(2, 3, -1, -1)
+    reduced = training.reduced_clip(clip, size)
+    expected = quantised(resize_to(clip, shape)) if size > 1 else clip
+    torch.testing.assert_close(reduced, expected)
+    small = scene()
+    assert torch.equal(training.reduced_clip(small, 2.0), small)  # 96 rows would become too few
 
 
 def test_what_statistics_tell_is_learned():

@@ -151,9 +151,16 @@ def quantised(clip: Tensor) -> Tensor:
 def resize_bicubic(x: Tensor, factor: float) -> Tensor:
     """Resize as MATLAB's ``imresize(x, factor, 'bicubic')``: float (..., C, H, W), antialiased.
 
-    For the factors 1/4, 1/2, 2 and 4; output sides are rounded up, as MATLAB does. It is made of
-    products with single weights: no precision is lost under reduced ones, and any runtime has them.
+    Output sides are rounded up, as MATLAB does. It is made of products with single weights: no
+    precision is lost under reduced ones, and any runtime has them. Raises ValueError for a factor
+    that is neither a whole number nor one over it; ``resize_to`` takes any size.
     """
+    times = max(factor, 1 / factor)
+    if abs(times - round(times)) > 1e-9:
+        raise ValueError(
+            f"expected a factor that is a whole number or one over it, got {factor:.4g}; "
+            "resize_to takes any size"
+        )
     return resize_line(resize_line(x, -2, factor), -1, factor)
 
 

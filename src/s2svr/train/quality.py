@@ -15,7 +15,7 @@ from ..losses import mostly_luma
 from ..media import read_clip
 from ..metrics import psnr_y
 from ..models import MIDDLE, S2SVR, Quality, statistics
-from ..ops import quantised, resize_bicubic
+from ..ops import quantised, resize_to
 from ..text import Say
 from .launch import Run
 from .network import build, without_fresh_flow
@@ -102,9 +102,10 @@ def squared_error(share: Tensor, changes: Tensor) -> Tensor:
 
 def reduced_clip(clip: Tensor, size: float) -> Tensor:
     """Frames (T, 3, H, W) so many times smaller; as they are if they would get too small."""
-    if min(clip.shape[-2:]) < SMALLEST * size:
+    height, width = clip.shape[-2:]
+    if size == 1 or min(height, width) < SMALLEST * size:
         return clip
-    return quantised(resize_bicubic(clip, 1 / size))
+    return quantised(resize_to(clip, (round(height / size), round(width / size))))
 
 
 def learn_from_statistics(
