@@ -1,6 +1,6 @@
 """Training losses: Charbonnier for restoration, Eq. 11-17 for optical flow.
 
-The paper writes sums over pixels; its weights (0.15, 50, 0.1) belong to ARFlow's normalisation
+The paper writes sums over pixels; its weights 0.15 and 50 belong to ARFlow's normalisation
 (https://github.com/lliuz/ARFlow), which is followed here: means over the visible pixels, and
 smoothness of the flow divided by the shorter side of the frames, halved on each axis.
 """
