@@ -68,10 +68,11 @@ def test_an_early_frame_is_remembered(config: S2SVRConfig):  # Eq. 1
 @pytest.mark.parametrize("config", KINDS)
 def test_an_output_is_made_of_state_last_output_and_context(config: S2SVRConfig):  # Eq. 4
     net, x = awake(config), clip(4)
-    before, state = net(x[:, :3])
+    before, state = net(x, lookahead=1)
     y, after = net(x[:, 3:], state)
     assert state.y is not None
     assert torch.equal(state.y, before[:, -1])
+    assert torch.equal(net(x)[0], torch.cat((before, y), 1))  # within a window it is the same
     parts = {
         "s": [torch.zeros_like(s) for s in state.s],
         "y": 1 - state.y,
