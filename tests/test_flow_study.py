@@ -50,3 +50,10 @@ def test_study_trains_with_every_flow_and_goes_on(script, tmp_path: Path):
     lines.clear()
     assert script.study(chosen, lines.append) == table  # found as it was, nothing trained again
     assert not [line for line in lines if line.startswith("step")]
+
+
+def test_flow_networks_that_were_trained_before_are_taken(script):
+    words = ["clips", "val", "out", "--supervised", "chairs.safetensors", "--distilled", "own.st"]
+    words += ["--only", "supervised", "--only", "unsupervised, distilled"]
+    nets = script.flow_nets(script.parser().parse_args(words), print)
+    assert nets == {script.TRUE: Path("chairs.safetensors"), script.DISTILLED: Path("own.st")}

@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 nice python benchmarks/studies/flow_study.py CLIPS VAL OUT --start WEIGHTS \
         [--set optim.steps=700] [--flow-set optim.steps=700] [--teacher WEIGHTS] [--frames 16] \
-        [--only "unsupervised, distilled" ...] [--set data.skip=1 --files RAFT=FLOWS]
+        [--only "unsupervised, distilled" ...] [--set data.skip=1 --files RAFT=FLOWS] \
+        [--supervised WEIGHTS] [--distilled WEIGHTS]
 
 Three flow networks go on from the teacher's weights, at equal steps, on frames reduced by 4: one
 supervised by rendered truth, one without labels and without distillation, and one with it. Then
@@ -10,8 +11,10 @@ supervised by rendered truth, one without labels and without distillation, and o
 steps, seed and data, with no flow, with each of these and with OpenCV's DIS, all frozen, and with
 the distilled one trained on at 5e-5, as the paper does, beside it frozen on the same contexts.
 Prints PSNR (RGB, rounded) on VAL beside the flows' end-point errors on clips rendered from VAL.
-``--files`` adds any other flow by .flo files of the clips of CLIPS and VAL (docs/guide/flow.md). A
-training that was stopped goes on; one that is finished is not repeated.
+``--supervised`` and ``--distilled`` take networks that were trained before, such as one that was
+supervised on FlyingChairs, as the paper's was. ``--files`` adds any other flow by .flo files of the
+clips of CLIPS and VAL (docs/guide/flow.md). A training that was stopped goes on; one that is
+finished is not repeated.
 """
 
 import argparse
@@ -105,7 +108,9 @@ def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
     assert isinstance(plain, FlowRecipe)
     teacher, out = chosen.teacher, chosen.out
     found, wanted = {}, chosen.only or [TRUE, PLAIN, DISTILLED]
-    if TRUE in wanted:
+    if chosen.supervised is not None:
+        found[TRUE] = chosen.supervised
+    elif TRUE in wanted:
         run = Run(out / "supervised", "cpu", say=say)
         found[TRUE] = train_supervised(recipe, run, data=chosen.clips, init=teacher)
     if chosen.distilled is not None:
@@ -177,7 +182,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("val", type=Path)
     found.add_argument("out", type=Path)
     found.add_argument("--teacher", default="flow-light-teacher")
-    found.add_argument("--distilled", type=Path, help="weights in place of a training of its own")
+    for option in ("--supervised", "--distilled"):
+        found.add_argument(option, type=Path, help="weights in place of a training of its own")
     found.add_argument("--start", type=Path, help="weights of sr-light for single frames")
     for name, value in (("frames", 16), ("rendered", 8)):
         found.add_argument(f"--{name}", type=int, default=value)
