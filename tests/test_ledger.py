@@ -165,11 +165,21 @@ def test_the_papers_loss_over_a_pyramid_is_arflows():  # Eq. 11, 13, 14
     assert terms["loss"].item() == pytest.approx(arflow(frames, ahead, back), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", [f"student-{task}" for task in TASKS] + ["teacher"])
-def test_the_light_recipes_smooth_every_level_by_its_stride(name: str):
-    """A step of a level's flow, in pixels of its own, is so many times as large in the frame's."""
-    recipe = load_recipe(RECIPES / f"flow-light-{name}.toml", [])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_students_recipes_have_the_papers_weights(task: str):
+    recipe = load_recipe(RECIPES / f"flow-light-student-{task}.toml", [])
     assert isinstance(recipe, FlowRecipe)
+    assert recipe.loss == FlowLoss(photometric=0.15, smooth=50.0, distill=0.1, edge=10.0)
+    assert recipe.loss.smooth_scales == (1.0, 0.0, 0.0, 0.0)
+    assert recipe.loss.enlarged
+
+
+def test_the_light_teachers_recipe_smooths_every_level_by_its_stride():
+    """A step of a level's flow, in pixels of its own, is so many times as large in the frame's."""
+    recipe = load_recipe(RECIPES / "flow-light-teacher.toml", [])
+    assert isinstance(recipe, FlowRecipe)
+    weights = recipe.loss
+    assert (weights.photometric, weights.structural, weights.smooth) == (3.0, 17.0, 40.0)
     network = PRESETS[recipe.model.preset]
     assert isinstance(network, PWCLiteConfig)
     levels = range(network.finest + 1, len(recipe.loss.smooth_scales) + network.finest + 1)
