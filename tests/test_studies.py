@@ -128,6 +128,18 @@ def test_motion_and_the_weight_of_the_neighbours_are_measured(benchmark):
     assert torch.allclose(y, resize_bicubic(x, 4))
 
 
+@pytest.mark.parametrize("part", ["decoder.output", "mixer.shares"])
+def test_flat_clips_stay_flat_by_the_bound_alone(part: str, benchmark):
+    script, net = benchmark("flat"), S2SVR(replace(TINY, scale=1, flow=None, neighbours=1)).eval()
+    with torch.no_grad():
+        for parameter in net.get_submodule(part).parameters():
+            parameter.fill_(0.1)
+    light = torch.tensor([0.2, 0.8, 0.2])[:, None].expand(-1, 3)
+    with script.unbounded():
+        assert script.flat_error(net, light) > 1
+    assert script.flat_error(net, light) < 0.01
+
+
 def test_a_network_and_its_twin_are_compared(benchmark, clips, weights, tmp_path: Path, run):
     torch.manual_seed(0)
     twin = S2SVR(replace(TINY, flow=None))

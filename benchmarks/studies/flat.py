@@ -37,7 +37,7 @@ LIGHTS = {
 def unbounded() -> Iterator[None]:
     """The networks as they would be without the bound."""
     with ExitStack() as stack:
-        for module in ("output", "mixer"):
+        for module in ("output", "s2svr"):
             stack.enter_context(patch(f"s2svr.models.{module}.contrast", boundless))
         yield
 

@@ -2,10 +2,10 @@
 
     python benchmarks/studies/lookahead.py CLIPS [--steps 100] [--seed 0]
 
-There are no trained weights of that kind. So sr-light gets a first layer in both directions, whose
-new half begins small and is trained for --steps on CLIPS, with all else; then parts of them are
-restored at once and in windows, for several numbers of frames that the backward sweep starts ahead
-(``warm``). Prints the largest difference in PSNR (RGB, not rounded, dB) of a clip and of a frame.
+In place of what it has learned, sr-light gets a first layer in both directions whose backward half
+begins small, and is trained for --steps on CLIPS, with all else; then parts of them are restored at
+once and in windows, for several numbers of frames that the backward sweep starts ahead (``warm``).
+Prints the largest difference in PSNR (RGB, not rounded, dB) of a clip and of a frame.
 """
 
 import argparse
@@ -32,11 +32,13 @@ WINDOWS = 4, 16
 
 
 def both_ways(name: str) -> S2SVR:
-    """The weights' network with a backward layer, which at first counts for a little."""
+    """The weights' network with a fresh backward layer, which at first counts for a little."""
     one = load(name)
+    assert isinstance(one, S2SVR)
     model = S2SVR(replace(one.config, bidirectional=True))
-    model.load_state_dict(model.state_dict() | one.state_dict())
     fuse, channels = model.encoder.fuse, one.config.channels
+    one.encoder.backward_layer, one.encoder.fuse = model.encoder.backward_layer, fuse
+    model.load_state_dict(one.state_dict())
     with torch.no_grad():
         fuse.weight.normal_(0, 0.01)
         fuse.weight[range(channels), range(channels), 1, 1] += 1
