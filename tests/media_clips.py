@@ -164,7 +164,8 @@ def make_sound(
 
 def hear(path: Path) -> tuple[list[tuple[str, int]], float, list[float]]:
     """Layouts and rates of a file's sound, its seconds, and the loudness of each last channel."""
-    forms, seconds, waves = [], 0.0, []
+    forms, seconds = [], 0.0
+    waves: list[np.ndarray] = []
     with av.open(str(path)) as source:
         for frame in source.decode(source.streams.audio[0]):
             if (form := (frame.layout.name, frame.sample_rate)) not in forms:

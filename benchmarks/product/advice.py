@@ -77,7 +77,8 @@ def report(clip: str, kind: str, film: Path, truth: Path, count: int, names: lis
 def score(frames: Iterator[Tensor], truths: list[Tensor]) -> float:
     """Mean PSNR of frames, brought to the truth's size, without those near both ends."""
     pairs = list(zip(frames, truths, strict=False))[ENDS:-ENDS]
-    return fmean(psnr_rgb(resize_to(a, b.shape[-2:]).clamp(0, 1), b) for a, b in pairs)
+    size = (truths[0].shape[-2], truths[0].shape[-1])
+    return fmean(psnr_rgb(resize_to(a, size).clamp(0, 1), b) for a, b in pairs)
 
 
 def pictures(path: Path) -> Iterator[Tensor]:
@@ -89,7 +90,7 @@ def pictures(path: Path) -> Iterator[Tensor]:
 
 def ffmpeg(source: Path, target: Path, *options: str) -> Path:
     """Have FFmpeg make one video of another."""
-    line = ["ffmpeg", "-v", "error", "-y", "-i", source, *options, target]
+    line: list[str | Path] = ["ffmpeg", "-v", "error", "-y", "-i", source, *options, target]
     subprocess.run(line, check=True)
     return target
 

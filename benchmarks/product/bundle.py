@@ -36,7 +36,9 @@ def flow_error(net: PWCLite, clips: Path, damage: str, reduced: int) -> tuple[fl
     mean = {row.method: row.error for row in rows if row.pair == MEAN}
     seen = damage + (f", reduced by {reduced}" if reduced > 1 else "")
     about = f"{PAIRS} pairs rendered from validation clips, {seen}; no motion {mean[ZERO]:.2f}"
-    return mean["it"], about
+    error = mean["it"]
+    assert error is not None  # the motion of what is rendered is known
+    return error, about
 
 
 def main() -> None:

@@ -35,8 +35,8 @@ def main() -> None:
             found.setdefault(method, []).append(values)
             print(path.stem, method, *(f"{value:.3f}" for value in values), sep="  ")  # noqa: T201
     for method, clips in found.items():
-        values = map(fmean, zip(*clips, strict=True))
-        print("mean", method, *(f"{value:.3f}" for value in values), sep="  ")  # noqa: T201
+        means = map(fmean, zip(*clips, strict=True))
+        print("mean", method, *(f"{mean:.3f}" for mean in means), sep="  ")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -42,9 +42,10 @@ def main() -> None:
         source = Path(folder) / "source.mp4"
         frames = (clip[bounced(t, len(clip))] for t in range(chosen.frames))
         write_movie(source, frames, Fraction(25))
-        command = [sys.executable, "-m", "s2svr", "restore", source, Path(folder) / "work/out.mp4"]
+        command: list[str | Path] = [sys.executable, "-m", "s2svr", "restore"]
+        command += [source, Path(folder) / "work/out.mp4", "--weights", chosen.weights, "--json"]
         (Path(folder) / "work").mkdir()
-        lines, most, answer = watched([*command, "--weights", chosen.weights, "--json"])
+        lines, most, answer = watched(command)
     summary = json.loads(answer)
     say(f"restored: {summary['frames']} frames in {summary['seconds']:.0f} s")
     compare_plan(lines, summary, most)

@@ -51,9 +51,10 @@ def restored(clip: Tensor, count: int, weights: str) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.mp4"
         write_movie(source, long(), Fraction(25))
-        command = [sys.executable, "-m", "s2svr", "restore", source, Path(folder) / "out.mp4"]
-        options = ["--weights", weights, "--no-plan", "--json"]
-        answer = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE)
+        command: list[str | Path] = [sys.executable, "-m", "s2svr", "restore"]
+        command += [source, Path(folder) / "out.mp4"]
+        command += ["--weights", weights, "--no-plan", "--json"]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     summary = json.loads(answer.stdout)
     assert summary["frames"] == count
     return summary["peak_memory"], summary["seconds"]

@@ -5,7 +5,7 @@
 
 Every clip is damaged, restored into .mp4 at each crf, and read again; ``lossless`` is what the
 network made. Prints means over the clips: PSNR of Y in dB, the gain over the damaged clip, and the
-the mean size of a file.
+mean size of a file.
 """
 
 import argparse
@@ -44,7 +44,8 @@ def main() -> None:
             base = psnr(sequence.hq, damaged)
             lossless = Path(name) / "restored.mkv"
             restore_video(model, damaged, lossless, codec="ffv1", overwrite=True)
-            rows = {"damaged": (base, 0), "lossless": (psnr(sequence.hq, lossless), 0)}
+            rows: dict[str, tuple[float, float]] = {"damaged": (base, 0)}
+            rows["lossless"] = psnr(sequence.hq, lossless), 0
             for crf in chosen.crf:
                 restore_video(model, damaged, output, crf=crf, overwrite=True)
                 rows[f"crf {crf}"] = (psnr(sequence.hq, output), output.stat().st_size)

@@ -32,8 +32,8 @@ RATE = 1e-5  # of learning
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = [name for name, config in PRESETS.items() if isinstance(config, S2SVRConfig)]
-    parser.add_argument("--preset", choices=known, default="sr-base")
+    known = {name: made for name, made in PRESETS.items() if isinstance(made, S2SVRConfig)}
+    parser.add_argument("--preset", choices=list(known), default="sr-base")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--precision", choices=["32-true", "bf16-mixed"], default="bf16-mixed")
     parser.add_argument("--frames", type=int, default=12, help="of a clip")
@@ -45,7 +45,7 @@ def main() -> None:
     chosen = parser.parse_args()
     kind = "gpu" if chosen.device.startswith("cuda") else chosen.device
     fabric = Fabric(accelerator=kind, devices=1, precision=chosen.precision)
-    config = replace(PRESETS[chosen.preset], flow=None)
+    config = replace(known[chosen.preset], flow=None)
     batch = made_up(config, chosen.batch, chosen.frames, chosen.crop, fabric.device)
     say(
         f"{chosen.preset}, {chosen.precision}, {chosen.batch} clips of {chosen.frames} frames "
@@ -97,7 +97,7 @@ def stepper(config: S2SVRConfig, fabric: Fabric, optim: Optim) -> Update | Captu
     torch.manual_seed(0)
     model, captured = S2SVR(config), capturable(fabric, optim)
     freeze_mixer(model, optim.keep_mixer)
-    place(model, fabric.device, captured)
+    place(model, fabric.device, optim, captured)
     optimizer = optimizer_of(optim, [{"params": model.body_parameters()}], captured)
     loss = restoration_loss(RestorationLoss(eps=1e-6), 0)
     objective, optimizer = fabric.setup(Objective(model, loss), optimizer)

@@ -9,6 +9,7 @@ Ends with 1 where something does not hold, or where within one kind any stream i
 """
 
 import argparse
+import math
 import re
 import sys
 import tempfile
@@ -67,7 +68,10 @@ def differences(source: Path, target: Path, kind: str, shift: float) -> list[str
             if [plain(kind, data) for _, data in old] != [plain(kind, data) for _, data in new]:
                 wrong.append(f"{type_} {number + 1}: other payloads")
                 continue
-            late = [float(b[0] - a[0]) - shift for a, b in zip(old, new, strict=True)]
+            late = [
+                math.inf if a is None or b is None else float(b - a) - shift
+                for (a, _), (b, _) in zip(old, new, strict=True)
+            ]
             if (most := max(map(abs, late))) > 0.0011:
                 wrong.append(f"{type_} {number + 1}: {1000 * most:.3f} ms away")
     return wrong

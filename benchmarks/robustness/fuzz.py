@@ -24,18 +24,14 @@ from collections import Counter
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from apart import Box, Ended, limit_memory, run_apart, start_context, tiny_weights
 from hostile import count_pictures, suffix_for
 from made_clips import FAST, clip, saved
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from s2svr.restoration.memory import Footprint
 
 FRAMES = 6
 QUICK = {"cpu-used": "8", "deadline": "realtime"}
@@ -169,17 +165,7 @@ def work(link: Connection, log: Path, limit: float, folder: Path) -> None:
     os.chdir(folder)
     tempfile.tempdir = None
     from s2svr.cli.app import app
-    from s2svr.restoration import plan
 
-    # Each command counts the memory of the same network anew, which takes longer than the rest.
-    count, counted = plan.count_footprint, []
-
-    def footprint(model: "nn.Module") -> "Footprint":
-        if not counted:
-            counted.append(count(model))
-        return counted[0]
-
-    plan.count_footprint = footprint
     while True:
         try:
             words, source = link.recv()
@@ -218,17 +204,17 @@ class Worker:
 
     def __init__(self, context: BaseContext, folder: Path, weights: Path, limit: float) -> None:
         self.context, self.folder, self.weights, self.limit = context, folder, weights, limit
-        self.process = None
+        self.process: BaseProcess | None = None
         self.done = 0
 
     def start(self) -> None:
         self.link, other = self.context.Pipe()
         self.log = self.folder / "worker.txt"
         (self.folder / "other").mkdir(exist_ok=True)
-        self.process = self.context.Process(  # type: ignore[attr-defined]
+        process = self.process = self.context.Process(  # type: ignore[attr-defined]
             target=work, args=(other, self.log, self.limit, self.folder / "other"), daemon=True
         )
-        self.process.start()
+        process.start()
         other.close()
         self.done = 0
 
@@ -243,6 +229,7 @@ class Worker:
         if self.process is None or self.done >= 250:
             self.stop()
             self.start()
+        assert self.process is not None
         target = box.made / ("out" + suffix_for(source))
         words = ["restore", "--threads", "1", "--weights", str(self.weights)]
         words += ["--", str(source), str(target)]
@@ -286,8 +273,9 @@ def try_seeds(seeds: list[int], folder: Path, *, limit: float, keep: Path | None
         source.write_bytes(data)
         ended, decodable, fault = worker.restore(source, box)
         outcome = Outcome(seed, name, damage, ended, decodable, fault)
-        if not fault and ended.code == 0 and outcome.restored < (decodable or 0):
-            fault = f"silently lost {decodable - outcome.restored} of {decodable} frames"
+        lost = (decodable or 0) - outcome.restored
+        if not fault and ended.code == 0 and lost > 0:
+            fault = f"silently lost {lost} of {decodable} frames"
             outcome = outcome._replace(fault=fault)
         outcomes.append(outcome)
         if fault:

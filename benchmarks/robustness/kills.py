@@ -80,7 +80,8 @@ def resumed(source: Path, target: Path) -> str:
 
 def begin(source: Path, target: Path) -> subprocess.Popen[bytes]:
     """Restore in another process, which writes its summary to its standard output."""
-    command = [sys.executable, "-m", "s2svr", "restore", source, target, "--no-plan", "--json"]
+    command: list[str | Path] = [sys.executable, "-m", "s2svr", "restore", source, target]
+    command += ["--no-plan", "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.subtitles.stream import SubtitleStream
 from PIL import Image
 
 SIZE = (48, 32)
@@ -77,11 +78,15 @@ def film(
 def describe(output: OutputContainer, codec: str) -> av.stream.Stream:
     """A subtitle track, chapters and metadata."""
     line = output.add_stream(codec)
+    assert isinstance(line, SubtitleStream)
     line.codec_context.subtitle_header = b"[Script Info]\n\n[Events]\n"
     line.time_base = MILLI
     line.metadata["language"] = "swe"
-    chapter = {"id": 1, "start": 0, "end": 100, "time_base": MILLI, "metadata": {"title": "one"}}
-    output.set_chapters([chapter, chapter | {"id": 2, "start": 100, "end": 300}])
+    title = {"title": "one"}
+    output.set_chapters([
+        {"id": 1, "start": 0, "end": 100, "time_base": MILLI, "metadata": title},
+        {"id": 2, "start": 100, "end": 300, "time_base": MILLI, "metadata": title},
+    ])  # fmt: skip
     output.metadata.update({"title": "A film", "artist": "somebody"})
     return line
 
@@ -109,9 +114,9 @@ def speak(output: OutputContainer, stream: av.AudioStream, seconds: float) -> No
     output.mux(stream.encode(None))
 
 
-def clip(name: str, codec: str = "libx264", form: str = "yuv420p", **how: object) -> Callable:
+def clip(name: str, codec: str = "libx264", form: str = "yuv420p", **how: Any) -> Callable:
     """A maker of one ``film``."""
-    return lambda folder: film(folder / name, codec, form, **how)  # type: ignore[arg-type]
+    return lambda folder: film(folder / name, codec, form, **how)
 
 
 FAST = {"movflags": "faststart"}
@@ -147,7 +152,7 @@ def folder_of(count: int, *extras: Callable[[Path], object]) -> Callable[[Path],
     return made
 
 
-def saved(name: str, mode: str = "RGB", **how: object) -> Callable[[Path], Path]:
+def saved(name: str, mode: str = "RGB", **how: Any) -> Callable[[Path], Path]:
     """One image written by Pillow."""
 
     def made(folder: Path) -> Path:

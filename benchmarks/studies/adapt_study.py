@@ -29,6 +29,7 @@ from s2svr.checkpoint import load, read_card
 from s2svr.damage import degradation
 from s2svr.media import read_clip
 from s2svr.metrics import psnr_rgb
+from s2svr.models import S2SVR
 from s2svr.ops import cut_to_multiple, resize_bicubic
 
 DAMAGES = ("mixed", "x264")
@@ -67,6 +68,8 @@ def one(clip: Path, damage: str, names: tuple[str, str], minutes: float, out: Pa
     damaged(truth, damage, sum(clip.stem.encode()), path)
     film = read_clip(path).float() / 255
     model, better = map(load, names)
+    assert isinstance(model, S2SVR)
+    assert isinstance(better, S2SVR)
     decisions: list[Verdict] = []
 
     def judged(before: list[Score], after: list[Score], *, better: bool) -> Verdict:

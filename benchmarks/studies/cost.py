@@ -20,7 +20,7 @@ from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.train.flow import student_loss, teacher_loss
 from s2svr.train.network import build
-from s2svr.train.recipes import AdamW, FlowRecipe, RestorationRecipe, load_recipe
+from s2svr.train.recipes import FlowRecipe, RestorationRecipe, load_recipe
 from s2svr.train.restoration import restoration_loss
 
 TINY = ["data.batch=1", "data.frames=3", "data.crop=64", "data.context=[64, 64]"]
@@ -81,13 +81,14 @@ def main() -> None:
     print("|---|---|---|---|---|---|")  # noqa: T201
     for path in chosen.recipes:
         recipe, student = load_recipe(path), path.stem.endswith("-student")
-        if isinstance(recipe.optim, AdamW):
+        if not isinstance(recipe, FlowRecipe | RestorationRecipe):
             parser.error(f"expected recipes of flow or restoration, {path} is of {recipe.kind}")
         whole, steps = operations(recipe, student), recipe.optim.steps
         cells = [path.stem, f"{steps:,}", f"{whole / 1e12:.2f}", f"{whole * steps / 1e18:.2f}"]
         cells += ["", ""]
         if chosen.measure:
             tiny = load_recipe(path, TINY)
+            assert isinstance(tiny, FlowRecipe | RestorationRecipe)
             net, batch = made(tiny, "cpu")
             step(tiny, student, net, batch)
             began = time.process_time()

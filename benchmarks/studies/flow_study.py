@@ -79,7 +79,7 @@ def train_with(
     fabric = start_processes(recipe.optim, run)
     model = build(recipe, flow if isinstance(flow, Path) else None, start)
     if isinstance(flow, nn.Module):
-        model.flow = flow
+        model.flow = flow  # type: ignore[assignment]  # of another kind, as in with_files
     clips = folder_clips(data)
     stored = store_damaged(clips, recipe.data.degradation, cache)
     seed = recipe.optim.seed
@@ -126,7 +126,7 @@ def flow_nets(chosen: argparse.Namespace, say: Say) -> dict[str, Path]:
     return found
 
 
-def mean_errors(methods: dict[str, Flow], cases: list[Case]) -> dict[str, float]:
+def mean_errors(methods: dict[str, Flow], cases: list[Case]) -> dict[str, float | None]:
     """Each flow's mean end-point error in pixels, and that of no motion."""
     return {row.method: row.error for row in evaluate_flow(methods, cases) if row.pair == MEAN}
 

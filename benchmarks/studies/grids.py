@@ -66,8 +66,8 @@ class Plain(nn.Module):
         self.output = Output(arm.channels, 0, arm.down, STEP)
         initialise(self)
         with torch.no_grad():  # as S2SVR starts
-            for block in self.blocks:
-                block.second.weight.mul_(0.1)  # type: ignore[union-attr, operator]
+            for block in (m for m in self.modules() if isinstance(m, ResidualBlock)):
+                block.second.weight.mul_(0.1)
             last_convolution(self.output).weight.zero_()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -29,7 +29,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from s2svr.checkpoint import Card, load, save
 from s2svr.data.clips import ClipPairs
 from s2svr.data.folder import folder_clips
-from s2svr.models import PRESETS
 from s2svr.models.config import S2SVRConfig
 from s2svr.models.flows import align
 from s2svr.models.pwclite import PWCLite
@@ -38,13 +37,13 @@ from s2svr.train.clip_flow import FlowCrops, clip_flows
 from s2svr.train.fit import Loss, Objective, batches, fit
 from s2svr.train.flow import unsupervised
 from s2svr.train.launch import Run, start_processes
+from s2svr.train.network import preset_named
 from s2svr.train.recipes import FlowLoss, RestorationRecipe, load_recipe
 from s2svr.train.restoration import groups, restoration_loss
 from s2svr.train.step import Batch
 from s2svr.train.store import store_damaged
 
-LIGHT = PRESETS["sr-light"]
-assert isinstance(LIGHT, S2SVRConfig)
+LIGHT = preset_named("sr-light", S2SVRConfig)
 SLIM = replace(LIGHT, bidirectional=False, deep=False)
 ROOT = Path(__file__).parents[2]
 PHASES = ("sr-light-start", "sr-light", "sr-light-long")
@@ -60,7 +59,7 @@ def open_feedback(model: S2SVR) -> None:
     """The gradient goes back through the outputs that are fed back."""
     seen = model.seen
 
-    def with_gradient(y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
+    def with_gradient(y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor | None:
         if y is not None:
             y.detach = lambda: y  # type: ignore[method-assign]
         return seen(y, like, o)
@@ -73,30 +72,31 @@ def feed_back_features(model: S2SVR) -> None:
 
     It carries no gradient, as the output does not.
     """
-    decoder, made = model.decoder, {}
-    decoder.feedback = nn.Conv2d(model.config.channels, model.config.feedback, 3, padding=1)
-    nn.init.zeros_(decoder.feedback.weight)
-    nn.init.zeros_(decoder.feedback.bias)
-    decoder.output.register_forward_pre_hook(lambda _, seen: made.update(last=seen[0].detach()))
-    seen = model.seen
+    made: dict[str, Tensor] = {}
+    feedback = nn.Conv2d(model.config.channels, model.config.feedback, 3, padding=1)
+    for parameter in feedback.parameters():
+        nn.init.zeros_(parameter)
+    decoder, seen = model.decoder, model.seen
+    decoder.feedback = feedback
+    decoder.output.register_forward_pre_hook(lambda _, given: made.update(last=given[0].detach()))
 
-    def of_features(y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor:
-        return seen(y, like, o) if y is None else align(decoder.feedback(made["last"]), o)
+    def of_features(y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor | None:
+        return seen(y, like, o) if y is None else align(feedback(made["last"]), o)
 
     model.seen = of_features  # type: ignore[method-assign]
 
 
 def without_feedback(model: S2SVR) -> None:
     """The features of the last output stay zero."""
+    assert model.decoder.feedback is not None
     for parameter in model.decoder.feedback.parameters():
         nn.init.zeros_(parameter.requires_grad_(False))
 
 
 def papers_attention(model: S2SVR) -> None:
     """Eq. 7 alone: no learned number beside the score of the frame itself."""
-    with torch.no_grad():
-        model.decoder.attention.own.zero_()
-    model.decoder.attention.own.requires_grad_(False)
+    assert model.decoder.attention is not None
+    nn.init.zeros_(model.decoder.attention.own.requires_grad_(False))
 
 
 class Arm(NamedTuple):

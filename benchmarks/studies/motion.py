@@ -35,6 +35,7 @@ def attended(model: S2SVR, lq: Tensor) -> tuple[Tensor, float]:
     def keep(module: torch.nn.Module, given: tuple, result: tuple[Tensor, Tensor]) -> None:
         weights.append(1 - result[1][:, 0].mean().item())  # the first is the frame's own
 
+    assert model.decoder.attention is not None
     handle = model.decoder.attention.register_forward_hook(keep)
     restored = model(lq[None])[0][0]
     handle.remove()

@@ -27,13 +27,14 @@ from s2svr.data.folder import folder_clips
 from s2svr.flow.dis import dis_flow
 from s2svr.media import read_clip
 from s2svr.metrics import luma
-from s2svr.models import PRESETS
+from s2svr.models import S2SVR, S2SVRConfig
 from s2svr.models.flows import frames_around, link_flows
 from s2svr.models.mixer import Mixer
 from s2svr.models.output import contrast
 from s2svr.ops import enlarge_flow, pad_to_multiple, resize_bicubic, warp
+from s2svr.train.network import preset_named
 
-DOWN = PRESETS["compression-light"].flow_down
+DOWN = preset_named("compression-light", S2SVRConfig).flow_down
 Align = Callable[[Tensor, Tensor, int, int], Tensor]  # lq, hq, t, other -> lq[other] at frame t
 
 
@@ -45,7 +46,11 @@ def aligned_by(name: str) -> Align:
     def flow(lq: Tensor, t: int, other: int) -> Tensor:
         on = t + (1 if other > t else -1)
         o = net(*(resize_bicubic(pad_to_multiple(lq[i, None], DOWN), 1 / DOWN) for i in (t, on)))
-        return o if on == other else link_flows(o, flow(lq, on, other))
+        if on == other:
+            return o
+        whole = link_flows(o, flow(lq, on, other))
+        assert whole is not None
+        return whole
 
     def align(lq: Tensor, hq: Tensor, t: int, other: int) -> Tensor:
         size = (lq.shape[-2], lq.shape[-1])
@@ -112,15 +117,18 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--frames", type=int, default=14)
     chosen = parser.parse_args()
-    net = load(chosen.weights) if chosen.weights else None
-    if net is not None and getattr(getattr(net, "mixer", None), "exposure", None) is None:
-        parser.error(f"expected weights of a network that tells an exposure, got {chosen.weights}")
-    most = max(chosen.reach + chosen.aligned + ([net.config.neighbours] if net else []))
+    mixer: Mixer | None = None
+    if chosen.weights:
+        net = load(chosen.weights)
+        mixer = net.mixer if isinstance(net, S2SVR) else None
+        if mixer is None or mixer.exposure is None:
+            parser.error(f"expected weights that tell an exposure, got {chosen.weights}")
+    most = max(chosen.reach + chosen.aligned + ([mixer.neighbours] if mixer else []))
     ways: dict[str, tuple[int, Align]] = {f"{n} a side": (n, as_they_lie) for n in chosen.reach}
     by_flow = aligned_by(chosen.flow)
     ways |= {f"{n}, aligned": (n, by_flow) for n in chosen.aligned}
     ways["1, by clean DIS"] = 1, by_truth
-    names = [*ways, *(["told by the exposure", "and mixed"] if net else [])]
+    names = [*ways, *(["told by the exposure", "and mixed"] if mixer else [])]
     print(f"| damage | {' | '.join(names)} |\n|---|{'---|' * len(names)}")  # noqa: T201
     for name in chosen.degradation:
         damage, gains = degradation(name), []
@@ -130,8 +138,8 @@ def main() -> None:
             coded = not name.startswith(("blur", "shutter"))
             times = range(most, len(lq) - most)
             gains.append([gain(lq, hq, n, times, align, coded) for n, align in ways.values()])
-            if net is not None:
-                gains[-1] += told(lq, hq, net.config.neighbours, times, net.mixer)
+            if mixer is not None:
+                gains[-1] += told(lq, hq, mixer.neighbours, times, mixer)
         means = [f"{fmean(column):+.3f}" for column in zip(*gains, strict=True)]
         print(f"| {name} | {' | '.join(means)} |", flush=True)  # noqa: T201
 

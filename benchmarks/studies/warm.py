@@ -72,7 +72,9 @@ def main() -> None:
     width, height = (4 * int(side) for side in given.size.split("x"))
     truths = [middle(path, given.frames, width, height) for path in given.videos]
     for weights in given.weights:
-        for row in rows(load(weights), truths, given.window or [16], given.warm or [2, 4, 8, 16]):
+        model = load(weights)
+        assert isinstance(model, S2SVR)
+        for row in rows(model, truths, given.window or [16], given.warm or [2, 4, 8, 16]):
             print(f"{weights}: {row}", flush=True)  # noqa: T201
 
 

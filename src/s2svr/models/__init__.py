@@ -64,7 +64,7 @@ BASE_FULL_SIZE = replace(BASE, scale=1, down=2, flow_down=4, detail=True)
 PAPER = S2SVRConfig()
 PAPER_FULL_SIZE = replace(PAPER, scale=1, channels=48, feedback=48, attention=48, tail=48)
 
-PRESETS = {
+PRESETS: dict[str, S2SVRConfig | PWCLiteConfig] = {
     "sr-light": REMEMBERS,
     "sr-base": BASE,
     "sr-memory": MEMORY,

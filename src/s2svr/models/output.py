@@ -99,6 +99,6 @@ class Output(nn.Sequential):
         return self.step * super().forward(input)
 
 
-def last_convolution(output: nn.Module) -> nn.Module:
+def last_convolution(output: nn.Module) -> nn.Conv2d:
     """The convolution that makes the picture."""
     return [layer for layer in output.modules() if isinstance(layer, nn.Conv2d)][-1]
