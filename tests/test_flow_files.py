@@ -12,6 +12,7 @@ from s2svr.cli.app import app
 from s2svr.damage.reduce import bicubic_down
 from s2svr.damage.table import degradation
 from s2svr.data.clip import Clip
+from s2svr.data.clips import Data
 from s2svr.evaluation.run import evaluate
 from s2svr.evaluation.settings import Scoring, Storage
 from s2svr.flow.files import FilesFlow, with_files
@@ -176,7 +177,7 @@ def test_training_reads_files_as_it_estimates_flow(clip: Clip, lq, tmp_path: Pat
         decoder_layers=1, decoder_blocks=1, tail=0, flow=small,
     )  # fmt: skip
     model = S2SVR(config)
-    stored = store_damaged([clip], "bicubic", tmp_path / "cache")
+    stored = store_damaged([clip], Data(degradation="bicubic"), tmp_path / "cache")
     flow = model.flow
     assert isinstance(flow, PWCLite)
 
@@ -215,6 +216,8 @@ def test_a_network_learns_by_files_and_has_no_flow_of_its_own(clip: Clip, lq, tm
     for wrong in (["data.skip=2", "data.rendered=0"], [*fixed, "optim.flow_rate=1e-5"], fixed[:1]):
         with pytest.raises(ValueError, match=r"expected data.skip=1.*for flow of files"):
             train("wrong", tmp_path / "flows", wrong)
+    with pytest.raises(ValueError, match="no data.part for flow of files"):
+        train("wrong", tmp_path / "flows", [*fixed, "data.copies=2"])
     with pytest.raises(ValueError, match="evaluate --motion"):
         train("wrong", tmp_path / "flows", fixed, tmp_path / "hq")
 

@@ -286,7 +286,7 @@ def lively(preset: str) -> S2SVR:
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
         if model.mixer is not None and model.mixer.quality is not None:
-            share = model.mixer.quality.trust[-1]
+            share = model.mixer.quality.trust.tell[-1]
             share.weight.zero_()
             share.bias.fill_(-0.6)
     return model

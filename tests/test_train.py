@@ -25,11 +25,13 @@ from s2svr.checkpoint import Card, load, read_card, save
 from s2svr.cli.app import app
 from s2svr.data.clips import Data
 from s2svr.data.folder import folder_clips
+from s2svr.data.store import clip_key
 from s2svr.metrics import psnr_float
 from s2svr.models import PRESETS
 from s2svr.models.pwclite import PWCLite
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_bicubic
+from s2svr.render.files import write_movie
 from s2svr.train import fit as fit_module
 from s2svr.train import launch
 from s2svr.train.clip_flow import FlowCrops, clip_flows, context_flows, with_stored_flow
@@ -469,7 +471,7 @@ def test_batched_flow_equals_flow_pair_by_pair(teacher: Path):
 
 
 def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_path: Path):
-    (clip,) = store_damaged(folder_clips(footage)[:1], "hevc", tmp_path)
+    (clip,) = store_damaged(folder_clips(footage)[:1], Data(degradation="hevc"), tmp_path)
     config = PRESETS["compression-light"]
     torch.manual_seed(0)
     weights = S2SVR(config).state_dict()
@@ -482,7 +484,7 @@ def test_kept_flow_is_that_of_the_size_it_was_estimated_at(footage: Path, tmp_pa
 
 
 def test_flow_made_ready_is_what_the_network_sees_of_whole_frames(footage: Path, tmp_path: Path):
-    (clip,) = store_damaged(folder_clips(footage)[:1], "hevc", tmp_path)
+    (clip,) = store_damaged(folder_clips(footage)[:1], Data(degradation="hevc"), tmp_path)
     clip = clip._replace(lq=clip.lq[..., :128], hq=clip.hq[..., :128])
     model = S2SVR(PRESETS["compression-light"]).eval()
     model.flow.load_state_dict(load("flow-light-student-compression").state_dict())
@@ -602,7 +604,54 @@ def test_adam_goes_on_as_the_device_wants_it(tmp_path: Path, before: bool, after
 
 def test_clips_prepared_side_by_side_are_those_prepared_in_turn(footage: Path, tmp_path: Path):
     clips = folder_clips(footage)
-    found = [store_damaged(clips, "hevc", tmp_path / str(workers), workers) for workers in (0, 2)]
+    found = [
+        store_damaged(clips, Data(degradation="hevc"), tmp_path / str(workers), workers)
+        for workers in (0, 2)
+    ]
     for one, other in zip(*found, strict=True):
         assert np.array_equal(one.lq, other.lq)
         assert np.array_equal(one.hq, other.hq)
+
+
+def test_copies_of_a_clip_differ_in_damage_size_and_part(tmp_path: Path):
+    torch.manual_seed(0)
+    write_movie(tmp_path / "clip.mkv", torch.rand(7, 3, 210, 240), Fraction(25))
+    clips = folder_clips(tmp_path)
+    data = Data(degradation="hevc", copies=3, sizes=(1.0, 1.5), part=(6, 148, 168))
+    found = store_damaged(clips, data, tmp_path / "store")
+    assert [clip.source for clip in found] == 3 * ["clip"]
+    assert len({clip.key for clip in found}) == 3
+    assert [len(clip.lq) for clip in found] == [6, 6, 6]
+    assert [clip.lq.shape[-2:] for clip in found] == [(148, 168), (140, 160), (148, 168)]
+    (whole,) = store_damaged(clips, Data(degradation="hevc"), tmp_path / "store")
+    places = []
+    for copy in found[::2]:  # those that were not reduced are somewhere in the clip
+        first = copy.hq[0, :, :1, :1]
+        places += [
+            (t, y, x)
+            for t, y, x in np.argwhere((whole.hq == first).all(1))
+            if np.array_equal(copy.hq, whole.hq[t : t + 6, :, y : y + 148, x : x + 168])
+        ]
+    assert len(places) == 2
+    assert places[0] != places[1]
+    again = store_damaged(clips, data, tmp_path / "again", workers=2)
+    for one, other in zip(found, again, strict=True):
+        assert one.key == other.key
+        assert np.array_equal(one.lq, other.lq)
+
+
+@pytest.mark.parametrize("entry", [{"copies": 2}, {"sizes": (1.0, 2.0)}, {"part": (5, 64, 64)}])
+def test_clips_of_both_qualities_are_not_damaged_anew(entry: dict, footage: Path, tmp_path: Path):
+    clip = folder_clips(footage)[0]
+    both = [clip._replace(lq=clip.hq)]
+    (stored,) = store_damaged(both, Data(), tmp_path)
+    assert np.array_equal(stored.lq, stored.hq)
+    with pytest.raises(ValueError, match="expected data.copies=1.*clips that come in both"):
+        store_damaged(both, Data(**entry), tmp_path)
+
+
+def test_one_copy_keeps_its_name_of_before(footage: Path, tmp_path: Path):
+    """A store filled before copies came in still serves."""
+    clip = folder_clips(footage)[0]
+    (stored,) = store_damaged([clip], Data(degradation="hevc"), tmp_path)
+    assert stored.key == clip_key(clip, "hevc")

@@ -23,8 +23,9 @@ from s2svr.evaluation import Contender, Speed, measure_speed, speed_table
 
 # Networks that are compared with each other, by the size of the frames (width, height) they get.
 NETWORKS = {
-    (320, 180): ["sr-light", "sr-real", "sr-base"],
+    (320, 180): ["sr-light", "sr-real", "sr-base", "sr-real-base"],
     (640, 360): ["deblur-light", "compression-light"],
+    (1280, 720): ["deblur-light", "compression-light"],
 }
 COLUMNS = "network", "device", "precision", "in", "out", "frames/s", "ratio", "time", "memory MiB"
 TOP = """# Speeds

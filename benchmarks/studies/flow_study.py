@@ -81,7 +81,7 @@ def train_with(
     if isinstance(flow, nn.Module):
         model.flow = flow  # type: ignore[assignment]  # of another kind, as in with_files
     clips = folder_clips(data)
-    stored = store_damaged(clips, recipe.data.degradation, cache)
+    stored = store_damaged(clips, recipe.data, cache)
     seed = recipe.optim.seed
     pairs: Dataset = ClipPairs(stored, recipe.data, seed=seed)
     if whole and flow is not None:

@@ -116,7 +116,7 @@ def main() -> None:
         fabric = start_processes(recipe.optim, run)
         torch.manual_seed(recipe.optim.seed)
         model = Plain(arm)
-        clips = store_damaged(folder_clips(chosen.clips), recipe.data.degradation, cache)
+        clips = store_damaged(folder_clips(chosen.clips), recipe.data, cache)
         source = batches(
             ClipPairs(clips, recipe.data, seed=recipe.optim.seed), recipe.data.batch, 0
         )

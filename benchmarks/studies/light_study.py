@@ -205,7 +205,7 @@ def train(
         alone, seed = recipe.data.frames == 1, recipe.optim.seed
         run = Run(out / f"frames-{recipe.data.frames}", "cpu", say=say)
         fabric = start_processes(recipe.optim, run)
-        clips = store_damaged(folder_clips(data), recipe.data.degradation, cache)
+        clips = store_damaged(folder_clips(data), recipe.data, cache)
         crops: Dataset = ClipPairs(clips, recipe.data, seed=seed)
         if model.flow is not None and not recipe.optim.flow_rate and not alone:
             flows = clip_flows(clips, model, recipe.data.skip, cache)  # type: ignore[arg-type]

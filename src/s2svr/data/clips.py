@@ -1,15 +1,18 @@
 """Crops of stored clips, drawn at random for a training."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from .clip import as_float
 from .store import MOVING, Stored
+
+Smaller = Annotated[float, Field(ge=1)]  # so many times
 
 
 class Data(BaseModel):
@@ -21,6 +24,9 @@ class Data(BaseModel):
     dataset: str = "folder"  # a name of data.DATASETS
     split: str = "train"
     without: tuple[str, ...] = ()  # sources (see source_of) that are left out
+    copies: int = Field(1, ge=1)  # of each clip, each damaged anew
+    sizes: tuple[Smaller, ...] = Field((1.0,), min_length=1)  # of the copies, in turn
+    part: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None  # frames, rows, columns
     frames: int = Field(7, ge=1)
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)
     crop: int = Field(64, ge=8)  # square that is restored

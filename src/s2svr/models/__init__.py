@@ -8,7 +8,7 @@ from .gru import ConvGRU, ResConvGRU
 from .mixer import Exposure, Mixer, in_time, sharpness
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import Features, PWCLite, PWCLiteConfig
-from .quality import MIDDLE, Quality, statistics
+from .quality import MIDDLE, Quality, frame_beside, movement, statistics
 from .s2svr import S2SVR, State, flow_on_grid
 
 __all__ = [
@@ -30,8 +30,10 @@ __all__ = [
     "chain_flows",
     "cut_flows",
     "flow_on_grid",
+    "frame_beside",
     "frames_around",
     "in_time",
+    "movement",
     "sharpness",
     "statistics",
 ]

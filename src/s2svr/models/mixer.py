@@ -8,7 +8,7 @@ from ..ops import gaps, pad_to_multiple
 from .flows import Item, frames_around
 from .output import AMPLIFY, detail
 from .pwclite import SLOPE
-from .quality import Quality
+from .quality import Quality, frame_beside
 
 CELL = 4  # side in pixels of a cell, which has one share of each neighbour
 BLURRED_AWAY = 8.0  # times the contrast that blur has left: a wide edge changes by more than it
@@ -122,7 +122,7 @@ class Mixer(nn.Module):
     def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
         """What some of the whole frames (B, 3, H, W) tell of their shares, (B, ., 1, 1)."""
         if self.quality is not None:
-            return [self.quality(frames[t]) for t in times]
+            return [self.quality(frames[t], frame_beside(frames, t)) for t in times]
         if self.exposure is None:
             return None
         grey = [frame.mean(1) for frame in frames]

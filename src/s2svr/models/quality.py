@@ -1,4 +1,4 @@
-"""How far a coded frame is from its truth, and what to make of that, told from the frame alone."""
+"""How far a coded frame is from its truth, and what to make of that, told without the truth."""
 
 import math
 
@@ -17,11 +17,15 @@ BLOCK = 8  # side of a transform
 BANDS = ((1, 2), (2, 3), (3, 4), (4, 5), (5, 7), (7, 9), (9, 15))  # sums of both frequencies
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)  # of the blocks
 FAINT = 0.05  # codes
-COUNT = 2 * 2 * len(STEPS) * (len(EDGES) + 1) + len(BANDS) * len(LEVELS)
+BINS = len(EDGES) + 1
+COUNT = 2 * 2 * len(STEPS) * BINS + len(BANDS) * len(LEVELS)  # numbers that ``statistics`` finds
+MOVED = 2 * BINS + len(BANDS) * len(LEVELS)  # and ``movement``
 
 MIDDLE = 38.0  # dB, where shares stay as they are
 FALL = 1.8  # of the factor, for each 10 dB more
 LEAST, MOST = 0.5, 1.6  # of the factor
+
+FAR = 5.0  # standard deviations: statistics further out count as so far
 
 
 class Quality(nn.Module):
@@ -29,8 +33,7 @@ class Quality(nn.Module):
 
     A coarsely coded frame is better mixed with more of its neighbours, a finely coded one with less
     (lab/2026-11-26-quality-factor.md); the whole frame shows which it is, a few pixels do not. With
-    ``confidence``, it also tells what share of the network's change to the frame is made: what has
-    hardly been damaged is better left as it is.
+    ``confidence``, it also tells what share of the network's change to the frame is made.
     """
 
     mean: Tensor
@@ -41,7 +44,7 @@ class Quality(nn.Module):
         self.register_buffer("mean", torch.zeros(COUNT))
         self.register_buffer("spread", torch.ones(COUNT))
         self.tell = of_statistics(channels)
-        self.trust = of_statistics(channels) if confidence else None
+        self.trust = Trust(channels) if confidence else None
 
     def start(self) -> None:
         """Let a fresh one leave all shares, and every change, as they are."""
@@ -51,36 +54,71 @@ class Quality(nn.Module):
 
     def start_share(self) -> None:
         """Let every change be made as it is."""
-        for parameter in self.trust[-1].parameters() if self.trust else ():
+        for parameter in self.trust.tell[-1].parameters() if self.trust else ():
             nn.init.zeros_(parameter)
 
-    def forward(self, frame: Tensor) -> Tensor:
+    def forward(self, frame: Tensor, other: Tensor) -> Tensor:
         """Frame (B, 3, H, W) in [0, 1] -> factor of its neighbours' shares, (B, 1, 1, 1).
 
-        With ``confidence``, (B, 2, 1, 1): and the share of the change that is made.
+        With ``confidence``, (B, 2, 1, 1): and the share of the change that is made, for which
+        ``other`` is the frame beside it, as ``frame_beside`` says.
         """
-        found = statistics(frame.mean(1))
+        grey = frame.mean(1)
+        found = statistics(grey)
         told = (1 - FALL * self.told(found)).clamp(LEAST, MOST)
         if self.trust is not None:
-            told = torch.cat((told, self.made(found)), 1)
+            told = torch.cat((told, self.made(found, movement(grey - other.mean(1)))), 1)
         return told[..., None, None]
 
     def told(self, found: Tensor) -> Tensor:
         """``statistics`` of frames (B, COUNT) -> their PSNR over MIDDLE, in 10 dB, (B, 1)."""
         return self.tell(self.normalised(found))
 
-    def made(self, found: Tensor) -> Tensor:
-        """``statistics`` of frames (B, COUNT) -> share of the change that is made, (B, 1).
+    def made(self, found: Tensor, moved: Tensor) -> Tensor:
+        """``statistics`` (B, COUNT) and ``movement`` (B, MOVED) -> share of the change, (B, 1).
 
         Raises TypeError without ``confidence``.
         """
         if self.trust is None:
             raise TypeError("expected a network with confidence, got one that makes every change")
-        return (1 + self.trust(self.normalised(found))).clamp(0, 1)
+        seen = self.tell[0](self.normalised(found))
+        return (1 + self.trust(seen, self.trust.normalised(moved))).clamp(0, 1)
 
     def normalised(self, found: Tensor) -> Tensor:
         """``statistics`` of frames (B, COUNT), about 0 and of about unit variance."""
         return (found - self.mean) / self.spread
+
+
+class Trust(nn.Module):
+    """What share of a network's change to a frame is made, beyond 1, told from two frames.
+
+    What has hardly been damaged is better left as it is. A smooth frame looks coarsely coded even
+    where it is not; but a fine coding shows how the frame differs from the one beside it, where a
+    coarse one copies that (lab/2026-11-29-shares-over-time.md).
+    """
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(MOVED))
+        self.register_buffer("spread", torch.ones(MOVED))
+        self.moved = nn.Linear(MOVED, channels, bias=False)
+        self.tell = nn.Sequential(*list(of_statistics(channels))[1:])
+
+    def forward(self, seen: Tensor, moved: Tensor) -> Tensor:
+        """What the estimate's first layer sees in frames (B, C), normalised movement -> (B, 1)."""
+        return self.tell(seen + self.moved(moved))
+
+    def normalised(self, moved: Tensor) -> Tensor:
+        """``movement`` (B, MOVED), about 0 and of about unit variance, and never beyond FAR."""
+        return ((moved - self.mean) / self.spread).clamp(-FAR, FAR)
+
+
+def frame_beside(frames: list[Tensor], t: int) -> Tensor:
+    """The frame before frame t; for the first the one after it, or where it is alone itself."""
+    return frames[t - 1] if t else frames[min(1, len(frames) - 1)]
 
 
 def of_statistics(channels: int) -> nn.Sequential:
@@ -101,6 +139,16 @@ def statistics(grey: Tensor) -> Tensor:
     return torch.cat((bins, (bins + RARE).log(), frequencies(codes)), 1)
 
 
+def movement(change: Tensor) -> Tensor:
+    """What tells how a grey frame differs from another: (B, H, W) in [-1, 1] -> (B, MOVED).
+
+    How many pixels differ by how much, and how strong the difference's transforms are.
+    """
+    codes = 255 * pad_to_multiple(change[:, None], BLOCK)[:, 0]
+    sizes = in_bins(codes)
+    return torch.cat((sizes, (sizes + RARE).log(), frequencies(codes)), 1)
+
+
 def differences(codes: Tensor) -> Tensor:
     """Shares of the pixels (B, H, W) in each bin of each difference."""
     found = []
@@ -109,11 +157,16 @@ def differences(codes: Tensor) -> Tensor:
             d = codes
             for _ in range(order):
                 d = gaps(d, axis, distance)
-            size = d.abs()
-            below = torch.stack([size < edge for edge in EDGES], 1).mean((2, 3), dtype=d.dtype)
-            none = torch.zeros_like(below[:, :1])
-            found.append(gaps(torch.cat((none, below, none + 1), 1), 1))
+            found.append(in_bins(d))
     return torch.cat(found, 1)
+
+
+def in_bins(d: Tensor) -> Tensor:
+    """Shares of the pixels (B, H, W) whose size lies between two edges each -> (B, BINS)."""
+    size = d.abs()
+    below = torch.stack([size < edge for edge in EDGES], 1).mean((2, 3), dtype=d.dtype)
+    none = torch.zeros_like(below[:, :1])
+    return gaps(torch.cat((none, below, none + 1), 1), 1)
 
 
 def frequencies(codes: Tensor) -> Tensor:

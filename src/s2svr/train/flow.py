@@ -210,7 +210,7 @@ def train_flow(
             raise ValueError(f"expected a flow network as teacher, {teacher} is another model")
         loss = student_loss(wanted.to(fabric.device), recipe.loss)
     with fabric.rank_zero_first():
-        stored = store_damaged(clips, damage, run.clips, recipe.optim.workers)
+        stored = store_damaged(clips, recipe.data, run.clips, recipe.optim.workers)
     fit(
         Objective(net, loss),
         batches(FlowPairs(stored, recipe), recipe.data.batch, recipe.optim.workers),

@@ -1,9 +1,10 @@
 """Training of the part of a compression network that estimates how well a frame was coded."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,18 +15,16 @@ from ..data import Clip, Pair
 from ..losses import mostly_luma
 from ..media import read_clip
 from ..metrics import psnr_y
-from ..models import MIDDLE, S2SVR, Quality, statistics
-from ..ops import quantised, resize_to
+from ..models import MIDDLE, S2SVR, Quality, frame_beside, movement, statistics
 from ..text import Say
 from .launch import Run
 from .network import build, without_fresh_flow
 from .partial import learn_part, save_trained
 from .recipes import AdamW, QualityRecipe
-from .store import recipe_clips
+from .store import SMALLEST, recipe_clips, reduced_clip
 
 # Clips are reduced by these in turn: what is fine in a small video is coarse in a large one.
 SIZES = (1.0, 2.0, 1.5, 2.0)
-SMALLEST = 128  # shorter side in pixels of a reduced clip
 EXAMINED = 3  # frames of the middle: the first one's quality is its own, the last lack neighbours
 NOISE = 0.1  # added to statistics of unit variance, so that few clips tell more
 DROPPED = 0.4  # of the first layer's channels, for the same
@@ -34,7 +33,14 @@ KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its 
 EPS = 1e-6  # mean square: what is better counts no more
 CEILING = -10 * math.log10(EPS)  # the same as PSNR: 60 dB
 LOSS_COUNTS = 10.0  # times as much as a gain
-FINE = (16, 26)  # QPs that leave so little to restore that a network may do harm
+TOO_MUCH = 8.0  # times as much counts a share that is too large as one that is too small
+MOST_MADE = 1.3  # the largest share that is aimed at; 1 is the largest that is made
+STILL = 10  # every tenth frame is learned from again as if nothing had moved
+NO_CHANGE = 1e-9  # mean square of a change, so that no share of it is aimed at
+# Qualities that leave so little to restore that a network may do harm, and those of x264 beside
+# them, whose pictures a share learned of x265 alone takes for worse ones
+# (lab/2026-11-29-shares-over-time.md).
+FINE = (("hevc", 16, 26), ("h264", 16, 36))
 
 
 def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[Pair]:
@@ -49,7 +55,9 @@ def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[
             some = reduced_clip(clip[first : first + recipe.data.frames].float() / 255, size)
             damage = recipe.data.degradation
             if number >= recipe.codings:
-                damage = f"hevc-{int(torch.randint(FINE[0], FINE[1] + 1, (), generator=generator))}"
+                codec, finest, coarsest = FINE[(number - recipe.codings) % len(FINE)]
+                quality = torch.randint(finest, coarsest + 1, (), generator=generator)
+                damage = f"{codec}-{int(quality)}"
             yield degradation(damage)(some, generator)
         if (place + 1) % recipe.optim.log_every == 0:
             say(f"{place + 1}/{len(sequences)} clips coded")
@@ -68,13 +76,19 @@ def examined(clips: Iterator[Pair]) -> tuple[Tensor, Tensor]:
     return torch.cat(found), (torch.tensor(wanted).float() - MIDDLE) / 10
 
 
-def examined_changes(clips: Iterator[Pair], model: S2SVR) -> tuple[Tensor, Tensor]:
-    """Statistics of coded frames (N, COUNT), and how a network's change lies to what is right.
+class Changes(NamedTuple):
+    """Coded frames, and how a network's change to each lies to what is right."""
 
-    The second (N, 3): means over a frame of the squared error before, of that error times the
-    change, and of the squared change.
-    """
-    found, changes = [], []
+    found: Tensor  # ``statistics``, (N, COUNT)
+    moved: Tensor  # ``movement`` from the frame beside, (N, MOVED)
+    # Means over a frame of the squared error before, of that error times the change, and of the
+    # squared change, (N, 3)
+    products: Tensor
+
+
+def examined_changes(clips: Iterator[Pair], model: S2SVR) -> Changes:
+    """What a network changes in coded frames."""
+    each = []
     for lq, hq in clips:
         with torch.inference_mode():
             out = model(lq[None])[0][0]
@@ -83,9 +97,12 @@ def examined_changes(clips: Iterator[Pair], model: S2SVR) -> tuple[Tensor, Tenso
         )
         error, change = right - before, after - before
         products = (error * error, error * change, change * change)
-        changes.append(torch.stack([product.mean((1, 2, 3)) for product in products], 1))
-        found.append(statistics(in_the_middle(lq).mean(1)))
-    return torch.cat(found), torch.cat(changes)
+        means = torch.stack([product.mean((1, 2, 3)) for product in products], 1)
+        grey = list(lq.mean(1))
+        moved = torch.stack([frame - frame_beside(grey, t) for t, frame in enumerate(grey)])
+        seen = statistics(in_the_middle(lq).mean(1)), movement(in_the_middle(moved))
+        each.append(Changes(*seen, means))
+    return Changes(*map(torch.cat, zip(*each, strict=True)))
 
 
 def in_the_middle(clip: Tensor) -> Tensor:
@@ -94,41 +111,41 @@ def in_the_middle(clip: Tensor) -> Tensor:
     return clip[first : first + EXAMINED]
 
 
-def squared_error(share: Tensor, changes: Tensor) -> Tensor:
-    """Mean squared error (N,) where a share (N,) is made of changes (N, 3) as examined."""
-    before, along, size = changes.unbind(1)
+def squared_error(share: Tensor, products: Tensor) -> Tensor:
+    """Mean squared error (N,) where a share (N,) is made of changes with ``Changes.products``."""
+    before, along, size = products.unbind(1)
     return before - 2 * share * along + share.square() * size
 
 
-def reduced_clip(clip: Tensor, size: float) -> Tensor:
-    """Frames (T, 3, H, W) so many times smaller; as they are if they would get too small."""
-    height, width = clip.shape[-2:]
-    if size == 1 or min(height, width) < SMALLEST * size:
-        return clip
-    return quantised(resize_to(clip, (round(height / size), round(width / size))))
+def gained(share: Tensor, products: Tensor) -> Tensor:
+    """What frames gain where a share (N,) of their change is made, in dB (N,)."""
+    left = squared_error(share, products) + EPS
+    return -10 * (left / (products[:, 0] + EPS)).log10()
 
 
 def learn_from_statistics(
-    quality: Quality,
-    tell: nn.Sequential,
-    found: Tensor,
+    part: nn.Module,
+    first: Callable[[Tensor], Tensor],
+    rest: Iterable[nn.Module],
+    seen: Tensor,
     loss: Callable[[Tensor, Tensor], Tensor],
     optim: AdamW,
 ) -> None:
-    """Train one of a ``Quality``'s networks on statistics of frames (N, COUNT).
+    """Train a part that tells a number of frames, of which it sees so much (N, .), with noise.
 
-    ``loss`` of what it tells (B,) of some of the frames, and their places (B,).
+    Its first layer, and the rest. ``loss`` of what they tell (B,) of some frames, and the places of
+    those (B,).
     """
-    nn.init.normal_(tell[-1].weight, std=0.1)  # type: ignore[arg-type]
-    first, slope, *rest = tell
-    noisy = nn.Sequential(first, slope, nn.Dropout(DROPPED), *rest)
+    slope, *others = rest
+    nn.init.normal_(others[-1].weight, std=0.1)  # type: ignore[arg-type]
+    noisy = nn.Sequential(slope, nn.Dropout(DROPPED), *others)
 
     def of_some() -> Tensor:
-        chosen = torch.randint(len(found), (optim.batch,))
-        seen = quality.normalised(found[chosen])
-        return loss(noisy(seen + NOISE * torch.randn_like(seen))[:, 0], chosen)
+        chosen = torch.randint(len(seen), (optim.batch,))
+        some = seen[chosen]
+        return loss(noisy(first(some + NOISE * torch.randn_like(some)))[:, 0], chosen)
 
-    learn_part(tell, of_some, optim)
+    learn_part(part, of_some, optim)
 
 
 def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:
@@ -139,36 +156,63 @@ def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW,
     def apart(told: Tensor, chosen: Tensor) -> Tensor:
         return F.smooth_l1_loss(told, wanted[chosen], beta=KNEE)
 
-    learn_from_statistics(quality, quality.tell, found, apart, optim)
+    first, *rest = quality.tell
+    learn_from_statistics(quality.tell, first, rest, quality.normalised(found), apart, optim)
     with torch.no_grad():
         error = 10 * (quality.told(found)[:, 0] - wanted).square().mean().sqrt()
     say(f"step {optim.steps}/{optim.steps}: told within {error:.2f} dB")
 
 
-def learn_confidence(
-    quality: Quality, found: Tensor, changes: Tensor, optim: AdamW, say: Say
-) -> None:
-    """Train what share of a change is made, on statistics and ``examined_changes``.
+def learn_confidence(quality: Quality, seen: Changes, optim: AdamW, say: Say) -> None:
+    """Train what share of a change is made.
 
-    The mean gain in dB is the aim; a frame that loses counts LOSS_COUNTS times as much.
+    The aims are the share that leaves the smallest error, and the gain in dB: the first follows
+    from how coarsely a frame was coded, and hardly from what it shows, and the second says how much
+    it matters. In both, what does harm counts more.
     """
-    assert quality.trust is not None
+    trust = quality.trust
+    assert trust is not None
+    begin_as_estimate(quality, seen.moved)
+    # Where nothing moves, as in a still picture, the frame alone has to tell.
+    again = Changes(*(part[::STILL] for part in seen))
+    still = movement(torch.zeros(1, SMALLEST, SMALLEST)).expand_as(again.moved)
+    found, moved, products = map(torch.cat, zip(seen, again._replace(moved=still), strict=True))
+    best = (products[:, 1] / (products[:, 2] + NO_CHANGE)).clamp(0, MOST_MADE)
+    with torch.no_grad():
+        known = quality.tell[0](quality.normalised(found))
+    channels = known.shape[1]
 
-    def lost(share: Tensor, changes: Tensor) -> Tensor:
-        return 10 * ((squared_error(share, changes) + EPS) / (changes[:, 0] + EPS)).log10()
+    def first(some: Tensor) -> Tensor:
+        return some[:, :channels] + trust.moved(some[:, channels:])
 
     def loss(told: Tensor, chosen: Tensor) -> Tensor:
-        each = lost(1 + told, changes[chosen])
-        return (each + (LOSS_COUNTS - 1) * each.relu()).mean()
+        share = 1 + told
+        over = share - best[chosen]
+        apart = over.square() + (TOO_MUCH - 1) * over.relu().square()
+        lost = -gained(share.clamp(0, 1), products[chosen])
+        return (apart + lost + (LOSS_COUNTS - 1) * lost.relu()).mean()
 
-    learn_from_statistics(quality, quality.trust, found, loss, optim)
+    inputs = torch.cat((known, trust.normalised(moved)), 1)
+    learn_from_statistics(trust, first, trust.tell, inputs, loss, optim)
     with torch.no_grad():
-        share = quality.made(found)[:, 0]
-        held, whole = -lost(share, changes), -lost(torch.ones_like(share), changes)
+        share = quality.made(seen.found, seen.moved)[:, 0]
+        held, whole = (gained(s, seen.products) for s in (share, torch.ones_like(share)))
     say(
         f"step {optim.steps}/{optim.steps}: {held.mean():+.3f} dB, {(held < 0).float().mean():.0%} "
         f"of frames lose; {whole.mean():+.3f} dB, {(whole < 0).float().mean():.0%} with all made"
     )
+
+
+@torch.no_grad()
+def begin_as_estimate(quality: Quality, moved: Tensor) -> None:
+    """Let the share be told as the PSNR is, but for the last layer; nothing of ``movement`` yet."""
+    trust = quality.trust
+    assert trust is not None
+    trust.mean.copy_(moved.mean(0))
+    trust.spread.copy_(moved.std(0) + FLOOR)
+    trust.moved.weight.zero_()
+    trust.tell[1].load_state_dict(quality.tell[2].state_dict())
+    quality.start_share()
 
 
 def train_quality(
@@ -205,6 +249,6 @@ def train_quality(
         learn_quality(quality, *examined(codings(clips, recipe, run.say)), recipe.optim, run.say)
     if quality.trust is not None:
         # The estimate decides what is mixed, so the clips are restored after it is trained.
-        found, changes = examined_changes(codings(clips, recipe, run.say), model.eval())
-        learn_confidence(quality, found, changes, recipe.optim, run.say)
+        changes = examined_changes(codings(clips, recipe, run.say), model.eval())
+        learn_confidence(quality, changes, recipe.optim, run.say)
     return save_trained(model, recipe, run, len(clips))

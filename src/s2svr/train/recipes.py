@@ -168,7 +168,7 @@ class QualityRecipe(Section):
     kind: Literal["quality"]
     task: str
     codings: int = Field(ge=1)  # of each clip
-    fine: int = Field(default=0, ge=0)  # further ones, at QPs of train.quality.FINE
+    fine: int = Field(default=0, ge=0)  # further ones, at qualities of train.quality.FINE
     estimate: bool = True  # train the estimate of PSNR; else the share of the change alone
     model: Model
     data: Data

@@ -16,7 +16,7 @@ from .network import build, freeze_mixer, is_flow_folder, without_fresh_flow
 from .on_device import resident
 from .recipes import RestorationLoss, RestorationRecipe
 from .step import Batch
-from .store import Ready, prepare, recipe_clips
+from .store import Ready, check_whole, prepare, recipe_clips
 from .validation import check_apart, validation
 
 
@@ -182,6 +182,7 @@ def check_files_serve(recipe: RestorationRecipe, val: Path | None) -> None:
             f"frames, got {data.skip}, {data.rendered:g}, {rate:g}, {recipe.model.motion} and "
             f"{data.frames} frames"
         )
+    check_whole(data, "flow of files, which is of whole clips")
     if val is not None:
         raise ValueError(
             "expected no --val beside a folder of flow, which has none of those clips: score the "

@@ -1,19 +1,22 @@
 """Clips made ready for a training, once: damaged ones, rendered ones, and their flow."""
 
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Generator, Tensor
 
 from ..damage import cache_name, degradation, shrinks
-from ..data import DATASETS, Clip, Data, Stored, is_stored, store_clips
+from ..data import DATASETS, Clip, Data, Degradation, Pair, Stored, is_stored, store_clips
 from ..models import S2SVR
+from ..ops import quantised, resize_to
 from .clip_flow import ClipFlows, clip_flows
 from .recipes import ExposureRecipe, RestorationRecipe
 from .rendered import check_rendered, with_moving
+
+SMALLEST = 128  # shorter side in pixels of a reduced clip
 
 
 class Ready(NamedTuple):
@@ -41,7 +44,7 @@ def prepare(
     if data.rendered:
         height, width = (shrinks(data.degradation) * side for side in data.context)
         check_rendered(data.degradation, (height, width))
-    stored = store_damaged(clips, data.degradation, cache, workers)
+    stored = store_damaged(clips, data, cache, workers)
     device, align = next(model.parameters()).device, model.config.flow_down
     stored = with_moving(stored, data, cache, seed=seed, align=align, device=device)
     return Ready(stored, clip_flows(stored, model, data.skip, cache) if flow else {})
@@ -55,20 +58,80 @@ def recipe_clips(data: Data, root: Path) -> list[Clip]:
     return [clip for clip in found if clip.source not in data.without]
 
 
-def store_damaged(clips: list[Clip], damage: str, cache: Path, workers: int = 0) -> list[Stored]:
-    """Clips decoded and damaged in ``cache``, each once.
+def store_damaged(clips: list[Clip], data: Data, cache: Path, workers: int = 0) -> list[Stored]:
+    """Clips decoded and damaged in ``cache``, ``data.copies`` of each.
 
-    With ``workers`` above 1, so many processes make what is missing side by side.
+    With ``workers`` above 1, so many processes make what is missing side by side. Raises ValueError
+    where clips that come in both qualities should be damaged.
     """
-    name = cache_name(damage)
-    missing = [clip for clip in clips if not is_stored(clip, name, cache)]
+    if any(clip.lq is not None for clip in clips):
+        check_whole(data, "clips that come in both qualities")
+    missing = [
+        (clip, data, number, cache)
+        for number in range(data.copies)
+        for clip in clips
+        if not is_stored(clip, copy_of(data, number)[0], cache)
+    ]
     if workers > 1 and missing:
         start = get_context("spawn")  # a forked copy of a process that has used its GPU cannot
         with ProcessPoolExecutor(workers, start, torch.set_num_threads, (1,)) as pool:
-            list(pool.map(store_one, missing, repeat(damage), repeat(cache)))
-    return store_clips(clips, degradation(damage), name, cache)
+            list(pool.map(store_one, *zip(*missing, strict=True)))
+    found = []
+    for number in range(data.copies):
+        name, degrade = copy_of(data, number)
+        found += store_clips(clips, degrade, name, cache)
+    return found
 
 
-def store_one(clip: Clip, damage: str, cache: Path) -> None:
+def store_one(clip: Clip, data: Data, number: int, cache: Path) -> None:
     """One clip of ``store_damaged``, whose arrays are not sent to another process."""
-    store_clips([clip], degradation(damage), cache_name(damage), cache)
+    name, degrade = copy_of(data, number)
+    store_clips([clip], degrade, name, cache)
+
+
+def check_whole(data: Data, kind: str) -> None:
+    """ValueError where clips of a kind that cannot be should be reduced, cut or damaged anew."""
+    if (data.copies, set(data.sizes), data.part) != (1, {1.0}, None):
+        raise ValueError(
+            f"expected data.copies=1, data.sizes=[1.0] and no data.part for {kind}, got "
+            f"{data.copies}, {list(data.sizes)} and {data.part}"
+        )
+
+
+def copy_of(data: Data, number: int) -> tuple[str, Degradation]:
+    """The damage of each clip's copy of this number, and the name that says all about it.
+
+    Random numbers follow from the name, so no two copies are damaged alike.
+    """
+    name, damage = cache_name(data.degradation), degradation(data.degradation)
+    size = data.sizes[number % len(data.sizes)]
+    if (number, size, data.part) == (0, 1, None):
+        return name, damage
+
+    def degrade(clip: Tensor, generator: Generator) -> Pair:
+        some = clip
+        if data.part is not None:  # in time first: fewer frames are reduced
+            some = random_part(some, (data.part[0], *clip.shape[-2:]), generator)
+        some = reduced_clip(some, size)
+        if data.part is not None:
+            some = random_part(some, data.part, generator)
+        return damage(some, generator)
+
+    return f"{name}, copy {number}, {size:g} times smaller, part {data.part}", degrade
+
+
+def reduced_clip(clip: Tensor, size: float) -> Tensor:
+    """Frames (T, 3, H, W) so many times smaller; as they are if they would get too small."""
+    height, width = clip.shape[-2:]
+    if size == 1 or min(height, width) < SMALLEST * size:
+        return clip
+    return quantised(resize_to(clip, (round(height / size), round(width / size))))
+
+
+def random_part(clip: Tensor, most: tuple[int, int, int], generator: Generator) -> Tensor:
+    """A part (t, 3, h, w) of frames (T, 3, H, W), drawn at random, of at most t, h and w."""
+    for axis, length in zip((0, 2, 3), most, strict=True):
+        room = max(clip.shape[axis] - length, 0)
+        first = int(torch.randint(room + 1, (), generator=generator))
+        clip = clip.narrow(axis, first, clip.shape[axis] - room)
+    return clip

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from ..data import Clip, as_float
+from ..data import Clip, Data, as_float
 from ..metrics import psnr_rgb
 from .store import store_damaged
 
@@ -33,7 +33,7 @@ def validation(
 
     It returns mean PSNR (RGB, rounded, dB) and the gain over the network's base.
     """
-    clips = store_damaged(held_out, damage, cache)
+    clips = store_damaged(held_out, Data(degradation=damage), cache)
     names = [clip.name for clip in held_out]
 
     @torch.no_grad()
