@@ -210,12 +210,8 @@ def test_a_tile_trusts_as_the_whole_frame_does():
 def test_the_bundled_network_tells_coarse_coding_from_fine():
     mixer = load("compression-light").mixer
     with torch.inference_mode():
-        fine, coarse = (
-            mixer.quality(*torch.stack(list(hevc([scene(144, 176)[0]] * 2, qp)))[[1, 0], None])[
-                0, 0
-            ]
-            for qp in (20, 44)
-        )
+        pairs = [torch.stack(list(hevc([scene(144, 176)[0]] * 2, qp))) for qp in (20, 44)]
+        fine, coarse = (mixer.quality(pair[1:], pair[:1])[0, 0].item() for pair in pairs)
     assert fine + 0.2 < coarse
 
 

@@ -21,7 +21,7 @@ from .launch import Run
 from .network import build, without_fresh_flow
 from .partial import learn_part, save_trained
 from .recipes import AdamW, QualityRecipe
-from .store import SMALLEST, recipe_clips, reduced_clip
+from .store import SMALLEST, random_part, recipe_clips, reduced_clip
 
 # Clips are reduced by these in turn: what is fine in a small video is coarse in a large one.
 SIZES = (1.0, 2.0, 1.5, 2.0)
@@ -50,9 +50,8 @@ def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[
     for place, sequence in enumerate(sequences):
         clip = read_clip(sequence.hq)
         for number, size in zip(range(recipe.codings + recipe.fine), cycle(SIZES), strict=False):
-            room = max(len(clip) - recipe.data.frames, 0)
-            first = int(torch.randint(room + 1, (), generator=generator))
-            some = reduced_clip(clip[first : first + recipe.data.frames].float() / 255, size)
+            some = random_part(clip, 0, recipe.data.frames, generator).float() / 255
+            some = reduced_clip(some, size)
             damage = recipe.data.degradation
             if number >= recipe.codings:
                 codec, finest, coarsest = FINE[(number - recipe.codings) % len(FINE)]

@@ -66,19 +66,19 @@ def store_damaged(clips: list[Clip], data: Data, cache: Path, workers: int = 0) 
     """
     if any(clip.lq is not None for clip in clips):
         check_whole(data, "clips that come in both qualities")
+    copies = [copy_of(data, number) for number in range(data.copies)]
     missing = [
         (clip, data, number, cache)
-        for number in range(data.copies)
+        for number, (name, _) in enumerate(copies)
         for clip in clips
-        if not is_stored(clip, copy_of(data, number)[0], cache)
+        if not is_stored(clip, name, cache)
     ]
     if workers > 1 and missing:
         start = get_context("spawn")  # a forked copy of a process that has used its GPU cannot
         with ProcessPoolExecutor(workers, start, torch.set_num_threads, (1,)) as pool:
             list(pool.map(store_one, *zip(*missing, strict=True)))
     found = []
-    for number in range(data.copies):
-        name, degrade = copy_of(data, number)
+    for name, degrade in copies:
         found += store_clips(clips, degrade, name, cache)
     return found
 
@@ -109,12 +109,10 @@ def copy_of(data: Data, number: int) -> tuple[str, Degradation]:
         return name, damage
 
     def degrade(clip: Tensor, generator: Generator) -> Pair:
-        some = clip
-        if data.part is not None:  # in time first: fewer frames are reduced
-            some = random_part(some, (data.part[0], *clip.shape[-2:]), generator)
-        some = reduced_clip(some, size)
-        if data.part is not None:
-            some = random_part(some, data.part, generator)
+        frames, *sides = data.part or (len(clip), *clip.shape[-2:])
+        some = reduced_clip(random_part(clip, 0, frames, generator), size)
+        for axis, most in zip((2, 3), sides, strict=True):
+            some = random_part(some, axis, most, generator)
         return damage(some, generator)
 
     return f"{name}, copy {number}, {size:g} times smaller, part {data.part}", degrade
@@ -128,10 +126,8 @@ def reduced_clip(clip: Tensor, size: float) -> Tensor:
     return quantised(resize_to(clip, (round(height / size), round(width / size))))
 
 
-def random_part(clip: Tensor, most: tuple[int, int, int], generator: Generator) -> Tensor:
-    """A part (t, 3, h, w) of frames (T, 3, H, W), drawn at random, of at most t, h and w."""
-    for axis, length in zip((0, 2, 3), most, strict=True):
-        room = max(clip.shape[axis] - length, 0)
-        first = int(torch.randint(room + 1, (), generator=generator))
-        clip = clip.narrow(axis, first, clip.shape[axis] - room)
-    return clip
+def random_part(clip: Tensor, axis: int, most: int, generator: Generator) -> Tensor:
+    """A part of frames (T, 3, H, W), drawn at random, of at most so many along an axis."""
+    room = max(clip.shape[axis] - most, 0)
+    first = int(torch.randint(room + 1, (), generator=generator))
+    return clip.narrow(axis, first, clip.shape[axis] - room)
