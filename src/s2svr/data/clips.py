@@ -25,7 +25,7 @@ class Data(BaseModel):
     split: str = "train"
     without: tuple[str, ...] = ()  # sources (see source_of) that are left out
     copies: int = Field(1, ge=1)  # of each clip, each damaged anew
-    sizes: tuple[Smaller, ...] = Field((1.0,), min_length=1)  # of the copies, in turn
+    sizes: tuple[Smaller, ...] = Field((1.0,), min_length=1)  # of copies or codings, in turn
     part: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None  # frames, rows, columns
     frames: int = Field(7, ge=1)
     mirrored: bool = False  # the clip followed by itself backward in time (Vimeo-90K)

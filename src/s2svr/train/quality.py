@@ -23,8 +23,6 @@ from .partial import learn_part, save_trained
 from .recipes import AdamW, QualityRecipe
 from .store import SMALLEST, random_part, recipe_clips, reduced_clip
 
-# Clips are reduced by these in turn: what is fine in a small video is coarse in a large one.
-SIZES = (1.0, 2.0, 1.5, 2.0)
 EXAMINED = 3  # frames of the middle: the first one's quality is its own, the last lack neighbours
 NOISE = 0.1  # added to statistics of unit variance, so that few clips tell more
 DROPPED = 0.4  # of the first layer's channels, for the same
@@ -49,7 +47,8 @@ def codings(sequences: list[Clip], recipe: QualityRecipe, say: Say) -> Iterator[
     generator.manual_seed(recipe.optim.seed)
     for place, sequence in enumerate(sequences):
         clip = read_clip(sequence.hq)
-        for number, size in zip(range(recipe.codings + recipe.fine), cycle(SIZES), strict=False):
+        sizes = cycle(recipe.data.sizes)
+        for number, size in zip(range(recipe.codings + recipe.fine), sizes, strict=False):
             some = random_part(clip, 0, recipe.data.frames, generator).float() / 255
             some = reduced_clip(some, size)
             damage = recipe.data.degradation
