@@ -9,8 +9,9 @@ import torch
 from part_training import weights_moved
 from s2svr.checkpoint import load
 from s2svr.damage.blur import blur_clip
+from s2svr.data import Stored, to_bytes
+from s2svr.models.exposure import Exposure, bands
 from s2svr.models.flows import frames_around
-from s2svr.models.mixer import Exposure
 from s2svr.render.files import write_movie
 from s2svr.train import exposure as training
 from s2svr.train.launch import Run
@@ -43,12 +44,13 @@ def test_the_error_of_shares_is_that_of_the_mixed_frames():
         over = torch.cat(others) - lq[t]
         mixed = lq[t] + (shares[t].view(-1, 1, 1, 1) * over).sum(0)
         assert torch.allclose(left[t], (mixed - hq[t]).square().mean(), rtol=1e-4)
-        with torch.no_grad():
-            seen, known = (
-                exposure(grey[t, None], frames_around(list(grey[:, None]), t, reach)),
-                exposure.told(found.products[t, None], found.sharp[t, None]),
+    with torch.no_grad():
+        for times in (range(len(lq)), range(4, 6)):
+            seen = torch.cat(exposure(list(grey[:, None]), times))
+            at = slice(times.start, times.stop)
+            assert torch.allclose(
+                seen, exposure.told(found.products[at], found.sharp[at]), atol=1e-4
             )
-        assert torch.allclose(seen, known, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -73,7 +75,8 @@ def test_an_exposure_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     (tmp_path / "clips").mkdir()
     for name, count in (("a", 24), ("short", 12)):
         write_movie(tmp_path / "clips" / f"{name}.mp4", list(moving(count, 96)), Fraction(25))
-    moved = weights_moved(RECIPE, "deblur-light", tmp_path, "data.moving=1")
+    settings = ["data.moving=1", "data.context=[96, 96]"]
+    moved = weights_moved(RECIPE, "deblur-light", tmp_path, *settings)
     assert "mixer.exposure.tell.0.weight" in moved
     assert all(name.startswith("mixer.exposure.tell") for name in moved)
 
@@ -96,3 +99,34 @@ def test_a_preset_that_tells_no_exposure_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="expected a preset that tells an exposure, got compr"):
         training.train_exposure(recipe, Run(tmp_path / "run"), data=tmp_path)
     assert not (tmp_path / "run").exists()
+
+
+def test_rendered_clips_too_short_for_a_frame_with_all_neighbours_are_refused(tmp_path: Path):
+    recipe = load_recipe(RECIPE, ["data.frames=12"])
+    with pytest.raises(ValueError, match="data.frames of at least 13, so that .*all 6.*got 12"):
+        training.train_exposure(recipe, Run(tmp_path / "run"), data=tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_fine_detail_and_that_of_the_frame_at_half_size_are_told_apart():
+    fine = (torch.arange(32) % 2).float().expand(1, 24, 32)
+    coarse = (torch.arange(32) // 2 % 2).float().expand(1, 24, 32)
+    inside = (..., slice(2, -2), slice(2, -2))
+    _, details, halves = bands(fine)
+    assert torch.equal(details[inside], (fine - 0.5)[inside])  # all of it is the finest detail
+    assert halves[inside].abs().max() < 1e-6
+    _, details, halves = bands(coarse)
+    assert torch.allclose(halves[inside].abs(), torch.tensor(0.25), atol=1e-6)
+    whole, details, halves = bands(torch.full((1, 5, 1), 0.3))
+    assert (whole.shape, halves.shape) == ((1, 5, 1), (1, 3, 1))
+    assert max(details.abs().max(), halves.abs().max()) < 1e-6
+
+
+def test_crops_are_coded_and_sharp_ones_stay_their_own_truth(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(training, "CODED", 1.0)
+    sharp = to_bytes(moving(13, 96)).numpy()
+    clip = Stored(lq=sharp, hq=sharp, source="a", key="a")
+    found, _ = training.gathered([clip], 3, {"stored": 1, "again": 1, "sharp": 1}, 0)
+    still = found.floor == torch.tensor(training.SHARP_FLOOR)
+    assert found.error[still].max() == 0
+    assert found.error[~still].min() > 1e-6  # what stood still by its damage is coded too

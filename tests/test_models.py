@@ -12,9 +12,9 @@ from s2svr.export.graph import WindowGraph, named_maps
 from s2svr.models import PRESETS
 from s2svr.models.attention import LocalAttention
 from s2svr.models.config import S2SVRConfig
-from s2svr.models.flows import Flows, chain_flows, frames_around
+from s2svr.models.exposure import Exposure
+from s2svr.models.flows import Flows, chain_flows
 from s2svr.models.gru import ConvGRU, ResConvGRU
-from s2svr.models.mixer import Exposure
 from s2svr.models.output import AMPLIFY, PictureShuffle, detail, last_convolution
 from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.models.s2svr import S2SVR, flow_on_grid, neighbours
@@ -233,15 +233,20 @@ def test_shares_mix_neighbours_into_a_frame():
 
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_changes_an_exposure_apart_are_opposite(length: int, monkeypatch):
-    light = torch.rand(12, 1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    light = torch.rand(12, 1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
     grey = [light[t : t + length].mean((0, 2)) for t in range(5)]
     exposure = Exposure(2, 8)
     monkeypatch.setattr(exposure, "told", lambda products, sharp: products)
-    found = exposure(grey[2], frames_around(grey, 2, 2))[0]
+    found = exposure(grey, range(2, 3))[0][0]
     steps = torch.stack([frame.flatten() for frame in grey]).double().diff(dim=0)
-    assert torch.allclose(found.double(), steps @ steps.T / steps.shape[1], atol=1e-7)
-    expected = torch.eye(4) - 0.5 * sum(torch.ones(4 - length).diag(s) for s in (-length, length))
-    assert torch.allclose(found / found.diagonal().mean(), expected, atol=0.1)
+    earlier, later = exposure.pairs
+    products = (steps @ steps.T / steps.shape[1])[earlier, later]
+    assert torch.allclose(found[0].double(), products, atol=1e-7)
+    expected = torch.eye(4) - 0.5 * torch.ones(4 - length).diag(length)
+    for band in found:  # light that is noise has details of all sizes
+        assert torch.allclose(
+            band / band[exposure.squares].mean(), expected[earlier, later], atol=0.1
+        )
 
 
 @pytest.mark.parametrize("way", [{"exposure": 5}, {"aligned": True, "quality": 5, "flow": None}])
@@ -428,7 +433,7 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
         ("compression-light", 0.6e6, 14e9),
         ("sr-base", 2.1e6, 112e9),
         ("sr-real-base", 2.1e6, 112e9),
-        ("deblur-base", 2.12e6, 110e9),
+        ("deblur-base", 2.15e6, 110e9),
         ("compression-base", 2.12e6, 111e9),
     ],
 )

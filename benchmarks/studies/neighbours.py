@@ -93,10 +93,9 @@ def told(lq: Tensor, hq: Tensor, reach: int, times: range, mixer: Mixer) -> tupl
     assert mixer.exposure is not None
     errors = torch.zeros(3).double()
     grey = list(lq[:, None].mean(2))
-    for t in times:
+    for t, whole in zip(times, mixer.exposure(grey, times), strict=True):
         here, others = lq[t, None], frames_around(list(lq[:, None]), t, reach)
         over = torch.cat(others) - here
-        whole = mixer.exposure(grey[t], frames_around(grey, t, reach))
         by_exposure = here + (whole[0, :, None] * over).sum(0)
         most = reduce(torch.maximum, map(contrast, (here, *others)))
         mixed = mixer(here, others, most, whole)

@@ -93,7 +93,7 @@ def load(
     ):
         raise CheckpointError(
             f"expected the {len(wanted)} tensors of its configuration in {path}, "
-            f"got {len(tensors)} that differ; the file is damaged or edited"
+            f"got {len(tensors)} that differ; the file is damaged, edited, or of another version"
         )
     model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
     return model.eval().to(device or "cpu")

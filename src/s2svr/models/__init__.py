@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from .config import S2SVRConfig
+from .exposure import Exposure, bands, sharpness
 from .flows import Flows, chain_flows, cut_flows, frames_around
 from .gru import ConvGRU, ResConvGRU
-from .mixer import Exposure, Mixer, in_time, sharpness
+from .mixer import Mixer
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import Features, PWCLite, PWCLiteConfig
 from .quality import MIDDLE, Quality, frame_beside, movement, statistics
@@ -27,12 +28,12 @@ __all__ = [
     "S2SVR",
     "S2SVRConfig",
     "State",
+    "bands",
     "chain_flows",
     "cut_flows",
     "flow_on_grid",
     "frame_beside",
     "frames_around",
-    "in_time",
     "movement",
     "sharpness",
     "statistics",

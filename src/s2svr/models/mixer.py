@@ -4,81 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import gaps, pad_to_multiple
-from .flows import Item, frames_around
+from ..ops import pad_to_multiple
+from .exposure import Exposure
 from .output import AMPLIFY, detail
 from .pwclite import SLOPE
 from .quality import Quality, frame_beside
 
 CELL = 4  # side in pixels of a cell, which has one share of each neighbour
 BLURRED_AWAY = 8.0  # times the contrast that blur has left: a wide edge changes by more than it
-STILL = 1e-6  # mean square of a change that says nothing
-
-
-class Exposure(nn.Module):
-    """Shares of a whole frame's neighbours, told by how its light changes over time.
-
-    An exposure longer than the time between two frames adds up the same light in several of them,
-    so that changes which lie an exposure apart have opposite signs. The products of all changes in
-    a window, averaged over the frame, show that; slow motion to and fro looks alike, but leaves the
-    frame sharp.
-    """
-
-    pairs: Tensor  # of changes, each once: their places in the matrix of products
-
-    def __init__(self, neighbours: int, channels: int) -> None:
-        super().__init__()
-        steps = 2 * neighbours
-        self.register_buffer("pairs", torch.triu_indices(steps, steps), persistent=False)
-        self.tell = nn.Sequential(
-            nn.Conv2d(steps * (steps + 1) // 2 + 1 + 4, channels, 1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(channels, channels, 1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(channels, steps, 1),
-        )
-
-    def start(self) -> None:
-        """Let a fresh one tell no shares."""
-        for parameter in self.tell[-1].parameters():
-            parameter.zero_()
-
-    def forward(self, grey: Tensor, others: list[Tensor]) -> Tensor:
-        """Grey frame (B, H, W) and its neighbours in the order of ``around`` -> (B, 2n, 1, 1)."""
-        change = gaps(torch.stack(in_time(grey, others), 1), 1).flatten(2)
-        # Row by row: a product of matrices would be made in half precision where that is asked for.
-        rows = [(change * row[:, None]).mean(2) for row in change.unbind(1)]
-        return self.told(torch.stack(rows, 1), sharpness(grey))
-
-    def told(self, products: Tensor, sharp: Tensor) -> Tensor:
-        """Mean products of the changes from frame to frame (B, 2n, 2n) -> shares (B, 2n, 1, 1).
-
-        ``sharp``: what ``sharpness`` makes of the frame, (B, 4).
-        """
-        energy = products.diagonal(dim1=1, dim2=2).mean(1)[:, None] + STILL
-        relative = products[:, self.pairs[0], self.pairs[1]] / energy
-        signs = torch.cat((relative, energy.log10() + 4, sharp), 1)  # all of them near 0
-        return self.tell(signs[..., None, None])
-
-
-def in_time(frame: Item, others: list[Item]) -> list[Item]:
-    """A frame and its neighbours in the order of ``around``, in the order of time."""
-    return [*others[-2::-2], frame, *others[1::2]]
-
-
-def sharpness(grey: Tensor) -> Tensor:
-    """How much a grey frame (B, H, W) changes from pixel to pixel, and how much that changes.
-
-    Near 0: log10 of the mean squares, down and to the right, (B, 4).
-    """
-    found = []
-    for axis in (1, 2):
-        for order in (1, 2):
-            step = grey * 0
-            if grey.shape[axis] > order:
-                step = gaps(grey, axis) if order == 1 else gaps(gaps(grey, axis), axis)
-            found.append((step.square().mean((1, 2)) + STILL).log10() + 3)
-    return torch.stack(found, 1)
 
 
 class Mixer(nn.Module):
@@ -118,6 +51,9 @@ class Mixer(nn.Module):
         """Let a fresh one return the frame as it is."""
         for parameter in self.shares[-1].parameters():
             parameter.zero_()
+        for part in (self.exposure, self.quality):
+            if part is not None:
+                part.start()
 
     def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
         """What some of the whole frames (B, 3, H, W) tell of their shares, (B, ., 1, 1)."""
@@ -125,8 +61,7 @@ class Mixer(nn.Module):
             return [self.quality(frames[t], frame_beside(frames, t)) for t in times]
         if self.exposure is None:
             return None
-        grey = [frame.mean(1) for frame in frames]
-        return [self.exposure(grey[t], frames_around(grey, t, self.neighbours)) for t in times]
+        return self.exposure([frame.mean(1) for frame in frames], times)
 
     def made(self, whole: Tensor | None) -> Tensor | None:
         """Of what is ``told`` of a frame, the share (B, 1, 1, 1) of its change that is made.

@@ -18,10 +18,9 @@ from .attention import LocalAttention
 from .config import S2SVRConfig
 from .flows import Flows, align, chain_flows, cut_flows, neighbours
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
-from .mixer import Exposure, Mixer
+from .mixer import Mixer
 from .output import STEP, FrameInput, Output, contrast, last_convolution, within_contrast
 from .pwclite import SLOPE, Features, PWCLite, initialise, join_features, split_features
-from .quality import Quality
 
 WHOLE = 16  # pixels to a cell of a map that has one value; ``tiles`` cuts none that is coarser
 
@@ -170,7 +169,7 @@ class S2SVR(nn.Module):
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.second.weight.mul_(0.1)
-                elif isinstance(layer, ConvGRU | Mixer | Exposure | Quality):
+                elif isinstance(layer, ConvGRU | Mixer):
                     layer.start()
             for parameter in last_convolution(self.decoder.output).parameters():
                 parameter.zero_()  # and the output at its base

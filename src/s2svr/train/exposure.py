@@ -4,7 +4,7 @@ From the exposure follow the shares that a frame takes of its neighbours. The er
 with such shares is quadratic in them. So all that the training needs of a window is the mean
 products of its frames, a few hundred numbers, and it goes over tens of thousands of windows in
 minutes. Beside the clips with the recipe's damage it sees their truth averaged anew, with every
-frame, every second or every third kept, and left sharp.
+frame, every second or every third kept, and left sharp; and some of all these coded.
 """
 
 import math
@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
 
-from ..damage import blur_clip
+from ..damage import blur_clip, degradation
 from ..data import MOVING, Stored, as_float
-from ..models import Exposure, frames_around, in_time, sharpness
+from ..models import Exposure, bands, frames_around, sharpness
 from ..ops import quantised
 from ..text import Say
 from .launch import Run
@@ -34,13 +35,15 @@ SHARP = (((1,), 0), ((1,), 0.02), ((2,), 0), ((3,), 0), ((5,), 0), ((2, 3), 0), 
 SIDES = (96, 128, 192)  # of the crops, in pixels
 DRAWN = 5  # ways of AGAIN for each clip
 SHORT = 0.3  # of the crops are cut to at most 9 frames, since shots can be short
+CODED = 0.35  # of the crops are coded by one of the codecs, since most videos are
+CODECS, QUANTISERS = ("h264", "hevc"), (16, 30)  # at CRF or QP of 16 to 29
 FLOOR, SHARP_FLOOR = 3e-4, 1e-5  # mean square errors, 35 and 50 dB, below which little is gained
 
 
 class Windows(NamedTuple):
     """Windows of clips, each a frame with n neighbours on each side; missing ones are itself."""
 
-    products: Tensor  # of the changes of grey from frame to frame in time, (N, 2n, 2n)
+    products: Tensor  # of the changes of grey from frame to frame, as ``Exposure`` has them
     sharp: Tensor  # as ``sharpness`` has it, (N, 4)
     square: Tensor  # of what the neighbours have over the frame, (N, 2n, 2n)
     cross: Tensor  # of that and what the truth has over it, (N, 2n)
@@ -53,18 +56,30 @@ def clip_windows(lq: Tensor, hq: Tensor, reach: int, floor: float = FLOOR) -> Wi
     count = len(lq)
     x, truth = lq.flatten(1).double(), hq.flatten(1).double()
     grey = lq.mean(1)
-    light = grey.flatten(1).double()
-    xx, xh, gg = x @ x.T / x.shape[1], x @ truth.T / x.shape[1], light @ light.T / light.shape[1]
-    found, sharp = [], sharpness(grey)
+    xx, xh = x @ x.T / x.shape[1], x @ truth.T / x.shape[1]
+    products, sharp = products_of(grey, reach), sharpness(grey)
+    found = []
     for t in range(count):
         near = frames_around(list(range(count)), t, reach)
-        time, row = in_time(t, near), xx[near]
-        line = gg[time][:, time].diff(dim=0).diff(dim=1)
+        row = xx[near]
         square = row[:, near] - row[:, t, None] - row[:, t] + xx[t, t]
         cross = xh[near, t] - xh[t, t] - row[:, t] + xx[t, t]
         error = (truth[t] - x[t]).square().mean()
-        found.append((line, sharp[t], square, cross, error, torch.tensor(floor)))
+        found.append((products[t], sharp[t], square, cross, error, torch.tensor(floor)))
     return Windows(*(torch.stack(parts).float() for parts in zip(*found, strict=True)))
+
+
+def products_of(grey: Tensor, reach: int) -> Tensor:
+    """As ``Exposure`` makes them of all frames (T, H, W), in one go each band: (T, BANDS, P)."""
+    earlier, later = torch.triu_indices(2 * reach, 2 * reach)
+    found = []
+    for band in zip(*map(bands, grey[:, None]), strict=True):
+        light = torch.cat(band).flatten(1).double()
+        changes = (light @ light.T / light.shape[1]).diff(dim=0).diff(dim=1)
+        changes = F.pad(changes, (reach, reach, reach, reach))
+        times = torch.arange(len(grey))[:, None]
+        found.append(changes[times + earlier, times + later])
+    return torch.stack(found, 1)
 
 
 def error_left(shares: Tensor, of: Windows) -> Tensor:
@@ -100,6 +115,12 @@ def cropped(clip: Stored, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     return as_float(clip.lq[place]), as_float(clip.hq[place])
 
 
+def coded_as_video(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Frames (T, 3, H, W) as a video of high or middling quality shows them."""
+    damage = f"{rng.choice(CODECS)}-{rng.integers(*QUANTISERS)}"
+    return degradation(damage)(frames, Generator()).lq
+
+
 def gathered(
     clips: list[Stored], reach: int, shares: dict[str, float], seed: int
 ) -> tuple[Windows, Tensor]:
@@ -112,6 +133,9 @@ def gathered(
                 first = int(rng.integers(len(lq)))
                 last = first + int(rng.integers(1, 10))
                 lq, hq = lq[first:last], hq[first:last]
+            if rng.random() < CODED:
+                lq = coded_as_video(lq, rng)
+                hq = lq if kind == "sharp" else hq  # what coding spoils is another task
             parts.append(clip_windows(lq, hq, reach, SHARP_FLOOR if kind == "sharp" else FLOOR))
             kinds += [kind] * len(parts[-1].error)
     each = {kind: share / kinds.count(kind) for kind, share in shares.items() if kind in kinds}
@@ -149,12 +173,19 @@ def train_exposure(
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
     otherwise, which has no flow network); all its other weights stay as they are. It takes minutes
     on one CPU thread, and starts anew when it was stopped. Raises ValueError for a preset that
-    estimates no exposure.
+    estimates no exposure, and for rendered clips too short to hold a frame with all neighbours.
     """
     model = build(recipe, None, init)
     without_fresh_flow(model, None, init)
     if model.mixer is None or model.mixer.exposure is None:
         raise ValueError(f"expected a preset that tells an exposure, got {recipe.model.preset}")
+    least = 2 * model.config.neighbours + 1
+    if recipe.data.rendered and recipe.data.frames < least:
+        # A frame with all its neighbours would pass for one of another kind than rendered ones.
+        raise ValueError(
+            f"expected data.frames of at least {least}, so that some frames of rendered clips have "
+            f"all {model.config.neighbours} neighbours on each side, got {recipe.data.frames}"
+        )
     clips = recipe_clips(recipe.data, data)
     run.out.mkdir(parents=True, exist_ok=True)
     stored, _ = prepare(recipe, clips, model, run.clips)

@@ -15,7 +15,7 @@ from ..color import to_rgb
 from ..finish import noise_level
 from ..media import Frame, MediaError, Reader
 from ..metrics import mean_finite, psnr_rgb
-from ..models import MIDDLE, frames_around, statistics
+from ..models import MIDDLE, statistics
 from ..ops import resize_to
 from ..restoration import Job, find_cuts
 from .quantizer import coding_step
@@ -171,7 +171,7 @@ def blur_of(grey: list[Tensor], mixer: Any) -> float:
     at = len(grey) // 2
     if min(at, len(grey) - 1 - at) < mixer.neighbours:
         return 0.0
-    return float(mixer.exposure(grey[at], frames_around(grey, at, mixer.neighbours)).abs().sum())
+    return float(mixer.exposure(grey, range(at, at + 1))[0].abs().sum())
 
 
 def halved_and_back(frame: Tensor) -> Tensor:
