@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Generator
 
@@ -288,6 +288,7 @@ def test_half_of_the_backgrounds_are_out_of_focus_in_the_truth_too():
 
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10**6), frames=st.integers(2, 20), fast=st.booleans())
+@example(seed=830, frames=18, fast=True)  # turns back, so that a larger factor may be slower
 def test_camera_is_as_fast_as_it_is_told(seed, frames, fast):
     low, high = (20.0, 40.0) if fast else (0.5, 8.0)
     look = Look(speed=(low, high), objects=(0, 0))
@@ -386,14 +387,14 @@ def test_text_lies_in_front_and_moves_with_its_flow():
 
 
 def test_at_speed_changes_only_the_speed():
-    path = draw_path(seeded(), radius=40.0, travel=50.0, roll=0.2, frames=5)
     box = QUAD * half(80, 60)
-    for wanted in (0.0, 0.3, 4.0):
-        motion = at_speed(path, wanted, 5, box).at(torch.arange(5, dtype=torch.float64))
-        places = project(motion, box)
-        assert float((places[1:] - places[:-1]).norm(dim=-1).max()) == pytest.approx(
-            wanted, rel=0.02
-        )
+    for seed in range(100):
+        path = draw_path(seeded(seed), radius=40.0, travel=50.0, roll=0.2, frames=5)
+        for wanted in (0.0, 0.3, 4.0, 24.0):
+            motion = at_speed(path, wanted, 5, box).at(torch.arange(5, dtype=torch.float64))
+            places = project(motion, box)
+            step = float((places[1:] - places[:-1]).norm(dim=-1).max())
+            assert step == pytest.approx(wanted, rel=0.002)
 
 
 def test_project_divides_by_depth():

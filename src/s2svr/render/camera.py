@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 SWING = (0.3, 0.25, 0.12, 0.12)
 # Beyond this many radians a frame a movement is a vibration.
 SHARPEST = 0.5
+ROUNDS = 40  # enough to halve from any factor to a thousandth
 
 
 class Path(NamedTuple):
@@ -83,15 +84,27 @@ def at_speed(
     The points are those of an object that moves on the path. With ``camera`` it is the screen that
     moves over the world on the path, and the points are places on the screen.
     """
+    low, high, factor = 0.0, math.inf, speed  # too slow, too fast, and what is tried
+    for _ in range(ROUNDS):
+        scaled = path._replace(speed=path.speed * factor)
+        step = largest_step(scaled, frames, points, camera)
+        if abs(step - speed) <= 1e-3 * speed:
+            break
+        low, high = (factor, high) if step < speed else (low, factor)
+        # Where a path turns back, a larger factor may be slower: proportions would swing for ever.
+        factor = factor * speed / max(step, 1e-9) if math.isinf(high) else (low + high) / 2
+    return scaled
+
+
+def largest_step(path: Path, frames: int, points: Tensor, camera: bool) -> float:
+    """The largest step from frame to frame, in pixels, of the points of ``at_speed``."""
     times = torch.arange(max(frames, 2), dtype=torch.float64)
-    for _ in range(3):
-        before, after = path.at(times).unfold(0, 2, 1).unbind(-1)
-        if camera:
-            step = project(torch.linalg.solve(after, before), points) - points
-        else:
-            step = project(after, points) - project(before, points)
-        path = path._replace(speed=path.speed * (speed / max(float(step.norm(dim=-1).max()), 1e-9)))
-    return path
+    before, after = path.at(times).unfold(0, 2, 1).unbind(-1)
+    if camera:
+        step = project(torch.linalg.solve(after, before), points) - points
+    else:
+        step = project(after, points) - project(before, points)
+    return float(step.norm(dim=-1).max())
 
 
 def nearer(path: Path, factor: float) -> Path:
