@@ -88,7 +88,7 @@ def test_moving_pairs_have_the_shutter_and_depth_of_their_recipe(clips, tmp_path
         return {path.name for path in tmp_path.iterdir()}
 
     plain = made()
-    assert made(rolling=0.0, parallax=1.0, defocus=0.0) == plain
+    assert made(text=0, rolling=0.0, parallax=1.0, defocus=0.0) == plain
     assert made(rolling=0.8) > plain
     real = ClipPairs(clips, sizes(degradation="blur", rolling=0.8, parallax=3.0, defocus=4.0))
     pair = moving_pair(real, np.random.default_rng(1), frames=2, size=(32, 48))
@@ -103,14 +103,16 @@ def test_a_moving_pair_is_filmed_as_its_recipe_says(clips, monkeypatch):
         return film_batch(photos, look=look, **given)
 
     monkeypatch.setattr(rendered, "film_batch", filmed)
-    asked = {"rolling": 0.8, "parallax": 3.0, "defocus": 4.0}
+    asked = {"text": 2, "rolling": 0.8, "parallax": 3.0, "defocus": 4.0}
     for entries in ({}, asked):
         real = ClipPairs(clips, sizes(degradation="blur", **entries))
         for seed in range(3):
             moving_pair(real, np.random.default_rng(seed), frames=2, size=(32, 48))
-    assert {(look.rolling, look.parallax, look.defocus) for look in looks[:3]} == {(0.0, 1.0, 0.0)}
-    assert {(look.parallax, look.defocus) for look in looks[3:]} == {(3.0, 4.0)}
-    skews = {look.rolling for look in looks[3:]}
+    plain, shot = looks[:3], looks[3:]
+    assert {(look.rolling, look.parallax, look.defocus) for look in plain} == {(0.0, 1.0, 0.0)}
+    assert {(look.parallax, look.defocus) for look in shot} == {(3.0, 4.0)}
+    assert [{look.text for look in part} for part in (plain, shot)] == [{(0, 0)}, {(0, 2)}]
+    skews = {look.rolling for look in shot}
     assert len(skews) == 3
     assert 0 < min(skews) <= max(skews) < 0.8
 

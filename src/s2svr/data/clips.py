@@ -39,6 +39,7 @@ class Data(BaseModel):
     moving: int = Field(100, ge=1)  # how many of them are rendered, for restoration
     reduce: int = Field(1, ge=1)  # flow trainings: low-quality frames are so many times smaller
     speed: float = Field(8.0, gt=0)  # largest motion of moving photographs, pixels a frame
+    text: int = Field(0, ge=0)  # most lines of text before them
     rolling: float = Field(0.0, ge=0)  # longest readout of theirs, where the frame's time is 1
     parallax: float = Field(1.0, ge=1)  # their nearest layers pan so many times as fast, at most
     defocus: float = Field(0.0, ge=0)  # largest radius that their backgrounds are blurred by

@@ -43,6 +43,7 @@ def moving_pair(
     subframes, shutter = exposed(data.degradation, rng)
     look = Look(
         speed=(0.0, data.speed),
+        text=(0, data.text),
         subframes=subframes,
         shutter=shutter,
         rolling=float(rng.uniform(0, data.rolling)) if data.rolling else 0.0,
@@ -112,7 +113,7 @@ def with_moving(
     real = ClipPairs(clips, data, seed=seed, align=align)
     size = (data.context[0] * real.scale, data.context[1] * real.scale)
     decisive = data.model_dump(mode="json", include={"degradation", "frames", "context", "speed"})
-    rest = {"rolling", "parallax", "defocus"}
+    rest = {"text", "rolling", "parallax", "defocus"}
     decisive |= data.model_dump(mode="json", include=rest, exclude_defaults=True)
     photos = sorted(clip.key for clip in clips)
 
