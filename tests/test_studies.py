@@ -128,6 +128,24 @@ def test_motion_and_the_weight_of_the_neighbours_are_measured(benchmark):
     assert torch.allclose(y, resize_bicubic(x, 4))
 
 
+@torch.inference_mode()
+def test_what_lies_along_the_motion_is_fitted_to_other_clips(benchmark):
+    script = benchmark("along")
+    net = S2SVR(replace(TINY, scale=1, down=2, flow_down=4)).eval()  # returns what it gets
+    net.flow = Still(FLOW)
+    way = torch.tensor([12.0, 16.0]).view(1, 2, 1, 1).expand(1, 2, 24, 32)  # on the full grid
+
+    def clip(seed: int, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        lq = torch.rand(3, 3, 24, 32, generator=torch.Generator().manual_seed(seed)) / 2 + 0.2
+        (over,) = script.differences(lq[1].mean(0)[None, None], [way, way], [0.5])
+        return lq, lq + share * over[0]
+
+    fits = [script.of_clip(net, *clip(seed, 0.1), 4, [0.5]) for seed in range(3)]
+    assert min(script.gains(fits)) > 30
+    fits[0] = script.of_clip(net, *clip(0, -0.1), 4, [0.5])
+    assert script.gains(fits)[0] < -5  # its own shares are not among those fitted to the others
+
+
 @pytest.mark.parametrize("part", ["decoder.output", "mixer.shares"])
 def test_flat_clips_stay_flat_by_the_bound_alone(part: str, benchmark):
     script, net = benchmark("flat"), S2SVR(replace(TINY, scale=1, flow=None, neighbours=1)).eval()

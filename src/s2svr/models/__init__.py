@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
+from .along import along_channels
 from .config import S2SVRConfig
 from .exposure import Exposure, bands, sharpness
-from .flows import Flows, chain_flows, cut_flows, frames_around
+from .flows import Flows, chain_flows, cut_flows, flow_on_grid, frames_around
 from .gru import ConvGRU, ResConvGRU
 from .mixer import Mixer
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import Features, PWCLite, PWCLiteConfig
 from .quality import MIDDLE, Quality, frame_beside, movement, statistics
-from .s2svr import S2SVR, State, flow_on_grid
+from .s2svr import S2SVR, State
 
 __all__ = [
     "ConvGRU",
@@ -28,6 +29,7 @@ __all__ = [
     "S2SVR",
     "S2SVRConfig",
     "State",
+    "along_channels",
     "bands",
     "chain_flows",
     "cut_flows",
@@ -73,11 +75,11 @@ PRESETS: dict[str, S2SVRConfig | PWCLiteConfig] = {
     "sr-memory": MEMORY,
     "sr-real": REMEMBERS,
     "sr-real-base": BASE,
-    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
+    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192, along=True),
     "compression-light": replace(
         LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),
-    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192),
+    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192, along=True),
     "compression-base": replace(
         BASE_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),

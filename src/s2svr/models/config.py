@@ -29,6 +29,7 @@ class S2SVRConfig:
     exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
     quality: int = 0  # and of the one that tells how well a frame was coded; 0: none
     confidence: bool = False  # and, in as many channels, what share of its change is made
+    along: bool = False  # frames are seen, and changed, along their motion
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     deep: bool = False  # slim layers that remember what their blocks make
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
@@ -60,6 +61,8 @@ class S2SVRConfig:
                 f"expected exposure with neighbours that are not aligned, got {self.neighbours} "
                 f"neighbours and aligned={self.aligned}"
             )
+        if self.along and self.scale > 1:
+            raise ValueError(f"expected along at a scale of 1, got a scale of {self.scale}")
         if self.quality and not self.aligned:
             raise ValueError(
                 f"expected quality with aligned neighbours, got {self.neighbours} neighbours and "

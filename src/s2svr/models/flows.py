@@ -4,7 +4,7 @@ from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
-from ..ops import enlarge_flow, warp
+from ..ops import divided_up, enlarge_flow, warp
 from .config import S2SVRConfig
 
 Item = TypeVar("Item")
@@ -24,6 +24,12 @@ def cut_flows(flows: Flows, first: int, end: int | None) -> Flows:
     """What is told of some of the frames."""
     before, after = ([line[first:end] for line in lines] for lines in flows[:2])
     return Flows(before, after, flows.told and flows.told[first:end])
+
+
+def flow_on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
+    """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
+    height, width = (divided_up(side, config.down) for side in frame.shape[-2:])
+    return enlarge_flow(flow, config.flow_down // config.down, (height, width))
 
 
 def chain_flows(flows: Flows, reach: int) -> Flows:

@@ -94,6 +94,11 @@ class Output(nn.Sequential):
         super().__init__(*layers)
         self.step = step
 
+    def start(self) -> None:
+        """Let a fresh one change nothing."""
+        for parameter in last_convolution(self).parameters():
+            nn.init.zeros_(parameter)
+
     def forward(self, input: Tensor) -> Tensor:
         """State (B, C, h, w) -> (B, 3, H, W)."""
         return self.step * super().forward(input)

@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..ops import divided_up, enlarge_flow, pad_to_multiple, resize_bicubic
+from ..ops import divided_up, pad_to_multiple, resize_bicubic
+from .along import AlongMotion, along_channels, with_motion
 from .attention import LocalAttention
 from .config import S2SVRConfig
-from .flows import Flows, align, chain_flows, cut_flows, neighbours
+from .flows import Flows, align, chain_flows, cut_flows, flow_on_grid, neighbours
 from .gru import ConvGRU, ResConvGRU, ResidualBlock
 from .mixer import Mixer
-from .output import STEP, FrameInput, Output, contrast, last_convolution, within_contrast
+from .output import STEP, FrameInput, Output, contrast, within_contrast
 from .pwclite import SLOPE, Features, PWCLite, initialise, join_features, split_features
 
 WHOLE = 16  # pixels to a cell of a map that has one value; ``tiles`` cuts none that is coarser
@@ -50,7 +51,7 @@ class Encoder(nn.Module):
         c = config.channels
         self.frame = FrameInput(config.down, config.detail)
         size = 3 if config.down == 1 else 1  # an unshuffled pixel already spans down x down
-        inputs = self.frame.channels * (2 if config.neighbours else 1)
+        inputs = self.frame.channels * (2 if config.neighbours else 1) + along_channels(config)
         self.first = nn.Conv2d(inputs, c, size, padding=size // 2)
         self.layers = nn.ModuleList(
             ResConvGRU(c, c, config.encoder_blocks, slim=config.slim, deep=config.deep)
@@ -123,12 +124,14 @@ class Decoder(nn.Module):
             for i in inputs
         )
         self.output = Output(c, config.tail, factor, STEP if config.detail else 1.0)
+        self.along = AlongMotion(c, config.down) if config.along else None
 
     def step(
         self,
         s: list[Tensor],
         y: Tensor | None,
         latents: list[Tensor],
+        apart: Tensor | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """s_{i-1}, features of y_{i-1} and latent vectors, all warped -> s_i, y_i less its base."""
         c = latents[0] if self.attention is None else self.attention(s[-1], latents)[0]
@@ -137,13 +140,10 @@ class Decoder(nn.Module):
         for layer, memory in zip(self.layers, s, strict=True):  # F_r
             memory, below = layer(memory, below)
             new.append(memory)
-        return new, self.output(below)  # F_f
-
-
-def flow_on_grid(flow: Tensor, frame: Tensor, config: S2SVRConfig) -> Tensor:
-    """The flow of a frame reduced by ``flow_down`` on the grid of its states."""
-    height, width = (divided_up(side, config.down) for side in frame.shape[-2:])
-    return enlarge_flow(flow, config.flow_down // config.down, (height, width))
+        change = self.output(below)  # F_f
+        if self.along is not None and apart is not None:
+            change = change + self.along(below, apart)
+        return new, change
 
 
 class S2SVR(nn.Module):
@@ -158,21 +158,21 @@ class S2SVR(nn.Module):
         self.scale = c.scale
         self.pairs = 1  # of frames whose flow is estimated at once; a GPU is faster with more
         self.few = False  # they are matched by few large operations, also for a GPU
-        self.lookahead = c.radius + (c.warm if c.bidirectional else 0) + c.neighbours
+        self.lookahead = max(c.radius, c.along) + (c.warm if c.bidirectional else 0) + c.neighbours
         self.encoder = Encoder(c)
         self.decoder = Decoder(c)
         self.mixer: Mixer | None = None
         if c.neighbours:
             self.mixer = Mixer(c.neighbours, c.mixing, c.exposure, c.quality, c.confidence)
         initialise(self)
-        with torch.no_grad():  # deep residual stacks start near the identity
+        with (
+            torch.no_grad()
+        ):  # deep residual stacks start near the identity, the output at its base
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.second.weight.mul_(0.1)
-                elif isinstance(layer, ConvGRU | Mixer):
+                elif isinstance(layer, ConvGRU | Mixer | AlongMotion | Output):
                     layer.start()
-            for parameter in last_convolution(self.decoder.output).parameters():
-                parameter.zero_()  # and the output at its base
             if self.decoder.feedback:
                 self.decoder.feedback.weight.zero_()  # what is fed back says nothing yet
         self.flow = PWCLite(c.flow) if c.flow else None
@@ -281,6 +281,7 @@ class S2SVR(nn.Module):
         seen = self.encoded(len(frames), lookahead)
         flows = cut_flows(flows, 0, seen)
         mixed, cells, made = self.mixed(frames, before, flows, seen)
+        cells, apart = with_motion(cells, frames[:seen], flows, c)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
@@ -296,7 +297,7 @@ class S2SVR(nn.Module):
                     if 0 <= first + t + j < len(latents):
                         around.append(self.align(latents[first + t + j], flow))
             s = [self.align(memory, o) for memory in s]
-            s, change = self.decoder.step(s, self.seen(y, latents[0], o), around)
+            s, change = self.decoder.step(s, self.seen(y, latents[0], o), around, apart[t])
             change = change[..., : height * c.scale, : width * c.scale]
             y = within_contrast(change, mixed[t], c.scale).add_(self.base(mixed[t]))
             if (share := made[t]) is not None:

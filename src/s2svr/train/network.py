@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checkpoint import load
-from ..models import PRESETS, S2SVR, Mixer, PWCLite, PWCLiteConfig, S2SVRConfig
+from ..models import PRESETS, S2SVR, Mixer, PWCLite, PWCLiteConfig, S2SVRConfig, along_channels
 from .recipes import ExposureRecipe, QualityRecipe, RestorationRecipe
 
 Config = TypeVar("Config", S2SVRConfig, PWCLiteConfig)
@@ -88,7 +88,8 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     as it is where the other's has another size, as in a task of another scale; so do a flow network
     and a mixer, or parts of a mixer, that the other has not; a network without motion leaves the
     other's flow behind. One that reads both ways begins with what the other, which reads one way,
-    computes. Raises ValueError for weights of another size.
+    computes, and so does one that looks along motion. Raises ValueError for weights of another
+    size.
     """
     if not isinstance(other, S2SVR):
         raise ValueError(
@@ -100,6 +101,8 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
         other.mixer = model.mixer
     elif model.mixer is not None:
         take_missing(other.mixer, model.mixer)
+    if model.config.along and not other.config.along:
+        see_along_motion(other, model)
     if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
         other.encoder.first.weight = model.encoder.first.weight
     if shapes(other.decoder.feedback) != shapes(model.decoder.feedback):
@@ -116,6 +119,17 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
                 f"expected to start from {name} of {a}, got {b}: weights of another size"
             )
     model.load_state_dict(given)
+
+
+@torch.no_grad()
+def see_along_motion(other: S2SVR, model: S2SVR) -> None:
+    """Let a network see along motion as ``model`` does, and make nothing of it yet."""
+    first = other.encoder.first
+    none = first.weight.new_zeros(
+        len(first.weight), along_channels(model.config), *first.kernel_size
+    )
+    first.weight = nn.Parameter(torch.cat((first.weight, none), 1))
+    other.decoder.along = model.decoder.along
 
 
 def shapes(part: nn.Module | None) -> dict[str, list[int]]:

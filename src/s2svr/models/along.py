@@ -1,0 +1,85 @@
+"""What a frame has further along its motion; the paper has no such path.
+
+A shutter that stays open mixes each point with those before and behind it on its way. So the
+differences of a frame from itself, moved by parts of the optical flow, show how far it is blurred
+and in which direction; shares of them, added to it, sharpen it in that direction alone.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..ops import enlarge_flow, pad_to_multiple, warp
+from .config import S2SVRConfig
+from .flows import Flows
+from .output import AMPLIFY
+
+PLACES = (0.25, 0.5, 1.0, 1.5)  # of the way to the frame after, and before
+COUNT = 2 * len(PLACES)
+
+
+class AlongMotion(nn.Module):
+    """From the decoder's state to what is added of a frame's differences along its motion.
+
+    Each cell of the states' grid has its shares of them, others for each colour.
+    """
+
+    def __init__(self, channels: int, down: int) -> None:
+        super().__init__()
+        self.down = down
+        self.shares = nn.Conv2d(channels, 3 * COUNT, 3, padding=1)
+
+    def start(self) -> None:
+        """Let a fresh one add nothing."""
+        for parameter in self.shares.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, below: Tensor, apart: Tensor) -> Tensor:
+        """State (B, C, h, w), ``along_motion`` of the frame -> change (B, 3, H, W)."""
+        cells = apart.unflatten(1, (COUNT, -1))
+        colours = self.shares(below).split(COUNT, 1)
+        changes = [(shares[:, :, None] * cells).sum(1) for shares in colours]
+        return F.pixel_shuffle(torch.cat(changes, 1), self.down)
+
+
+def along_channels(config: S2SVRConfig) -> int:
+    """How many channels a frame's ``along_motion`` adds to what the encoder sees of it."""
+    return COUNT * config.down**2 if config.along else 0
+
+
+def with_motion(
+    cells: list[Tensor], frames: list[Tensor], flows: Flows, config: S2SVRConfig
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """What the encoder sees of frames (B, 3, H, W), with their ``along_motion``; and that alone.
+
+    Nothing is added, and each is None, for a network that does not look along motion.
+    """
+    if not config.along:
+        return cells, [None] * len(cells)
+    known = zip(frames, flows.before[0], flows.after[0], strict=True)
+    apart = [along_motion(frame, before, after, config.down) for frame, before, after in known]
+    return [torch.cat(pair, 1) for pair in zip(cells, apart, strict=True)], [*apart]
+
+
+def along_motion(frame: Tensor, before: Tensor | None, after: Tensor | None, down: int) -> Tensor:
+    """What a grey frame has over itself further along its motion, amplified.
+
+    frame (B, 3, H, W); before, after (B, 2, h, w): flow to the frames on both sides, on a grid
+    ``down`` times smaller. Where there is no frame on one side, motion is taken to be straight.
+    Returns (B, COUNT down^2, h, w), pixel-unshuffled; 0 without any flow.
+    """
+    grey = pad_to_multiple(frame.mean(1, keepdim=True), down)
+    size = (grey.shape[-2], grey.shape[-1])
+    ahead, back = after, before
+    if ahead is None:
+        ahead = back if back is None else -back
+    if back is None:
+        back = ahead if ahead is None else -ahead
+    if ahead is None or back is None:
+        apart = grey.new_zeros(len(grey), COUNT, *size)
+    else:
+        both = (enlarge_flow(ahead, down, size), enlarge_flow(back, down, size))
+        ways = torch.stack([place * way for way in both for place in PLACES], 1)
+        moved = warp(grey.repeat_interleave(COUNT, 0), ways.flatten(0, 1))
+        apart = AMPLIFY * (moved.unflatten(0, (-1, COUNT))[:, :, 0] - grey)
+    return F.pixel_unshuffle(apart, down)
