@@ -70,16 +70,12 @@ def along_motion(frame: Tensor, before: Tensor | None, after: Tensor | None, dow
     """
     grey = pad_to_multiple(frame.mean(1, keepdim=True), down)
     size = (grey.shape[-2], grey.shape[-1])
-    ahead, back = after, before
-    if ahead is None:
-        ahead = back if back is None else -back
-    if back is None:
-        back = ahead if ahead is None else -ahead
-    if ahead is None or back is None:
-        apart = grey.new_zeros(len(grey), COUNT, *size)
-    else:
-        both = (enlarge_flow(ahead, down, size), enlarge_flow(back, down, size))
-        ways = torch.stack([place * way for way in both for place in PLACES], 1)
-        moved = warp(grey.repeat_interleave(COUNT, 0), ways.flatten(0, 1))
-        apart = AMPLIFY * (moved.unflatten(0, (-1, COUNT))[:, :, 0] - grey)
+    if before is None:
+        before = None if after is None else -after
+    if before is None:
+        return F.pixel_unshuffle(grey.new_zeros(len(grey), COUNT, *size), down)
+    sides = (-before if after is None else after, before)
+    ways = [place * enlarge_flow(side, down, size) for side in sides for place in PLACES]
+    moved = warp(grey.repeat_interleave(COUNT, 0), torch.stack(ways, 1).flatten(0, 1))
+    apart = AMPLIFY * (moved.unflatten(0, (-1, COUNT))[:, :, 0] - grey)
     return F.pixel_unshuffle(apart, down)

@@ -165,9 +165,7 @@ class S2SVR(nn.Module):
         if c.neighbours:
             self.mixer = Mixer(c.neighbours, c.mixing, c.exposure, c.quality, c.confidence)
         initialise(self)
-        with (
-            torch.no_grad()
-        ):  # deep residual stacks start near the identity, the output at its base
+        with torch.no_grad():  # residual stacks start near the identity, the output at its base
             for layer in self.modules():
                 if isinstance(layer, ResidualBlock):
                     layer.second.weight.mul_(0.1)
