@@ -106,10 +106,10 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "neighbours"), [("deblur-base", 2), ("compression-base", 1)])
-def test_windows_of_networks_that_mix_and_read_both_ways(
-    tmp_path: Path, name: str, neighbours: int
-):
+@pytest.mark.parametrize(
+    ("name", "neighbours"), [("deblur-base", 2), ("deblur-along", 2), ("compression-base", 1)]
+)
+def test_windows_of_networks_that_mix_neighbours(tmp_path: Path, name: str, neighbours: int):
     model = tiny(name, warm=1, neighbours=neighbours)
     card = Card(name.partition("-")[0], recipe=name)
     files = export_onnx(model, tmp_path, "tiny", card=card, frames=neighbours, size=(32, 24))

@@ -75,11 +75,12 @@ PRESETS: dict[str, S2SVRConfig | PWCLiteConfig] = {
     "sr-memory": MEMORY,
     "sr-real": REMEMBERS,
     "sr-real-base": BASE,
-    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192, along=True),
+    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
+    "deblur-along": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192, along=True),
     "compression-light": replace(
         LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),
-    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192, along=True),
+    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192),
     "compression-base": replace(
         BASE_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),
