@@ -12,7 +12,7 @@ and on average; 0 where the network has used all that its flow tells.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -25,6 +25,7 @@ from s2svr.checkpoint import load
 from s2svr.data import DATASETS
 from s2svr.media import read_clip
 from s2svr.models import S2SVR
+from s2svr.models.along import PLACES
 from s2svr.ops import enlarge_flow, warp
 
 RIDGE = 1e-4  # of the mean square of a difference, so that like ones share
@@ -38,13 +39,13 @@ class Fit(NamedTuple):
     left: Tensor
 
 
-def differences(grey: Tensor, ways: list[Tensor], places: list[float]) -> Iterator[Tensor]:
+def differences(grey: Tensor, ways: list[Tensor], places: Sequence[float]) -> Iterator[Tensor]:
     """What a grey frame (1, 1, H, W) has over itself on both sides together, for each place."""
     for place in places:
         yield sum((warp(grey, place * way) - grey for way in ways), torch.zeros_like(grey))
 
 
-def of_clip(model: S2SVR, lq: Tensor, hq: Tensor, down: int, places: list[float]) -> Fit:
+def of_clip(model: S2SVR, lq: Tensor, hq: Tensor, down: int, places: Sequence[float]) -> Fit:
     """The sums over all frames but the first and the last."""
     frames, config = list(lq[:, None]), model.config
     restored = model(lq[None])[0][0].clamp(0, 1)
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--flow-down", type=int, nargs="+", default=[4])
-    parser.add_argument("--places", type=float, nargs="+", default=[0.25, 0.5, 1.0, 1.5])
+    parser.add_argument("--places", type=float, nargs="+", default=PLACES)
     parser.add_argument("--frames", type=int, default=8)
     chosen = parser.parse_args()
     model = load(chosen.weights)
