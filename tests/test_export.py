@@ -107,7 +107,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("name", "neighbours"), [("deblur-base", 2), ("deblur-along", 2), ("compression-base", 1)]
+    ("name", "neighbours"), [("deblur-base", 2), ("deblur-light", 2), ("compression-base", 1)]
 )
 def test_windows_of_networks_that_mix_neighbours(tmp_path: Path, name: str, neighbours: int):
     model = tiny(name, warm=1, neighbours=neighbours)

@@ -44,6 +44,7 @@ SMALL = [
     replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, flow_down=2),
     replace(TINY, scale=1, down=2, detail=True, neighbours=2, exposure=5, along=True, flow_down=4),
     replace(TINY, scale=1, along=True, radius=0, attention=0),
+    replace(TINY, scale=1, neighbours=2, exposure=5, along=True, confidence=True),
     replace(TINY, scale=1, down=2, detail=True, neighbours=1, aligned=True, flow_down=4),
     replace(TINY, scale=1, down=2, neighbours=2, aligned=True, flow_down=2),
     replace(TINY, scale=1, down=2, neighbours=2, aligned=True, quality=5, flow_down=2),
@@ -70,6 +71,9 @@ def lively(config: S2SVRConfig, seed: int = 0) -> S2SVR:
             net.mixer.shares[-1].weight.normal_(0, 0.3)
             if net.mixer.exposure is not None:
                 net.mixer.exposure.tell[-1].weight.normal_(0, 0.3)
+            if net.mixer.blurred is not None:
+                net.mixer.blurred.tell[-1].weight.normal_(0, 0.3)
+                net.mixer.blurred.tell[-1].bias.fill_(0.5)
             if net.mixer.quality is not None:
                 net.mixer.quality.tell[-1].weight.normal_(0, 0.3)
                 if net.mixer.quality.trust is not None:
@@ -432,11 +436,10 @@ def macs_per_frame(net: S2SVR, height: int, width: int) -> float:
         ("sr-real", 0.6e6, 20e9),
         ("sr-memory", 0.47e6, 19e9),
         ("deblur-light", 0.6e6, 14e9),
-        ("deblur-along", 0.6e6, 14e9),
         ("compression-light", 0.6e6, 14e9),
         ("sr-base", 2.1e6, 112e9),
         ("sr-real-base", 2.1e6, 112e9),
-        ("deblur-base", 2.15e6, 110e9),
+        ("deblur-base", 2.18e6, 110e9),
         ("compression-base", 2.12e6, 111e9),
     ],
 )

@@ -1,8 +1,10 @@
 """Scripts of benchmarks/studies, on networks and flows of which the answer is known."""
 
 import math
+import re
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +21,7 @@ from s2svr.models.pwclite import PWCLite, PWCLiteConfig
 from s2svr.models.s2svr import S2SVR
 from s2svr.ops import resize_bicubic
 from s2svr.render.files import write_movie
+from test_models import lively
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 FLOW = PWCLiteConfig(
@@ -144,6 +147,24 @@ def test_what_lies_along_the_motion_is_fitted_to_other_clips(benchmark):
     assert min(script.gains(fits)) > 30
     fits[0] = script.of_clip(net, *clip(0, -0.1), 4, [0.5])
     assert script.gains(fits)[0] < -5  # its own shares are not among those fitted to the others
+
+
+@torch.inference_mode()
+def test_the_share_that_is_told_is_held_against_all_of_a_change(benchmark):
+    script = benchmark("share")
+    flat = replace(TINY, scale=1, neighbours=1, exposure=4, along=True, confidence=True, feedback=0)
+    net = lively(flat)
+    net.mixer.blurred.tell[-1].weight.zero_()
+    net.mixer.blurred.tell[-1].bias.zero_()
+    whole = deepcopy(net)
+    whole.mixer.start_share()
+    lq = torch.rand(4, 3, 24, 32, generator=torch.Generator().manual_seed(0)) / 8 + 0.4
+    hq = whole(lq[None])[0][0].clamp(0, 1)
+    row = script.compared(net, whole, lq, hq)  # half of the change leaves half of the error
+    assert re.match(r"0\.50 0\.50 0\.50, \+6\.0[0-9] dB, \+inf dB with all", row)
+    sharp = script.compared(net, whole, lq, lq)
+    held, all_of_it = (float(found) for found in re.findall(r"([\d.]+) dB", sharp))
+    assert held == pytest.approx(all_of_it + 6.02, abs=0.02)
 
 
 @pytest.mark.parametrize("part", ["decoder.output", "mixer.shares"])

@@ -21,7 +21,7 @@ GOLDEN = {
     "sr-base": ("bicubic", 24.414, 4.2),
     "sr-real": ("bicubic+h264-28", 20.040, 1.1),
     "sr-real-base": ("bicubic+h264-28", 20.351, 1.4),
-    "deblur-light": ("blur-5", 26.345, 1.2),
+    "deblur-light": ("blur-3", 32.28, 1.2),
     "compression-light": ("hevc-37", 27.594, 0.2),
 }
 

@@ -46,6 +46,10 @@ RUNS: dict[str, tuple[str, str, list[str], list[str]]] = {
     "exposure": (
         "exposure", "deblur-light-exposure", ["data.moving=2"], ["--init", "deblur-light"],
     ),
+    "share by blur": (
+        "exposure", "deblur-light-share", ["data.moving=2", "data.copies=1", "restored=2"],
+        ["--init", "deblur-light"],
+    ),
     "quality": (
         "quality", "compression-light-quality", ["codings=1"], ["--init", "compression-light"],
     ),

@@ -19,24 +19,32 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     the border are moved onto it, since not every runtime can repeat it by itself. The result has
     the image's memory order, of which sampling knows only the plain one.
     """
-    height, width = flow.shape[-2:]
     wide = image.dtype if image.dtype == torch.float64 else torch.float32
-    x, y = flow_targets(flow.type(wide))
+    return sampled(image, *flow_targets(flow.type(wide)))
+
+
+def sampled(image: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Sample an image (B, C, H, W) at columns x and rows y, (B, h, w), as ``warp`` does."""
+    height, width = image.shape[-2:]
+    wide = image.dtype if image.dtype == torch.float64 else torch.float32
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
-    sampled = F.grid_sample(
+    found = F.grid_sample(
         image.type(wide), grid, mode="bilinear", padding_mode="zeros", align_corners=False
     ).type_as(image)
     if image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last):
-        return sampled
-    return sampled.contiguous(memory_format=torch.channels_last)
+        return found
+    return found.contiguous(memory_format=torch.channels_last)
 
 
-def flow_targets(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Column and row that each pixel's flow (B, 2, H, W) leads to: (B, H, W) each, in pixels."""
+def flow_targets(flow: Tensor, step: int = 1) -> tuple[Tensor, Tensor]:
+    """Column and row that each pixel's flow (B, 2, H, W) leads to: (B, H, W) each, in pixels.
+
+    With a ``step``, the flow is that of every so many pixels.
+    """
     height, width = flow.shape[-2:]
-    x = torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
-    y = torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
+    x = step * torch.arange(width, device=flow.device, dtype=flow.dtype) + flow[:, 0]
+    y = step * torch.arange(height, device=flow.device, dtype=flow.dtype)[:, None] + flow[:, 1]
     return x, y
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from .along import along_channels
+from .blurred import Blurred, contrasts
 from .config import S2SVRConfig
 from .exposure import Exposure, bands, sharpness
 from .flows import Flows, chain_flows, cut_flows, flow_on_grid, frames_around
@@ -14,6 +15,7 @@ from .quality import MIDDLE, Quality, frame_beside, movement, statistics
 from .s2svr import S2SVR, State
 
 __all__ = [
+    "Blurred",
     "ConvGRU",
     "Exposure",
     "Features",
@@ -32,6 +34,7 @@ __all__ = [
     "along_channels",
     "bands",
     "chain_flows",
+    "contrasts",
     "cut_flows",
     "flow_on_grid",
     "frame_beside",
@@ -75,12 +78,13 @@ PRESETS: dict[str, S2SVRConfig | PWCLiteConfig] = {
     "sr-memory": MEMORY,
     "sr-real": REMEMBERS,
     "sr-real-base": BASE,
-    "deblur-light": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192),
-    "deblur-along": replace(LIGHT_FULL_SIZE, neighbours=6, exposure=192, along=True),
+    "deblur-light": replace(
+        LIGHT_FULL_SIZE, neighbours=6, exposure=192, along=True, confidence=True
+    ),
     "compression-light": replace(
         LIGHT_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),
-    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192),
+    "deblur-base": replace(BASE_FULL_SIZE, neighbours=6, exposure=192, along=True, confidence=True),
     "compression-base": replace(
         BASE_FULL_SIZE, neighbours=3, aligned=True, quality=96, confidence=True, flow_down=2
     ),

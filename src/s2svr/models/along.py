@@ -70,12 +70,19 @@ def along_motion(frame: Tensor, before: Tensor | None, after: Tensor | None, dow
     """
     grey = pad_to_multiple(frame.mean(1, keepdim=True), down)
     size = (grey.shape[-2], grey.shape[-1])
-    if before is None:
-        before = None if after is None else -after
-    if before is None:
+    before, after = both_sides(before, after)
+    if before is None or after is None:
         return F.pixel_unshuffle(grey.new_zeros(len(grey), COUNT, *size), down)
-    sides = (-before if after is None else after, before)
-    ways = [place * enlarge_flow(side, down, size) for side in sides for place in PLACES]
-    moved = warp(grey.repeat_interleave(COUNT, 0), torch.stack(ways, 1).flatten(0, 1))
-    apart = AMPLIFY * (moved.unflatten(0, (-1, COUNT))[:, :, 0] - grey)
-    return F.pixel_unshuffle(apart, down)
+    ways = [enlarge_flow(o, down, size) for o in (after, before)]
+    # One by one: what fits into a processor's cache is twice as fast.
+    apart = [AMPLIFY * (warp(grey, place * way) - grey) for way in ways for place in PLACES]
+    return torch.cat([F.pixel_unshuffle(part, down) for part in apart], 1)
+
+
+def both_sides(
+    before: Tensor | None, after: Tensor | None
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Flow to the frames on both sides; straight on where one is missing, None where both are."""
+    if before is None:
+        return (None, None) if after is None else (-after, after)
+    return before, -before if after is None else after

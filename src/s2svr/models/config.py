@@ -28,8 +28,10 @@ class S2SVRConfig:
     mixing: int = 24  # channels of the network that mixes them
     exposure: int = 0  # and of the one that tells their shares of whole frames; 0: none
     quality: int = 0  # and of the one that tells how well a frame was coded; 0: none
-    confidence: bool = False  # and, in as many channels, what share of its change is made
     along: bool = False  # frames are seen, and changed, along their motion
+    # What share of a frame's change is made is told too, by how well it was coded, or how blurred
+    # along its motion it is.
+    confidence: bool = False
     slim: bool = False  # layers as ``gru.ResConvGRU`` says, and a LeakyReLU after the first one
     deep: bool = False  # slim layers that remember what their blocks make
     flow: PWCLiteConfig | None = PWCLiteConfig()  # None: no motion compensation
@@ -68,8 +70,11 @@ class S2SVRConfig:
                 f"expected quality with aligned neighbours, got {self.neighbours} neighbours and "
                 f"aligned={self.aligned}"
             )
-        if self.confidence and not self.quality:
-            raise ValueError(f"expected confidence with quality, got a quality of {self.quality}")
+        if self.confidence and not (self.quality or (self.along and self.exposure)):
+            raise ValueError(
+                "expected confidence with quality, or with along and exposure, got a quality of "
+                f"{self.quality}, along={self.along} and an exposure of {self.exposure}"
+            )
         if self.deep and not (self.slim and self.encoder_blocks and self.decoder_blocks):
             raise ValueError(
                 f"expected deep with slim layers that have blocks, got slim={self.slim} and "

@@ -43,7 +43,7 @@ class Quality(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(COUNT))
         self.register_buffer("spread", torch.ones(COUNT))
-        self.tell = of_statistics(channels)
+        self.tell = of_statistics(COUNT, channels)
         self.trust = Trust(channels) if confidence else None
 
     def start(self) -> None:
@@ -105,7 +105,7 @@ class Trust(nn.Module):
         self.register_buffer("mean", torch.zeros(MOVED))
         self.register_buffer("spread", torch.ones(MOVED))
         self.moved = nn.Linear(MOVED, channels, bias=False)
-        self.tell = nn.Sequential(*list(of_statistics(channels))[1:])
+        self.tell = nn.Sequential(*list(of_statistics(COUNT, channels))[1:])
 
     def forward(self, seen: Tensor, moved: Tensor) -> Tensor:
         """What the estimate's first layer sees in frames (B, C), normalised movement -> (B, 1)."""
@@ -121,10 +121,10 @@ def frame_beside(frames: list[Tensor], t: int) -> Tensor:
     return frames[t - 1] if t else frames[min(1, len(frames) - 1)]
 
 
-def of_statistics(channels: int) -> nn.Sequential:
-    """A network that tells one number of normalised ``statistics``."""
+def of_statistics(count: int, channels: int) -> nn.Sequential:
+    """A network that tells one number of ``count`` normalised statistics."""
     return nn.Sequential(
-        nn.Linear(COUNT, channels),
+        nn.Linear(count, channels),
         nn.LeakyReLU(SLOPE),
         nn.Linear(channels, channels),
         nn.LeakyReLU(SLOPE),

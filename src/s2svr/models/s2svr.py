@@ -219,7 +219,7 @@ class S2SVR(nn.Module):
         times = range(max(first - extra, 0), min(end + extra, len(frames)))
         flows = chain_flows(self.direct_flows(frames, times, range(first, end)), c.reach)
         flows = cut_flows(flows, first - times.start, end - times.start)
-        return flows._replace(told=self.told(frames, range(first, end)))
+        return flows._replace(told=self.told(frames, range(first, end), flows))
 
     def direct_flows(self, frames: list[Tensor], times: range, window: range) -> Flows:
         """Flow of the frames ``times`` to those at most max(radius, 1) away, on the states' grid.
@@ -257,9 +257,10 @@ class S2SVR(nn.Module):
             known = {t: kept for t, kept in known.items() if t >= max(some[-1][1:]) - reach}
         return flows
 
-    def told(self, frames: list[Tensor], times: range) -> list[Tensor] | None:
+    def told(self, frames: list[Tensor], times: range, flows: Flows) -> list[Tensor] | None:
         """What some of the whole frames (B, 3, H, W) tell of the mixer's shares, as maps."""
-        told = self.mixer.told(frames, times) if self.mixer else None
+        down = self.config.down
+        told = self.mixer.told(frames, times, flows, down) if self.mixer else None
         size = [divided_up(side, WHOLE) for side in frames[0].shape[-2:]]
         return told and [shares.expand(-1, -1, *size) for shares in told]
 
@@ -316,7 +317,7 @@ class S2SVR(nn.Module):
         if self.mixer is None:
             return frames, [see(frame) for frame in frames[:count]], [None] * count
         everything = [*past, *frames]
-        told = flows.told or self.told(everything, range(len(past), len(past) + count))
+        told = flows.told or self.told(everything, range(len(past), len(past) + count), flows)
         whole = [shares[..., :1, :1] for shares in told] if told else [None] * count
         # As they lie, a frame is the neighbour of many others; its contrast is found once.
         alone = [] if c.aligned else [contrast(frame) for frame in everything]

@@ -1,5 +1,6 @@
 """Optical flow of training clips, estimated on whole frames and cut to crops."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,18 +40,25 @@ def with_estimated_flow(model: S2SVR, batch: Batch, train_flow: bool) -> tuple[T
     with torch.set_grad_enabled(train_flow and trains(model)):
         flows = context_flows(model, batch["lq"])
         context = list(batch["lq"].unbind(1))
-        told = model.told(context, range(len(context)))
+        whole = each_flow(flows, lambda flow: flow_on_grid(flow, context[0], model.config))
+        told = model.told(context, range(len(context)), whole)
     down, place = model.config.flow_down, batch["crop"]
     size = batch["hq"].shape[-1] // model.scale
     x = crop(batch["lq"], place, size)
 
-    def cut(f: Tensor | None) -> Tensor | None:
-        if f is None:
-            return None
-        return flow_on_grid(crop(f, place // down, size // down), x, model.config)
+    def cut(flow: Tensor) -> Tensor:
+        return flow_on_grid(crop(flow, place // down, size // down), x, model.config)
 
-    before, after = ([[cut(f) for f in line] for line in lines] for lines in flows[:2])
-    return x, chain_flows(Flows(before, after, told), model.config.reach)
+    return x, chain_flows(each_flow(flows, cut)._replace(told=told), model.config.reach)
+
+
+def each_flow(flows: Flows, change: Callable[[Tensor], Tensor]) -> Flows:
+    """All flows, changed; where there is no frame there stays none."""
+    before, after = (
+        [[None if flow is None else change(flow) for flow in line] for line in lines]
+        for lines in flows[:2]
+    )
+    return Flows(before, after)
 
 
 def trains(model: S2SVR) -> bool:

@@ -42,8 +42,8 @@ def build(
         if not isinstance(student, PWCLite) or student.config != config.flow:
             raise ValueError(f"expected a flow network as {config.flow}, {flow} holds another")
         model.flow.load_state_dict(student.state_dict())
-    if model.mixer is not None and model.mixer.quality is not None:
-        model.mixer.quality.start_share()
+    if model.mixer is not None:
+        model.mixer.start_share()
     return model
 
 
@@ -76,7 +76,7 @@ def freeze_mixer(model: S2SVR, whole: bool) -> None:
     """Freeze the mixer: all of it, or the parts that have trainings of their own."""
     if model.mixer is not None:
         model.mixer.requires_grad_(not whole)
-        for part in (model.mixer.exposure, model.mixer.quality):
+        for part in (model.mixer.exposure, model.mixer.quality, model.mixer.blurred):
             if part is not None:
                 part.requires_grad_(False)
 
@@ -159,6 +159,7 @@ def take_missing(mixer: Mixer, fresh: Mixer) -> None:
     """Give a mixer the parts that it has not: those of a fresh one, which change nothing."""
     mixer.exposure = mixer.exposure or fresh.exposure
     mixer.quality = mixer.quality or fresh.quality
+    mixer.blurred = mixer.blurred or fresh.blurred
     if mixer.quality is not None and fresh.quality is not None:
         mixer.quality.trust = mixer.quality.trust or fresh.quality.trust
 

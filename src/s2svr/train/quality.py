@@ -1,14 +1,14 @@
 """Training of the part of a compression network that estimates how well a frame was coded."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ..damage import degradation
 from ..data import Clip, Pair
@@ -19,13 +19,11 @@ from ..models import MIDDLE, S2SVR, Quality, frame_beside, movement, statistics
 from ..text import Say
 from .launch import Run
 from .network import build, without_fresh_flow
-from .partial import learn_part, save_trained
+from .partial import change_moments, learn_from_statistics, save_trained, squared_error
 from .recipes import AdamW, QualityRecipe
 from .store import SMALLEST, random_part, recipe_clips, reduced_clip
 
 EXAMINED = 3  # frames of the middle: the first one's quality is its own, the last lack neighbours
-NOISE = 0.1  # added to statistics of unit variance, so that few clips tell more
-DROPPED = 0.4  # of the first layer's channels, for the same
 FLOOR = 0.005  # of the statistics' deviation
 KNEE = 0.3  # of the loss, in 10 dB: larger errors count by their size, not its square
 EPS = 1e-6  # mean square: what is better counts no more
@@ -79,9 +77,7 @@ class Changes(NamedTuple):
 
     found: Tensor  # ``statistics``, (N, COUNT)
     moved: Tensor  # ``movement`` from the frame beside, (N, MOVED)
-    # Means over a frame of the squared error before, of that error times the change, and of the
-    # squared change, (N, 3)
-    products: Tensor
+    products: Tensor  # as ``change_moments`` has them, (N, 3)
 
 
 def examined_changes(clips: Iterator[Pair], model: S2SVR) -> Changes:
@@ -93,9 +89,7 @@ def examined_changes(clips: Iterator[Pair], model: S2SVR) -> Changes:
         before, right, after = (
             mostly_luma(in_the_middle(frames).clamp(0, 1)) for frames in (lq, hq, out)
         )
-        error, change = right - before, after - before
-        products = (error * error, error * change, change * change)
-        means = torch.stack([product.mean((1, 2, 3)) for product in products], 1)
+        means = change_moments(before, right, after)
         grey = list(lq.mean(1))
         moved = torch.stack([frame - frame_beside(grey, t) for t, frame in enumerate(grey)])
         seen = statistics(in_the_middle(lq).mean(1)), movement(in_the_middle(moved))
@@ -109,41 +103,10 @@ def in_the_middle(clip: Tensor) -> Tensor:
     return clip[first : first + EXAMINED]
 
 
-def squared_error(share: Tensor, products: Tensor) -> Tensor:
-    """Mean squared error (N,) where a share (N,) is made of changes with ``Changes.products``."""
-    before, along, size = products.unbind(1)
-    return before - 2 * share * along + share.square() * size
-
-
 def gained(share: Tensor, products: Tensor) -> Tensor:
     """What frames gain where a share (N,) of their change is made, in dB (N,)."""
     left = squared_error(share, products) + EPS
     return -10 * (left / (products[:, 0] + EPS)).log10()
-
-
-def learn_from_statistics(
-    part: nn.Module,
-    first: Callable[[Tensor], Tensor],
-    rest: Iterable[nn.Module],
-    seen: Tensor,
-    loss: Callable[[Tensor, Tensor], Tensor],
-    optim: AdamW,
-) -> None:
-    """Train a part that tells a number of frames, of which it sees so much (N, .), with noise.
-
-    Its first layer, and the rest. ``loss`` of what they tell (B,) of some frames, and the places of
-    those (B,).
-    """
-    slope, *others = rest
-    nn.init.normal_(others[-1].weight, std=0.1)  # type: ignore[arg-type]
-    noisy = nn.Sequential(slope, nn.Dropout(DROPPED), *others)
-
-    def of_some() -> Tensor:
-        chosen = torch.randint(len(seen), (optim.batch,))
-        some = seen[chosen]
-        return loss(noisy(first(some + NOISE * torch.randn_like(some)))[:, 0], chosen)
-
-    learn_part(part, of_some, optim)
 
 
 def learn_quality(quality: Quality, found: Tensor, wanted: Tensor, optim: AdamW, say: Say) -> None:

@@ -145,21 +145,32 @@ class AdamW(Section):
 class Shares(Section):
     """Shares of the windows in a batch, by what was done to their clip."""
 
-    stored: float = Field(ge=0)  # the recipe's damage
-    again: float = Field(ge=0)  # the truth averaged anew, as train.exposure says
-    rendered: float = Field(ge=0)  # moving photographs
-    sharp: float = Field(ge=0)  # no blur, but noise, or frames that are shown twice
+    stored: float = Field(0.25, ge=0)  # the recipe's damage
+    again: float = Field(0.25, ge=0)  # the truth averaged anew, as train.exposure says
+    rendered: float = Field(0.25, ge=0)  # moving photographs
+    sharp: float = Field(0.25, ge=0)  # no blur, but noise, or frames that are shown twice
 
 
 class ExposureRecipe(Section):
-    """A training of the part that estimates the exposure (train.exposure)."""
+    """A training of the parts that estimate the exposure (train.exposure)."""
 
     kind: Literal["exposure"]
     task: str
+    estimate: bool = True  # train the estimate of the exposure; else the share of the change alone
+    restored: int = Field(0, ge=0)  # crops that the share of the change is learned from; 0: not
     model: Model
     data: Data
-    shares: Shares
+    shares: Shares = Field(default_factory=Shares)
     optim: AdamW
+
+    @model_validator(mode="after")
+    def something_to_train(self) -> "ExposureRecipe":
+        if not (self.estimate or self.restored):
+            raise ValueError(
+                "expected estimate=true, or restored above 0, got estimate=false and restored=0: "
+                "nothing would be trained"
+            )
+        return self
 
 
 class QualityRecipe(Section):
