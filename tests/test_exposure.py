@@ -78,7 +78,10 @@ def test_an_exposure_is_trained_and_the_rest_left_as_it_was(tmp_path: Path):
     settings = ["data.moving=1", "data.context=[96, 96]"]
     moved = weights_moved(RECIPE, "deblur-light", tmp_path, *settings)
     assert "mixer.exposure.tell.0.weight" in moved
-    assert all(name.startswith("mixer.exposure.tell") for name in moved)
+    assert {name for name in moved if not name.startswith("mixer.exposure.tell")} == {
+        f"mixer.blurred.tell.4.{kind}"
+        for kind in ("weight", "bias")  # all is made until learned
+    }
 
 
 @pytest.mark.parametrize("init", [None, "deblur-light"])

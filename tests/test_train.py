@@ -274,7 +274,8 @@ def test_a_twin_without_motion_starts_from_the_rest_of_a_networks_weights():
 
 def test_a_network_that_mixes_neighbours_starts_from_one_that_does_not(tmp_path: Path):
     recipe, path = load_recipe(RECIPES / "deblur-light.toml"), tmp_path / "plain.safetensors"
-    plain = S2SVR(replace(PRESETS["deblur-light"], neighbours=0, exposure=0, flow=None))
+    without = {"neighbours": 0, "exposure": 0, "confidence": False, "flow": None}
+    plain = S2SVR(replace(PRESETS["deblur-light"], **without))
     save(path, plain, Card(task="deblur"))
     own, given = build(recipe, None, path).state_dict(), load(path).state_dict()
     fresh = {name for name in own if name.startswith(("mixer.", "flow."))}
@@ -291,9 +292,12 @@ def test_a_base_network_starts_from_anothers_trunk_and_the_light_ones_mixer():
     fresh = {"encoder.first.weight"}
     fresh |= {f"decoder.{part}.{kind}" for part in ("feedback", "output.0") for kind in WEIGHTS}
     mixer = {name for name in own if name.startswith("mixer.")}
-    assert own.keys() == trunk.keys() | mixer
+    along = {f"decoder.along.shares.{kind}" for kind in WEIGHTS}
+    share = {f"mixer.blurred.tell.4.{kind}" for kind in WEIGHTS}  # is learned last
+    assert own.keys() == trunk.keys() | mixer | along
+    assert not any(own[name].any() for name in along)
     assert all(torch.equal(own[name], trunk[name]) for name in trunk.keys() - fresh)
-    assert all(torch.equal(own[name], light[name]) for name in mixer)
+    assert all(torch.equal(own[name], light[name]) for name in mixer - share)
     assert own["decoder.output.0.weight"].shape == (12, 64, 3, 3)  # 3 colours on the half grid
     x = torch.rand(1, 3, 3, 16, 24)
     with torch.no_grad():  # it begins with what the mixer makes

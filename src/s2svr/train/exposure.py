@@ -269,10 +269,11 @@ def train_exposure(
     """Train the part that estimates the exposure; returns the weights' path.
 
     data is the folder of high-quality clips, init the network whose part is trained (a fresh one
-    otherwise, which has no flow network); all its other weights stay as they are. It takes minutes
-    on one CPU thread, and a second or two for each crop that is restored; it starts anew when it
-    was stopped. Raises ValueError for a preset that has no such part, and for rendered clips too
-    short to hold a frame with all neighbours.
+    otherwise, which has no flow network); all its other weights stay as they are, but where no
+    crops are restored all of every change is made, since the share of it follows from the
+    exposure. It takes minutes on one CPU thread, and a second or two for each crop that is
+    restored; it starts anew when it was stopped. Raises ValueError for a preset that has no such
+    part, and for rendered clips too short to hold a frame with all neighbours.
     """
     model = build(recipe, None, init)
     without_fresh_flow(model, None, init)
