@@ -116,7 +116,7 @@ def train_exposure_command(
     overrides: Overrides = None,
     cache: Cache = None,
 ) -> None:
-    """Train the part of a deblurring network that estimates the exposure; it takes minutes."""
+    """Train the parts of a deblurring network that estimate the exposure; it takes minutes."""
     from ..train import ExposureRecipe, Run, train_exposure
 
     run = Run(out, cache=cache, name=recipe.name, say=say)

@@ -5,13 +5,12 @@ from torch import Tensor, nn
 
 from ..ops import divided_up, flow_targets, sampled
 from .along import PLACES, both_sides
-from .quality import of_statistics
+from .quality import FAR, of_statistics
 
 SPEEDS = (1.0, 3.0, 6.0, 12.0, 24.0)  # pixels from frame to frame: edges of what counts alike
 FAINT = (2e-5, 2e-3)  # mean square and mean size of a contrast that says nothing
 RARE = 1e-3  # share of pixels
 COUNT = len(SPEEDS) - 1 + 4 * len(PLACES)  # numbers that ``contrasts`` finds
-FAR = 5.0  # standard deviations: what is further out counts as so far
 ALL = 20.0  # of which the sigmoid is 1
 CHANNELS = 64  # of the network that tells the share
 

@@ -266,9 +266,9 @@ def learn_share(blurred: Blurred, seen: Restored, optim: AdamW, say: Say) -> Non
 def train_exposure(
     recipe: ExposureRecipe, run: Run, *, data: Path, init: Path | str | None = None
 ) -> Path:
-    """Train the part that estimates the exposure; returns the weights' path.
+    """Train the parts that estimate the exposure; returns the weights' path.
 
-    data is the folder of high-quality clips, init the network whose part is trained (a fresh one
+    data is the folder of high-quality clips, init the network whose parts are trained (a fresh one
     otherwise, which has no flow network); all its other weights stay as they are, but where no
     crops are restored all of every change is made, since the share of it follows from the
     exposure. It takes minutes on one CPU thread, and a second or two for each crop that is
