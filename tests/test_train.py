@@ -338,6 +338,23 @@ def test_a_network_of_both_ways_starts_with_what_one_of_one_way_computes(tmp_pat
     assert model.encoder.fuse.weight.requires_grad
 
 
+@pytest.mark.parametrize("task", ["compression", "deblur"])
+def test_a_base_network_starts_with_what_the_light_one_computes(tmp_path: Path, task: str):
+    recipe, path = load_recipe(RECIPES / f"{task}-base-start.toml"), tmp_path / "light.safetensors"
+    torch.manual_seed(0)
+    light = S2SVR(PRESETS[f"{task}-light"])
+    for parameter in light.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)  # else the output is the base
+    light.mixer.start_share()
+    save(path, light, Card(task=task))
+    model = build(recipe, None, path).eval()
+    x = resize_bicubic(torch.rand(5, 3, 24, 32), 2).clamp(0, 1)[None]
+    with torch.no_grad():
+        expected, got = load(path).eval()(x)[0], model(x)[0]
+    assert (expected - x).abs().max() > 0.01
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
 def test_a_start_from_a_network_of_another_size_is_refused(tmp_path: Path):
     recipe, path = load_recipe(RECIPES / "deblur-light.toml"), tmp_path / "narrow.safetensors"
     save(path, S2SVR(replace(PRESETS["deblur-light"], neighbours=4)), Card(task="deblur"))

@@ -88,8 +88,8 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
     as it is where the other's has another size, as in a task of another scale; so do a flow network
     and a mixer, or parts of a mixer, that the other has not; a network without motion leaves the
     other's flow behind. One that reads both ways begins with what the other, which reads one way,
-    computes, and so does one that looks along motion. Raises ValueError for weights of another
-    size.
+    computes; so do one that looks along motion, and a deep one of twice the channels of a light
+    one. Raises ValueError for weights of another size.
     """
     if not isinstance(other, S2SVR):
         raise ValueError(
@@ -103,6 +103,9 @@ def start_from(model: S2SVR, other: nn.Module) -> None:
         take_missing(other.mixer, model.mixer)
     if model.config.along and not other.config.along:
         see_along_motion(other, model)
+    if is_half_as_wide(other.config, model.config):
+        model.load_state_dict(widened(other.state_dict(), model.state_dict()))
+        return
     if other.encoder.first.weight.shape != model.encoder.first.weight.shape:
         other.encoder.first.weight = model.encoder.first.weight
     if shapes(other.decoder.feedback) != shapes(model.decoder.feedback):
@@ -175,3 +178,99 @@ def backward_layer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     channels = len(weights["encoder.first.bias"])
     weight = nn.init.dirac_(torch.empty(channels, 2 * channels, 3, 3))
     return found | {"encoder.fuse.weight": weight, "encoder.fuse.bias": torch.zeros(channels)}
+
+
+def is_half_as_wide(light: S2SVRConfig, wide: S2SVRConfig) -> bool:
+    """True where ``widened`` makes weights of one configuration from those of the other."""
+    alike = "scale", "down", "detail", "neighbours", "along", "encoder_layers", "decoder_layers"
+    at_least = "encoder_blocks", "decoder_blocks", "attention", "feedback"
+    return (
+        (light.slim, light.deep, light.bidirectional) == (True, False, False)
+        and (wide.deep, 2 * light.channels) == (True, wide.channels)
+        and light.tail == wide.tail == 0
+        and all(getattr(light, name) == getattr(wide, name) for name in alike)
+        and all(getattr(light, name) <= getattr(wide, name) for name in at_least)
+    )
+
+
+def widened(light: dict[str, Tensor], fresh: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a deep network of twice the channels, which computes what a light one does.
+
+    The light network's layers remember what their unit makes, the deep one's what its blocks make
+    of that. So a unit writes to the second half of the channels, which the blocks leave as it is,
+    the blocks write to the first half, and the sum of both halves is what the light one has. What
+    the deep one has beyond that is as in its ``fresh`` weights, and nothing reads it yet.
+    """
+    wide = {name: value.clone() for name, value in fresh.items()}
+    for name, value in light.items():
+        if name.startswith(("flow.", "mixer.")) or value.shape == wide[name].shape:
+            wide[name] = value
+    for name in ("encoder.first.weight", "encoder.first.bias"):
+        wide[name] = padded(light[name], wide[name])
+    for name in ("decoder.feedback.weight", "decoder.feedback.bias"):
+        if name in light:
+            wide[name] = padded(light[name], wide[name])
+    for name in ("decoder.output.0.weight", "decoder.along.shares.weight"):
+        if name in light:
+            wide[name] = reads_sum(light[name])
+    for name in [name.removesuffix(".keep") for name in light if name.endswith(".gru.keep")]:
+        widen_unit(wide, light, name)
+    for name in [name for name in wide if ".blocks." in name]:
+        if name.startswith("encoder.backward_layer."):
+            continue
+        if ".second." in name:
+            wide[name] = padded(light.get(name, wide[name][:0]), wide[name])
+        elif name in light:
+            part = light[name] if wide[name].ndim == 1 else reads_sum(light[name])
+            wide[name][: len(part)] = part
+    if "decoder.attention.own" in light:
+        widen_attention(wide, light)
+    if "encoder.fuse.weight" in wide:
+        wide |= backward_layer(wide)
+    return wide
+
+
+def padded(part: Tensor, like: Tensor) -> Tensor:
+    """The part, and 0 beyond it up to the size of another tensor."""
+    out = torch.zeros_like(like)
+    out[tuple(map(slice, part.shape))] = part
+    return out
+
+
+def reads_sum(weight: Tensor) -> Tensor:
+    """A convolution's weight, to read the sum of both halves of twice as many channels."""
+    return torch.cat((weight, weight), 1)
+
+
+def widen_unit(wide: dict[str, Tensor], light: dict[str, Tensor], unit: str) -> None:
+    """Let a unit make the light one's state in its second half of channels, and 0 in the first."""
+    c = len(light[f"{unit}.keep"])
+    beside = light[f"{unit}.gates.weight"].shape[1] - 2 * c  # channels of what is fed back
+
+    def inputs(weight: Tensor, like: Tensor) -> Tensor:
+        """The weight of a light unit, which reads its input, what is fed back, and its memory."""
+        out = torch.zeros_like(like[: len(weight)])
+        out[:, : 2 * c] = reads_sum(weight[:, :c])
+        out[:, 2 * c : 2 * c + beside] = weight[:, c : c + beside]
+        out[:, -c:] = weight[:, -c:]
+        return out
+
+    gates, candidate = f"{unit}.gates.weight", f"{unit}.candidate.weight"
+    update, reset = inputs(light[gates], wide[gates]).chunk(2)
+    wide[gates][c : 2 * c], wide[gates][-c:] = update, reset
+    update, reset = light[f"{unit}.gates.bias"].chunk(2)
+    wide[f"{unit}.gates.bias"][c : 2 * c], wide[f"{unit}.gates.bias"][-c:] = update, reset
+    made = inputs(light[candidate], wide[candidate])
+    wide[candidate] = torch.cat((torch.zeros_like(made), made))
+    for name in (f"{unit}.candidate.bias", f"{unit}.keep"):
+        wide[name] = torch.cat((torch.zeros_like(light[name]), light[name]))
+
+
+def widen_attention(wide: dict[str, Tensor], light: dict[str, Tensor]) -> None:
+    """Let the attention's scores be the light network's."""
+    at = "decoder.attention"
+    query, key = light[f"{at}.query.weight"], reads_sum(light[f"{at}.key.weight"])
+    wide[f"{at}.query.weight"][: len(query)] = torch.cat((torch.zeros_like(query), query), 1)
+    wide[f"{at}.query.bias"][: len(query)] = light[f"{at}.query.bias"]
+    wide[f"{at}.key.weight"][: len(key)] = key
+    wide[f"{at}.score.weight"] = padded(light[f"{at}.score.weight"], wide[f"{at}.score.weight"])
