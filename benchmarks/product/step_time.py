@@ -20,6 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 from s2svr.devices import machine_name
 from s2svr.models import PRESETS, S2SVR, S2SVRConfig
 from s2svr.train.fit import Objective, capturable, optimizer_of, place, way_of
+from s2svr.train.launch import number_format
 from s2svr.train.network import freeze_mixer
 from s2svr.train.recipes import Optim, RestorationLoss
 from s2svr.train.restoration import restoration_loss
@@ -44,7 +45,8 @@ def main() -> None:
     parser.add_argument("--kernels", type=int, default=30, help="how many are listed")
     chosen = parser.parse_args()
     kind = "gpu" if chosen.device.startswith("cuda") else chosen.device
-    fabric = Fabric(accelerator=kind, devices=1, precision=chosen.precision)
+    plugins = number_format(chosen.precision, chosen.device)
+    fabric = Fabric(accelerator=kind, devices=1, plugins=plugins)
     config = replace(known[chosen.preset], flow=None)
     batch = made_up(config, chosen.batch, chosen.frames, chosen.crop, fabric.device)
     say(
