@@ -1,5 +1,6 @@
 """Benchmarks: what is timed is what they say."""
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import Tensor
 from media_clips import make_video
 from networks import TINY
 from s2svr.cli.system import contenders
+from s2svr.ensemble import SelfEnsemble
 from s2svr.evaluation import speed as timing
 from s2svr.evaluation.speed import (
     Contender,
@@ -23,7 +25,7 @@ from s2svr.evaluation.speed import (
     speed_table,
     stage_shares,
 )
-from s2svr.models import PRESETS
+from s2svr.models import LIGHT_FLOW, PRESETS
 from s2svr.models.s2svr import S2SVR
 
 CPU = torch.device("cpu")
@@ -181,3 +183,22 @@ def test_the_flow_of_a_graph_is_that_of_its_replay(monkeypatch) -> None:
     backend = timing.backend_of(S2SVR(TINY), CPU)
     assert graph_flow_seconds(backend, (16, 8)) == 8 / 16
     assert calls == [((1, 16 + backend.lookahead, 3, 8, 16), backend.lookahead)] * 3
+
+
+@pytest.mark.parametrize("preset", ["sr-light", "compression-light"])
+def test_steps_are_timed_on_clips_as_a_training_has_them(
+    benchmark, monkeypatch: pytest.MonkeyPatch, capsys, preset: str
+) -> None:
+    script = benchmark("step_time")
+    sizes = ["--frames", "2", "--crop", "16", "--batch", "1", "--steps", "1", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["", "--device", "cpu", "--preset", preset, *sizes])
+    script.main()
+    said = capsys.readouterr().out
+    assert "plain: losses 0." in said
+    assert "fused: losses 0." in said
+
+
+def test_the_flow_of_mirrored_frames_is_timed_too() -> None:
+    model = SelfEnsemble(S2SVR(replace(TINY, flow=LIGHT_FLOW)))
+    (found,) = measure_speed([Contender("tiny+", model)], [(48, 32)], [], frames=2)
+    assert 0 < found.shares["flow"] < 1

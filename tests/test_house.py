@@ -34,6 +34,8 @@ LEVELS = {
     "media": 1,
     "writing": 2,
     "checkpoint": 2,
+    "coarseness": 2,
+    "ensemble": 2,
     "finish": 2,
     "sizes": 2,
     "fused": 2,

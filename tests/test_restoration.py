@@ -360,7 +360,8 @@ def test_neither_motion_nor_memory_stops_at_a_tiles_edge(whole_flow: bool) -> No
 
 # Both ways: what is ahead is encoded in each tile by itself, so its edges are a little further off.
 @pytest.mark.parametrize(
-    ("weights", "levels"), [("sr-light", 1.2), ("sr-real", 2.0), ("deblur-light", 0.5)]
+    ("weights", "levels"),
+    [("sr-light", 1.2), ("sr-real", 2.0), ("deblur-light", 0.5), ("compression-light+", 0.5)],
 )
 def test_tiles_of_the_real_model_are_near_the_whole(weights: str, levels: float) -> None:
     wide = F.interpolate(torch.stack(clip(1, 8, 80)), scale_factor=4, mode="bicubic")[0]

@@ -25,19 +25,15 @@ from s2svr.tuning import (
     advise,
     fitting_tasks,
     look_at,
-    quantizer,
     tune,
     tune_video,
     usual_target,
 )
 from s2svr.tuning.advice import Advice
 from s2svr.tuning.film import SPAN, frames_at, with_damage
-from s2svr.tuning.quantizer import coding_step
 from s2svr.tuning.sheet import GAP, LINE, STRENGTHS, ZOOM
 from s2svr.tuning.trial import Candidate, Network
 from s2svr.writing import parse_output, write_png
-
-STEADY = "ipratio=1:pbratio=1:aq-mode=0"  # one quantiser for all blocks
 
 FILM = FilmFacts(
     width=160, height=90, rate=25.0, frames=1000, codec="h264", lossy=True, interlaced="no",
@@ -78,40 +74,6 @@ def test_the_task_fits_the_film(changes: dict[str, Any], task: str) -> None:
     assert fitting_tasks(film, advise(film, None), None)[0] == task
     assert advise(film, "deblur") == ("deblur", "--task")
     assert fitting_tasks(film, advise(film, "deblur"), "deblur") == ["deblur"]
-
-
-@pytest.mark.parametrize(
-    ("codec", "form", "options", "step"),
-    [
-        ("libx264", "yuv420p", {"qp": "22", "x264-params": STEADY}, 8.0),
-        ("libx264", "yuv420p", {"qp": "28", "x264-params": STEADY}, 16.0),
-        ("libx264", "yuv420p10le", {"qp": "34", "x264-params": STEADY}, 8.0),  # of 63
-        ("mpeg4", "yuv420p", {"qmin": "3", "qmax": "3"}, 6.0),  # twice the quantiser
-        ("libx265", "yuv420p", {"x265-params": "log-level=0"}, None),  # its decoder does not tell
-        ("ffv1", "yuv420p", {}, None),
-    ],
-)
-def test_the_step_of_the_quantiser_is_told(
-    tmp_path: Path, codec: str, form: str, options: dict[str, str], step: float | None
-) -> None:
-    path = make_video(
-        tmp_path / "a.mkv", codec=codec, form=form, options=options, pts=list(range(5)),
-        time_base=Fraction(1, 25), last=1,
-    )  # fmt: skip
-    found = coding_step(path, [Fraction(0), Fraction(1, 10)], 3)
-    assert found == (step if step is None else pytest.approx(step, rel=0.01))
-
-
-def test_moments_before_others_are_read_where_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = make_video(
-        tmp_path / "a.mov", codec="mjpeg", form="yuvj420p", pts=list(range(5)),
-        time_base=Fraction(1, 25), last=1,
-    )  # fmt: skip
-    monkeypatch.setattr(quantizer, "log_steps", lambda shown: (25 * float(p.time) for p in shown))
-    found = coding_step(path, [Fraction(3, 25), Fraction(0)], 2)
-    assert found == pytest.approx(2**2)  # of the frames 3, 4, 0 and 1
 
 
 def moving(path: Path, blur: int) -> Path:
@@ -217,7 +179,7 @@ def test_commands_hold_names_that_look_like_options() -> None:
 
 def test_what_time_does_not_allow_is_said(film: Path, tmp_path: Path) -> None:
     found = tune_video(Job(film, tmp_path / "b.mp4"), None, budget=0.0)
-    assert len(found.left_out) == len(found.candidates) == 6
+    assert len(found.left_out) == len(found.candidates) == 7
     assert found.left_out[0].endswith(": no time was left to try it")
     assert [offer.seconds for offer in found.offers] in ([None], [None, None])
     assert found.recommended == "fast"

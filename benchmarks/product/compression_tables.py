@@ -21,7 +21,8 @@ from artifacts import banding, mosquito
 from torch import Tensor, nn
 
 from s2svr.checkpoint import load
-from s2svr.damage import cache_name, degradation
+from s2svr.coarseness import knowing
+from s2svr.damage import cache_name, degradation, told_coarseness
 from s2svr.data import Clip, as_float, damaged_clip, folder_clips
 from s2svr.evaluation.methods import Method, our_method
 from s2svr.evaluation.protocols import View, view
@@ -99,17 +100,17 @@ def tables(model: nn.Module, clips: list[Clip], chosen: argparse.Namespace) -> I
     columns += "banding in, out, truth, mosquito in, out"
     yield f"| {columns.replace(', ', ' | ')} |\n|{'---|' * 11}"
     lengths: dict[str, dict[str, Scores]] = {}
-    segments = {f"T={count}": our_method(model, count) for count in chosen.segment}
+    segments = {f"T={count}": count for count in chosen.segment}
     for damage in chosen.damage:
-        methods: dict[str, Method] = {"input": iter, "ours": our_method(model)}
-        if damage == chosen.lengths_of:
-            methods |= segments
-        found = {
-            clip.name: clip_scores(
+        found = {}
+        for index, clip in enumerate(clips):
+            told = knowing(model, told_coarseness(damage, clip.hq, chosen.frames))
+            methods: dict[str, Method] = {"input": iter, "ours": our_method(told)}
+            if damage == chosen.lengths_of:
+                methods |= {name: our_method(told, count) for name, count in segments.items()}
+            found[clip.name] = clip_scores(
                 methods, clip, damage, index, chosen.frames, chosen.every, chosen.cache
             )
-            for index, clip in enumerate(clips)
-        }
         if damage == chosen.lengths_of:
             lengths = found
         yield damage_row(damage, found)

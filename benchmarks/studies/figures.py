@@ -20,6 +20,8 @@ from saliency import features
 from torch import Generator, Tensor, nn
 
 from s2svr.checkpoint import load
+from s2svr.coarseness import knowing
+from s2svr.damage import told_coarseness
 from s2svr.damage.reduce import bicubic_down
 from s2svr.damage.table import degradation
 from s2svr.flow import DIS, dis_flow, flow_figure
@@ -118,7 +120,9 @@ def main() -> None:
         else:
             damage, label, networks = RESTORED[name]
             seen = whole if damage.startswith("blur") else clip
-            write_png(place, restored(seen, damage, label, {n: load(n) for n in networks}))
+            coarseness = told_coarseness(damage, chosen.truth)
+            told = {n: knowing(load(n), coarseness) for n in networks}
+            write_png(place, restored(seen, damage, label, told))
         print(place, flush=True)  # noqa: T201
 
 

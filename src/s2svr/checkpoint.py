@@ -13,10 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .ensemble import SelfEnsemble
 from .files import whole
-from .models import MODELS
+from .models import MODELS, S2SVR
 from .tasks import TASKS
 
+PLUS = "+"  # behind a name: the network as a SelfEnsemble, as in papers
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -71,10 +73,16 @@ def load(
 ) -> nn.Module:
     """The network of a bundled name, a task's name or a weights file, ready to restore.
 
-    Weights are float32 whatever the file holds. Raises CheckpointError for an unknown name, a
-    file that is not ours or is broken, and, with ``task`` given, weights of another task.
+    A ``+`` behind it makes a ``SelfEnsemble`` of a restoration network. Weights are float32
+    whatever the file holds. Raises CheckpointError for an unknown name, a file that is not ours or
+    is broken, and, with ``task`` given, weights of another task.
     """
     path = find(name_or_path)
+    if (plain := before_plus(name_or_path)) is not None:
+        model = load(plain, task=task, device=device)
+        if not isinstance(model, S2SVR):
+            raise CheckpointError(f"expected a restoration network before {PLUS}, got {plain!r}")
+        return SelfEnsemble(model).eval()
     metadata, tensors = read_header(path), read_tensors(path)
     network, configuration = MODELS[metadata["model"]]
     card = parse_card(metadata, path)
@@ -121,19 +129,25 @@ def bundled() -> dict[str, Path]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """The weights file of a task, of a bundled name, or at a path."""
-    names, name = bundled(), str(name_or_path)
+    """The weights file of a task, of a bundled name, or at a path; with or without a ``+``."""
+    names, name = bundled(), before_plus(name_or_path) or str(name_or_path)
     if name in TASKS:
         name = TASKS[name].weights
     if name in names:
         return names[name]
-    path = Path(name_or_path)
+    path = Path(name)
     if not path.is_file():
         raise CheckpointError(
             f"expected weights by name ({', '.join(names) or 'none are bundled'}) or a file, "
             f"got {str(name_or_path)!r}, which is neither, nor a task ({', '.join(TASKS)})"
         )
     return path
+
+
+def before_plus(name_or_path: str | Path) -> str | None:
+    """What stands before the ``+`` of a self-ensemble; None where none is meant."""
+    name = str(name_or_path)
+    return name.removesuffix(PLUS) if name.endswith(PLUS) and not Path(name).is_file() else None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ class Task:
     weights: str  # name of the bundled weights, a network that is fast everywhere
     damage: str  # made by evaluate where clips have no low quality; a name of damage.degradation
     help: str  # what it does to a video, for --help
-    best: str = ""  # of a larger network, which restores more
+    best: str = ""  # of a larger network, which restores more, or of this one as a SelfEnsemble
 
 
 TASKS = {
@@ -19,7 +19,9 @@ TASKS = {
         "sr-real", "bicubic", "enlarge compressed or noisy video 4 times", "sr-real-base"
     ),
     "deblur": Task("deblur-light", "blur-7", "sharpen what motion blurred"),
-    "compression": Task("compression-light", "hevc-37", "remove blocks and ringing"),
+    "compression": Task(
+        "compression-light", "hevc-37", "remove blocks and ringing", "compression-light+"
+    ),
 }
 USUAL_TASK = "sr"  # where no task is named
 LOSSY_TASK = "upscale"  # the same, where restore gets a video of a lossy codec

@@ -142,7 +142,7 @@ def evaluate_command(
     with live(scored[0]) as done:
         rows = evaluation.evaluate(
             model, sequences, damage(degradation),
-            evaluation.Scoring(scored, frames, segments or (), network, motion),
+            evaluation.Scoring(scored, frames, segments or (), network, motion, degradation),
             others=compared_networks(beside or [], place),
             storage=evaluation.Storage(out, pictures, cache, degradation), part=share, done=done,
         )  # fmt: skip

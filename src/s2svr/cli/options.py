@@ -111,7 +111,10 @@ TargetOrPipe = Annotated[
 Task = Annotated[str | None, typer.Option(help=task_help(), autocompletion=lambda: list(TASKS))]
 Weights = Annotated[
     str | None,
-    typer.Option(help="Bundled weights by name, or a weights file, in place of the task's own."),
+    typer.Option(
+        help="Bundled weights by name, or a weights file, in place of the task's own. A + behind "
+        "it: frames are restored mirrored too."
+    ),
 ]
 NetworkQuality = Annotated[
     str | None,

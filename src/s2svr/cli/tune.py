@@ -275,19 +275,22 @@ def learner_and_better(name: str, task: str | None) -> tuple["S2SVR", "S2SVR | N
 
     Says which it learns from. Raises ValueError for a network of another kind.
     """
-    from ..checkpoint import load, read_card
+    from ..checkpoint import PLUS, load, read_card
     from ..models import S2SVR
     from ..tasks import TASKS
 
     model, known = network(name, task), TASKS.get(read_card(name).task)
     if not isinstance(model, S2SVR):
-        raise ValueError(f"expected a restoration network, {name} is another")
-    if known is None or known.best in ("", name):
+        raise ValueError(
+            f"expected one restoration network, without a + behind its name, {name} is another"
+        )
+    best = "" if known is None else known.best.removesuffix(PLUS)
+    if best in ("", name):
         say(f"no network knows more than {name}: it learns from its own frames, and seldom gains")
         return model, None
-    better = load(known.best)
+    better = load(best)
     assert isinstance(better, S2SVR)
-    say(f"it learns from what {known.best} makes of the film, if there is time for that")
+    say(f"it learns from what {best} makes of the film, if there is time for that")
     return model, better
 
 

@@ -1,7 +1,7 @@
 """Damage: high-quality clips made into low-quality ones."""
 
 from .blur import SUBFRAMES, blur_clip
-from .codecs import BLOCK, h264, hevc
+from .codecs import BLOCK, h264, hevc, told_coarseness
 from .realistic import gaussian_blur, noisy
 from .table import (
     blurs_motion,
@@ -30,4 +30,5 @@ __all__ = [
     "shrinks",
     "smallest_side",
     "stream",
+    "told_coarseness",
 ]

@@ -4,14 +4,17 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
+from pathlib import Path
+from statistics import fmean
 
 import av
 import torch
 from torch import Generator, Tensor
 
+from ..coarseness import Coarseness, log_steps
 from ..color import ColorInfo, from_rgb, to_rgb
 from ..data import Pair
-from ..media import MediaError, from_picture, to_picture
+from ..media import ASKED, MediaError, from_picture, read_clip, to_picture
 from ..ops import cut_to_multiple, pad_to_multiple, quantised
 
 # A flat-QP stand-in for HM's low-delay P: no B-frames, no rate control, no psychovisual tuning.
@@ -25,6 +28,7 @@ X265 = (
 # whose lambda follows from the QP (JCTVC-X0038), have 5, 4, 5, 1.
 OFFSETS = (3, 2, 3, 1)
 BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the picture
+MOST = 96  # frames of a clip that are coded to see how coarse its coding is
 BT709 = ColorInfo("bt709")
 RATE = Fraction(25)  # frames a second, for encoders that want one
 
@@ -33,32 +37,36 @@ def coded(
     frames: Iterable[Tensor], encoder: str, decoder: str, options: dict[str, str]
 ) -> Iterator[Tensor]:
     """Encode RGB frames (3, H, W) as 8-bit 4:2:0 BT.709, and decode them again, rounded."""
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
-        return
-    height, width = first.shape[-2:]
-    sent = came = 0
+    sent = came = height = width = 0
 
-    def packets() -> Iterator[av.Packet]:
-        nonlocal sent
-        context = av.VideoCodecContext.create(encoder, "w")
-        context.height, context.width = height + height % 2, width + width % 2
-        context.pix_fmt, context.options = "yuv420p", options
-        context.time_base, context.framerate = 1 / RATE, RATE
-        for frame in chain([first], frames):
-            even = pad_to_multiple(frame[None].cpu(), 2)[0]
-            picture = to_picture(from_rgb(even, BT709, (2, 2)), "yuv420p")
-            picture.pts, picture.time_base = sent, 1 / RATE
-            sent += 1
-            yield from context.encode(picture)
-        yield from context.encode(None)
+    def counted() -> Iterator[Tensor]:
+        nonlocal sent, height, width
+        for frame in frames:
+            sent, (height, width) = sent + 1, frame.shape[-2:]
+            yield frame
 
-    for rgb in decode_packets(packets(), decoder):
+    for rgb in decode_packets(encoded(counted(), encoder, options), decoder):
         came += 1
         yield rgb[:, :height, :width]
     if came != sent:
         raise RuntimeError(f"expected {sent} frames from {encoder}, got {came}")
+
+
+def encoded(frames: Iterable[Tensor], encoder: str, options: dict[str, str]) -> Iterator[av.Packet]:
+    """The packets of RGB frames (3, H, W), encoded as 8-bit 4:2:0 BT.709."""
+    context: av.VideoCodecContext | None = None
+    for number, frame in enumerate(frames):
+        even = pad_to_multiple(frame[None].cpu(), 2)[0]
+        if context is None:
+            context = av.VideoCodecContext.create(encoder, "w")
+            context.height, context.width = even.shape[-2:]
+            context.pix_fmt, context.options = "yuv420p", options
+            context.time_base, context.framerate = 1 / RATE, RATE
+        picture = to_picture(from_rgb(even, BT709, (2, 2)), "yuv420p")
+        picture.pts, picture.time_base = number, 1 / RATE
+        yield from context.encode(picture)
+    if context is not None:
+        yield from context.encode(None)
 
 
 def decode_packets(packets: Iterable[av.Packet], decoder: str) -> Iterator[Tensor]:
@@ -139,10 +147,38 @@ def h264(frames: Iterable[Tensor], crf: int) -> Iterator[Tensor]:
 
     One thread encodes, since the result depends on their number.
     """
+    return coded(frames, "libx264", "h264", x264_options(crf))
+
+
+def x264_options(crf: int) -> dict[str, str]:
+    """The options of x264 at a constant rate factor."""
     options = {"crf": str(crf), "preset": "medium", "threads": "1"}
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
         options["x264-params"] = "asm=AVX2"  # see writing.codecs: it reads beyond its memory
-    return coded(frames, "libx264", "h264", options)
+    return options
+
+
+def told_coarseness(damage: str, clip: Path, count: int | None = None) -> Coarseness | None:
+    """What a file of a clip's first ``count`` frames with a damage like ``hevc-37`` would tell.
+
+    The clip is coded for it where the quantisers are up to the encoder. None for other damages than
+    these, and where they draw their strength.
+    """
+    kind, _, number = damage.partition("-")
+    if not number.isdecimal():
+        return None
+    above = {"hevc": 0.0, "ldp": sum(OFFSETS) / len(OFFSETS)}.get(kind)
+    if above is not None:
+        return Coarseness("hevc", int(number) + above)
+    if kind != "h264":
+        return None
+    frames = read_clip(clip, count=min(count or MOST, MOST)).float() / 255
+    decoder = av.VideoCodecContext.create("h264", "r")
+    decoder.options = ASKED
+    packets = encoded(cut_to_multiple(frames, 4), "libx264", x264_options(int(number)))
+    pictures = (picture for packet in chain(packets, [None]) for picture in decoder.decode(packet))
+    steps = list(log_steps(pictures))
+    return Coarseness("h264", 4 + 6 * fmean(steps)) if steps else None
 
 
 def compress(

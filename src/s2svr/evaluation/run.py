@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..damage import cache_name
+from ..coarseness import Coarseness, coarseness_of, knowing
+from ..damage import cache_name, told_coarseness
 from ..data import Clip, Degradation, as_float, damaged_clip
 from ..files import file_fingerprint
 from ..flow import Flow
@@ -47,19 +48,14 @@ def evaluate(
     Several processes share the clips when each has its ``part``, (0, 3) to (2, 3); one more call
     without it collects the rows. ``done`` is called with each clip's.
     """
-    names, others = list(scoring.protocols), others or {}
+    others = others or {}
     methods = compared_methods(model, scoring, others)
     for clip in clips if scoring.motion else []:
         flow_folder(scoring.motion / clip.name)  # type: ignore[operator]
-    conditions: dict[str, Any] = {
-        "label": storage.label, "model": method_fingerprint(model), "protocols": names,
-        "frames": scoring.frames, "methods": list(methods),
-        "flow": method_fingerprint(scoring.flow),
-        "others": {key: method_fingerprint(method) for key, method in others.items()},
-    }  # fmt: skip
+    conditions = common_conditions(model, list(methods), scoring, others, storage.label)
     gallery = None
     if storage.pictures is not None:
-        gallery = Gallery(storage.pictures, centre=PROTOCOLS[names[0]].centre)
+        gallery = Gallery(storage.pictures, centre=PROTOCOLS[scoring.protocols[0]].centre)
     rows: list[ScoreRow] = []
     for index in range(part[0], len(clips), part[1]):
         clip = clips[index]
@@ -67,7 +63,6 @@ def evaluate(
         own_conditions["motion"] = None
         if scoring.motion is not None:
             own_conditions["motion"] = folder_fingerprint(scoring.motion / clip.name)
-            methods = compared_methods(model, scoring, others, clip.name)
         path = None
         if storage.scores is not None:
             sides = [side for side in (clip.hq, clip.lq) if side is not None]
@@ -75,6 +70,7 @@ def evaluate(
             path = storage.scores / f"{index:05}-{file_name(clip.name)}.json"
         found = None if path is None else load_scores(path, own_conditions)
         if found is None or (gallery is not None and not gallery.has(clip.name)):
+            methods = compared_methods(model, scoring, others, clip)
             lq, hq = clip_views(clip, degrade, index, scoring.frames, storage)
             tallies = score_clip(methods, clip.name, lq, hq, scoring, gallery)
             found = score_rows(clip.name, tallies)
@@ -87,24 +83,54 @@ def evaluate(
     return rows
 
 
+def common_conditions(
+    model: nn.Module,
+    methods: list[str],
+    scoring: Scoring,
+    others: Mapping[str, Method | nn.Module],
+    label: str,
+) -> dict[str, Any]:
+    """What the scores of all clips depend on, for those who find them stored."""
+    return {
+        "label": label, "model": method_fingerprint(model),
+        "protocols": list(scoring.protocols), "frames": scoring.frames, "methods": methods,
+        "flow": method_fingerprint(scoring.flow),
+        "damage": scoring.damage,
+        "others": {key: method_fingerprint(method) for key, method in others.items()},
+    }  # fmt: skip
+
+
+def coarseness_of_clip(clip: Clip, scoring: Scoring) -> Coarseness | None:
+    """How coarsely a clip was coded, as its file tells, or as one with the damage would."""
+    if clip.lq is not None:
+        return coarseness_of(clip.lq)
+    return told_coarseness(scoring.damage, clip.hq, scoring.frames)
+
+
 def compared_methods(
     model: nn.Module,
     scoring: Scoring,
     others: Mapping[str, Method | nn.Module],
-    clip: str = "",
+    clip: Clip | None = None,
 ) -> dict[str, Method]:
     """Methods by name, the base of the gains first; ValueError where two have one name.
 
-    ``clip`` is the one whose files ours aligns by, where it does so.
+    ``clip`` is the one that they are for: networks are told its coding, and ours aligns by its
+    files, where it does so.
     """
     methods = reference_methods(int(getattr(model, "scale", 1)))
+    coarseness = None if clip is None else coarseness_of_clip(clip, scoring)
+    model = knowing(model, coarseness)
     ours = partial(our_method, model)
-    if scoring.motion is not None:
-        ours = partial(by_files, model, scoring.motion / clip, whole=scoring.frames is None)
+    if scoring.motion is not None and clip is not None:
+        ours = partial(by_files, model, scoring.motion / clip.name, whole=scoring.frames is None)
     own = {OURS: ours()} | {in_segments(count): ours(count) for count in scoring.segments}
     for name in others.keys() & (methods.keys() | own.keys()):
         raise ValueError(f"expected another name than {name!r} for what stands beside ours")
-    methods |= {k: our_method(m) if isinstance(m, nn.Module) else m for k, m in others.items()}
+    for name, other in others.items():
+        if isinstance(other, nn.Module):
+            other = our_method(knowing(other, coarseness))
+        methods[name] = other
     methods |= own
     if any(PROTOCOLS[name].mirrored for name in scoring.protocols):
         methods[f"{OURS}, mirrored"] = mirrored(methods[OURS])

@@ -17,6 +17,7 @@ class Scoring:
     segments: Sequence[int] = ()  # for each, the model is also run afresh after so many frames
     flow: Flow | None = None  # estimates the motion that flicker is measured along
     motion: Path | None = None  # folder of .flo files, by clip, that ours aligns by
+    damage: str = ""  # of clips that are damaged: networks are told its coding as by a file
 
     def __post_init__(self) -> None:
         for name in self.protocols:

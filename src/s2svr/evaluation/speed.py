@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..devices import machine_name
+from ..ensemble import network_of
 from ..gpu import Graphs
 from ..media import open_reader
 from ..restoration import (
@@ -267,6 +268,7 @@ def flow_seconds(
     Not on a GPU, where calls are replayed without Python.
     """
     spans: list[float] = []
+    model = network_of(model)
     if getattr(model, "flow", None) is None or device.type == "cuda":
         yield spans
         return

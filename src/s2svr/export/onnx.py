@@ -41,7 +41,10 @@ def export_onnx(
     that are there and where the package onnx is missing.
     """
     if not isinstance(model, S2SVR):
-        raise ValueError(f"expected a restoration network, got a {type(model).__name__}")
+        raise ValueError(
+            "expected one restoration network, without a + behind its name, "
+            f"got a {type(model).__name__}"
+        )
     if find_spec("onnx") is None:
         raise ValueError("expected the package onnx, which is not there: pip install 's2svr[onnx]'")
     c = model.config

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..checkpoint import load
+from ..coarseness import with_coarseness
 from ..color import to_rgb
 from ..evaluation import measure_fidelity
 from ..files import free_bytes, network_fingerprint
@@ -110,7 +111,7 @@ def restored(bench: Bench, entry: Entry, job: Job, task: str, folder: Path) -> M
 
     Pictures come into ``folder``, but not of one of many.
     """
-    model = bench.network(job, task)
+    model = with_coarseness(bench.network(job, task), job.source)
     backend = backend_of(model, job.compute.device, precision_of(model, job))
     pace, told, done, numbers = Pace(), 0.0, 0, count(entry.pictures + 1)
 
@@ -183,7 +184,7 @@ def preview_entry(bench: Bench, entry: Entry, folder: Path, seconds: Fraction) -
         bench.tell(event | {"done": 0, "pictures": 0})
         pairs = finished_pairs(job, entry, piece.start, reader) if entry.state == "done" else None
         if pairs is None:
-            model = bench.network(job, task_of(entry))
+            model = with_coarseness(bench.network(job, task_of(entry)), job.source)
             pairs = restored_pairs(backend_of(model, job.compute.device, job.compute.dtype), job,
                                    reader)  # fmt: skip
         write_pairs(bench, entry, target, reader, pairs, event)

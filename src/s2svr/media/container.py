@@ -1,19 +1,17 @@
 """Opening of video files, and facts from their headers."""
 
 import re
-import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import av
-import av.logging
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from .errors import MediaError
+from .errors import MediaError, ffmpeg_speaks
 from .frame import Track
 from .integrity import PNG, ends_inside_unit, scrambled
 from .stills import hide_png_profile
@@ -44,7 +42,6 @@ def file_url(path: Path) -> str:
     return f"file:{path}"
 
 
-LOG_LOCK = threading.Lock()
 SITINGS = ("left", "center", "topleft", "top", "bottomleft", "bottom")
 STREAM = re.compile(r"  Stream #\d+:(\d+)\b(.*)")
 TAG = re.compile(r"\((\S{4}|\[\S+?) / 0x[0-9A-Fa-f]{4,8}\)")
@@ -262,15 +259,8 @@ def end_of_segment(head: bytes) -> int:
 
 def read_facts(container: InputContainer) -> Facts:
     """Facts of an open file."""
-    with LOG_LOCK:
-        av.logging.set_level(av.logging.INFO)
-        av.logging.set_libav_level(av.logging.VERBOSE)
-        try:
-            text = container.dumps_format()  # type: ignore[attr-defined]
-        finally:
-            # Not set_level(None): messages of other threads that are underway need a level.
-            av.logging.set_libav_level(av.logging.PANIC)
-            av.logging.restore_default_callback()
+    with ffmpeg_speaks():
+        text = container.dumps_format()  # type: ignore[attr-defined]
     return parse_facts(text)
 
 

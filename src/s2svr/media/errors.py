@@ -1,9 +1,14 @@
 """The error of files that cannot be read or written, and what of a video is not decoded."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
+import av.logging
+
+LOG_LOCK = threading.Lock()
 
 VOP = b"\0\0\1\xb6"  # begins a picture of MPEG-4 Part 2
 BETWEEN = 2  # the kind of those between two others, in the next two bits
@@ -71,3 +76,17 @@ def repeats_last(packet: av.Packet) -> bool:
     place = data.find(VOP) + len(VOP)
     header = len(VOP) <= place < len(data) <= place + HEADER
     return header and data[place] >> 6 != BETWEEN
+
+
+@contextmanager
+def ffmpeg_speaks() -> Iterator[None]:
+    """Let FFmpeg log what it says of files, for one thread at a time; elsewhere it is silent."""
+    with LOG_LOCK:
+        av.logging.set_level(av.logging.INFO)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            yield
+        finally:
+            # Not set_level(None): messages of other threads that are underway need a level.
+            av.logging.set_libav_level(av.logging.PANIC)
+            av.logging.restore_default_callback()

@@ -3,11 +3,16 @@
 import re
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import av
+import av.logging
 import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.video.stream import VideoStream
 
+from .errors import ffmpeg_speaks
 from .planes import bits_of
 
 SideData = list[tuple[str, bytes]]  # names of kinds, as FFmpeg calls them, and their contents
@@ -33,6 +38,7 @@ CARRIED = {
 }
 ASKED = {"export_side_data": "venc_params"}  # option of decoders that tell their quantisers
 BLOCK_QUANTISER = 16  # bytes of FFmpeg's AVVideoBlockParams before the block's own difference
+HEADER_FIELD = re.compile(r"\d+ +(\w+) +[01]+ = (-?\d+)")  # in FFmpeg's words on a header
 # Kinds that say how the old video was coded, which a new coding makes untrue.
 CODING = {"MOTION_VECTORS", "VIDEO_ENC_PARAMS", "VIDEO_HINT", "SKIP_SAMPLES", "VIEW_ID"}
 # Kinds that are known and cannot be written.
@@ -125,6 +131,20 @@ def quantisers_of(picture: av.VideoFrame) -> Quantisers | None:
     above = 6 * (bits_of(picture.format) - 8) if told.codec_type.name == "H264" else 0
     first = told.qp - above
     return Quantisers(told.codec_type.name, first, np.atleast_1d(first + own))
+
+
+def header_fields(stream: VideoStream, packets: list[av.Packet]) -> list[tuple[str, int]]:
+    """All fields of the headers in a stream and its packets, in turn, by their names in FFmpeg.
+
+    It speaks of each field in a line of its log, so a few packets suffice. They are read as far as
+    they are whole; none for codecs that its filter ``trace_headers`` does not know.
+    """
+    with ffmpeg_speaks(), av.logging.Capture() as lines, suppress(av.error.FFmpegError):
+        headers = BitStreamFilterContext("trace_headers", stream)
+        for packet in packets:
+            headers.filter(packet)
+    found = (HEADER_FIELD.match(line) for _, _, line in lines)
+    return [(said[1], int(said[2])) for said in found if said]
 
 
 def messages_of(sides: Iterable[tuple[str, bytes]]) -> tuple[Message, ...]:

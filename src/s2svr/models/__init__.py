@@ -11,7 +11,7 @@ from .gru import ConvGRU, ResConvGRU
 from .mixer import Mixer
 from .pwclite import LIGHT as LIGHT_FLOW
 from .pwclite import Features, PWCLite, PWCLiteConfig
-from .quality import MIDDLE, Quality, frame_beside, movement, statistics
+from .quality import MIDDLE, Quality, frame_beside, movement, share_of_coding, statistics
 from .s2svr import S2SVR, State
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "frame_beside",
     "frames_around",
     "movement",
+    "share_of_coding",
     "sharpness",
     "statistics",
 ]

@@ -25,6 +25,17 @@ MIDDLE = 38.0  # dB, where shares stay as they are
 FALL = 1.8  # of the factor, for each 10 dB more
 LEAST, MOST = 0.5, 1.6  # of the factor
 
+# The share of the change that leaves the smallest error, by FFmpeg's name of the codec: a
+# quantiser, the share there, and how much it grows with each (lab/2026-11-30-share-by-coding.md).
+SHARES = {
+    "hevc": (22, 0.38, 0.047),
+    "h264": (22, 0.45, 0.047),
+    "vp9": (121, 0.49, 0.0051),
+    "av1": (121, 0.47, 0.0041),
+}
+# A film so finely coded that it asks for less was often coded before, and more coarsely.
+LEAST_SHARE, MOST_SHARE = 0.1, 1.25
+
 FAR = 5.0  # standard deviations: statistics further out count as so far
 
 
@@ -38,6 +49,7 @@ class Quality(nn.Module):
 
     mean: Tensor
     spread: Tensor
+    share: float | None = None  # of every change, as ``share_of_coding`` says; None: frames tell
 
     def __init__(self, channels: int, confidence: bool = False) -> None:
         super().__init__()
@@ -66,7 +78,9 @@ class Quality(nn.Module):
         grey = frame.mean(1)
         found = statistics(grey)
         told = (1 - FALL * self.told(found)).clamp(LEAST, MOST)
-        if self.trust is not None:
+        if self.share is not None:
+            told = torch.cat((told, torch.full_like(told, self.share)), 1)
+        elif self.trust is not None:
             told = torch.cat((told, self.made(found, movement(grey - other.mean(1)))), 1)
         return told[..., None, None]
 
@@ -114,6 +128,18 @@ class Trust(nn.Module):
     def normalised(self, moved: Tensor) -> Tensor:
         """``movement`` (B, MOVED), about 0 and of about unit variance, and never beyond FAR."""
         return ((moved - self.mean) / self.spread).clamp(-FAR, FAR)
+
+
+def share_of_coding(codec: str, quantiser: float) -> float | None:
+    """What share of a change is made to a film of a codec, whose mean quantiser is known.
+
+    None where the frames have to tell: they were coded very finely, or by another codec.
+    """
+    if codec not in SHARES:
+        return None
+    at, share, more = SHARES[codec]
+    share += more * (quantiser - at)
+    return min(share, MOST_SHARE) if share >= LEAST_SHARE else None
 
 
 def frame_beside(frames: list[Tensor], t: int) -> Tensor:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..coarseness import with_coarseness
 from ..color import from_rgb, to_rgb
 from ..finish import finished, moment_of
 from ..media import Frame, MediaError, Reader, carried
@@ -53,7 +54,8 @@ def preview_video(
         width, height = output_size(model, reader.info, job.encoding)
         counted = backend_of(model, compute.device)
         window, tile, *_ = fit_memory(counted, compute, reader.info, (2 * width, height))
-        backend = backend_of(model, compute.device, precision_of(model, job), say)
+        dtype = precision_of(model, job)
+        backend = backend_of(with_coarseness(model, job.source), compute.device, dtype, say)
         cuts = find_cuts if job.scene_cuts else None
 
         def restored(frames: Iterator[Tensor]) -> Iterator[Tensor]:

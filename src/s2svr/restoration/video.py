@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..coarseness import with_coarseness
 from ..devices import precision_named
 from ..finish import Finish
 from ..media import MediaInfo, Reader
@@ -148,6 +149,7 @@ def restore_between(
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     size = output_size(model, reader.info, encoding)
+    model = with_coarseness(model, job.source)
     backend = backend_of(model, compute.device, settled_precision(model, job, reader.info), tell)
     window = fitting_window(compute.window, backend.scale, reader.info)
     runner = Runner(backend, window=window, tile=compute.tile, say=tell)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..coarseness import coding_step
 from ..color import to_rgb
 from ..finish import noise_level
 from ..media import Frame, MediaError, Reader
@@ -18,7 +19,6 @@ from ..metrics import mean_finite, psnr_rgb
 from ..models import MIDDLE, statistics
 from ..ops import resize_to
 from ..restoration import Job, find_cuts
-from .quantizer import coding_step
 
 PLACES = 8  # of the film that are looked at, spread over it
 SPAN = 13  # frames of each: a network sees six on each side of the one in the middle

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..coarseness import with_coarseness
 from ..restoration import PATIENCE, Job, Plan, precision_of, restore, settle
 from ..tasks import TASKS, task_named
 
@@ -93,6 +94,7 @@ def try_network(
     """The candidate with its crops, and the seconds that a frame of the film will take, about."""
     began = time.monotonic()
     enlarges = int(getattr(model, "scale", 1)) > 1
+    model = with_coarseness(model, job.source)
     pairs = zip(moments, places, strict=True)
     crops = [restored_crop(model, job, frames, place, enlarges) for frames, place in pairs]
     spent = time.monotonic() - began

@@ -1,0 +1,176 @@
+"""How coarsely a film was coded, as its file says: the quantiser, or the step that it means."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from copy import deepcopy
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple, TypeVar
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from .ensemble import SURER, SelfEnsemble, network_of
+from .media import (
+    ASKED,
+    MediaError,
+    Quantisers,
+    header_fields,
+    open_container,
+    quantisers_of,
+    video_stream,
+)
+from .models import S2SVR, share_of_coding
+
+PLACES, SPAN = 8, 12  # of a film that are looked at, spread over it, and pictures of each
+# Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
+# x265's rate factors (lab/2026-11-30-share-by-coding.md).
+ADAPTED = 5.0
+Tell = Callable[[InputContainer, VideoStream, int], list[float]]
+Network = TypeVar("Network")
+
+
+class Coarseness(NamedTuple):
+    """How coarsely a film was coded."""
+
+    codec: str  # FFmpeg's name of it
+    quantiser: float  # as the codec counts: to 51 in H.264 and HEVC, to 255 in VP9 and AV1
+
+
+def coarseness_of(path: Path) -> Coarseness | None:
+    """The coding of a video file: the mean of a few places. None where the file does not tell."""
+    try:
+        with open_container(path) as container:
+            codec = video_stream(container, path).codec_context.codec.canonical_name
+            if codec not in TELL:
+                return None
+            length = Fraction(container.duration or 0, av.time_base)
+            starts = [length * place / PLACES for place in range(PLACES if length else 1)]
+            quantiser = mean_told(container, path, starts, SPAN, TELL[codec])
+    except MediaError:
+        return None
+    return None if quantiser is None else Coarseness(codec, quantiser)
+
+
+def with_coarseness(model: Network, source: Path) -> Network:
+    """``knowing`` the coding of a film, which is read only where the network asks for it."""
+    return knowing(model, coarseness_of(source)) if tells_share(model) else model
+
+
+def knowing(model: Network, coarseness: Coarseness | None) -> Network:
+    """A copy of a network that makes the share of its changes which a film's coding asks for.
+
+    The network itself where frames have to tell that share, or it makes all of every change.
+    """
+    share = coarseness and share_of_coding(*coarseness)
+    if share is None or not tells_share(model):
+        return model
+    copy: Any = deepcopy(model)
+    surer = SURER if isinstance(model, SelfEnsemble) else 1.0
+    network_of(copy).mixer.quality.share = surer * share
+    return copy
+
+
+def tells_share(model: object) -> bool:
+    """True for networks that tell what share of a change is made by how the frame was coded."""
+    network = network_of(model)
+    quality = network.mixer.quality if isinstance(network, S2SVR) and network.mixer else None
+    return quality is not None and quality.trust is not None
+
+
+def coding_step(path: Path, starts: list[Fraction], count: int) -> float | None:
+    """The quantiser's step in codes of 8 bits, of ``count`` pictures at each start (seconds).
+
+    The geometric mean over all blocks of the pictures. None where the decoder does not tell it.
+    """
+    with open_container(path) as container:
+        found = mean_told(container, path, starts, count, steps_by_decoder)
+    return None if found is None else 2**found
+
+
+def mean_told(
+    container: InputContainer, path: Path, starts: list[Fraction], count: int, tell: Tell
+) -> float | None:
+    """The mean of what ``tell`` finds in ``count`` pictures at each start (seconds)."""
+    stream = video_stream(container, path)
+    begin = (stream.start_time or 0) * (stream.time_base or Fraction(0))
+    found: list[float] = []
+    for number, start in enumerate(starts):
+        if start or number:  # the begin, too, is behind what was read
+            place = int((begin + start) / (stream.time_base or Fraction(1)))
+            try:
+                container.seek(place, stream=stream)
+            except (av.error.FFmpegError, OSError):
+                continue
+        found += tell(container, stream, count)
+    return fmean(found) if found else None
+
+
+def steps_by_decoder(container: InputContainer, stream: VideoStream, count: int) -> list[float]:
+    """The mean logarithm (base 2) of the blocks' steps of each picture, as its decoder knows."""
+    if not stream.codec_context.is_open:
+        stream.codec_context.options |= ASKED
+    return list(islice(log_steps(container.decode(stream)), count))
+
+
+def quantisers_by_decoder(
+    container: InputContainer, stream: VideoStream, count: int
+) -> list[float]:
+    """The mean quantiser of each picture of H.264: with six more the step doubles, 1 at 4."""
+    return [4 + 6 * step for step in steps_by_decoder(container, stream, count)]
+
+
+def quantisers_by_headers(
+    container: InputContainer, stream: VideoStream, count: int
+) -> list[float]:
+    """The quantiser that each slice or picture begins with; of HEVC about that of its blocks."""
+    packets = []
+    with suppress(av.error.FFmpegError, OSError):  # damage: what was read before it counts
+        for packet in islice(container.demux(stream), count):
+            packets += [packet] if packet.size else []
+    values: dict[str, int] = {}
+    sets: dict[int, float] = {}  # what pictures begin with, by the number of a parameter set
+    found: list[float] = []
+    for name, value in header_fields(stream, packets):
+        values[name] = value
+        if name == "base_q_idx":
+            found.append(value)
+        elif name == "cu_qp_delta_enabled_flag":  # behind the number and the quantiser of its set
+            first = 26 + values["init_qp_minus26"]
+            sets[values["pps_pic_parameter_set_id"]] = first - (ADAPTED if value else 0)
+        elif name == "slice_qp_delta" and values["slice_pic_parameter_set_id"] in sets:
+            found.append(sets[values["slice_pic_parameter_set_id"]] + value)
+    return found
+
+
+TELL: dict[str, Tell] = {
+    "h264": quantisers_by_decoder,
+    "hevc": quantisers_by_headers,
+    "vp9": quantisers_by_headers,
+    "av1": quantisers_by_headers,
+}
+
+
+def log_steps(pictures: Iterator[av.VideoFrame]) -> Iterator[float]:
+    """Yield the mean logarithm (base 2) of the steps of each picture that tells them."""
+    try:
+        for picture in pictures:
+            told = quantisers_of(picture)
+            step = None if told is None else log_step(told)
+            if step is not None:
+                yield step
+    except (av.error.FFmpegError, OSError):  # damage: what was read before it counts
+        return
+
+
+def log_step(told: Quantisers) -> float | None:
+    """The mean logarithm (base 2) of the blocks' steps; None for other ways to count them."""
+    if told.kind == "H264":
+        return float((told.blocks - 4).mean()) / 6
+    if told.kind == "MPEG2" and told.blocks.min() > 0:
+        return float(np.log2(told.blocks).mean())
+    return None

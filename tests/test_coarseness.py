@@ -1,0 +1,205 @@
+"""How coarsely a film was coded, as its file tells, and what a network makes of that."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from media_clips import make_video
+from s2svr import coarseness, evaluation
+from s2svr.coarseness import Coarseness, coarseness_of, coding_step, knowing, with_coarseness
+from s2svr.damage import degradation, told_coarseness
+from s2svr.damage.codecs import X265
+from s2svr.data import Clip
+from s2svr.evaluation import Scoring, evaluate
+from s2svr.media import read_clip
+from s2svr.models import PRESETS, S2SVR, share_of_coding
+from s2svr.restoration import restore, restore_video
+
+STEADY = "ipratio=1:pbratio=1:aq-mode=0"  # one quantiser for all blocks
+FLAT = "log-level=0:ipratio=1:pbratio=1:aq-mode=0:qp="
+
+
+@pytest.mark.parametrize(
+    ("codec", "form", "options", "step"),
+    [
+        ("libx264", "yuv420p", {"qp": "22", "x264-params": STEADY}, 8.0),
+        ("libx264", "yuv420p", {"qp": "28", "x264-params": STEADY}, 16.0),
+        ("libx264", "yuv420p10le", {"qp": "34", "x264-params": STEADY}, 8.0),  # of 63
+        ("mpeg4", "yuv420p", {"qmin": "3", "qmax": "3"}, 6.0),  # twice the quantiser
+        ("libx265", "yuv420p", {"x265-params": "log-level=0"}, None),  # its decoder does not tell
+        ("ffv1", "yuv420p", {}, None),
+    ],
+)
+def test_the_step_of_the_quantiser_is_told(
+    tmp_path: Path, codec: str, form: str, options: dict[str, str], step: float | None
+) -> None:
+    path = make_video(
+        tmp_path / "a.mkv", codec=codec, form=form, options=options, pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    found = coding_step(path, [Fraction(0), Fraction(1, 10)], 3)
+    assert found == (step if step is None else pytest.approx(step, rel=0.01))
+
+
+def test_moments_before_others_are_read_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(
+        tmp_path / "a.mov", codec="mjpeg", form="yuvj420p", pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    monkeypatch.setattr(coarseness, "log_steps", lambda shown: (25 * float(p.time) for p in shown))
+    found = coding_step(path, [Fraction(3, 25), Fraction(0)], 2)
+    assert found == pytest.approx(2**2)  # of the frames 3, 4, 0 and 1
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+def test_headers_tell_the_step_of_hevc(tmp_path: Path, name: str, form: str) -> None:
+    path = make_video(
+        tmp_path / name, codec="libx265", form=form, options={"x265-params": FLAT + "34"},
+        size=(128, 96), pts=[3600 * t for t in range(30)],
+    )  # fmt: skip
+    assert coarseness_of(path) == ("hevc", 34)
+
+
+def test_decoders_tell_the_step_of_h264(tmp_path: Path) -> None:
+    options = {"qp": "28", "x264-params": STEADY}
+    path = make_video(tmp_path / "a.mkv", options=options)
+    assert coarseness_of(path) == ("h264", pytest.approx(28))
+
+
+def test_headers_tell_the_quantiser_of_vp9(tmp_path: Path) -> None:
+    options = {"qmin": "40", "qmax": "40", "crf": "40", "b": "0"}
+    path = make_video(tmp_path / "a.webm", codec="libvpx-vp9", options=options)
+    assert coarseness_of(path) == ("vp9", pytest.approx(160, abs=8))  # 160 is its index of 40
+
+
+def test_headers_tell_the_quantiser_of_av1(tmp_path: Path) -> None:
+    found = [
+        coarseness_of(
+            make_video(tmp_path / f"{crf}.mp4", codec="libsvtav1", options={"crf": str(crf)})
+        )
+        for crf in (20, 50)
+    ]
+    assert [told.codec for told in found] == ["av1", "av1"]
+    assert 20 < found[0].quantiser < found[1].quantiser - 50 < 200
+
+
+def test_what_tells_no_step_leaves_it_to_the_frames(tmp_path: Path) -> None:
+    assert coarseness_of(make_video(tmp_path / "a.mkv", codec="ffv1")) is None
+    assert coarseness_of(tmp_path) is None
+    assert coarseness_of(tmp_path / "missing.mp4") is None
+
+
+def test_a_broken_film_tells_what_is_whole(tmp_path: Path) -> None:
+    options = {"x265-params": FLAT + "34"}
+    path = make_video(
+        tmp_path / "a.ts", codec="libx265", options=options, size=(128, 96),
+        pts=[3600 * t for t in range(30)],
+    )  # fmt: skip
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + b"\xff" * 2000)
+    assert coarseness_of(path) == ("hevc", 34)
+
+
+def test_a_damage_tells_what_its_file_would(tmp_path: Path) -> None:
+    clip = make_video(
+        tmp_path / "clip.mkv", codec="ffv1", size=(128, 96), pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    for qp in (27, 40):
+        path = make_video(
+            tmp_path / "a.mkv", codec="libx265", options={"x265-params": X265.format(qp)},
+            size=(128, 96),
+        )  # fmt: skip
+        assert coarseness_of(path) == told_coarseness(f"hevc-{qp}", clip) == ("hevc", qp)
+    assert told_coarseness("ldp-30", clip) == ("hevc", 30 + 9 / 4)
+    options = {"crf": "28", "preset": "medium", "threads": "1", "x264-params": "asm=AVX2"}
+    path = make_video(
+        tmp_path / "b.mkv", size=(128, 96), options=options, pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    codec, quantiser = told_coarseness("h264-28", clip)
+    assert (codec, quantiser) == ("h264", pytest.approx(coarseness_of(path).quantiser, abs=0.5))
+    assert told_coarseness("h264-34", clip).quantiser > quantiser + 3
+    for other in ("coded", "hevc", "hevc-37+bicubic", "blur-7", ""):
+        assert told_coarseness(other, clip) is None
+
+
+def test_a_coarser_coding_asks_for_a_larger_share() -> None:
+    for codec in ("hevc", "h264"):
+        shares = [share_of_coding(codec, qp) for qp in range(10, 52)]
+        told = [share for share in shares if share is not None]
+        assert shares[0] is None  # so fine that frames have to tell
+        assert told == sorted(told)
+        assert 0.1 <= told[0] < 0.15
+        assert told[-1] == 1.25
+    assert share_of_coding("vp9", 20) is None
+    assert share_of_coding("av1", 140) == pytest.approx(0.55, abs=0.02)
+    assert share_of_coding("mpeg2video", 30) is None
+
+
+@pytest.fixture
+def network() -> S2SVR:
+    """A network that changes much, and says that half of it is made."""
+    torch.manual_seed(3)
+    model = S2SVR(replace(PRESETS["compression-light"], mixing=4, channels=8, quality=8))
+    for parameter in model.body_parameters():
+        parameter.data += 0.03 * torch.randn_like(parameter)
+    last = model.mixer.quality.trust.tell[-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.constant_(last.bias, -0.5)
+    return model.eval()
+
+
+def test_a_network_makes_the_share_that_the_coding_asks_for(network: S2SVR) -> None:
+    x = torch.rand(1, 3, 3, 48, 64)
+    told = knowing(network, Coarseness("hevc", 28))
+    share = share_of_coding("hevc", 28)
+    with torch.no_grad():
+        half, now = network(x)[0][:, 0], told(x)[0][:, 0]  # later ones see this one
+    x = x[:, 0]
+    assert (half - x).abs().max() > 0.01
+    torch.testing.assert_close(now - x, 2 * share * (half - x), rtol=0, atol=1e-5)
+    assert knowing(network, None) is network
+    assert knowing(network, Coarseness("hevc", 10)) is network  # too fine
+    assert knowing(network, Coarseness("mpeg2video", 30)) is network
+    other = S2SVR(replace(PRESETS["deblur-light"], channels=8, mixing=4, exposure=8))
+    assert with_coarseness(other, Path("never read")) is other
+
+
+def test_a_video_is_restored_by_what_its_file_tells(network: S2SVR, tmp_path: Path) -> None:
+    path = make_video(
+        tmp_path / "a.mkv", codec="libx265", options={"x265-params": FLAT + "37"}, size=(128, 96)
+    )
+    restore_video(network, path, tmp_path / "out.mkv", codec="ffv1", bits=16)
+    frames = read_clip(path).float() / 255
+    told = knowing(network, Coarseness("hevc", 37))
+    expected = torch.stack(list(restore(told, frames)))
+    plain = torch.stack(list(restore(network, frames)))
+    assert told.mixer.quality.share == pytest.approx(0.38 + 0.047 * 15)
+    got = read_clip(tmp_path / "out.mkv").float() / 255
+    assert (got - expected).abs().mean() < 0.5 * (got - plain).abs().mean()
+
+
+def test_an_evaluation_tells_what_files_would(
+    network: S2SVR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_video(tmp_path / "a.mkv", codec="ffv1", size=(128, 96))
+    clips, damage = [Clip("a", tmp_path / "a.mkv")], degradation("hevc-37")
+    untold = evaluate(network, clips, damage, Scoring(["rgb"]))
+    told = evaluate(network, clips, damage, Scoring(["rgb"], damage="hevc-37"))
+    assert told[0] == untold[0]  # the input
+    assert told[-1] != untold[-1]
+    coded = make_video(
+        tmp_path / "b.mkv", codec="libx265", options={"x265-params": X265.format(37)},
+        size=(128, 96),
+    )  # fmt: skip
+    files = [Clip("a", tmp_path / "a.mkv", coded)]
+    by_file = evaluate(network, files, damage, Scoring(["rgb"]))
+    monkeypatch.setattr(evaluation.run, "coarseness_of", lambda path: None)
+    assert evaluate(network, files, damage, Scoring(["rgb"]))[-1].psnr != by_file[-1].psnr
