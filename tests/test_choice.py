@@ -68,6 +68,14 @@ def test_a_task_with_one_network_says_so(job: Job, quality: str):
     assert choose_network(TASKS["deblur"], quality, job, never) == light
 
 
+def test_mirrored_frames_are_only_taken_where_they_are_asked_for(job: Job):
+    task, words = TASKS["compression"], "--quality best takes mirrored frames too"
+    for device in ("cpu", "cuda"):
+        there = replace(job, compute=Compute(device=device))
+        assert choose_network(task, "auto", there, never) == ("compression-light", words, None)
+    assert choose_network(task, "best", job, never).network == "compression-light+"
+
+
 def test_a_gpu_takes_the_best_one(job: Job):
     on_gpu = replace(job, compute=Compute(device="cuda:0"))
     assert choose_network(TASK, "auto", on_gpu, never) == ("large", "a GPU is used", None)

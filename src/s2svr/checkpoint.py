@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from .ensemble import SelfEnsemble
 from .files import whole
 from .models import MODELS, S2SVR
-from .tasks import TASKS
+from .tasks import PLUS, TASKS
 
-PLUS = "+"  # behind a name: the network as a SelfEnsemble, as in papers
 WEIGHTS = Path(__file__).parent / "weights"
 
 

@@ -13,6 +13,7 @@ class Task:
     best: str = ""  # of a larger network, which restores more, or of this one as a SelfEnsemble
 
 
+PLUS = "+"  # behind a network's name: frames are restored mirrored too, as papers write it
 TASKS = {
     "sr": Task("sr-light", "bicubic", "enlarge clean video 4 times", "sr-base"),
     "upscale": Task(
@@ -20,7 +21,7 @@ TASKS = {
     ),
     "deblur": Task("deblur-light", "blur-7", "sharpen what motion blurred"),
     "compression": Task(
-        "compression-light", "hevc-37", "remove blocks and ringing", "compression-light+"
+        "compression-light", "hevc-37", "remove blocks and ringing", "compression-light" + PLUS
     ),
 }
 USUAL_TASK = "sr"  # where no task is named

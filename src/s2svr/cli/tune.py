@@ -275,9 +275,9 @@ def learner_and_better(name: str, task: str | None) -> tuple["S2SVR", "S2SVR | N
 
     Says which it learns from. Raises ValueError for a network of another kind.
     """
-    from ..checkpoint import PLUS, load, read_card
+    from ..checkpoint import load, read_card
     from ..models import S2SVR
-    from ..tasks import TASKS
+    from ..tasks import PLUS, TASKS
 
     model, known = network(name, task), TASKS.get(read_card(name).task)
     if not isinstance(model, S2SVR):

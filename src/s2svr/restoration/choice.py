@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..media import open_reader
-from ..tasks import LOSSY_TASK, USUAL_TASK, Task
+from ..tasks import LOSSY_TASK, PLUS, USUAL_TASK, Task
 from ..text import duration_text
 from .backend import Backend
 from .journal import begun_with
@@ -54,7 +54,8 @@ def choose_network(
     """The network that does a job, and the reason.
 
     ``auto`` takes the best one on a GPU, or where a plan says that it ends within PATIENCE_BEST; it
-    is the fast one where nothing is ``planned`` or the time cannot be known. What an earlier try
+    is the fast one where nothing is ``planned`` or the time cannot be known, and where the best one
+    is the fast one with mirrored frames, which gain too little to wait for. What an earlier try
     was begun with stays. Nothing is measured for what will be refused, unless ``brief`` is False;
     ``share`` is that of ``make_plan``. Raises ValueError for an unknown quality.
     """
@@ -66,6 +67,8 @@ def choose_network(
     begun = None if job.restart else begun_with(job.place)
     if begun in (task.weights, task.best):
         return Choice(str(begun), "the restoration was begun with it")
+    if task.best == task.weights + PLUS:
+        return Choice(task.weights, "--quality best takes mirrored frames too")
     if torch.device(job.compute.device or "cpu").type == "cuda":
         return Choice(task.best, "a GPU is used")
     if not planned or (brief and job.is_refused()):
