@@ -72,6 +72,15 @@ def test_decoders_tell_the_step_of_h264(tmp_path: Path) -> None:
     assert coarseness_of(path) == ("h264", pytest.approx(28))
 
 
+@pytest.mark.parametrize(("codec", "name"), [("mpeg2video", "a.mpg"), ("mpeg4", "a.avi")])
+def test_decoders_tell_the_step_of_mpeg(tmp_path: Path, codec: str, name: str) -> None:
+    path = make_video(
+        tmp_path / name, codec=codec, options={"qmin": "8", "qmax": "8"}, pts=list(range(5)),
+        time_base=Fraction(1, 25), last=1,
+    )  # fmt: skip
+    assert coarseness_of(path) == (codec, pytest.approx(28))  # a step of 16
+
+
 def test_headers_tell_the_quantiser_of_vp9(tmp_path: Path) -> None:
     options = {"qmin": "40", "qmax": "40", "crf": "40", "b": "0"}
     path = make_video(tmp_path / "a.webm", codec="libvpx-vp9", options=options)
@@ -140,7 +149,7 @@ def test_a_coarser_coding_asks_for_a_larger_share() -> None:
         assert told[-1] == 1.25
     assert share_of_coding("vp9", 20) is None
     assert share_of_coding("av1", 140) == pytest.approx(0.55, abs=0.02)
-    assert share_of_coding("mpeg2video", 30) is None
+    assert share_of_coding("mjpeg", 30) is None
 
 
 @pytest.fixture
@@ -167,7 +176,7 @@ def test_a_network_makes_the_share_that_the_coding_asks_for(network: S2SVR) -> N
     torch.testing.assert_close(now - x, 2 * share * (half - x), rtol=0, atol=1e-5)
     assert knowing(network, None) is network
     assert knowing(network, Coarseness("hevc", 10)) is network  # too fine
-    assert knowing(network, Coarseness("mpeg2video", 30)) is network
+    assert knowing(network, Coarseness("mjpeg", 30)) is network
     other = S2SVR(replace(PRESETS["deblur-light"], channels=8, mixing=4, exposure=8))
     assert with_coarseness(other, Path("never read")) is other
 

@@ -167,6 +167,7 @@ def test_headers_of_other_encrypted_files(tmp_path: Path):
         (flv + b"\x09" + bytes(20), ""),
         (asf, ""),
         (matroska[:-3] + bytes(60), ""),
+        (matroska[:4] + bytes(40) + bytes.fromhex("6240 8d 5031 81 00 5035 84"), ""),  # by chance
         (b"encv", ""),
     ]:
         (tmp_path / "a").write_bytes(data)

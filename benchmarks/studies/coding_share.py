@@ -35,6 +35,8 @@ CODINGS = [
     *(f"libx264:crf={crf}" for crf in (18, 23, 28, 33)),
     *(f"libvpx-vp9:crf={crf}" for crf in (20, 30, 40, 50)),
     *(f"libsvtav1:crf={crf}" for crf in (20, 30, 40, 50)),
+    *(f"mpeg2video:qmin={q},qmax={q}" for q in (2, 4, 8, 16)),
+    *(f"mpeg4:qmin={q},qmax={q}" for q in (2, 4, 8, 16)),
 ]
 LUMA = torch.tensor((65.481, 128.553, 24.966))[:, None, None] / 255
 SHARES = torch.arange(0, 1.6, 0.01)
@@ -82,7 +84,7 @@ def main() -> None:
 def write_coded(clip: Path, path: Path, name: str, count: int) -> None:
     """Write the first frames of a clip by an encoder, as ``libx265:qp=37``."""
     encoder, _, setting = name.partition(":")
-    options = dict([setting.split("=", 1)])
+    options = dict(entry.split("=", 1) for entry in setting.split(","))
     if encoder == "libx265":
         value = options.pop("qp", None)
         options["x265-params"] = X265.format(value) if value else "log-level=none:frame-threads=1"

@@ -38,7 +38,8 @@ class Coarseness(NamedTuple):
     """How coarsely a film was coded."""
 
     codec: str  # FFmpeg's name of it
-    quantiser: float  # as the codec counts: to 51 in H.264 and HEVC, to 255 in VP9 and AV1
+    # As the codec counts, to 255 in VP9 and AV1; of MPEG as H.264 would count the same step, to 51.
+    quantiser: float
 
 
 def coarseness_of(path: Path) -> Coarseness | None:
@@ -120,7 +121,7 @@ def steps_by_decoder(container: InputContainer, stream: VideoStream, count: int)
 def quantisers_by_decoder(
     container: InputContainer, stream: VideoStream, count: int
 ) -> list[float]:
-    """The mean quantiser of each picture of H.264: with six more the step doubles, 1 at 4."""
+    """The mean quantiser of each picture, as H.264 counts: a step of 1 at 4, doubled by 6 more."""
     return [4 + 6 * step for step in steps_by_decoder(container, stream, count)]
 
 
@@ -149,6 +150,8 @@ def quantisers_by_headers(
 
 TELL: dict[str, Tell] = {
     "h264": quantisers_by_decoder,
+    "mpeg2video": quantisers_by_decoder,
+    "mpeg4": quantisers_by_decoder,
     "hevc": quantisers_by_headers,
     "vp9": quantisers_by_headers,
     "av1": quantisers_by_headers,

@@ -28,8 +28,9 @@ MOST_BOXES = 1_000_000  # of an mp4 that are looked at
 BOXES = b"ftyp moov mdat moof mfra free skip wide uuid udta meta sidx ssix styp emsg prft pdin pnot"
 HEADER_LOOK = 1 << 16  # bytes that say whether a file is encrypted
 ENCRYPTED_ENTRY = re.compile(rb"stsd.{12}(encv|enca|drmi|drms)", re.DOTALL)
-# An element ContentEncoding (with its size) in which a ContentEncryption lies.
-MATROSKA_KEY = re.compile(rb"\x62\x40.{1,80}?\x50\x35", re.DOTALL)
+# Elements ContentEncodings, ContentEncoding (with their sizes) and ContentEncryption, each in the
+# one before. The last two alone are met by chance in the pictures of one file in a thousand.
+MATROSKA_KEY = re.compile(rb"\x6d\x80.{1,16}?\x62\x40.{1,80}?\x50\x35", re.DOTALL)
 ASF_KEYS = (  # the objects ContentEncryption and ExtendedContentEncryption
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),

@@ -32,6 +32,8 @@ SHARES = {
     "h264": (22, 0.45, 0.047),
     "vp9": (121, 0.49, 0.0051),
     "av1": (121, 0.47, 0.0041),
+    "mpeg2video": (25, 0.76, 0.0446),
+    "mpeg4": (25, 0.74, 0.049),
 }
 # A film so finely coded that it asks for less was often coded before, and more coarsely.
 LEAST_SHARE, MOST_SHARE = 0.1, 1.25
