@@ -205,13 +205,17 @@ def test_a_killed_process(movie: Path, tmp_path: Path) -> None:
 
 
 class Failing(S2SVR):
-    """Fails in its n-th window."""
+    """Fails in its 4th window, when what is before it is on the disk."""
 
     windows = 0
+    kept: Path  # appears then
 
     def forward(self, x: Tensor, state: object = None, lookahead: int = 0) -> tuple[Tensor, object]:
         self.windows += 1
         if self.windows == 4:
+            latest = time.monotonic() + 30
+            while not self.kept.exists() and time.monotonic() < latest:
+                time.sleep(0.01)
             raise OSError("a bad day")
         return super().forward(x, state, lookahead)  # type: ignore[arg-type]
 
@@ -219,6 +223,7 @@ class Failing(S2SVR):
 def test_an_error_keeps_what_is_done_and_says_so(movie: Path, tmp_path: Path) -> None:
     net = Failing(network().config)
     net.load_state_dict(network().state_dict())
+    net.kept = lasting_folder(tmp_path / "out.mkv") / CHECKPOINT
     settings = {"window": 3, "segment": 5, "codec": "ffv1"}
     with pytest.raises(OSError, match="a bad day") as caught:
         restore_video(net, movie, tmp_path / "out.mkv", **settings)
