@@ -46,12 +46,13 @@ def coarseness_of(path: Path) -> Coarseness | None:
     """The coding of a video file: the mean of a few places. None where the file does not tell."""
     try:
         with open_container(path) as container:
-            codec = video_stream(container, path).codec_context.codec.canonical_name
+            stream = video_stream(container, path)
+            codec = stream.codec_context.codec.canonical_name
             if codec not in TELL:
                 return None
             length = Fraction(container.duration or 0, av.time_base)
             starts = [length * place / PLACES for place in range(PLACES if length else 1)]
-            quantiser = mean_told(container, path, starts, SPAN, TELL[codec])
+            quantiser = mean_told(container, stream, starts, SPAN, TELL[codec])
     except MediaError:
         return None
     return None if quantiser is None else Coarseness(codec, quantiser)
@@ -89,15 +90,19 @@ def coding_step(path: Path, starts: list[Fraction], count: int) -> float | None:
     The geometric mean over all blocks of the pictures. None where the decoder does not tell it.
     """
     with open_container(path) as container:
-        found = mean_told(container, path, starts, count, steps_by_decoder)
+        stream = video_stream(container, path)
+        found = mean_told(container, stream, starts, count, steps_by_decoder)
     return None if found is None else 2**found
 
 
 def mean_told(
-    container: InputContainer, path: Path, starts: list[Fraction], count: int, tell: Tell
+    container: InputContainer,
+    stream: VideoStream,
+    starts: list[Fraction],
+    count: int,
+    tell: Tell,
 ) -> float | None:
     """The mean of what ``tell`` finds in ``count`` pictures at each start (seconds)."""
-    stream = video_stream(container, path)
     begin = (stream.start_time or 0) * (stream.time_base or Fraction(0))
     found: list[float] = []
     for number, start in enumerate(starts):
@@ -121,8 +126,13 @@ def steps_by_decoder(container: InputContainer, stream: VideoStream, count: int)
 def quantisers_by_decoder(
     container: InputContainer, stream: VideoStream, count: int
 ) -> list[float]:
-    """The mean quantiser of each picture, as H.264 counts: a step of 1 at 4, doubled by 6 more."""
-    return [4 + 6 * step for step in steps_by_decoder(container, stream, count)]
+    """The mean quantiser of each picture, as H.264 counts."""
+    return list(map(h264_quantiser, steps_by_decoder(container, stream, count)))
+
+
+def h264_quantiser(log_step: float) -> float:
+    """The quantiser of H.264 that means a step: 1 at 4, and twice as much for 6 more."""
+    return 4 + 6 * log_step
 
 
 def quantisers_by_headers(

@@ -28,6 +28,14 @@ class States(NamedTuple):
         return self.ways[0].x
 
 
+def of_network(name: str) -> property:
+    """An attribute that is the network's own, also where it is set."""
+    return property(
+        lambda self: getattr(self.network, name),
+        lambda self, value: setattr(self.network, name, value),
+    )
+
+
 class SelfEnsemble(nn.Module):
     """A restoration network that also restores frames mirrored, in three ways; the mean counts.
 
@@ -39,29 +47,12 @@ class SelfEnsemble(nn.Module):
     """
 
     memory_types = (States, *S2SVR.memory_types)
+    pairs, few = of_network("pairs"), of_network("few")
 
     def __init__(self, network: S2SVR) -> None:
         super().__init__()
         self.network = network
         self.scale, self.lookahead, self.config = network.scale, network.lookahead, network.config
-
-    @property
-    def pairs(self) -> int:
-        """The network's."""
-        return self.network.pairs
-
-    @pairs.setter
-    def pairs(self, count: int) -> None:
-        self.network.pairs = count
-
-    @property
-    def few(self) -> bool:
-        """The network's."""
-        return self.network.few
-
-    @few.setter
-    def few(self, few: bool) -> None:
-        self.network.few = few
 
     def forward(
         self, x: Tensor, memory: States | None = None, lookahead: int = 0

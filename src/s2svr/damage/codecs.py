@@ -11,7 +11,7 @@ import av
 import torch
 from torch import Generator, Tensor
 
-from ..coarseness import Coarseness, log_steps
+from ..coarseness import Coarseness, h264_quantiser, log_steps
 from ..color import ColorInfo, from_rgb, to_rgb
 from ..data import Pair
 from ..media import ASKED, MediaError, from_picture, read_clip, to_picture
@@ -178,7 +178,7 @@ def told_coarseness(damage: str, clip: Path, count: int | None = None) -> Coarse
     packets = encoded(cut_to_multiple(frames, 4), "libx264", x264_options(int(number)))
     pictures = (picture for packet in chain(packets, [None]) for picture in decoder.decode(packet))
     steps = list(log_steps(pictures))
-    return Coarseness("h264", 4 + 6 * fmean(steps)) if steps else None
+    return Coarseness("h264", h264_quantiser(fmean(steps))) if steps else None
 
 
 def compress(

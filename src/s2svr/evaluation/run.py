@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..coarseness import Coarseness, coarseness_of, knowing
+from ..coarseness import Coarseness, coarseness_of, knowing, tells_share
 from ..damage import cache_name, told_coarseness
 from ..data import Clip, Degradation, as_float, damaged_clip
 from ..files import file_fingerprint
@@ -119,7 +119,9 @@ def compared_methods(
     files, where it does so.
     """
     methods = reference_methods(int(getattr(model, "scale", 1)))
-    coarseness = None if clip is None else coarseness_of_clip(clip, scoring)
+    coarseness = None
+    if clip is not None and any(map(tells_share, (model, *others.values()))):
+        coarseness = coarseness_of_clip(clip, scoring)
     model = knowing(model, coarseness)
     ours = partial(our_method, model)
     if scoring.motion is not None and clip is not None:

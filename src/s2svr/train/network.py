@@ -205,19 +205,13 @@ def widened(light: dict[str, Tensor], fresh: dict[str, Tensor]) -> dict[str, Ten
     for name, value in light.items():
         if name.startswith(("flow.", "mixer.")) or value.shape == wide[name].shape:
             wide[name] = value
-    for name in ("encoder.first.weight", "encoder.first.bias"):
-        wide[name] = padded(light[name], wide[name])
-    for name in ("decoder.feedback.weight", "decoder.feedback.bias"):
-        if name in light:
-            wide[name] = padded(light[name], wide[name])
-    for name in ("decoder.output.0.weight", "decoder.along.shares.weight"):
-        if name in light:
-            wide[name] = reads_sum(light[name])
+        elif name.startswith(("encoder.first.", "decoder.feedback.")):
+            wide[name] = padded(value, wide[name])
+        elif name in ("decoder.output.0.weight", "decoder.along.shares.weight"):
+            wide[name] = reads_sum(value)
     for name in [name.removesuffix(".keep") for name in light if name.endswith(".gru.keep")]:
         widen_unit(wide, light, name)
     for name in [name for name in wide if ".blocks." in name]:
-        if name.startswith("encoder.backward_layer."):
-            continue
         if ".second." in name:
             wide[name] = padded(light.get(name, wide[name][:0]), wide[name])
         elif name in light:
