@@ -244,7 +244,7 @@ def test_the_cost_of_a_training_is_steps_times_a_step(cost, tmp_path: Path, run,
     assert float(row[2]) == pytest.approx(each / 1e12, abs=0.005)
     assert float(row[3]) == pytest.approx(2e6 * each / 1e18, abs=0.005)
     days = float(row[5].replace(",", ""))
-    assert days == pytest.approx(2e6 * each / (float(row[4]) * 1e12) / 86400, rel=0.2, abs=1)
+    assert days == pytest.approx(2e6 * each / (float(row[4]) * 1e12) / 86400, rel=1e-3, abs=1)
     with pytest.raises(SystemExit):
         run(cost, RECIPES / "deblur-light-exposure.toml")
     assert "expected recipes of flow or restoration" in capsys.readouterr().err

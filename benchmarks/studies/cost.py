@@ -97,7 +97,7 @@ def main() -> None:
             # Processor time, so that what else the machine does is not counted.
             seconds = (time.process_time() - began) / torch.get_num_threads()
             speed = operations(tiny, student) * chosen.measure / seconds
-            cells[4:] = [f"{speed / 1e12:.4f}", f"{whole * steps / speed / 86400:,.0f}"]
+            cells[4:] = [f"{speed / 1e12:.4g}", f"{whole * steps / speed / 86400:,.0f}"]
         print(f"| {' | '.join(cells)} |", flush=True)  # noqa: T201
 
 
