@@ -8,8 +8,17 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from s2svr.models import S2SVR
-from s2svr.models.along import COUNT, PLACES, AlongMotion, along_channels, along_motion
+from s2svr.models.along import (
+    COUNT,
+    PLACES,
+    AlongMotion,
+    along_channels,
+    along_motion,
+    counted,
+    with_motion,
+)
 from s2svr.models.config import S2SVRConfig
+from s2svr.models.flows import Flows
 from s2svr.models.output import AMPLIFY
 from s2svr.train.network import start_from
 from test_models import TINY
@@ -72,6 +81,47 @@ def test_shares_of_cells_are_added_in_their_own_colour():
         cell = shares[b, colour * COUNT : (colour + 1) * COUNT, row // 2, column // 2]
         wanted = cell @ pictures[b, :, row, column]
         assert torch.allclose(got[b, colour, row, column], wanted, atol=1e-5)
+
+
+def told(*shares: float) -> torch.Tensor:
+    """What whole frames tell: shares of two neighbours, and one of the change."""
+    return torch.tensor([*shares, 1.0]).view(1, 3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "pixels", "wanted"),
+    [
+        ((0.2, -0.25), 100, 1.0),  # its own light alone, so what moves far is blurred
+        ((0.9, -0.9), 8, 1.0),
+        ((0.9, -0.9), 12, 0.5),
+        ((0.9, -0.9), 16, 0.0),
+        ((0.4, -0.6), 12, 0.75),
+        ((3.0, 3.0), 1000, 0.0),
+    ],
+)
+def test_far_motion_counts_less_the_more_frames_an_exposure_holds(shares, pixels, wanted):
+    far, near = straight(0.6 * pixels, -0.8 * pixels), straight(1.0, 0.0)
+    for ways in ((far, near), (near, far)):
+        got = counted(told(*shares)[:, :2], *ways)
+        assert got.shape == (1, 1, 6, 8)
+        torch.testing.assert_close(got, torch.full_like(got, wanted))
+
+
+def test_a_network_neither_sees_nor_adds_what_does_not_count():
+    config = replace(
+        FLAT, along=True, neighbours=1, mixing=4, aligned=False, exposure=4, confidence=True
+    )
+    x, cell = frames(1, 3, 12, 16), torch.zeros(1, 1, 6, 8)
+    far = straight(8.0, 0.0)  # cells are two pixels wide
+    flows = Flows([[-far]], [[far]])
+    whole = along_motion(x, -far, far, 2)
+    for shares, wanted in (((0.1, 0.1), whole), ((-0.8, 0.8), 0 * whole)):
+        seen, apart = with_motion([cell], [x], flows, config, [told(*shares)])
+        assert torch.equal(apart[0], wanted)
+        assert torch.equal(seen[0], torch.cat((cell, wanted), 1))
+    blind = replace(config, exposure=0, confidence=False)
+    _, apart = with_motion([cell], [x], flows, blind, [None])
+    assert torch.equal(apart[0], whole)
 
 
 def test_a_network_begins_to_look_along_motion_with_what_it_computed_before():

@@ -17,6 +17,11 @@ from .output import AMPLIFY
 PLACES = (0.25, 0.5, 1.0, 1.5)  # of the way to the frame after, and before
 COUNT = 2 * len(PLACES)
 
+# Where a frame holds the light of several and things move far, as for the eye they stand side by
+# side, and what lies along the motion is the same thing once more, not blur.
+LONG = 0.5  # sum of the sizes of its neighbours' shares, from which so much is several
+FAR = 8.0  # pixels to the next frame, up to which all still counts
+
 
 class AlongMotion(nn.Module):
     """From the decoder's state to what is added of a frame's differences along its motion.
@@ -48,17 +53,43 @@ def along_channels(config: S2SVRConfig) -> int:
 
 
 def with_motion(
-    cells: list[Tensor], frames: list[Tensor], flows: Flows, config: S2SVRConfig
+    cells: list[Tensor],
+    frames: list[Tensor],
+    flows: Flows,
+    config: S2SVRConfig,
+    whole: list[Tensor | None],
 ) -> tuple[list[Tensor], list[Tensor | None]]:
     """What the encoder sees of frames (B, 3, H, W), with their ``along_motion``; and that alone.
 
-    Nothing is added, and each is None, for a network that does not look along motion.
+    ``whole``: what whole frames tell the mixer, (B, ., 1, 1). Nothing is added, and each is None,
+    for a network that does not look along motion.
     """
     if not config.along:
         return cells, [None] * len(cells)
-    known = zip(frames, flows.before[0], flows.after[0], strict=True)
-    apart = [along_motion(frame, before, after, config.down) for frame, before, after in known]
-    return [torch.cat(pair, 1) for pair in zip(cells, apart, strict=True)], [*apart]
+    apart: list[Tensor | None] = []
+    new = []
+    for cell, frame, told, *ways in zip(
+        cells, frames, whole, flows.before[0], flows.after[0], strict=True
+    ):
+        before, after = both_sides(*ways)
+        over = along_motion(frame, before, after, config.down)
+        if told is not None and config.exposure and before is not None and after is not None:
+            shares = told[:, : 2 * config.neighbours]
+            over = over * counted(shares, config.down * before, config.down * after)
+        apart.append(over)
+        new.append(torch.cat((cell, over), 1))
+    return new, apart
+
+
+def counted(shares: Tensor, *ways: Tensor) -> Tensor:
+    """How far it counts what a frame has along its motion, (B, 1, h, w), from 1 to 0.
+
+    shares (B, ., 1, 1) of its neighbours, as the whole frame tells them; ways (B, 2, h, w): flow to
+    the frames on both sides, in pixels of the frame.
+    """
+    several = (shares.abs().sum(1, keepdim=True) - LONG).clamp(0, 1)
+    moved = torch.cat([way.norm(dim=1, keepdim=True) for way in ways], 1).amax(1, keepdim=True)
+    return 1 - several * (moved / FAR - 1).clamp(0, 1)
 
 
 def along_motion(frame: Tensor, before: Tensor | None, after: Tensor | None, down: int) -> Tensor:

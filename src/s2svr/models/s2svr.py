@@ -279,8 +279,8 @@ class S2SVR(nn.Module):
         before = state.x if state else []
         seen = self.encoded(len(frames), lookahead)
         flows = cut_flows(flows, 0, seen)
-        mixed, cells, made = self.mixed(frames, before, flows, seen)
-        cells, apart = with_motion(cells, frames[:seen], flows, c)
+        mixed, cells, whole = self.mixed(frames, before, flows, seen)
+        cells, apart = with_motion(cells, frames[:seen], flows, c, whole)
         latents, z = self.encoder(cells, state.z if state else None, flows, count)
         latents = [*(state.latents if state else []), *latents]
         first = len(state.latents) if state else 0  # of the window inside ``latents``
@@ -299,7 +299,7 @@ class S2SVR(nn.Module):
             s, change = self.decoder.step(s, self.seen(y, latents[0], o), around, apart[t])
             change = change[..., : height * c.scale, : width * c.scale]
             y = within_contrast(change, mixed[t], c.scale).add_(self.base(mixed[t]))
-            if (share := made[t]) is not None:
+            if self.mixer and (share := self.mixer.made(whole[t])) is not None:
                 y = torch.lerp(frames[t], y, share.type_as(y))
             out.append(y)
         past = [*before, *frames[:count]][-max(c.radius, 1, c.neighbours) :]
@@ -311,14 +311,14 @@ class S2SVR(nn.Module):
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor | None]]:
         """The first ``count`` frames with their neighbours' shares, and what the encoder sees.
 
-        And the share of each frame's change that is made; None: all of it.
+        And what each whole frame tells of its shares, (B, ., 1, 1); None: nothing.
         """
         see, c = self.encoder.frame, self.config
         if self.mixer is None:
             return frames, [see(frame) for frame in frames[:count]], [None] * count
         everything = [*past, *frames]
         told = flows.told or self.told(everything, range(len(past), len(past) + count), flows)
-        whole = [shares[..., :1, :1] for shares in told] if told else [None] * count
+        whole: list[Tensor | None] = [m[..., :1, :1] for m in told or ()] or [None] * count
         # As they lie, a frame is the neighbour of many others; its contrast is found once.
         alone = [] if c.aligned else [contrast(frame) for frame in everything]
         mixed = []
@@ -329,7 +329,7 @@ class S2SVR(nn.Module):
             mixed.append(self.mixer(frames[t], others, reduce(torch.maximum, seen), whole[t]))
         pairs = zip(mixed, frames, strict=False)
         cells = [torch.cat((see(x), see(frame)), 1) for x, frame in pairs]
-        return mixed, cells, [self.mixer.made(shares) for shares in whole]
+        return mixed, cells, whole
 
     def seen(self, y: Tensor | None, like: Tensor, o: Tensor | None) -> Tensor | None:
         """Features of y_{i-1}, warped to frame i; zero where there is none.
