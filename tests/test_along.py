@@ -92,10 +92,10 @@ def told(*shares: float) -> torch.Tensor:
     ("shares", "pixels", "wanted"),
     [
         ((0.2, -0.25), 100, 1.0),  # its own light alone, so what moves far is blurred
-        ((0.9, -0.9), 8, 1.0),
-        ((0.9, -0.9), 12, 0.5),
-        ((0.9, -0.9), 16, 0.0),
-        ((0.4, -0.6), 12, 0.75),
+        ((0.9, -0.9), 4, 1.0),
+        ((0.9, -0.9), 6, 0.5),
+        ((0.9, -0.9), 8, 0.0),
+        ((0.4, -0.6), 6, 0.75),
         ((3.0, 3.0), 1000, 0.0),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_network_neither_sees_nor_adds_what_does_not_count():
         FLAT, along=True, neighbours=1, mixing=4, aligned=False, exposure=4, confidence=True
     )
     x, cell = frames(1, 3, 12, 16), torch.zeros(1, 1, 6, 8)
-    far = straight(8.0, 0.0)  # cells are two pixels wide
+    far = straight(4.0, 0.0)  # cells are two pixels wide
     flows = Flows([[-far]], [[far]])
     whole = along_motion(x, -far, far, 2)
     for shares, wanted in (((0.1, 0.1), whole), ((-0.8, 0.8), 0 * whole)):

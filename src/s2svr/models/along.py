@@ -20,7 +20,7 @@ COUNT = 2 * len(PLACES)
 # Where a frame holds the light of several and things move far, as for the eye they stand side by
 # side, and what lies along the motion is the same thing once more, not blur.
 LONG = 0.5  # sum of the sizes of its neighbours' shares, from which so much is several
-FAR = 8.0  # pixels to the next frame, up to which all still counts
+FAR = 4.0  # pixels to the next frame, up to which all still counts
 
 
 class AlongMotion(nn.Module):
