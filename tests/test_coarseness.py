@@ -9,11 +9,20 @@ import torch
 
 from media_clips import make_video
 from s2svr import coarseness, evaluation
-from s2svr.coarseness import Coarseness, coarseness_of, coding_step, knowing, with_coarseness
+from s2svr.coarseness import (
+    Coarseness,
+    blend,
+    coarseness_of,
+    coding_step,
+    knowing,
+    with_coarseness,
+)
 from s2svr.damage import degradation, told_coarseness
 from s2svr.damage.codecs import X265
 from s2svr.data import Clip
+from s2svr.ensemble import SelfEnsemble
 from s2svr.evaluation import Scoring, evaluate
+from s2svr.files import network_fingerprint
 from s2svr.media import read_clip
 from s2svr.models import PRESETS, S2SVR, share_of_coding
 from s2svr.restoration import restore, restore_video
@@ -179,6 +188,62 @@ def test_a_network_makes_the_share_that_the_coding_asks_for(network: S2SVR) -> N
     assert knowing(network, Coarseness("mjpeg", 30)) is network
     other = S2SVR(replace(PRESETS["deblur-light"], channels=8, mixing=4, exposure=8))
     assert with_coarseness(other, Path("never read")) is other
+
+
+def moved(model: S2SVR, by: float) -> dict[str, torch.Tensor]:
+    """Other weights for a network."""
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    return {
+        name: tensor + by if name.startswith(("encoder", "decoder")) else tensor
+        for name, tensor in weights.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("share", "fine", "coarse", "size"),
+    [
+        (0.1, 1.0, 0.0, 2 / 3),
+        (0.55, 1.0, 0.0, 2 / 3),
+        (0.675, 0.525, 0.175, 0.86),
+        (0.8, 0.2, 0.2, 1 - 0.2 / 3 + 0.04),
+        (0.925, 0.175, 0.525, 1 - 0.175 / 3 + 0.105),
+        (1.05, 0.0, 1.0, 1.2),
+        (1.25, 0.0, 1.0, 1.2),
+    ],
+)
+def test_weights_move_towards_the_expert_for_the_coding(
+    network: S2SVR, share: float, fine: float, coarse: float, size: float
+) -> None:
+    before = moved(network, 0.0)
+    network.experts = (moved(network, -0.25), moved(network, 0.5))
+    assert blend(network, share) == pytest.approx(size)
+    for name, tensor in network.state_dict().items():
+        other = 0.5 * coarse - 0.25 * fine if name.startswith(("encoder", "decoder")) else 0.0
+        torch.testing.assert_close(tensor, before[name] + other, rtol=0, atol=1e-6)
+
+
+def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
+    x = torch.rand(1, 3, 3, 48, 64)
+    with torch.no_grad():
+        plain, share = network(x)[0], share_of_coding("hevc", 37)
+        alone = knowing(network, Coarseness("hevc", 37))(x)[0]
+        network.experts = (moved(network, 0.0), moved(network, 0.02))
+        assert torch.equal(network(x)[0], plain)
+        told = knowing(network, Coarseness("hevc", 37))
+        assert torch.equal(network(x)[0], plain)
+        assert told.mixer.quality.share == pytest.approx(share / 1.2)
+        network.load_state_dict(network.experts[1])
+        network.mixer.quality.share = share / 1.2
+        torch.testing.assert_close(told(x)[0], network(x)[0], rtol=0, atol=1e-5)
+        assert (told(x)[0] - alone).abs().max() > 1e-3
+
+
+def test_experts_belong_to_a_networks_identity(network: S2SVR) -> None:
+    seen = {network_fingerprint(network), network_fingerprint(SelfEnsemble(network))}
+    for by in (0.1, 0.2):
+        network.experts = (moved(network, 0.0), moved(network, by))
+        seen |= {network_fingerprint(network), network_fingerprint(SelfEnsemble(network))}
+    assert len(seen) == 6
 
 
 def test_a_video_is_restored_by_what_its_file_tells(network: S2SVR, tmp_path: Path) -> None:

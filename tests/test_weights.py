@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import s2svr
-from s2svr.checkpoint import bundled, load, read_card
+from s2svr.checkpoint import WEIGHTS, bundled, expert_files, load, read_card
+from s2svr.coarseness import Coarseness, knowing
 from s2svr.damage.table import degradation
 from s2svr.metrics import psnr_rgb
 from s2svr.models.pwclite import PWCLite
@@ -123,6 +124,40 @@ def test_every_restoration_network_has_its_golden_number():
     assert networks == set(GOLDEN)
 
 
+def test_experts_are_the_network_but_for_what_learned():
+    model = load("compression-light")
+    assert isinstance(model, S2SVR)
+    files = expert_files("compression-light")
+    assert [path.stem for path in files] == ["compression-light-fine", "compression-light-coarse"]
+    for path, found in zip(files, model.experts, strict=True):
+        other = load(path)
+        assert isinstance(other, S2SVR)
+        assert other.config == model.config
+        assert not other.experts
+        for key, tensor in model.state_dict().items():
+            assert torch.equal(found[key], other.state_dict()[key])
+            if key.startswith("mixer.quality.trust."):
+                continue  # where nothing tells their share they make all of each change
+            if key.startswith(("flow.", "mixer.")):
+                assert torch.equal(found[key], tensor)
+            elif key.endswith("weight"):
+                assert not torch.equal(found[key], tensor)
+    assert not load("deblur-light").experts
+
+
+@pytest.mark.parametrize(("qp", "wanted"), [(22, 37.930), (37, 27.714)])
+def test_experts_gain_where_a_file_tells_its_coding(qp: int, wanted: float, clip: torch.Tensor):
+    lq, hq = degradation(f"hevc-{qp}")(clip, torch.Generator())
+    plain = load("compression-light")
+    told = knowing(plain, Coarseness("hevc", qp))
+    scores = [
+        sum(psnr_rgb(a, b) for a, b in zip(s2svr.restore(net, iter(lq)), hq, strict=True)) / len(hq)
+        for net in (plain, told)
+    ]
+    assert scores[1] == pytest.approx(wanted, abs=0.01)
+    assert scores[1] > scores[0] + 0.02
+
+
 def test_bundled_flow_beats_no_motion(clip: torch.Tensor):
     net = load("flow-light-teacher")
     assert isinstance(net, PWCLite)
@@ -133,10 +168,12 @@ def test_bundled_flow_beats_no_motion(clip: torch.Tensor):
 
 
 def test_bundled_weights_are_small_and_carry_their_cards():
-    assert sum(path.stat().st_size for path in bundled().values()) < 40e6
-    for name, path in bundled().items():
+    files = list(WEIGHTS.rglob("*.safetensors"))
+    assert sum(path.stat().st_size for path in files) < 40e6
+    for path in files:
+        name = path.stem
         assert path.stat().st_size < (8e6 if name.endswith("-base") else 1e6)
-        card = read_card(name)
+        card = read_card(path)
         assert card.recipe
         assert card.step > 0
         assert card.data

@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="", help="and how, where no recipe file says it")
     parser.add_argument("--warm", type=int, help="frames ahead of a network that reads both ways")
     parser.add_argument("--notes", default="")
+    parser.add_argument("--told", action="store_true", help="the coding of the damage, as by files")
     parser.add_argument("--into", type=Path, default=WEIGHTS)
     chosen = parser.parse_args()
     model, card = load(chosen.weights), read_card(chosen.weights)
@@ -73,7 +74,7 @@ def main() -> None:
         sequences = DATASETS[chosen.dataset](chosen.clips, "")
         rows = evaluate(
             load(target), sequences, degradation(chosen.damage),
-            Scoring([chosen.protocol], chosen.frames),
+            Scoring([chosen.protocol], chosen.frames, damage=chosen.damage if chosen.told else ""),
         )  # fmt: skip
         mean = next(row for row in means(rows) if row.method == OURS)
         damage = chosen.damage if chosen.dataset == "folder" else "damaged as they are"

@@ -4,9 +4,10 @@
     python benchmarks/studies/coding_share.py CLIPS --coding libx264:crf=23 --every 10
 
 Each clip is written as a file by every encoder, and read again. The change that the network makes
-is measured against the truth, in luma: what the share told by the frames gains, what the share by
-the file's quantiser gains, and which one share for all frames gains most. At last a line through
-those best shares, over the quantiser that the file tells.
+is measured against the truth, in luma: what the share told by the frames gains, what the network
+gains that knows the file's quantiser (and has its experts blended in), and which one share for all
+frames of the network's own change gains most. At last a line through those best shares, over the
+quantiser that the file tells.
 """
 
 import argparse
@@ -23,10 +24,10 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.coarseness import coarseness_of
+from s2svr.coarseness import coarseness_of, knowing
 from s2svr.damage.codecs import X265
 from s2svr.media import read_clip
-from s2svr.models import S2SVR, frame_beside, share_of_coding
+from s2svr.models import S2SVR, frame_beside
 from s2svr.restoration import backend_of
 
 CODINGS = [
@@ -128,8 +129,12 @@ def measured(model: S2SVR, clip: Path, path: Path, count: int) -> Found:
 
     best = float(max(SHARES, key=lambda share: gain(float(share))))
     coarseness = coarseness_of(path)
-    by_file = coarseness and share_of_coding(*coarseness)
-    gains = gain(told), gain(told if by_file is None else by_file), gain(best), gain(1.0)
+    by_file, knows = gain(told), knowing(model, coarseness)
+    if knows is not model:
+        restored, _ = backend_of(knows, "cpu", torch.bfloat16).run(x[None], None, 0)
+        left = mean((LUMA * (truth - restored)).sum(1) ** 2)
+        by_file = float((-10 * (left / energy[0]).log10()).mean())
+    gains = gain(told), by_file, gain(best), gain(1.0)
     quantiser = coarseness.quantiser if coarseness else math.nan
     return Found(quantiser, float(told.mean()), best, gains)
 

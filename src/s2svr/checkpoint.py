@@ -19,6 +19,7 @@ from .models import MODELS, S2SVR
 from .tasks import PLUS, TASKS
 
 WEIGHTS = Path(__file__).parent / "weights"
+EXPERTS = WEIGHTS / "experts"  # parts of bundled networks, not networks to choose
 
 
 class CheckpointError(ValueError):
@@ -82,7 +83,7 @@ def load(
         if not isinstance(model, S2SVR):
             raise CheckpointError(f"expected a restoration network before {PLUS}, got {plain!r}")
         return SelfEnsemble(model).eval()
-    metadata, tensors = read_header(path), read_tensors(path)
+    metadata, tensors = read_header(path), read_floats(path)
     network, configuration = MODELS[metadata["model"]]
     card = parse_card(metadata, path)
     if task is not None and card.task != task:
@@ -102,7 +103,9 @@ def load(
             f"expected the {len(wanted)} tensors of its configuration in {path}, "
             f"got {len(tensors)} that differ; the file is damaged, edited, or of another version"
         )
-    model.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    model.load_state_dict(tensors)
+    if isinstance(model, S2SVR) and path in bundled().values():
+        model.experts = tuple(map(read_floats, expert_files(path.stem)))
     return model.eval().to(device or "cpu")
 
 
@@ -125,6 +128,12 @@ def describe_weights(name_or_path: str | Path) -> dict[str, Any]:
 def bundled() -> dict[str, Path]:
     """The weights that come with the package, by name."""
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+def expert_files(name: str) -> list[Path]:
+    """What a bundled network learned from films coded finely, and coarsely; mostly nothing."""
+    files = [EXPERTS / f"{name}-{coding}.safetensors" for coding in ("fine", "coarse")]
+    return [path for path in files if path.is_file()]
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -173,10 +182,10 @@ def read_header(path: Path) -> dict[str, str]:
     return metadata
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file."""
+def read_floats(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, as float32."""
     with opened_weights(path) as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
 
 
 def parse_card(metadata: dict[str, str], path: Path) -> Card:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import av
 import numpy as np
+import torch
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -30,6 +31,11 @@ PLACES, SPAN = 8, 12  # of a film that are looked at, spread over it, and pictur
 # Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
 # x265's rate factors (lab/2026-11-30-share-by-coding.md).
 ADAPTED = 5.0
+# Shares that files ask for of a network's change, from which on its expert for finely coded films
+# counts no more, and its expert for coarsely coded ones alone (lab/2026-11-30-experts.md).
+FINE, COARSE = 0.55, 1.05
+PLAIN = 0.6  # part of the network itself in the middle between them
+LARGER = (2 / 3, 1.2)  # how large the experts' changes are beside its own, the best of each
 Tell = Callable[[InputContainer, VideoStream, int], list[float]]
 Network = TypeVar("Network")
 
@@ -66,6 +72,8 @@ def with_coarseness(model: Network, source: Path) -> Network:
 def knowing(model: Network, coarseness: Coarseness | None) -> Network:
     """A copy of a network that makes the share of its changes which a film's coding asks for.
 
+    Where it has experts, their weights are blended into its own.
+
     The network itself where frames have to tell that share, or it makes all of every change.
     """
     share = coarseness and share_of_coding(*coarseness)
@@ -73,8 +81,29 @@ def knowing(model: Network, coarseness: Coarseness | None) -> Network:
         return model
     copy: Any = deepcopy(model)
     surer = SURER if isinstance(model, SelfEnsemble) else 1.0
-    network_of(copy).mixer.quality.share = surer * share
+    network = network_of(copy)
+    network.mixer.quality.share = surer * share / blend(network, share)
     return copy
+
+
+@torch.no_grad()
+def blend(network: S2SVR, share: float) -> float:
+    """Blend a network's weights with those of its experts, by the share that a film asks for.
+
+    Blends of networks that began as one restore what lies between what each learned from (deep
+    network interpolation, https://arxiv.org/abs/1811.10515). Returns how large the change of the
+    blend is beside the network's own; 1 where there are no experts.
+    """
+    if not network.experts:
+        return 1.0
+    coarse = min(max((share - FINE) / (COARSE - FINE), 0.0), 1.0)
+    experts = 1 - PLAIN * (1 - abs(2 * coarse - 1))
+    parts = (experts * (1 - coarse), experts * coarse)
+    for name, tensor in network.state_dict().items():
+        others = [expert[name].to(tensor) for expert in network.experts]
+        change = [part * (other - tensor) for part, other in zip(parts, others, strict=True)]
+        tensor += change[0] + change[1]
+    return 1 + sum(part * (size - 1) for part, size in zip(parts, LARGER, strict=True))
 
 
 def tells_share(model: object) -> bool:

@@ -47,7 +47,7 @@ class SelfEnsemble(nn.Module):
     """
 
     memory_types = (States, *S2SVR.memory_types)
-    pairs, few = of_network("pairs"), of_network("few")
+    pairs, few, experts = of_network("pairs"), of_network("few"), of_network("experts")
 
     def __init__(self, network: S2SVR) -> None:
         super().__init__()

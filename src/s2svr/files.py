@@ -169,11 +169,12 @@ def content_fingerprint(path: Path) -> str:
 
 
 def network_fingerprint(model: "nn.Module") -> str:
-    """Digest of a network's kind, configuration and weights, wherever they are."""
+    """Digest of a network's kind, configuration, weights and experts, wherever they are."""
     import torch  # what only writes files need not wait for it
 
     total = hashlib.sha256(f"{type(model).__name__} {getattr(model, 'config', '')}".encode())
-    for name, tensor in model.state_dict().items():
-        total.update(name.encode())
-        total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    for weights in (model.state_dict(), *getattr(model, "experts", ())):
+        for name, tensor in weights.items():
+            total.update(name.encode())
+            total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()[:12]

@@ -150,6 +150,7 @@ class S2SVR(nn.Module):
     """Restores a clip from its degraded frames; the memory between windows is a value."""
 
     memory_types = (State,)  # classes in that value, for who stores it
+    experts: tuple[dict[str, Tensor], ...] = ()  # weights for films coded finely, and coarsely
     align = staticmethod(align)  # as the encoder's
 
     def __init__(self, config: S2SVRConfig | None = None) -> None:
