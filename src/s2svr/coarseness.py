@@ -31,8 +31,8 @@ PLACES, SPAN = 8, 12  # of a film that are looked at, spread over it, and pictur
 # Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
 # x265's rate factors (lab/2026-11-30-share-by-coding.md).
 ADAPTED = 5.0
-# Shares that files ask for of a network's change, from which on its expert for finely coded films
-# counts no more, and its expert for coarsely coded ones alone (lab/2026-11-30-experts.md).
+# Shares that files ask for of a network's change: up to the first its expert for finely coded films
+# counts alone, from the second on that for coarsely coded ones (lab/2026-11-30-experts.md).
 FINE, COARSE = 0.55, 1.05
 PLAIN = 0.6  # part of the network itself in the middle between them
 LARGER = (2 / 3, 1.2)  # how large the experts' changes are beside its own, the best of each
@@ -72,9 +72,8 @@ def with_coarseness(model: Network, source: Path) -> Network:
 def knowing(model: Network, coarseness: Coarseness | None) -> Network:
     """A copy of a network that makes the share of its changes which a film's coding asks for.
 
-    Where it has experts, their weights are blended into its own.
-
-    The network itself where frames have to tell that share, or it makes all of every change.
+    Where it has experts, their weights are blended into its own. The network itself where frames
+    have to tell that share, or it makes all of every change.
     """
     share = coarseness and share_of_coding(*coarseness)
     if share is None or not tells_share(model):

@@ -17,10 +17,10 @@ from .output import AMPLIFY
 PLACES = (0.25, 0.5, 1.0, 1.5)  # of the way to the frame after, and before
 COUNT = 2 * len(PLACES)
 
-# Where a frame holds the light of several and things move far, as for the eye they stand side by
-# side, and what lies along the motion is the same thing once more, not blur.
-LONG = 0.5  # sum of the sizes of its neighbours' shares, from which so much is several
-FAR = 4.0  # pixels to the next frame, up to which all still counts
+# Where a frame holds the light of several and things move far, copies of a thing stand side by
+# side: what lies along the motion is the thing once more, not blur (lab/2026-11-30-far-along.md).
+LONG = 0.5  # from this sum of the sizes of its neighbours' shares on, a frame holds several
+FAR = 4.0  # pixels to the next frame, beyond which what lies along the motion counts less there
 
 
 class AlongMotion(nn.Module):
