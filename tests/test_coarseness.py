@@ -11,7 +11,7 @@ from media_clips import make_video
 from s2svr import coarseness, evaluation
 from s2svr.coarseness import (
     Coarseness,
-    blend,
+    blend_experts,
     coarseness_of,
     coding_step,
     knowing,
@@ -216,7 +216,7 @@ def test_weights_move_towards_the_expert_for_the_coding(
 ) -> None:
     before = moved(network, 0.0)
     network.experts = (moved(network, -0.25), moved(network, 0.5))
-    assert blend(network, share) == pytest.approx(size)
+    assert blend_experts(network, share) == pytest.approx(size)
     for name, tensor in network.state_dict().items():
         other = 0.5 * coarse - 0.25 * fine if name.startswith(("encoder", "decoder")) else 0.0
         torch.testing.assert_close(tensor, before[name] + other, rtol=0, atol=1e-6)

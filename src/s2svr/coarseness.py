@@ -81,12 +81,12 @@ def knowing(model: Network, coarseness: Coarseness | None) -> Network:
     copy: Any = deepcopy(model)
     surer = SURER if isinstance(model, SelfEnsemble) else 1.0
     network = network_of(copy)
-    network.mixer.quality.share = surer * share / blend(network, share)
+    network.mixer.quality.share = surer * share / blend_experts(network, share)
     return copy
 
 
 @torch.no_grad()
-def blend(network: S2SVR, share: float) -> float:
+def blend_experts(network: S2SVR, share: float) -> float:
     """Blend a network's weights with those of its experts, by the share that a film asks for.
 
     Blends of networks that began as one restore what lies between what each learned from (deep
