@@ -216,10 +216,13 @@ def test_weights_move_towards_the_expert_for_the_coding(
 ) -> None:
     before = moved(network, 0.0)
     network.experts = (moved(network, -0.25), moved(network, 0.5))
-    assert blend_experts(network, share) == pytest.approx(size)
-    for name, tensor in network.state_dict().items():
-        other = 0.5 * coarse - 0.25 * fine if name.startswith(("encoder", "decoder")) else 0.0
-        torch.testing.assert_close(tensor, before[name] + other, rtol=0, atol=1e-6)
+    for most in (1.0, 0.5):
+        network.load_state_dict(before)
+        assert blend_experts(network, share, most) == pytest.approx(1 + most * (size - 1))
+        for name, tensor in network.state_dict().items():
+            learned = name.startswith(("encoder", "decoder"))
+            other = most * (0.5 * coarse - 0.25 * fine) if learned else 0.0
+            torch.testing.assert_close(tensor, before[name] + other, rtol=0, atol=1e-6)
 
 
 def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
@@ -236,6 +239,8 @@ def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
         network.mixer.quality.share = share / 1.2
         torch.testing.assert_close(told(x)[0], network(x)[0], rtol=0, atol=1e-5)
         assert (told(x)[0] - alone).abs().max() > 1e-3
+    half = knowing(network, Coarseness("h264", 51))  # no part of what they learned from
+    assert half.mixer.quality.share == pytest.approx(1.25 / 1.1)
 
 
 def test_experts_belong_to_a_networks_identity(network: S2SVR) -> None:

@@ -36,6 +36,8 @@ ADAPTED = 5.0
 FINE, COARSE = 0.55, 1.05
 PLAIN = 0.6  # part of the network itself in the middle between them
 LARGER = (2 / 3, 1.2)  # how large the experts' changes are beside its own, the best of each
+# How far experts count, by the codec: they never saw H.264, which the network itself knows.
+COUNTED = {"h264": 0.5}
 Tell = Callable[[InputContainer, VideoStream, int], list[float]]
 Network = TypeVar("Network")
 
@@ -76,18 +78,21 @@ def knowing(model: Network, coarseness: Coarseness | None) -> Network:
     have to tell that share, or it makes all of every change.
     """
     share = coarseness and share_of_coding(*coarseness)
-    if share is None or not tells_share(model):
+    if coarseness is None or share is None or not tells_share(model):
         return model
     copy: Any = deepcopy(model)
     surer = SURER if isinstance(model, SelfEnsemble) else 1.0
     network = network_of(copy)
-    network.mixer.quality.share = surer * share / blend_experts(network, share)
+    size = blend_experts(network, share, COUNTED.get(coarseness.codec, 1.0))
+    network.mixer.quality.share = surer * share / size
     return copy
 
 
 @torch.no_grad()
-def blend_experts(network: S2SVR, share: float) -> float:
+def blend_experts(network: S2SVR, share: float, most: float) -> float:
     """Blend a network's weights with those of its experts, by the share that a film asks for.
+
+    ``most``: how much of the blend they are where one counts alone.
 
     Blends of networks that began as one restore what lies between what each learned from (deep
     network interpolation, https://arxiv.org/abs/1811.10515). Returns how large the change of the
@@ -96,7 +101,7 @@ def blend_experts(network: S2SVR, share: float) -> float:
     if not network.experts:
         return 1.0
     coarse = min(max((share - FINE) / (COARSE - FINE), 0.0), 1.0)
-    experts = 1 - PLAIN * (1 - abs(2 * coarse - 1))
+    experts = most * (1 - PLAIN * (1 - abs(2 * coarse - 1)))
     parts = (experts * (1 - coarse), experts * coarse)
     for name, tensor in network.state_dict().items():
         others = [expert[name].to(tensor) for expert in network.experts]
