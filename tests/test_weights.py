@@ -171,8 +171,7 @@ def test_bundled_weights_are_small_and_carry_their_cards():
     files = list(WEIGHTS.rglob("*.safetensors"))
     assert sum(path.stat().st_size for path in files) < 40e6
     for path in files:
-        name = path.stem
-        assert path.stat().st_size < (8e6 if name.endswith("-base") else 1e6)
+        assert path.stat().st_size < (8e6 if path.stem.endswith("-base") else 1e6)
         card = read_card(path)
         assert card.recipe
         assert card.step > 0
