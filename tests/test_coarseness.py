@@ -1,5 +1,6 @@
 """How coarsely a film was coded, as its file tells, and what a network makes of that."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,7 @@ from media_clips import make_video
 from s2svr import coarseness, evaluation
 from s2svr.coarseness import (
     Coarseness,
+    ExpertPair,
     blend_experts,
     coarseness_of,
     coding_step,
@@ -144,6 +146,14 @@ def test_a_damage_tells_what_its_file_would(tmp_path: Path) -> None:
     codec, quantiser = told_coarseness("h264-28", clip)
     assert (codec, quantiser) == ("h264", pytest.approx(coarseness_of(path).quantiser, abs=0.5))
     assert told_coarseness("h264-34", clip).quantiser > quantiser + 3
+    # A quantiser of 5 is a step of 10, which H.264 has at a quantiser of 24.
+    for name, said in (("mpeg2-5", "mpeg2video"), ("mpeg4-5", "mpeg4")):
+        codec, quantiser = told_coarseness(name, clip)
+        assert (codec, quantiser) == (said, pytest.approx(4 + 6 * math.log2(10)))
+    for name in ("vp9", "av1"):
+        told = [told_coarseness(f"{name}-{crf}", clip) for crf in (25, 45)]
+        assert [codec for codec, _ in told] == [name, name]
+        assert told[0].quantiser + 40 < told[1].quantiser < 255
     for other in ("coded", "hevc", "hevc-37+bicubic", "blur-7", ""):
         assert told_coarseness(other, clip) is None
 
@@ -215,14 +225,17 @@ def test_weights_move_towards_the_expert_for_the_coding(
     network: S2SVR, share: float, fine: float, coarse: float, size: float
 ) -> None:
     before = moved(network, 0.0)
-    network.experts = (moved(network, -0.25), moved(network, 0.5))
-    for most in (1.0, 0.5):
-        network.load_state_dict(before)
-        assert blend_experts(network, share, most) == pytest.approx(1 + most * (size - 1))
-        for name, tensor in network.state_dict().items():
-            learned = name.startswith(("encoder", "decoder"))
-            other = most * (0.5 * coarse - 0.25 * fine) if learned else 0.0
-            torch.testing.assert_close(tensor, before[name] + other, rtol=0, atol=1e-6)
+    network.experts = {"of-fine": moved(network, -0.25), "of-coarse": moved(network, 0.5)}
+    pair = ExpertPair(("of-fine", "of-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
+    assert blend_experts(network, share, pair) == pytest.approx(size)
+    for name, tensor in network.state_dict().items():
+        learned = name.startswith(("encoder", "decoder"))
+        other = 0.5 * coarse - 0.25 * fine if learned else 0.0
+        torch.testing.assert_close(tensor, before[name] + other, rtol=0, atol=1e-6)
+    network.load_state_dict(before)
+    assert blend_experts(network, share, pair._replace(names=("of-fine", "missing"))) == 1
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, before[name])
 
 
 def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
@@ -230,23 +243,23 @@ def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
     with torch.no_grad():
         plain, share = network(x)[0], share_of_coding("hevc", 37)
         alone = knowing(network, Coarseness("hevc", 37))(x)[0]
-        network.experts = (moved(network, 0.0), moved(network, 0.02))
+        network.experts = {"fine": moved(network, 0.0), "coarse": moved(network, 0.02)}
         assert torch.equal(network(x)[0], plain)
         told = knowing(network, Coarseness("hevc", 37))
         assert torch.equal(network(x)[0], plain)
         assert told.mixer.quality.share == pytest.approx(share / 1.2)
-        network.load_state_dict(network.experts[1])
+        network.load_state_dict(network.experts["coarse"])
         network.mixer.quality.share = share / 1.2
         torch.testing.assert_close(told(x)[0], network(x)[0], rtol=0, atol=1e-5)
         assert (told(x)[0] - alone).abs().max() > 1e-3
-    half = knowing(network, Coarseness("h264", 51))  # no part of what they learned from
-    assert half.mixer.quality.share == pytest.approx(1.25 / 1.1)
+    # Nothing learned from H.264 here.
+    assert knowing(network, Coarseness("h264", 51)).mixer.quality.share == 1.25
 
 
 def test_experts_belong_to_a_networks_identity(network: S2SVR) -> None:
     seen = {network_fingerprint(network), network_fingerprint(SelfEnsemble(network))}
     for by in (0.1, 0.2):
-        network.experts = (moved(network, 0.0), moved(network, by))
+        network.experts = {"fine": moved(network, 0.0), "coarse": moved(network, by)}
         seen |= {network_fingerprint(network), network_fingerprint(SelfEnsemble(network))}
     assert len(seen) == 6
 

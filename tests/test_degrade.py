@@ -174,6 +174,48 @@ def test_coded_clips_come_from_every_codec(monkeypatch: pytest.MonkeyPatch):
         assert (min(met[name]), max(met[name])) == (lowest, highest)
 
 
+def test_old_and_web_codings_are_drawn(monkeypatch: pytest.MonkeyPatch):
+    met: dict[str, list[int]] = {}
+
+    def spy(clip: torch.Tensor, codec: recode.Codec, quality: int) -> recode.Pair:
+        met.setdefault(codec.encoder, []).append(quality)
+        return recode.Pair(clip, clip)
+
+    monkeypatch.setattr(recode, "compress", spy)
+    generator, clip = torch.Generator().manual_seed(0), torch.zeros(1, 3, 8, 8)
+    for damage in ("mpeg", "web"):
+        for _ in range(400):
+            degrade.degradation(damage)(clip, generator)
+    ranges = {
+        "mpeg2video": (2, 14),
+        "mpeg4": (2, 14),
+        "libvpx-vp9": (24, 52),
+        "libsvtav1": (24, 52),
+    }
+    assert met.keys() == ranges.keys()
+    for encoder, drawn in met.items():
+        assert 160 < len(drawn) < 240
+        assert (min(drawn), max(drawn)) == ranges[encoder]
+
+
+@pytest.mark.parametrize(
+    ("codec", "finer", "coarser"),
+    [("mpeg2", 4, 12), ("mpeg4", 4, 12), ("vp9", 25, 50), ("av1", 25, 50)],
+)
+def test_a_codec_damages_as_it_is_told(codec: str, finer: int, coarser: int):
+    clip = noise(7, 70, 90)[:, :1].repeat(1, 3, 1, 1)  # grey: colour is halved, however fine
+    for count in (7, 1):
+        fine, coarse, again = (
+            torch.stack(list(degrade.stream(f"{codec}-{quality}")(iter(clip[:count]))))
+            for quality in (finer, coarser, coarser)
+        )
+        assert fine.shape == coarse.shape == clip[:count].shape
+        assert torch.equal(coarse, again)
+        for t, frame in enumerate(clip[:count]):  # in their order, not in that of coding
+            assert psnr_rgb(coarse[t], frame) + 2 < psnr_rgb(fine[t], frame)
+            assert max(range(count), key=lambda n, t=t: psnr_rgb(fine[t], clip[n])) == t
+
+
 def test_names_give_one_strength():
     clip, generator = smooth_clip(7, 80, 96), torch.Generator()
     assert torch.equal(degrade.degradation("blur-5")(clip, generator).lq, blur_clip(clip, 5).lq)
@@ -184,14 +226,17 @@ def test_names_give_one_strength():
         ("rain", "expected a degradation .bicubic, gaussian.*got 'rain'"),
         ("blur-6", "an odd count of frames, got 'blur-6'"),
         ("hevc-60", "at most 51, got 'hevc-60'"),
+        ("mpeg2-32", "at most 31, got 'mpeg2-32'"),
+        ("av1-64", "at most 63, got 'av1-64'"),
         ("hevc-x", "got 'hevc-x'"),
     ):
         with pytest.raises(ValueError, match=fault):
             degrade.degradation(name)
     assert degrade.known_names() == (
-        "bicubic, gaussian, blur, shutter, exposure, hevc, h264, coded, mixed, or at one strength "
-        "blur-7 (frames), shutter-2 (frames it is open), hevc-37, ldp-37, kvazaar-37 (QP), h264-32 "
-        "(crf); or one after another, as h264-28+bicubic"
+        "bicubic, gaussian, blur, shutter, exposure, hevc, h264, mpeg, web, coded, mixed, or at "
+        "one strength blur-7 (frames), shutter-2 (frames it is open), hevc-37, ldp-37, kvazaar-37 "
+        "(QP), h264-32 (crf), mpeg2-5, mpeg4-5 (quantiser), vp9-40, av1-40 (crf); or one after "
+        "another, as h264-28+bicubic"
     )
     with pytest.raises(ValueError, match="got 'hevc'"):
         degrade.stream("hevc")  # not at random: a test video is made again the same

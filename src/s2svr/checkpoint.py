@@ -105,7 +105,7 @@ def load(
         )
     model.load_state_dict(tensors)
     if isinstance(model, S2SVR) and path in bundled().values():
-        model.experts = tuple(map(read_floats, expert_files(path.stem)))
+        model.experts = {key: read_floats(file) for key, file in expert_files(path.stem).items()}
     return model.eval().to(device or "cpu")
 
 
@@ -130,10 +130,10 @@ def bundled() -> dict[str, Path]:
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
-def expert_files(name: str) -> list[Path]:
-    """What a bundled network learned from films coded finely, and coarsely; mostly nothing."""
-    files = [EXPERTS / f"{name}-{coding}.safetensors" for coding in ("fine", "coarse")]
-    return [path for path in files if path.is_file()]
+def expert_files(name: str) -> dict[str, Path]:
+    """What a bundled network learned from some codings alone, by their name; mostly nothing."""
+    files = sorted(EXPERTS.glob(f"{name}-*.safetensors"))
+    return {path.stem.removeprefix(f"{name}-"): path for path in files}
 
 
 def find(name_or_path: str | Path) -> Path:

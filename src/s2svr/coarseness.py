@@ -27,19 +27,35 @@ from .media import (
 )
 from .models import S2SVR, share_of_coding
 
-PLACES, SPAN = 8, 12  # of a film that are looked at, spread over it, and pictures of each
+# Of a film that are looked at, spread over it, and pictures of each. One that has fewer is read as
+# a whole: the first pictures of a group, which others are made from, are coded better than most.
+PLACES, SPAN = 8, 12
+USUAL = Fraction(25)  # pictures a second, where a file does not say
 # Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
 # x265's rate factors (lab/2026-11-30-share-by-coding.md).
 ADAPTED = 5.0
-# Shares that files ask for of a network's change: up to the first its expert for finely coded films
-# counts alone, from the second on that for coarsely coded ones (lab/2026-11-30-experts.md).
-FINE, COARSE = 0.55, 1.05
-PLAIN = 0.6  # part of the network itself in the middle between them
-LARGER = (2 / 3, 1.2)  # how large the experts' changes are beside its own, the best of each
-# How far experts count, by the codec: they never saw H.264, which the network itself knows.
-COUNTED = {"h264": 0.5}
 Tell = Callable[[InputContainer, VideoStream, int], list[float]]
 Network = TypeVar("Network")
+
+
+class ExpertPair(NamedTuple):
+    """A network's experts for films coded finely, and coarsely, and how much of a blend they are.
+
+    Measured in lab/2026-11-30-experts.md.
+    """
+
+    names: tuple[str, str]  # of S2SVR.experts
+    # Shares that files ask for of a network's change: up to the first the expert for finely coded
+    # films counts alone, from the second on the other.
+    alone: tuple[float, float]
+    larger: tuple[float, float]  # how large their changes are beside the network's, each at best
+    plain: float = 0.0  # part of the network itself in the middle between them
+
+
+# By the codec, as FFmpeg names it; the first serves the others.
+HEVC = ExpertPair(("fine", "coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
+H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
+PAIRS = {"h264": H264}
 
 
 class Coarseness(NamedTuple):
@@ -59,8 +75,10 @@ def coarseness_of(path: Path) -> Coarseness | None:
             if codec not in TELL:
                 return None
             length = Fraction(container.duration or 0, av.time_base)
-            starts = [length * place / PLACES for place in range(PLACES if length else 1)]
-            quantiser = mean_told(container, stream, starts, SPAN, TELL[codec])
+            long = length * (stream.average_rate or USUAL) > PLACES * SPAN
+            starts = [length * place / PLACES for place in range(PLACES if long else 1)]
+            count = PLACES * SPAN // len(starts)
+            quantiser = mean_told(container, stream, starts, count, TELL[codec])
     except MediaError:
         return None
     return None if quantiser is None else Coarseness(codec, quantiser)
@@ -83,31 +101,30 @@ def knowing(model: Network, coarseness: Coarseness | None) -> Network:
     copy: Any = deepcopy(model)
     surer = SURER if isinstance(model, SelfEnsemble) else 1.0
     network = network_of(copy)
-    size = blend_experts(network, share, COUNTED.get(coarseness.codec, 1.0))
+    size = blend_experts(network, share, PAIRS.get(coarseness.codec, HEVC))
     network.mixer.quality.share = surer * share / size
     return copy
 
 
 @torch.no_grad()
-def blend_experts(network: S2SVR, share: float, most: float) -> float:
-    """Blend a network's weights with those of its experts, by the share that a film asks for.
-
-    ``most``: how much of the blend they are where one counts alone.
+def blend_experts(network: S2SVR, share: float, pair: ExpertPair) -> float:
+    """Blend a network's weights with those of two experts, by the share that a film asks for.
 
     Blends of networks that began as one restore what lies between what each learned from (deep
     network interpolation, https://arxiv.org/abs/1811.10515). Returns how large the change of the
-    blend is beside the network's own; 1 where there are no experts.
+    blend is beside the network's own; 1 where it has no such experts.
     """
-    if not network.experts:
+    if not network.experts.keys() >= set(pair.names):
         return 1.0
-    coarse = min(max((share - FINE) / (COARSE - FINE), 0.0), 1.0)
-    experts = most * (1 - PLAIN * (1 - abs(2 * coarse - 1)))
+    first, last = pair.alone
+    coarse = min(max((share - first) / (last - first), 0.0), 1.0)
+    experts = 1 - pair.plain * (1 - abs(2 * coarse - 1))
     parts = (experts * (1 - coarse), experts * coarse)
     for name, tensor in network.state_dict().items():
-        others = [expert[name].to(tensor) for expert in network.experts]
+        others = [network.experts[expert][name].to(tensor) for expert in pair.names]
         change = [part * (other - tensor) for part, other in zip(parts, others, strict=True)]
         tensor += change[0] + change[1]
-    return 1 + sum(part * (size - 1) for part, size in zip(parts, LARGER, strict=True))
+    return 1 + sum(part * (size - 1) for part, size in zip(parts, pair.larger, strict=True))
 
 
 def tells_share(model: object) -> bool:

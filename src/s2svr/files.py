@@ -173,7 +173,7 @@ def network_fingerprint(model: "nn.Module") -> str:
     import torch  # what only writes files need not wait for it
 
     total = hashlib.sha256(f"{type(model).__name__} {getattr(model, 'config', '')}".encode())
-    for weights in (model.state_dict(), *getattr(model, "experts", ())):
+    for weights in (model.state_dict(), *getattr(model, "experts", {}).values()):
         for name, tensor in weights.items():
             total.update(name.encode())
             total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

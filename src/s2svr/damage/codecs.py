@@ -1,20 +1,22 @@
 """Frames through a lossy video encoder and back: the damage of compression."""
 
+import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from statistics import fmean
+from tempfile import TemporaryDirectory
 
 import av
 import torch
 from torch import Generator, Tensor
 
-from ..coarseness import Coarseness, h264_quantiser, log_steps
+from ..coarseness import Coarseness, coarseness_of
 from ..color import ColorInfo, from_rgb, to_rgb
 from ..data import Pair
-from ..media import ASKED, MediaError, from_picture, read_clip, to_picture
+from ..media import MediaError, from_picture, read_clip, to_picture
 from ..ops import cut_to_multiple, pad_to_multiple, quantised
 
 # A flat-QP stand-in for HM's low-delay P: no B-frames, no rate control, no psychovisual tuning.
@@ -31,6 +33,7 @@ BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the pic
 MOST = 96  # frames of a clip that are coded to see how coarse its coding is
 BT709 = ColorInfo("bt709")
 RATE = Fraction(25)  # frames a second, for encoders that want one
+ONE_THREAD = {"threads": "1"}
 
 
 def coded(
@@ -45,27 +48,28 @@ def coded(
             sent, (height, width) = sent + 1, frame.shape[-2:]
             yield frame
 
-    for rgb in decode_packets(encoded(counted(), encoder, options), decoder):
+    context = av.VideoCodecContext.create(encoder, "w")
+    for rgb in decode_packets(encoded(counted(), context, options), decoder):
         came += 1
         yield rgb[:, :height, :width]
     if came != sent:
         raise RuntimeError(f"expected {sent} frames from {encoder}, got {came}")
 
 
-def encoded(frames: Iterable[Tensor], encoder: str, options: dict[str, str]) -> Iterator[av.Packet]:
-    """The packets of RGB frames (3, H, W), encoded as 8-bit 4:2:0 BT.709."""
-    context: av.VideoCodecContext | None = None
+def encoded(
+    frames: Iterable[Tensor], context: av.VideoCodecContext, options: dict[str, str]
+) -> Iterator[av.Packet]:
+    """The packets of RGB frames (3, H, W), encoded as 8-bit 4:2:0 BT.709 by a fresh encoder."""
     for number, frame in enumerate(frames):
         even = pad_to_multiple(frame[None].cpu(), 2)[0]
-        if context is None:
-            context = av.VideoCodecContext.create(encoder, "w")
+        if not context.is_open:
             context.height, context.width = even.shape[-2:]
             context.pix_fmt, context.options = "yuv420p", options
             context.time_base, context.framerate = 1 / RATE, RATE
         picture = to_picture(from_rgb(even, BT709, (2, 2)), "yuv420p")
         picture.pts, picture.time_base = number, 1 / RATE
         yield from context.encode(picture)
-    if context is not None:
+    if context.is_open:
         yield from context.encode(None)
 
 
@@ -142,20 +146,44 @@ def large(frame: Tensor) -> Tensor:
     return frame
 
 
-def h264(frames: Iterable[Tensor], crf: int) -> Iterator[Tensor]:
-    """Frames through x264 at a constant rate factor, as web video is.
-
-    One thread encodes, since the result depends on their number.
-    """
-    return coded(frames, "libx264", "h264", x264_options(crf))
-
-
 def x264_options(crf: int) -> dict[str, str]:
     """The options of x264 at a constant rate factor."""
-    options = {"crf": str(crf), "preset": "medium", "threads": "1"}
+    options = {"crf": str(crf), "preset": "medium"}
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
         options["x264-params"] = "asm=AVX2"  # see writing.codecs: it reads beyond its memory
     return options
+
+
+def fixed(quantiser: int) -> dict[str, str]:
+    """The options of FFmpeg's own encoders that give all blocks one quantiser, of 1 to 31."""
+    return {"qmin": str(quantiser), "qmax": str(quantiser)}
+
+
+def av1_options(crf: int) -> dict[str, str]:
+    """The options of SVT-AV1 at a constant rate factor."""
+    os.environ.setdefault("SVT_LOG", "1")  # errors alone
+    return {"crf": str(crf), "preset": "6", "svtav1-params": "lp=1"}
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One that is set by a single number; one thread encodes, since results depend on theirs."""
+
+    encoder: str
+    decoder: str
+    options: Callable[[int], dict[str, str]]  # of the encoder, at that number
+
+    def __call__(self, frames: Iterable[Tensor], quality: int) -> Iterator[Tensor]:
+        """Frames (3, H, W) encoded at a quality, and decoded again."""
+        return coded(frames, self.encoder, self.decoder, self.options(quality) | ONE_THREAD)
+
+
+h264 = Codec("libx264", "h264", x264_options)
+mpeg2 = Codec("mpeg2video", "mpeg2video", lambda q: fixed(q) | {"g": "15", "bf": "2"})
+mpeg4 = Codec("mpeg4", "mpeg4", lambda q: fixed(q) | {"g": "250", "bf": "1"})
+vp9 = Codec("libvpx-vp9", "vp9", lambda crf: {"crf": str(crf), "b": "0", "cpu-used": "2"})
+av1 = Codec("libsvtav1", "libdav1d", av1_options)
+CODECS = {"h264": h264, "mpeg2": mpeg2, "mpeg4": mpeg4, "vp9": vp9, "av1": av1}
 
 
 def told_coarseness(damage: str, clip: Path, count: int | None = None) -> Coarseness | None:
@@ -170,15 +198,19 @@ def told_coarseness(damage: str, clip: Path, count: int | None = None) -> Coarse
     above = {"hevc": 0.0, "ldp": sum(OFFSETS) / len(OFFSETS)}.get(kind)
     if above is not None:
         return Coarseness("hevc", int(number) + above)
-    if kind != "h264":
+    if kind not in CODECS:
         return None
-    frames = read_clip(clip, count=min(count or MOST, MOST)).float() / 255
-    decoder = av.VideoCodecContext.create("h264", "r")
-    decoder.options = ASKED
-    packets = encoded(cut_to_multiple(frames, 4), "libx264", x264_options(int(number)))
-    pictures = (picture for packet in chain(packets, [None]) for picture in decoder.decode(packet))
-    steps = list(log_steps(pictures))
-    return Coarseness("h264", h264_quantiser(fmean(steps))) if steps else None
+    codec = CODECS[kind]
+    frames = cut_to_multiple(read_clip(clip, count=min(count or MOST, MOST)).float() / 255, 4)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "coded.mkv"
+        with av.open(str(path), "w") as target:
+            stream = target.add_stream(codec.encoder, rate=RATE)
+            options = codec.options(int(number)) | ONE_THREAD
+            for packet in encoded(frames, stream.codec_context, options):
+                packet.stream = stream
+                target.mux(packet)
+        return coarseness_of(path)
 
 
 def compress(
@@ -197,6 +229,28 @@ def compress_hevc(clip: Tensor, generator: Generator) -> Pair:
 def compress_h264(clip: Tensor, generator: Generator) -> Pair:
     """``h264`` at a rate factor of 18 to 36, drawn at random for the clip."""
     return compress(clip, h264, int(torch.randint(18, 37, (), generator=generator)))
+
+
+def compress_mpeg(clip: Tensor, generator: Generator) -> Pair:
+    """``mpeg2`` or ``mpeg4`` at a quantiser of 2 to 14, drawn at random for the clip."""
+    return compress_by((mpeg2, mpeg4), clip, (2, 14), generator)
+
+
+def compress_web(clip: Tensor, generator: Generator) -> Pair:
+    """``vp9`` or ``av1`` at a rate factor of 24 to 52, drawn at random for the clip."""
+    return compress_by((vp9, av1), clip, (24, 52), generator)
+
+
+def compress_by(
+    codecs: Sequence[Callable[[Iterable[Tensor], int], Iterator[Tensor]]],
+    clip: Tensor,
+    qualities: tuple[int, int],
+    generator: Generator,
+) -> Pair:
+    """``compress`` by one of the codecs, at a quality from the first to the last, both drawn."""
+    codec = codecs[int(torch.randint(len(codecs), (), generator=generator))]
+    first, last = qualities
+    return compress(clip, codec, int(torch.randint(first, last + 1, (), generator=generator)))
 
 
 def compress_coded(clip: Tensor, generator: Generator) -> Pair:

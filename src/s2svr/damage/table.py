@@ -26,14 +26,20 @@ from .blur import (
 from .codecs import (
     BLOCK,
     OFFSETS,
+    av1,
     compress,
     compress_coded,
     compress_h264,
     compress_hevc,
+    compress_mpeg,
+    compress_web,
     h264,
     hevc,
     kvazaar,
     ldp,
+    mpeg2,
+    mpeg4,
+    vp9,
 )
 from .realistic import realistic_damage
 from .reduce import bicubic_down, gaussian_down
@@ -77,10 +83,10 @@ def each_frame(damage: Degradation) -> Stream:
     return lambda frames: (damage(frame[None], Generator()).lq[0] for frame in frames)
 
 
-def coding(codec: StreamAt, unit: str, usual: int, text: str) -> Strength:
-    """The strengths of a codec: qualities up to 51, higher is coarser."""
+def coding(codec: StreamAt, unit: str, usual: int, text: str, most: int = 51) -> Strength:
+    """The strengths of a codec: qualities up to ``most``, higher is coarser."""
     return Strength(
-        unit, usual, text, lambda clip, quality: compress(clip, codec, quality), codec, most=51
+        unit, usual, text, lambda clip, quality: compress(clip, codec, quality), codec, most=most
     )
 
 
@@ -142,6 +148,32 @@ DAMAGES = {
         strength=coding(
             h264, "crf", 32, "Compress with x264 at this rate factor, as web video is."
         ),
+    ),
+    "mpeg2": Damage(
+        strength=coding(
+            mpeg2, "quantiser", 5,
+            "Compress as MPEG-2 at this quantiser, in groups of 15 frames, as on a DVD.", most=31,
+        ),
+    ),
+    "mpeg4": Damage(
+        strength=coding(
+            mpeg4, "quantiser", 5,
+            "Compress as MPEG-4 Part 2 at this quantiser, as DivX and Xvid did.", most=31,
+        ),
+    ),
+    "mpeg": Damage(
+        "`mpeg2` or `mpeg4` at a quantiser of 2 to 14.",
+        clip=compress_mpeg,
+    ),
+    "vp9": Damage(
+        strength=coding(vp9, "crf", 40, "Compress with libvpx's VP9 at this rate factor.", most=63),
+    ),
+    "av1": Damage(
+        strength=coding(av1, "crf", 40, "Compress with SVT-AV1 at this rate factor.", most=63),
+    ),
+    "web": Damage(
+        "`vp9` or `av1` at a CRF of 24 to 52.",
+        clip=compress_web,
     ),
     "coded": Damage(
         "`hevc` for half of the clips, `h264` or `ldp` for a quarter each.",

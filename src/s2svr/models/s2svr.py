@@ -150,13 +150,13 @@ class S2SVR(nn.Module):
     """Restores a clip from its degraded frames; the memory between windows is a value."""
 
     memory_types = (State,)  # classes in that value, for who stores it
-    experts: tuple[dict[str, Tensor], ...] = ()  # weights for films coded finely, and coarsely
     align = staticmethod(align)  # as the encoder's
 
     def __init__(self, config: S2SVRConfig | None = None) -> None:
         super().__init__()
         self.config = c = config or S2SVRConfig()
         self.scale = c.scale
+        self.experts: dict[str, dict[str, Tensor]] = {}  # weights by the codings they learned from
         self.pairs = 1  # of frames whose flow is estimated at once; a GPU is faster with more
         self.few = False  # they are matched by few large operations, also for a GPU
         self.lookahead = max(c.radius, c.along) + (c.warm if c.bidirectional else 0) + c.neighbours
