@@ -8,7 +8,7 @@ import torch
 
 import s2svr
 from s2svr.checkpoint import WEIGHTS, bundled, expert_files, load, read_card
-from s2svr.coarseness import Coarseness, knowing
+from s2svr.coarseness import HEVC, PAIRS, Coarseness, knowing
 from s2svr.damage.table import degradation
 from s2svr.metrics import psnr_rgb
 from s2svr.models.pwclite import PWCLite
@@ -128,9 +128,10 @@ def test_experts_are_the_network_but_for_what_learned():
     model = load("compression-light")
     assert isinstance(model, S2SVR)
     files = expert_files("compression-light")
-    assert [path.stem for path in files] == ["compression-light-fine", "compression-light-coarse"]
-    for path, found in zip(files, model.experts, strict=True):
-        other = load(path)
+    named = {name for pair in (HEVC, *PAIRS.values()) for name in pair.names}
+    assert files.keys() == model.experts.keys() == named
+    for name, path in files.items():
+        other, found = load(path), model.experts[name]
         assert isinstance(other, S2SVR)
         assert other.config == model.config
         assert not other.experts
@@ -145,11 +146,21 @@ def test_experts_are_the_network_but_for_what_learned():
     assert not load("deblur-light").experts
 
 
-@pytest.mark.parametrize(("qp", "wanted"), [(22, 37.930), (37, 27.714)])
-def test_experts_gain_where_a_file_tells_its_coding(qp: int, wanted: float, clip: torch.Tensor):
-    lq, hq = degradation(f"hevc-{qp}")(clip, torch.Generator())
+@pytest.mark.parametrize(
+    ("damage", "codec", "quantiser", "wanted"),
+    [
+        ("hevc-22", "hevc", 22, 37.930),
+        ("hevc-37", "hevc", 37, 27.714),
+        ("h264-20", "h264", 24, 35.583),
+        ("h264-31", "h264", 35, 28.419),
+    ],
+)
+def test_experts_gain_where_a_file_tells_its_coding(
+    damage: str, codec: str, quantiser: int, wanted: float, clip: torch.Tensor
+):
+    lq, hq = degradation(damage)(clip, torch.Generator())
     plain = load("compression-light")
-    told = knowing(plain, Coarseness("hevc", qp))
+    told = knowing(plain, Coarseness(codec, quantiser))
     scores = [
         sum(psnr_rgb(a, b) for a, b in zip(s2svr.restore(net, iter(lq)), hq, strict=True)) / len(hq)
         for net in (plain, told)

@@ -54,7 +54,7 @@ class ExpertPair(NamedTuple):
 
 # By the codec, as FFmpeg names it; the first serves the others.
 HEVC = ExpertPair(("hevc-fine", "hevc-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
-H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.5, 1.05), (0.62, 1.15))
+H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.6, 1.2), (0.62, 1.15))
 PAIRS = {"h264": H264}
 
 
