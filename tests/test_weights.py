@@ -153,6 +153,8 @@ def test_experts_are_the_network_but_for_what_learned():
         ("hevc-37", "hevc", 37, 27.714),
         ("h264-20", "h264", 24, 35.583),
         ("h264-31", "h264", 35, 28.419),
+        ("mpeg2-5", "mpeg2video", 24, 34.645),
+        ("vp9-40", "vp9", 146, 34.242),
     ],
 )
 def test_experts_gain_where_a_file_tells_its_coding(

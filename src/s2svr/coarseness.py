@@ -41,7 +41,7 @@ Network = TypeVar("Network")
 class ExpertPair(NamedTuple):
     """A network's experts for films coded finely, and coarsely, and how much of a blend they are.
 
-    Measured in lab/2026-11-30-experts.md.
+    Measured in lab/2026-11-30-experts.md, and by codec in lab/2026-11-30-experts-by-codec.md.
     """
 
     names: tuple[str, str]  # of S2SVR.experts
@@ -55,7 +55,7 @@ class ExpertPair(NamedTuple):
 # By the codec, as FFmpeg names it; the first serves the others.
 HEVC = ExpertPair(("hevc-fine", "hevc-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
 H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.6, 1.2), (0.62, 1.15))
-WEB = ExpertPair(("web", "web"), (0.4, 0.9), (0.72, 0.77))  # one for all qualities
+WEB = ExpertPair(("web", "web"), (0.4, 0.9), (0.72, 0.77))  # one of all qualities
 # HEVC's is better for fine codings than the one of all qualities that learned from MPEG.
 MPEG = ExpertPair(("hevc-fine", "mpeg"), (0.5, 0.85), (2 / 3, 1.0))
 PAIRS = {"h264": H264, "vp9": WEB, "av1": WEB, "mpeg2video": MPEG, "mpeg4": MPEG}
