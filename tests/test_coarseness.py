@@ -11,6 +11,8 @@ import torch
 from media_clips import make_video
 from s2svr import coarseness, evaluation
 from s2svr.coarseness import (
+    HEVC,
+    PAIRS,
     Coarseness,
     ExpertPair,
     blend_experts,
@@ -81,6 +83,18 @@ def test_decoders_tell_the_step_of_h264(tmp_path: Path) -> None:
     options = {"qp": "28", "x264-params": STEADY}
     path = make_video(tmp_path / "a.mkv", options=options)
     assert coarseness_of(path) == ("h264", pytest.approx(28))
+
+
+@pytest.mark.parametrize(("length", "told"), [(40, 31.2), (96, 34), (192, 20)])
+def test_a_short_film_is_read_as_a_whole(tmp_path: Path, length: int, told: float) -> None:
+    """Of a longer one places alone; here all lie in one group, whose first pictures are read."""
+    rates = "crf=36:qcomp=1:mbtree=0:keyint=infinite:zones=0,11,q=20"
+    options = {"x264-params": f"{STEADY}:{rates}"}
+    path = make_video(
+        tmp_path / "a.mkv", options=options, pts=list(range(length)), time_base=Fraction(1, 30),
+        last=1,
+    )  # fmt: skip
+    assert coarseness_of(path) == ("h264", pytest.approx(told, abs=1.1))
 
 
 @pytest.mark.parametrize(("codec", "name"), [("mpeg2video", "a.mpg"), ("mpeg4", "a.avi")])
@@ -243,17 +257,32 @@ def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
     with torch.no_grad():
         plain, share = network(x)[0], share_of_coding("hevc", 37)
         alone = knowing(network, Coarseness("hevc", 37))(x)[0]
-        network.experts = {"fine": moved(network, 0.0), "coarse": moved(network, 0.02)}
+        network.experts = dict(
+            zip(HEVC.names, (moved(network, 0.0), moved(network, 0.02)), strict=True)
+        )
         assert torch.equal(network(x)[0], plain)
         told = knowing(network, Coarseness("hevc", 37))
         assert torch.equal(network(x)[0], plain)
         assert told.mixer.quality.share == pytest.approx(share / 1.2)
-        network.load_state_dict(network.experts["coarse"])
+        network.load_state_dict(network.experts[HEVC.names[1]])
         network.mixer.quality.share = share / 1.2
         torch.testing.assert_close(told(x)[0], network(x)[0], rtol=0, atol=1e-5)
         assert (told(x)[0] - alone).abs().max() > 1e-3
     # Nothing learned from H.264 here.
     assert knowing(network, Coarseness("h264", 51)).mixer.quality.share == 1.25
+
+
+def test_each_codec_has_its_experts(network: S2SVR) -> None:
+    names = {name for pair in (HEVC, *PAIRS.values()) for name in pair.names}
+    network.experts = {name: moved(network, 0.1 * t) for t, name in enumerate(sorted(names), 1)}
+    coarsest = {"hevc": 51, "h264": 51, "vp9": 255, "av1": 255, "mpeg2video": 40, "mpeg4": 40}
+    for codec, quantiser in coarsest.items():
+        pair = PAIRS.get(codec, HEVC)
+        told = knowing(network, Coarseness(codec, quantiser))
+        for key, tensor in told.state_dict().items():
+            torch.testing.assert_close(tensor, network.experts[pair.names[1]][key])
+        share = share_of_coding(codec, quantiser)
+        assert told.mixer.quality.share == pytest.approx(share / pair.larger[1])
 
 
 def test_experts_belong_to_a_networks_identity(network: S2SVR) -> None:

@@ -54,7 +54,7 @@ class ExpertPair(NamedTuple):
 
 # By the codec, as FFmpeg names it; the first serves the others.
 HEVC = ExpertPair(("hevc-fine", "hevc-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
-H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.6, 1.2), (0.62, 1.15))
+H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.7, 1.25), (0.62, 1.15))
 WEB = ExpertPair(("web", "web"), (0.4, 0.9), (0.72, 0.77))  # one of all qualities
 # HEVC's is better for fine codings than the one of all qualities that learned from MPEG.
 MPEG = ExpertPair(("hevc-fine", "mpeg"), (0.5, 0.85), (2 / 3, 1.0))
