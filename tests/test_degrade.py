@@ -227,6 +227,8 @@ def test_names_give_one_strength():
         ("blur-6", "an odd count of frames, got 'blur-6'"),
         ("hevc-60", "at most 51, got 'hevc-60'"),
         ("mpeg2-32", "at most 31, got 'mpeg2-32'"),
+        ("mpeg4-0", "mpeg4-N with N of at least 1, got 'mpeg4-0'"),
+        ("shutter-0", "shutter-N with N of at least 1, got 'shutter-0'"),
         ("av1-64", "at most 63, got 'av1-64'"),
         ("hevc-x", "got 'hevc-x'"),
     ):

@@ -52,7 +52,7 @@ class ExpertPair(NamedTuple):
     plain: float = 0.0  # part of the network itself in the middle between them
 
 
-# By the codec, as FFmpeg names it; the first serves the others.
+# HEVC's serve all codecs, as FFmpeg names them, that have none of their own.
 HEVC = ExpertPair(("hevc-fine", "hevc-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
 H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.7, 1.25), (0.62, 1.15))
 WEB = ExpertPair(("web", "web"), (0.4, 0.9), (0.72, 0.77))  # one of all qualities

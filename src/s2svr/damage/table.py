@@ -58,6 +58,7 @@ class Strength:
     clip: Callable[[Tensor, int], Pair]  # (T', 3, H, W) in [0, 1] and N -> Pair
     stream: StreamAt | None = None  # None: it cannot be made frame after frame
     near: str = ""  # the damage to take where there is no stream
+    least: int = 0  # the smallest N
     most: int | None = None  # the largest N
     odd: bool = False  # N is an odd number
 
@@ -83,11 +84,14 @@ def each_frame(damage: Degradation) -> Stream:
     return lambda frames: (damage(frame[None], Generator()).lq[0] for frame in frames)
 
 
-def coding(codec: StreamAt, unit: str, usual: int, text: str, most: int = 51) -> Strength:
-    """The strengths of a codec: qualities up to ``most``, higher is coarser."""
+def coding(
+    codec: StreamAt, unit: str, usual: int, text: str, least: int = 0, most: int = 51
+) -> Strength:
+    """The strengths of a codec: qualities from ``least`` to ``most``, higher is coarser."""
     return Strength(
-        unit, usual, text, lambda clip, quality: compress(clip, codec, quality), codec, most=most
-    )
+        unit, usual, text, lambda clip, quality: compress(clip, codec, quality), codec,
+        least=least, most=most,
+    )  # fmt: skip
 
 
 LDP = f"QPs {OFFSETS}"
@@ -117,7 +121,7 @@ DAMAGES = {
             "Average what a shutter sees that is open for this many frames: motion blur, for which "
             "frames are interpolated along the motion.",
             clip=lambda clip, count: blur_by_shutter(clip, count, bundled_flow(clip.device)),
-            near="blur-N",
+            near="blur-N", least=1,
         ),
     ),
     "exposure": Damage(
@@ -152,13 +156,14 @@ DAMAGES = {
     "mpeg2": Damage(
         strength=coding(
             mpeg2, "quantiser", 5,
-            "Compress as MPEG-2 at this quantiser, in groups of 15 frames, as on a DVD.", most=31,
+            "Compress as MPEG-2 at this quantiser, in groups of 15 frames, as on a DVD.",
+            least=1, most=31,
         ),
     ),
     "mpeg4": Damage(
         strength=coding(
             mpeg4, "quantiser", 5,
-            "Compress as MPEG-4 Part 2 at this quantiser, as DivX and Xvid did.", most=31,
+            "Compress as MPEG-4 Part 2 at this quantiser, as DivX and Xvid did.", least=1, most=31,
         ),
     ),
     "mpeg": Damage(
@@ -212,6 +217,8 @@ def strength(name: str) -> tuple[Strength, int]:
     value = int(number)
     if found.odd and value % 2 == 0:
         raise ValueError(f"expected {kind} over an odd count of {found.unit}, got {name!r}")
+    if value < found.least:
+        raise ValueError(f"expected {kind}-N with N of at least {found.least}, got {name!r}")
     if found.most is not None and value > found.most:
         raise ValueError(f"expected a {kind} quality of at most {found.most}, got {name!r}")
     return found, value
