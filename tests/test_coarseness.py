@@ -5,20 +5,24 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 import torch
 
 from media_clips import make_video
 from s2svr import coarseness, evaluation
+from s2svr.checkpoint import load
 from s2svr.coarseness import (
     HEVC,
     PAIRS,
     Coarseness,
     ExpertPair,
     blend_experts,
+    central_part,
     coarseness_of,
     coding_step,
     knowing,
+    share_by_frames,
     with_coarseness,
 )
 from s2svr.damage import degradation, told_coarseness
@@ -28,9 +32,10 @@ from s2svr.ensemble import SelfEnsemble
 from s2svr.evaluation import Scoring, evaluate
 from s2svr.files import network_fingerprint
 from s2svr.media import read_clip
-from s2svr.models import PRESETS, S2SVR, share_of_coding
+from s2svr.models import PRESETS, S2SVR, frame_beside, share_of_coding
 from s2svr.restoration import restore, restore_video
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "table.mp4"
 STEADY = "ipratio=1:pbratio=1:aq-mode=0"  # one quantiser for all blocks
 FLAT = "log-level=0:ipratio=1:pbratio=1:aq-mode=0:qp="
 
@@ -272,6 +277,60 @@ def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
     assert knowing(network, Coarseness("h264", 51)).mixer.quality.share == 1.25
 
 
+@pytest.mark.parametrize(
+    ("quantiser", "seen", "left"),
+    [(22, 0.74, False), (22, 0.76, True), (30, 0.92, False), (30, 0.94, True), (22, None, False)],
+)
+def test_frames_tell_where_they_ask_for_much_more_than_their_file(
+    network: S2SVR, quantiser: float, seen: float | None, left: bool
+) -> None:
+    """Shares of 0.45 and 0.826 are what files ask for."""
+    told = knowing(network, Coarseness("h264", quantiser), seen)
+    assert (told is network) == left
+
+
+def test_frames_of_a_film_coded_twice_are_asked(tmp_path: Path) -> None:
+    network = load("compression-light")
+    once, coarse, twice = (tmp_path / f"{name}.mkv" for name in ("once", "coarse", "twice"))
+    recode(EXAMPLE, once, 18)
+    recode(EXAMPLE, coarse, 38)
+    recode(coarse, twice, 18)
+    frames = [frame[None].float() / 255 for frame in read_clip(twice, count=6)]
+    quality = network.mixer.quality
+    with torch.no_grad():
+        told = [float(quality(x, frame_beside(frames, t))[0, 1]) for t, x in enumerate(frames)]
+    assert share_by_frames(network, twice) == pytest.approx(sum(told) / 6, abs=0.05)
+    assert share_by_frames(network, once) < 0.6 < 0.75 < share_by_frames(network, twice)
+    assert with_coarseness(network, twice) is network
+    for path in (once, coarse):
+        assert with_coarseness(network, path).mixer.quality.share is not None
+    broken = twice.read_bytes()
+    twice.write_bytes(broken[: len(broken) // 3])
+    assert with_coarseness(network, twice) is not None
+
+
+def recode(source: Path, target: Path, crf: int) -> None:
+    """The first frames of a film through x264."""
+    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+        film = reader.streams.video[0]
+        stream = writer.add_stream("libx264", rate=25, options={"crf": str(crf), "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
+        for t, picture in zip(range(6), reader.decode(film), strict=False):
+            plain = picture.reformat(format="yuv420p")
+            plain.pts, plain.time_base, plain.pict_type = t, Fraction(1, 25), 0
+            writer.mux(stream.encode(plain))
+        writer.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("shape", [(3, 544, 961), (3, 700, 40), (3, 4, 4)])
+def test_the_middle_of_large_frames_is_asked(shape: tuple[int, int, int]) -> None:
+    frame = torch.arange(shape[1] * shape[2]).view(1, *shape[1:]).expand(shape)
+    found, sides = central_part(frame, (544, 960)), (min(shape[1], 544), min(shape[2], 960))
+    assert found.shape[1:] == sides
+    top, left = (shape[1] - sides[0]) // 2, (shape[2] - sides[1]) // 2
+    assert found[0, 0, 0] == top * shape[2] + left
+
+
 def test_each_codec_has_its_experts(network: S2SVR) -> None:
     names = {name for pair in (HEVC, *PAIRS.values()) for name in pair.names}
     network.experts = {name: moved(network, 0.1 * t) for t, name in enumerate(sorted(names), 1)}
@@ -322,5 +381,5 @@ def test_an_evaluation_tells_what_files_would(
     )  # fmt: skip
     files = [Clip("a", tmp_path / "a.mkv", coded)]
     by_file = evaluate(network, files, damage, Scoring(["rgb"]))
-    monkeypatch.setattr(evaluation.run, "coarseness_of", lambda path: None)
+    monkeypatch.setattr(evaluation.run, "with_coarseness", lambda model, source: model)
     assert evaluate(network, files, damage, Scoring(["rgb"]))[-1].psnr != by_file[-1].psnr

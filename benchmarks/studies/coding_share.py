@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.coarseness import coarseness_of, knowing
+from s2svr.coarseness import coarseness_of, with_coarseness
 from s2svr.damage.codecs import X265
 from s2svr.media import read_clip
 from s2svr.models import S2SVR, frame_beside
@@ -129,7 +129,7 @@ def measured(model: S2SVR, clip: Path, path: Path, count: int) -> Found:
 
     best = float(max(SHARES, key=lambda share: gain(float(share))))
     coarseness = coarseness_of(path)
-    by_file, knows = gain(told), knowing(model, coarseness)
+    by_file, knows = gain(told), with_coarseness(model, path)
     if knows is not model:
         restored, _ = backend_of(knows, "cpu", torch.bfloat16).run(x[None], None, 0)
         left = mean((LUMA * (truth - restored)).sum(1) ** 2)

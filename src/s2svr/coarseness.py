@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from av.container import InputContainer
 from av.video.stream import VideoStream
+from torch import Tensor
 
 from .ensemble import SURER, SelfEnsemble, network_of
 from .media import (
@@ -25,12 +26,19 @@ from .media import (
     quantisers_of,
     video_stream,
 )
-from .models import S2SVR, share_of_coding
+from .models import S2SVR, frame_beside, share_of_coding
 
 # Of a film that are looked at, spread over it, and pictures of each. One that has fewer is read as
 # a whole: the first pictures of a group, which others are made from, are coded better than most.
 PLACES, SPAN = 8, 12
 USUAL = Fraction(25)  # pictures a second, where a file does not say
+SEEN = 3  # of the pictures of each place, whose frames are asked too,
+LARGEST = (368, 640)  # and how much of large ones
+# Codecs that the network learned from, so that frames tell well how coarsely they were coded.
+LEARNED = ("h264", "hevc")
+# Where they ask for more than that, and for so much more than the file does, the film was coded
+# before, and more coarsely (lab/2026-11-30-coded-twice.md).
+MOST_SEEN, DOUBTED = 0.65, 0.1
 # Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
 # x265's rate factors (lab/2026-11-30-share-by-coding.md).
 ADAPTED = 5.0
@@ -77,9 +85,7 @@ def coarseness_of(path: Path) -> Coarseness | None:
             codec = stream.codec_context.codec.canonical_name
             if codec not in TELL:
                 return None
-            length = Fraction(container.duration or 0, av.time_base)
-            long = length * (stream.average_rate or USUAL) > PLACES * SPAN
-            starts = [length * place / PLACES for place in range(PLACES if long else 1)]
+            starts = starts_in(container, stream)
             count = PLACES * SPAN // len(starts)
             quantiser = mean_told(container, stream, starts, count, TELL[codec])
     except MediaError:
@@ -87,19 +93,34 @@ def coarseness_of(path: Path) -> Coarseness | None:
     return None if quantiser is None else Coarseness(codec, quantiser)
 
 
+def starts_in(container: InputContainer, stream: VideoStream) -> list[Fraction]:
+    """Where a film is looked at, in seconds; at its begin alone where it is short."""
+    length = Fraction(container.duration or 0, av.time_base)
+    long = length * (stream.average_rate or USUAL) > PLACES * SPAN
+    return [length * place / PLACES for place in range(PLACES if long else 1)]
+
+
 def with_coarseness(model: Network, source: Path) -> Network:
     """``knowing`` the coding of a film, which is read only where the network asks for it."""
-    return knowing(model, coarseness_of(source)) if tells_share(model) else model
+    if not tells_share(model):
+        return model
+    coarseness = coarseness_of(source)
+    learned = coarseness is not None and coarseness.codec in LEARNED
+    seen = share_by_frames(network_of(model), source) if learned else None
+    return knowing(model, coarseness, seen)
 
 
-def knowing(model: Network, coarseness: Coarseness | None) -> Network:
+def knowing(model: Network, coarseness: Coarseness | None, seen: float | None = None) -> Network:
     """A copy of a network that makes the share of its changes which a film's coding asks for.
 
     Where it has experts, their weights are blended into its own. The network itself where frames
-    have to tell that share, or it makes all of every change.
+    have to tell that share, or it makes all of every change. ``seen``: the share that the film's
+    frames ask for; where that is much larger they have to tell.
     """
     share = coarseness and share_of_coding(*coarseness)
     if coarseness is None or share is None or not tells_share(model):
+        return model
+    if seen is not None and seen > max(share, MOST_SEEN) + DOUBTED:
         return model
     copy: Any = deepcopy(model)
     surer = SURER if isinstance(model, SelfEnsemble) else 1.0
@@ -107,6 +128,34 @@ def knowing(model: Network, coarseness: Coarseness | None) -> Network:
     size = blend_experts(network, share, PAIRS.get(coarseness.codec, HEVC))
     network.mixer.quality.share = surer * share / size
     return copy
+
+
+@torch.inference_mode()
+def share_by_frames(network: S2SVR, path: Path) -> float | None:
+    """The mean share of the network's change that frames of a film's places ask for."""
+    quality: Any = network.mixer.quality  # type: ignore[union-attr]
+
+    def tell(container: InputContainer, stream: VideoStream, count: int) -> list[float]:
+        frames: list[Tensor] = []
+        with suppress(av.error.FFmpegError, OSError):  # damage: what was read before it counts
+            for picture in islice(container.decode(stream), count):
+                rgb = torch.from_numpy(picture.to_ndarray(format="rgb24")).permute(2, 0, 1)
+                frames.append(central_part(rgb, LARGEST)[None].to(quality.mean.device) / 255)
+        beside = [frame_beside(frames, t) for t in range(len(frames))]
+        return [float(quality(*pair)[0, 1]) for pair in zip(frames, beside, strict=True)]
+
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        starts = starts_in(container, stream)
+        return mean_told(container, stream, starts, PLACES * SEEN // len(starts), tell)
+
+
+def central_part(frame: Tensor, sides: tuple[int, int]) -> Tensor:
+    """The middle of a frame (3, H, W), of at most these sides, height first."""
+    for axis, most in zip((1, 2), sides, strict=True):
+        room = max(frame.shape[axis] - most, 0)
+        frame = frame.narrow(axis, room // 2, frame.shape[axis] - room)
+    return frame
 
 
 @torch.no_grad()

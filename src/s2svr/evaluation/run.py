@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..coarseness import Coarseness, coarseness_of, knowing, tells_share
+from ..coarseness import knowing, tells_share, with_coarseness
 from ..damage import cache_name, told_coarseness
 from ..data import Clip, Degradation, as_float, damaged_clip
 from ..files import file_fingerprint
@@ -100,11 +100,12 @@ def common_conditions(
     }  # fmt: skip
 
 
-def coarseness_of_clip(clip: Clip, scoring: Scoring) -> Coarseness | None:
-    """How coarsely a clip was coded, as its file tells, or as one with the damage would."""
+def informing(clip: Clip, scoring: Scoring) -> Callable[[nn.Module], nn.Module]:
+    """What tells networks how a clip was coded: its file, or what one with the damage would say."""
     if clip.lq is not None:
-        return coarseness_of(clip.lq)
-    return told_coarseness(scoring.damage, clip.hq, scoring.frames)
+        return partial(with_coarseness, source=clip.lq)
+    coarseness = told_coarseness(scoring.damage, clip.hq, scoring.frames)
+    return partial(knowing, coarseness=coarseness)
 
 
 def compared_methods(
@@ -119,10 +120,10 @@ def compared_methods(
     files, where it does so.
     """
     methods = reference_methods(int(getattr(model, "scale", 1)))
-    coarseness = None
+    told = None
     if clip is not None and any(map(tells_share, (model, *others.values()))):
-        coarseness = coarseness_of_clip(clip, scoring)
-    model = knowing(model, coarseness)
+        told = informing(clip, scoring)
+        model = told(model)
     ours = partial(our_method, model)
     if scoring.motion is not None and clip is not None:
         ours = partial(by_files, model, scoring.motion / clip.name, whole=scoring.frames is None)
@@ -131,7 +132,7 @@ def compared_methods(
         raise ValueError(f"expected another name than {name!r} for what stands beside ours")
     for name, other in others.items():
         if isinstance(other, nn.Module):
-            other = our_method(knowing(other, coarseness))
+            other = our_method(told(other) if told else other)
         methods[name] = other
     methods |= own
     if any(PROTOCOLS[name].mirrored for name in scoring.protocols):
