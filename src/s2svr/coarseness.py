@@ -36,8 +36,9 @@ SEEN = 3  # of the pictures of each place, whose frames are asked too,
 LARGEST = (368, 640)  # and how much of large ones
 # Codecs that the network learned from, so that frames tell well how coarsely they were coded.
 LEARNED = ("h264", "hevc")
-# Where they ask for more than that, and for so much more than the file does, the film was coded
-# before, and more coarsely (lab/2026-11-30-coded-twice.md).
+# Frames of films coded once ask for little more than the first share, or than their file does.
+# Where it is more by the second, the film was coded before, and more coarsely
+# (lab/2026-11-30-coded-twice.md).
 MOST_SEEN, DOUBTED = 0.65, 0.1
 # Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
 # x265's rate factors (lab/2026-11-30-share-by-coding.md).
@@ -133,14 +134,14 @@ def knowing(model: Network, coarseness: Coarseness | None, seen: float | None = 
 @torch.inference_mode()
 def share_by_frames(network: S2SVR, path: Path) -> float | None:
     """The mean share of the network's change that frames of a film's places ask for."""
-    quality: Any = network.mixer.quality  # type: ignore[union-attr]
+    quality = deepcopy(network.mixer.quality).cpu()  # type: ignore[union-attr]
 
     def tell(container: InputContainer, stream: VideoStream, count: int) -> list[float]:
         frames: list[Tensor] = []
         with suppress(av.error.FFmpegError, OSError):  # damage: what was read before it counts
             for picture in islice(container.decode(stream), count):
                 rgb = torch.from_numpy(picture.to_ndarray(format="rgb24")).permute(2, 0, 1)
-                frames.append(central_part(rgb, LARGEST)[None].to(quality.mean.device) / 255)
+                frames.append(central_part(rgb, LARGEST)[None] / 255)
         beside = [frame_beside(frames, t) for t in range(len(frames))]
         return [float(quality(*pair)[0, 1]) for pair in zip(frames, beside, strict=True)]
 
