@@ -262,14 +262,13 @@ def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
     with torch.no_grad():
         plain, share = network(x)[0], share_of_coding("hevc", 37)
         alone = knowing(network, Coarseness("hevc", 37))(x)[0]
-        network.experts = dict(
-            zip(HEVC.names, (moved(network, 0.0), moved(network, 0.02)), strict=True)
-        )
+        fine, coarse = HEVC.names
+        network.experts = {fine: moved(network, 0.0), coarse: moved(network, 0.02)}
         assert torch.equal(network(x)[0], plain)
         told = knowing(network, Coarseness("hevc", 37))
         assert torch.equal(network(x)[0], plain)
         assert told.mixer.quality.share == pytest.approx(share / 1.2)
-        network.load_state_dict(network.experts[HEVC.names[1]])
+        network.load_state_dict(network.experts[coarse])
         network.mixer.quality.share = share / 1.2
         torch.testing.assert_close(told(x)[0], network(x)[0], rtol=0, atol=1e-5)
         assert (told(x)[0] - alone).abs().max() > 1e-3

@@ -33,7 +33,6 @@ BLOCK = 64  # pixels; x265 reads beyond its memory where one block spans the pic
 MOST = 96  # frames of a clip that are coded to see how coarse its coding is
 BT709 = ColorInfo("bt709")
 RATE = Fraction(25)  # frames a second, for encoders that want one
-ONE_THREAD = {"threads": "1"}
 
 
 def coded(
@@ -171,11 +170,15 @@ class Codec:
 
     encoder: str
     decoder: str
-    options: Callable[[int], dict[str, str]]  # of the encoder, at that number
+    chosen: Callable[[int], dict[str, str]]  # options of the encoder, at that number
 
     def __call__(self, frames: Iterable[Tensor], quality: int) -> Iterator[Tensor]:
         """Frames (3, H, W) encoded at a quality, and decoded again."""
-        return coded(frames, self.encoder, self.decoder, self.options(quality) | ONE_THREAD)
+        return coded(frames, self.encoder, self.decoder, self.options(quality))
+
+    def options(self, quality: int) -> dict[str, str]:
+        """All options of the encoder."""
+        return self.chosen(quality) | {"threads": "1"}
 
 
 h264 = Codec("libx264", "h264", x264_options)
@@ -206,8 +209,7 @@ def told_coarseness(damage: str, clip: Path, count: int | None = None) -> Coarse
         path = Path(folder) / "coded.mkv"
         with av.open(str(path), "w") as target:
             stream = target.add_stream(codec.encoder, rate=RATE)
-            options = codec.options(int(number)) | ONE_THREAD
-            for packet in encoded(frames, stream.codec_context, options):
+            for packet in encoded(frames, stream.codec_context, codec.options(int(number))):
                 packet.stream = stream
                 target.mux(packet)
         return coarseness_of(path)
@@ -242,10 +244,7 @@ def compress_web(clip: Tensor, generator: Generator) -> Pair:
 
 
 def compress_by(
-    codecs: Sequence[Callable[[Iterable[Tensor], int], Iterator[Tensor]]],
-    clip: Tensor,
-    qualities: tuple[int, int],
-    generator: Generator,
+    codecs: Sequence[Codec], clip: Tensor, qualities: tuple[int, int], generator: Generator
 ) -> Pair:
     """``compress`` by one of the codecs, at a quality from the first to the last, both drawn."""
     codec = codecs[int(torch.randint(len(codecs), (), generator=generator))]
