@@ -14,7 +14,9 @@ import torch
 from typer.testing import CliRunner
 
 from media_clips import VARIABLE, make_video, paint
+from s2svr.checkpoint import load
 from s2svr.cli.app import app
+from s2svr.coarseness import with_coarseness
 from s2svr.media import Frame, MediaError, open_reader
 from s2svr.pipes import Ends, PipeTags, open_pipe, restore_piped
 from s2svr.pipes.outgoing import is_gone
@@ -183,6 +185,42 @@ def test_what_the_stream_does_not_say_is_said_or_given(tmp_path: Path):
         assert "range" not in " ".join(reader.warnings)
 
 
+def test_what_the_file_of_a_pipe_tells_of_its_coding_counts(tmp_path: Path):
+    rate, said = Fraction(25), []
+    coded = make_video(
+        tmp_path / "a.mkv", options={"qp": "32"}, pts=list(range(5)), time_base=1 / rate, last=1
+    )
+    lossless = make_video(
+        tmp_path / "b.mkv", codec="ffv1", pts=list(range(5)), time_base=1 / rate, last=1
+    )
+    raw = io.BytesIO()
+    with av.open(str(coded)) as source, av.open(raw, "w", format="nut") as target:
+        video = target.add_stream("rawvideo", rate=rate)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number, picture in enumerate(source.decode(video=0)):
+            picture.pts, picture.time_base = number, 1 / rate
+            target.mux(video.encode(picture))
+    model = load("compression-light")
+    assert with_coarseness(model, coded) is not model
+    restore_video(model, coded, tmp_path / "c.mkv", codec="ffv1")
+    with open_reader(tmp_path / "c.mkv") as reader:
+        wanted = list(reader)
+
+    def restored(decoded_from: Path | None) -> list[Frame]:
+        out = io.BytesIO()
+        ends = Ends(io.BytesIO(raw.getvalue()), KeepOpen(out), decoded_from=decoded_from)  # type: ignore[arg-type]
+        restore_piped(model, Job(Path("-"), Path("-")), ends, say=said.append)
+        with open_pipe(io.BytesIO(out.getvalue())) as reader:
+            return list(reader)
+
+    unsaid = restored(None)
+    assert not same(unsaid, wanted)
+    assert same(restored(coded), wanted)
+    assert not any("coarsely" in line for line in said)
+    assert same(restored(lossless), unsaid)
+    assert f"frames tell how coarsely they were coded, since {lossless} does not" in said
+
+
 def test_start_and_end_of_a_pipe(tmp_path: Path):
     data = make_y4m(tmp_path / "a.y4m").read_bytes()
     with open_pipe(io.BytesIO(data), start=Fraction(1, 24), end=Fraction(4, 24)) as reader:
@@ -252,6 +290,8 @@ def test_what_needs_a_file_is_refused_by_that_word(tmp_path: Path, option: str):
     [
         ("- - --codec hevc", "what is written to - is raw video: leave out --codec"),
         ("- - --fps 25", "what comes through a pipe has its own times"),
+        ("a.mp4 - --decoded-from README.md", "--decoded-from is of a pipe: it needs - as IN"),
+        ("- - --decoded-from none.mkv", "file 'none.mkv' does not exist"),
         ("a.mp4 - --matrix bt709", "--matrix is of a pipe: it needs - as IN"),
         ("- b.mkv --output-format nut", "--output-format is of a pipe: it needs - as OUT"),
         ("a.mp4 b.mkv --range full", "--range is of a pipe: it needs - as IN"),

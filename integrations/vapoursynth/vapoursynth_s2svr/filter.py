@@ -3,12 +3,14 @@
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import torch
 import vapoursynth as vs
 from torch import Tensor, nn
 
 from s2svr.checkpoint import load
+from s2svr.coarseness import with_coarseness
 from s2svr.devices import choose_device, choose_precision
 from s2svr.restoration import find_cuts
 from s2svr.restoration import restore as restore_frames
@@ -120,6 +122,7 @@ def restore(
     tile: int | None = None,
     warm_up: int = 16,
     scene_cuts: bool = True,
+    decoded_from: str | None = None,
 ) -> vs.VideoNode:
     """Restore a clip: in its own format, four times as large where the task enlarges.
 
@@ -141,6 +144,10 @@ def restore(
             )
         name = weights or (asked.best if quality == "best" and asked.best else asked.weights)
         model = load(name, task=task)
+        if decoded_from is not None:
+            if not Path(decoded_from).is_file():
+                raise ValueError(f"expected the file of the clip, got {decoded_from}")
+            model = with_coarseness(model, Path(decoded_from))
         place = choose_device(device)
         dtype = choose_precision(precision, place)
     except (ValueError, OSError) as error:

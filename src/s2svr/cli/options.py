@@ -313,6 +313,15 @@ InputFormat = Annotated[
         metavar="y4m|nut", help="What comes through the standard input; seen if not given."
     ),
 ]
+DecodedFrom = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The file whose video comes through the standard input, which tells its coding.",
+    ),
+]
 OutputFormatName = Annotated[
     str | None,
     typer.Option(

@@ -54,19 +54,29 @@ def check_options(given: dict[str, Any]) -> None:
             f"what is written to - is raw video: leave out --{coded[0].replace('_', '-')}, which "
             "is of files"
         )
-    ends = {"input_format": source, "matrix": source, "range": source, "output_format": target}
+    of_input = ("input_format", "decoded_from", "matrix", "range")
+    ends = dict.fromkeys(of_input, source) | {"output_format": target}
     for name, there in ends.items():
         if given[name] is not None and not there:
-            side = "OUT" if name == "output_format" else "IN"
+            side = "IN" if name in of_input else "OUT"
             raise ValueError(f"--{name.replace('_', '-')} is of a pipe: it needs - as {side}")
 
 
-def task_of_pipe(task: str | None, weights: str | None) -> str | None:
-    """The task of what comes through a pipe; says which where none was asked for."""
-    if task is None and weights is None:
-        say(f"a pipe hides how it was coded: the task is {LOSSY_TASK}; --task names another")
-        return LOSSY_TASK
-    return task
+def task_of_pipe(
+    task: str | None, weights: str | None, decoded_from: Path | None = None
+) -> str | None:
+    """The task of what comes through a pipe, where none was asked for that of its file.
+
+    Says which it is where that is not known.
+    """
+    if task is not None or weights is not None:
+        return task
+    if decoded_from is not None:
+        from ..restoration import usual_task
+
+        return usual_task(decoded_from)
+    say(f"a pipe hides how it was coded: the task is {LOSSY_TASK}; --task names another")
+    return LOSSY_TASK
 
 
 def run_piped(model: "nn.Module", job: "Job", given: dict[str, Any], *, as_json: bool) -> None:
@@ -81,6 +91,7 @@ def run_piped(model: "nn.Module", job: "Job", given: dict[str, Any], *, as_json:
         source=sys.stdin.buffer if job.source == PIPE else None,
         tags=tags,
         form=given["output_format"] or "y4m",
+        decoded_from=given["decoded_from"],
     )
     out = job.target == PIPE
     with ExitStack() as stack, progress(job.network) as (move, tell):

@@ -23,6 +23,7 @@ from .options import (
     Codec,
     ColorRange,
     Crf,
+    DecodedFrom,
     Deinterlace,
     Device,
     EncoderPreset,
@@ -106,6 +107,7 @@ def restore_command(
     so_far: SoFarPath = None,
     check: CheckOnly = False,
     input_format: InputFormat = None,
+    decoded_from: DecodedFrom = None,
     output_format: OutputFormatName = None,
     matrix: Matrix = None,
     range: ColorRange = None,
@@ -183,7 +185,7 @@ def restore_pipe(given: dict[str, Any]) -> None:
 
     task, weights = given["task"], given["weights"]
     if given["source"] == PIPE:
-        task = task_of_pipe(task, weights)
+        task = task_of_pipe(task, weights, given["decoded_from"])
     elif task is None and weights is None:
         task = usual_task(given["source"])
     job = replace(job_asked(given), restart=True)  # nothing of an earlier try is looked for

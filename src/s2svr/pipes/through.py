@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from torch import nn
 
+from ..coarseness import tells_share, with_coarseness
 from ..media import Reader
 from ..restoration import (
     COMMENT,
@@ -32,6 +33,7 @@ class Ends:
     target: BinaryIO | None = None
     tags: PipeTags = PipeTags()  # of the source
     form: str = "y4m"  # of the target, of PIPE_FORMATS
+    decoded_from: Path | None = None  # the file of the source's video, which tells its coding
 
     def __post_init__(self) -> None:
         if self.form not in PIPE_FORMATS:
@@ -53,6 +55,10 @@ def restore_piped(
     ``fitted``: the window and tile become smaller where memory asks for it. Raises MediaError, and
     BrokenPipeError where the reader of the output has gone away.
     """
+    if ends.decoded_from is not None:
+        plain, model = model, with_coarseness(model, ends.decoded_from)
+        if model is plain and tells_share(plain):
+            say(f"frames tell how coarsely they were coded, since {ends.decoded_from} does not")
     with reader_of(job, ends) as reader:
         if fitted:
             backend = backend_of(model, job.compute.device)
