@@ -13,6 +13,7 @@ from media_clips import make_video
 from s2svr import coarseness, evaluation
 from s2svr.checkpoint import load
 from s2svr.coarseness import (
+    H264,
     HEVC,
     PAIRS,
     Coarseness,
@@ -21,8 +22,8 @@ from s2svr.coarseness import (
     central_part,
     coarseness_of,
     coding_step,
+    earlier_share,
     knowing,
-    share_by_frames,
     with_coarseness,
 )
 from s2svr.damage import degradation, told_coarseness
@@ -32,7 +33,16 @@ from s2svr.ensemble import SelfEnsemble
 from s2svr.evaluation import Scoring, evaluate
 from s2svr.files import network_fingerprint
 from s2svr.media import read_clip
-from s2svr.models import PRESETS, S2SVR, frame_beside, share_of_coding
+from s2svr.models import (
+    PRESETS,
+    S2SVR,
+    Earlier,
+    EarlierConfig,
+    movement,
+    share_of_coding,
+    signs,
+    statistics,
+)
 from s2svr.restoration import restore, restore_video
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "table.mp4"
@@ -81,13 +91,13 @@ def test_headers_tell_the_step_of_hevc(tmp_path: Path, name: str, form: str) -> 
         tmp_path / name, codec="libx265", form=form, options={"x265-params": FLAT + "34"},
         size=(128, 96), pts=[3600 * t for t in range(30)],
     )  # fmt: skip
-    assert coarseness_of(path) == ("hevc", 34)
+    assert coarseness_of(path) == ("hevc", 34, False)
 
 
 def test_decoders_tell_the_step_of_h264(tmp_path: Path) -> None:
     options = {"qp": "28", "x264-params": STEADY}
     path = make_video(tmp_path / "a.mkv", options=options)
-    assert coarseness_of(path) == ("h264", pytest.approx(28))
+    assert coarseness_of(path) == ("h264", pytest.approx(28), False)
 
 
 @pytest.mark.parametrize(("length", "told"), [(40, 31.2), (96, 34), (192, 20)])
@@ -99,7 +109,7 @@ def test_a_short_film_is_read_as_a_whole(tmp_path: Path, length: int, told: floa
         tmp_path / "a.mkv", options=options, pts=list(range(length)), time_base=Fraction(1, 30),
         last=1,
     )  # fmt: skip
-    assert coarseness_of(path) == ("h264", pytest.approx(told, abs=1.1))
+    assert coarseness_of(path) == ("h264", pytest.approx(told, abs=1.1), False)
 
 
 @pytest.mark.parametrize(("codec", "name"), [("mpeg2video", "a.mpg"), ("mpeg4", "a.avi")])
@@ -108,13 +118,17 @@ def test_decoders_tell_the_step_of_mpeg(tmp_path: Path, codec: str, name: str) -
         tmp_path / name, codec=codec, options={"qmin": "8", "qmax": "8"}, pts=list(range(5)),
         time_base=Fraction(1, 25), last=1,
     )  # fmt: skip
-    assert coarseness_of(path) == (codec, pytest.approx(28))  # a step of 16
+    assert coarseness_of(path) == (codec, pytest.approx(28), False)  # a step of 16
 
 
 def test_headers_tell_the_quantiser_of_vp9(tmp_path: Path) -> None:
     options = {"qmin": "40", "qmax": "40", "crf": "40", "b": "0"}
     path = make_video(tmp_path / "a.webm", codec="libvpx-vp9", options=options)
-    assert coarseness_of(path) == ("vp9", pytest.approx(160, abs=8))  # 160 is its index of 40
+    assert coarseness_of(path) == (
+        "vp9",
+        pytest.approx(160, abs=8),
+        False,
+    )  # 160 is its index of 40
 
 
 def test_headers_tell_the_quantiser_of_av1(tmp_path: Path) -> None:
@@ -142,7 +156,7 @@ def test_a_broken_film_tells_what_is_whole(tmp_path: Path) -> None:
     )  # fmt: skip
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] + b"\xff" * 2000)
-    assert coarseness_of(path) == ("hevc", 34)
+    assert coarseness_of(path) == ("hevc", 34, False)
 
 
 def test_a_damage_tells_what_its_file_would(tmp_path: Path) -> None:
@@ -155,23 +169,24 @@ def test_a_damage_tells_what_its_file_would(tmp_path: Path) -> None:
             tmp_path / "a.mkv", codec="libx265", options={"x265-params": X265.format(qp)},
             size=(128, 96),
         )  # fmt: skip
-        assert coarseness_of(path) == told_coarseness(f"hevc-{qp}", clip) == ("hevc", qp)
-    assert told_coarseness("ldp-30", clip) == ("hevc", 30 + 9 / 4)
+        assert coarseness_of(path) == told_coarseness(f"hevc-{qp}", clip) == ("hevc", qp, False)
+    assert told_coarseness("ldp-30", clip) == ("hevc", 30 + 9 / 4, False)
     options = {"crf": "28", "preset": "medium", "threads": "1", "x264-params": "asm=AVX2"}
     path = make_video(
         tmp_path / "b.mkv", size=(128, 96), options=options, pts=list(range(5)),
         time_base=Fraction(1, 25), last=1,
     )  # fmt: skip
-    codec, quantiser = told_coarseness("h264-28", clip)
+    assert told_coarseness("x265-24", clip).adapted
+    codec, quantiser, _ = told_coarseness("h264-28", clip)
     assert (codec, quantiser) == ("h264", pytest.approx(coarseness_of(path).quantiser, abs=0.5))
     assert told_coarseness("h264-34", clip).quantiser > quantiser + 3
     # A quantiser of 5 is a step of 10, which H.264 has at a quantiser of 24.
     for name, said in (("mpeg2-5", "mpeg2video"), ("mpeg4-5", "mpeg4")):
-        codec, quantiser = told_coarseness(name, clip)
+        codec, quantiser, _ = told_coarseness(name, clip)
         assert (codec, quantiser) == (said, pytest.approx(4 + 6 * math.log2(10)))
     for name in ("vp9", "av1"):
         told = [told_coarseness(f"{name}-{crf}", clip) for crf in (25, 45)]
-        assert [codec for codec, _ in told] == [name, name]
+        assert [found.codec for found in told] == [name, name]
         assert told[0].quantiser + 40 < told[1].quantiser < 255
     for other in ("coded", "hevc", "hevc-37+bicubic", "blur-7", ""):
         assert told_coarseness(other, clip) is None
@@ -276,36 +291,61 @@ def test_experts_serve_where_a_file_tells_its_coding(network: S2SVR) -> None:
     assert knowing(network, Coarseness("h264", 51)).mixer.quality.share == 1.25
 
 
-@pytest.mark.parametrize(
-    ("quantiser", "seen", "left"),
-    [(22, 0.74, False), (22, 0.76, True), (30, 0.92, False), (30, 0.94, True), (22, None, False)],
-)
-def test_frames_tell_where_they_ask_for_much_more_than_their_file(
-    network: S2SVR, quantiser: float, seen: float | None, left: bool
-) -> None:
-    """Shares of 0.45 and 0.826 are what files ask for."""
-    told = knowing(network, Coarseness("h264", quantiser), seen)
-    assert (told is network) == left
+def test_experts_for_an_earlier_coding_serve_where_there_was_one(network: S2SVR) -> None:
+    network.experts = {name: moved(network, 0.01 * n) for n, name in enumerate(H264.names)}
+    network.experts |= {name: moved(network, -0.02) for name in HEVC.names}
+    fine, coarse = (network.experts[name] for name in H264.names)
+    for codec in ("h264", "hevc"):
+        told = knowing(network, Coarseness(codec, 22), 1.25)
+        assert told.mixer.quality.share == pytest.approx(1.25 / 1.15)
+        for name, tensor in told.state_dict().items():
+            torch.testing.assert_close(tensor, coarse[name], rtol=0, atol=1e-6)
+    plain = knowing(network, Coarseness("h264", 22))
+    assert plain.mixer.quality.share == pytest.approx(0.45 / 0.62)
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(tensor, fine[name], rtol=0, atol=1e-6)
 
 
-def test_frames_of_a_film_coded_twice_are_asked(tmp_path: Path) -> None:
+def test_frames_tell_an_earlier_coding(tmp_path: Path) -> None:
     network = load("compression-light")
     once, coarse, twice = (tmp_path / f"{name}.mkv" for name in ("once", "coarse", "twice"))
     recode(EXAMPLE, once, 18)
-    recode(EXAMPLE, coarse, 38)
+    recode(EXAMPLE, coarse, 42)
     recode(coarse, twice, 18)
-    frames = [frame[None].float() / 255 for frame in read_clip(twice, count=6)]
-    quality = network.mixer.quality
-    with torch.no_grad():
-        told = [float(quality(x, frame_beside(frames, t))[0, 1]) for t, x in enumerate(frames)]
-    assert share_by_frames(network, twice) == pytest.approx(sum(told) / 6, abs=0.05)
-    assert share_by_frames(network, once) < 0.6 < 0.75 < share_by_frames(network, twice)
-    assert with_coarseness(network, twice) is network
+    told = earlier_share(twice, coarseness_of(twice))
+    assert coarseness_of(twice).share < 0.6
+    assert told == pytest.approx(coarseness_of(coarse).share, abs=0.2)
+    assert with_coarseness(network, twice).mixer.quality.share == pytest.approx(
+        knowing(network, coarseness_of(twice), told).mixer.quality.share
+    )
     for path in (once, coarse):
-        assert with_coarseness(network, path).mixer.quality.share is not None
+        assert earlier_share(path, coarseness_of(path)) is None
+    assert earlier_share(twice, Coarseness("vp9", 100)) is None  # nothing was learned from VP9
+    assert earlier_share(twice, Coarseness("h264", 36)) is None  # coarse enough
     broken = twice.read_bytes()
     twice.write_bytes(broken[: len(broken) // 3])
     assert with_coarseness(network, twice) is not None
+
+
+def test_what_frames_show_is_judged_together() -> None:
+    torch.manual_seed(5)
+    model = Earlier(EarlierConfig()).eval()
+    frames = [torch.rand(2, 3, 40, 48) for _ in range(3)]
+    seen = signs(frames)
+    grey = [frame.mean(1) for frame in frames]
+    assert seen.shape == (2, 3, len(model.mean))
+    torch.testing.assert_close(seen[:, 2, : len(statistics(grey[2])[0])], statistics(grey[2]))
+    torch.testing.assert_close(
+        seen[:, 0, len(statistics(grey[0])[0]) :], movement(grey[0] - grey[1])
+    )
+    share, hevc = torch.tensor([0.4, 0.9]), torch.tensor([0.0, 1.0])
+    with torch.no_grad():
+        each = torch.stack([model(seen[:, t : t + 1], share, hevc) for t in range(3)])
+        torch.testing.assert_close(model(seen, share, hevc), each.mean(0))
+        assert not torch.allclose(model(seen, share + 0.3, hevc), each.mean(0))
+        assert not torch.allclose(model(seen, share, 1 - hevc), each.mean(0))
+    with pytest.raises(ValueError, match="expected 1 channel or more, got 0"):
+        EarlierConfig(channels=0)
 
 
 def recode(source: Path, target: Path, crf: int) -> None:

@@ -237,8 +237,8 @@ def test_names_give_one_strength():
     assert degrade.known_names() == (
         "bicubic, gaussian, blur, shutter, exposure, hevc, h264, mpeg, web, coded, mixed, or at "
         "one strength blur-7 (frames), shutter-2 (frames it is open), hevc-37, ldp-37, kvazaar-37 "
-        "(QP), h264-32 (crf), mpeg2-5, mpeg4-5 (quantiser), vp9-40, av1-40 (crf); or one after "
-        "another, as h264-28+bicubic"
+        "(QP), h264-32, x265-28 (crf), mpeg2-5, mpeg4-5 (quantiser), vp9-40, av1-40 (crf); or one "
+        "after another, as h264-28+bicubic"
     )
     with pytest.raises(ValueError, match="got 'hevc'"):
         degrade.stream("hevc")  # not at random: a test video is made again the same

@@ -8,7 +8,7 @@ import torch
 
 import s2svr
 from s2svr.checkpoint import WEIGHTS, bundled, expert_files, load, read_card
-from s2svr.coarseness import HEVC, PAIRS, Coarseness, knowing
+from s2svr.coarseness import HEVC, PAIRS, X265, Coarseness, knowing
 from s2svr.damage.table import degradation
 from s2svr.metrics import psnr_rgb
 from s2svr.models.pwclite import PWCLite
@@ -128,7 +128,7 @@ def test_experts_are_the_network_but_for_what_learned():
     model = load("compression-light")
     assert isinstance(model, S2SVR)
     files = expert_files("compression-light")
-    named = {name for pair in (HEVC, *PAIRS.values()) for name in pair.names}
+    named = {name for pair in (HEVC, X265, *PAIRS.values()) for name in pair.names}
     assert files.keys() == model.experts.keys() == named
     for name, path in files.items():
         other, found = load(path), model.experts[name]
@@ -155,6 +155,7 @@ def test_experts_are_the_network_but_for_what_learned():
         ("h264-31", "h264", 35, 28.407),
         ("mpeg2-5", "mpeg2video", 24, 34.645),
         ("vp9-40", "vp9", 146, 34.242),
+        ("x265-24", "hevc", 26, 34.085),
     ],
 )
 def test_experts_gain_where_a_file_tells_its_coding(
@@ -162,7 +163,7 @@ def test_experts_gain_where_a_file_tells_its_coding(
 ):
     lq, hq = degradation(damage)(clip, torch.Generator())
     plain = load("compression-light")
-    told = knowing(plain, Coarseness(codec, quantiser))
+    told = knowing(plain, Coarseness(codec, quantiser, damage.startswith("x265")))
     scores = [
         sum(psnr_rgb(a, b) for a, b in zip(s2svr.restore(net, iter(lq)), hq, strict=True)) / len(hq)
         for net in (plain, told)
@@ -189,5 +190,7 @@ def test_bundled_weights_are_small_and_carry_their_cards():
         assert card.recipe
         assert card.step > 0
         assert card.data
+        if path.stem == "earlier":  # it restores nothing
+            continue
         assert (card.error if card.task == "flow" else card.psnr) is not None
         assert card.clips

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from fractions import Fraction
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import av
 import numpy as np
@@ -16,35 +17,39 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from .checkpoint import EXPERTS, load
+from .color import to_rgb
 from .ensemble import SURER, SelfEnsemble, network_of
 from .media import (
     ASKED,
     MediaError,
     Quantisers,
+    color_of,
+    from_picture,
     header_fields,
     open_container,
     quantisers_of,
     video_stream,
 )
-from .models import S2SVR, frame_beside, share_of_coding
+from .models import S2SVR, Earlier, share_of_coding, signs
+from .ops import quantised
 
 # Of a film that are looked at, spread over it, and pictures of each. One that has fewer is read as
 # a whole: the first pictures of a group, which others are made from, are coded better than most.
 PLACES, SPAN = 8, 12
 USUAL = Fraction(25)  # pictures a second, where a file does not say
-SEEN = 3  # of the pictures of each place, whose frames are asked too,
+SEEN = 3  # first pictures of each place, whose frames are asked too: the surest,
 LARGEST = (368, 640)  # and how much of large ones
-# Codecs that the network learned from, so that frames tell well how coarsely they were coded.
-LEARNED = ("h264", "hevc")
-# Frames of films coded once ask for little more than the first share, or than their file does.
-# Where it is more by the second, the film was coded before, and more coarsely
-# (lab/2026-11-30-coded-twice.md).
-MOST_SEEN, DOUBTED = 0.65, 0.1
+# From the first probability on that a film was coded before that coding counts, from the second
+# on it counts alone (lab/2026-11-30-earlier-codings.md).
+SURE, CERTAIN = 0.9, 0.97
+MOST_ASKED = 1.0  # of files that ask for a larger share, no earlier coding is told
 # Where blocks of HEVC have quantisers of their own, slices begin with one so much coarser: those of
 # x265's rate factors (lab/2026-11-30-share-by-coding.md).
 ADAPTED = 5.0
-Tell = Callable[[InputContainer, VideoStream, int], list[float]]
 Network = TypeVar("Network")
+Found = TypeVar("Found")
+Tell = Callable[[InputContainer, VideoStream, int], list[Found]]
 
 
 class ExpertPair(NamedTuple):
@@ -61,12 +66,15 @@ class ExpertPair(NamedTuple):
     plain: float = 0.0  # part of the network itself in the middle between them
 
 
-# HEVC's serve all codecs, as FFmpeg names them, that have none of their own.
+# HEVC's, of one quantiser for all blocks, serve all codecs that have none of their own.
 HEVC = ExpertPair(("hevc-fine", "hevc-coarse"), (0.55, 1.05), (2 / 3, 1.2), 0.6)
+# x265's as films are kept: a rate factor, and quantisers by block.
+X265 = ExpertPair(("x265-fine", "x265-coarse"), (0.45, 0.9), (0.49, 0.91))
 H264 = ExpertPair(("h264-fine", "h264-coarse"), (0.7, 1.25), (0.62, 1.15))
 WEB = ExpertPair(("web", "web"), (0.4, 0.9), (0.72, 0.77))  # one of all qualities
 # HEVC's is better for fine codings than the one of all qualities that learned from MPEG.
 MPEG = ExpertPair(("hevc-fine", "mpeg"), (0.5, 0.85), (2 / 3, 1.0))
+# By the names that FFmpeg has for codecs.
 PAIRS = {"h264": H264, "vp9": WEB, "av1": WEB, "mpeg2video": MPEG, "mpeg4": MPEG}
 
 
@@ -76,6 +84,17 @@ class Coarseness(NamedTuple):
     codec: str  # FFmpeg's name of it
     # As the codec counts, to 255 in VP9 and AV1; of MPEG as H.264 would count the same step, to 51.
     quantiser: float
+    adapted: bool = False  # blocks of HEVC have quantisers of their own
+
+    @property
+    def share(self) -> float | None:
+        """Of a network's change, as ``share_of_coding`` says."""
+        return share_of_coding(self.codec, self.quantiser)
+
+    @property
+    def pair(self) -> ExpertPair:
+        """The experts for such films."""
+        return X265 if self.adapted else PAIRS.get(self.codec, HEVC)
 
 
 def coarseness_of(path: Path) -> Coarseness | None:
@@ -89,9 +108,13 @@ def coarseness_of(path: Path) -> Coarseness | None:
             starts = starts_in(container, stream)
             count = PLACES * SPAN // len(starts)
             quantiser = mean_told(container, stream, starts, count, TELL[codec])
+        if quantiser is None:
+            return None
+        with open_container(path) as container:  # at its begin again
+            adapted = codec == "hevc" and adapts_blocks(container, video_stream(container, path))
     except MediaError:
         return None
-    return None if quantiser is None else Coarseness(codec, quantiser)
+    return Coarseness(codec, quantiser, adapted)
 
 
 def starts_in(container: InputContainer, stream: VideoStream) -> list[Fraction]:
@@ -106,49 +129,60 @@ def with_coarseness(model: Network, source: Path) -> Network:
     if not tells_share(model):
         return model
     coarseness = coarseness_of(source)
-    learned = coarseness is not None and coarseness.codec in LEARNED
-    seen = share_by_frames(network_of(model), source) if learned else None
-    return knowing(model, coarseness, seen)
+    return knowing(model, coarseness, coarseness and earlier_share(source, coarseness))
 
 
-def knowing(model: Network, coarseness: Coarseness | None, seen: float | None = None) -> Network:
+def knowing(model: Network, coarseness: Coarseness | None, earlier: float | None = None) -> Network:
     """A copy of a network that makes the share of its changes which a film's coding asks for.
 
     Where it has experts, their weights are blended into its own. The network itself where frames
-    have to tell that share, or it makes all of every change. ``seen``: the share that the film's
-    frames ask for; where that is much larger they have to tell.
+    have to tell that share, or it makes all of every change. ``earlier``: the share that a coarser
+    coding asks for, which the film had before.
     """
-    share = coarseness and share_of_coding(*coarseness)
-    if coarseness is None or share is None or not tells_share(model):
-        return model
-    if seen is not None and seen > max(share, MOST_SEEN) + DOUBTED:
+    if coarseness is None or coarseness.share is None or not tells_share(model):
         return model
     copy: Any = deepcopy(model)
     surer = SURER if isinstance(model, SelfEnsemble) else 1.0
     network = network_of(copy)
-    size = blend_experts(network, share, PAIRS.get(coarseness.codec, HEVC))
-    network.mixer.quality.share = surer * share / size
+    share, pair = (coarseness.share, coarseness.pair) if earlier is None else (earlier, H264)
+    network.mixer.quality.share = surer * share / blend_experts(network, share, pair)
     return copy
 
 
 @torch.inference_mode()
-def share_by_frames(network: S2SVR, path: Path) -> float | None:
-    """The mean share of the network's change that frames of a film's places ask for."""
-    quality = deepcopy(network.mixer.quality).cpu()  # type: ignore[union-attr]
+def earlier_share(path: Path, coarseness: Coarseness) -> float | None:
+    """The share that a film asks for which was coded before, and more coarsely.
 
-    def tell(container: InputContainer, stream: VideoStream, count: int) -> list[float]:
+    None where it was not, as its frames tell, or where they cannot tell.
+    """
+    share, codec = coarseness.share, coarseness.codec
+    if share is None or share > MOST_ASKED or not (codec == "h264" or coarseness.adapted):
+        return None
+
+    def tell(container: InputContainer, stream: VideoStream, count: int) -> list[Tensor]:
         frames: list[Tensor] = []
         with suppress(av.error.FFmpegError, OSError):  # damage: what was read before it counts
             for picture in islice(container.decode(stream), count):
-                rgb = torch.from_numpy(picture.to_ndarray(format="rgb24")).permute(2, 0, 1)
-                frames.append(central_part(rgb, LARGEST)[None] / 255)
-        beside = [frame_beside(frames, t) for t in range(len(frames))]
-        return [float(quality(*pair)[0, 1]) for pair in zip(frames, beside, strict=True)]
+                color = color_of(picture, codec, None, lambda line: None)
+                rgb = quantised(to_rgb(from_picture(picture), color))
+                frames.append(central_part(rgb, LARGEST)[None])
+        return [signs(frames)] if frames else []
 
     with open_container(path) as container:
         stream = video_stream(container, path)
-        starts = starts_in(container, stream)
-        return mean_told(container, stream, starts, PLACES * SEEN // len(starts), tell)
+        seen = told_at(container, stream, starts_in(container, stream), SEEN, tell)
+    if not seen:
+        return None
+    said = torch.tensor([share]), torch.tensor([float(codec == "hevc")])
+    logit, before = earlier_network()(torch.cat(seen, 1), *said)[0]
+    counts = min((float(logit.sigmoid()) - SURE) / (CERTAIN - SURE), 1.0)
+    return share + counts * max(float(before) - share, 0.0) if counts > 0 else None
+
+
+@cache
+def earlier_network() -> Earlier:
+    """The bundled network that tells earlier codings."""
+    return cast(Earlier, load(EXPERTS / "earlier.safetensors"))
 
 
 def central_part(frame: Tensor, sides: tuple[int, int]) -> Tensor:
@@ -203,11 +237,23 @@ def mean_told(
     stream: VideoStream,
     starts: list[Fraction],
     count: int,
-    tell: Tell,
+    tell: Tell[float],
 ) -> float | None:
     """The mean of what ``tell`` finds in ``count`` pictures at each start (seconds)."""
+    found = told_at(container, stream, starts, count, tell)
+    return fmean(found) if found else None
+
+
+def told_at(
+    container: InputContainer,
+    stream: VideoStream,
+    starts: list[Fraction],
+    count: int,
+    tell: Tell[Found],
+) -> list[Found]:
+    """What ``tell`` finds in ``count`` pictures at each start (seconds)."""
     begin = (stream.start_time or 0) * (stream.time_base or Fraction(0))
-    found: list[float] = []
+    found: list[Found] = []
     for number, start in enumerate(starts):
         if start or number:  # the begin, too, is behind what was read
             place = int((begin + start) / (stream.time_base or Fraction(1)))
@@ -216,7 +262,7 @@ def mean_told(
             except (av.error.FFmpegError, OSError):
                 continue
         found += tell(container, stream, count)
-    return fmean(found) if found else None
+    return found
 
 
 def steps_by_decoder(container: InputContainer, stream: VideoStream, count: int) -> list[float]:
@@ -242,14 +288,10 @@ def quantisers_by_headers(
     container: InputContainer, stream: VideoStream, count: int
 ) -> list[float]:
     """The quantiser that each slice or picture begins with; of HEVC about that of its blocks."""
-    packets = []
-    with suppress(av.error.FFmpegError, OSError):  # damage: what was read before it counts
-        for packet in islice(container.demux(stream), count):
-            packets += [packet] if packet.size else []
     values: dict[str, int] = {}
     sets: dict[int, float] = {}  # what pictures begin with, by the number of a parameter set
     found: list[float] = []
-    for name, value in header_fields(stream, packets):
+    for name, value in fields_of(container, stream, count):
         values[name] = value
         if name == "base_q_idx":
             found.append(value)
@@ -261,7 +303,22 @@ def quantisers_by_headers(
     return found
 
 
-TELL: dict[str, Tell] = {
+def adapts_blocks(container: InputContainer, stream: VideoStream) -> bool:
+    """True where blocks of HEVC have quantisers of their own, as its first headers say."""
+    fields = fields_of(container, stream, 1)
+    return any(value for name, value in fields if name == "cu_qp_delta_enabled_flag")
+
+
+def fields_of(container: InputContainer, stream: VideoStream, count: int) -> list[tuple[str, int]]:
+    """The fields of the next packets' headers, by the names of their standard."""
+    packets = []
+    with suppress(av.error.FFmpegError, OSError):  # damage: what was read before it counts
+        for packet in islice(container.demux(stream), count):
+            packets += [packet] if packet.size else []
+    return header_fields(stream, packets)
+
+
+TELL: dict[str, Tell[float]] = {
     "h264": quantisers_by_decoder,
     "mpeg2video": quantisers_by_decoder,
     "mpeg4": quantisers_by_decoder,

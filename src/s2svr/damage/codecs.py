@@ -61,6 +61,8 @@ def encoded(
     """The packets of RGB frames (3, H, W), encoded as 8-bit 4:2:0 BT.709 by a fresh encoder."""
     for number, frame in enumerate(frames):
         even = pad_to_multiple(frame[None].cpu(), 2)[0]
+        if context.name == "libx265":
+            check_size(frame)
         if not context.is_open:
             context.height, context.width = even.shape[-2:]
             context.pix_fmt, context.options = "yuv420p", options
@@ -82,9 +84,7 @@ def decode_packets(packets: Iterable[av.Packet], decoder: str) -> Iterator[Tenso
 
 def hevc(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
     """Frames through x265 at a fixed QP: HEVC that stands in for HM's low delay, not HM itself."""
-    return coded(
-        (large(frame) for frame in frames), "libx265", "hevc", {"x265-params": X265.format(qp)}
-    )
+    return coded(frames, "libx265", "hevc", {"x265-params": X265.format(qp)})
 
 
 def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
@@ -92,7 +92,7 @@ def ldp(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
 
     As in MFQEv2 (https://arxiv.org/abs/1902.09707); HM's choice of references is not imitated.
     """
-    clip = [large(frame) for frame in frames]
+    clip = list(frames)
     wanted = [qp] + [min(qp + OFFSETS[t % 4], 51) for t in range(len(clip) - 1)]
     # x265 counts the frames of its zones from 1.
     zones = "/".join(f"{t},{t},q={value}" for t, value in enumerate(wanted, 1))
@@ -135,14 +135,13 @@ def kvazaar(frames: Iterable[Tensor], qp: int) -> Iterator[Tensor]:
         raise MediaError(f"expected {len(clip)} frames from kvazaar, got {came}")
 
 
-def large(frame: Tensor) -> Tensor:
-    """The frame itself. Raises ValueError where it is too small for x265."""
+def check_size(frame: Tensor) -> None:
+    """ValueError for a frame (3, H, W) that is too small for x265."""
     if min(frame.shape[-2:]) <= BLOCK:
         raise ValueError(
             f"expected frames of more than {BLOCK}x{BLOCK} pixels for HEVC, "
             f"got {frame.shape[-1]}x{frame.shape[-2]}"
         )
-    return frame
 
 
 def x264_options(crf: int) -> dict[str, str]:
@@ -151,6 +150,11 @@ def x264_options(crf: int) -> dict[str, str]:
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
         options["x264-params"] = "asm=AVX2"  # see writing.codecs: it reads beyond its memory
     return options
+
+
+def x265_options(crf: int) -> dict[str, str]:
+    """The options of x265 at a constant rate factor."""
+    return {"crf": str(crf), "x265-params": "log-level=none:frame-threads=1"}
 
 
 def fixed(quantiser: int) -> dict[str, str]:
@@ -182,11 +186,12 @@ class Codec:
 
 
 h264 = Codec("libx264", "h264", x264_options)
+x265 = Codec("libx265", "hevc", x265_options)
 mpeg2 = Codec("mpeg2video", "mpeg2video", lambda q: fixed(q) | {"g": "15", "bf": "2"})
 mpeg4 = Codec("mpeg4", "mpeg4", lambda q: fixed(q) | {"g": "250", "bf": "1"})
 vp9 = Codec("libvpx-vp9", "vp9", lambda crf: {"crf": str(crf), "b": "0", "cpu-used": "2"})
 av1 = Codec("libsvtav1", "libdav1d", av1_options)
-CODECS = {"h264": h264, "mpeg2": mpeg2, "mpeg4": mpeg4, "vp9": vp9, "av1": av1}
+CODECS = {"h264": h264, "x265": x265, "mpeg2": mpeg2, "mpeg4": mpeg4, "vp9": vp9, "av1": av1}
 
 
 def told_coarseness(damage: str, clip: Path, count: int | None = None) -> Coarseness | None:

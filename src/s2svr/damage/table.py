@@ -40,6 +40,7 @@ from .codecs import (
     mpeg2,
     mpeg4,
     vp9,
+    x265,
 )
 from .realistic import realistic_damage
 from .reduce import bicubic_down, gaussian_down
@@ -151,6 +152,12 @@ DAMAGES = {
         clip=compress_h264,
         strength=coding(
             h264, "crf", 32, "Compress with x264 at this rate factor, as web video is."
+        ),
+    ),
+    "x265": Damage(
+        least=BLOCK + 1,
+        strength=coding(
+            x265, "crf", 28, "Compress with x265 at this rate factor, as films are kept."
         ),
     ),
     "mpeg2": Damage(

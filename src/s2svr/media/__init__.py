@@ -33,6 +33,7 @@ from .photos import PhotoTags, held_photo_tags, with_photo_tags
 from .planes import (
     CHROMA,
     bits_of,
+    color_of,
     convert_format,
     from_picture,
     has_alpha,
@@ -105,6 +106,7 @@ __all__ = [
     "can_be_entered",
     "carried",
     "codec_name",
+    "color_of",
     "convert_format",
     "count_pictures",
     "demuxed",

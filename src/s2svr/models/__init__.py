@@ -5,6 +5,7 @@ from dataclasses import replace
 from .along import along_channels
 from .blurred import Blurred, contrasts
 from .config import S2SVRConfig
+from .earlier import Earlier, EarlierConfig, signs
 from .exposure import Exposure, bands, sharpness
 from .flows import Flows, chain_flows, cut_flows, flow_on_grid, frames_around
 from .gru import ConvGRU, ResConvGRU
@@ -17,6 +18,8 @@ from .s2svr import S2SVR, State
 __all__ = [
     "Blurred",
     "ConvGRU",
+    "Earlier",
+    "EarlierConfig",
     "Exposure",
     "Features",
     "Flows",
@@ -42,12 +45,14 @@ __all__ = [
     "movement",
     "share_of_coding",
     "sharpness",
+    "signs",
     "statistics",
 ]
 
 MODELS = {
     "s2svr": (S2SVR, S2SVRConfig),
     "pwclite": (PWCLite, PWCLiteConfig),
+    "earlier": (Earlier, EarlierConfig),
 }
 
 LIGHT = S2SVRConfig(
