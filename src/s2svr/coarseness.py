@@ -110,11 +110,9 @@ def coarseness_of(path: Path) -> Coarseness | None:
             quantiser = mean_told(container, stream, starts, count, TELL[codec])
         if quantiser is None:
             return None
-        with open_container(path) as container:  # at its begin again
-            adapted = codec == "hevc" and adapts_blocks(container, video_stream(container, path))
+        return Coarseness(codec, quantiser, codec == "hevc" and adapts_blocks(path))
     except MediaError:
         return None
-    return Coarseness(codec, quantiser, adapted)
 
 
 def starts_in(container: InputContainer, stream: VideoStream) -> list[Fraction]:
@@ -153,7 +151,8 @@ def knowing(model: Network, coarseness: Coarseness | None, earlier: float | None
 def earlier_share(path: Path, coarseness: Coarseness) -> float | None:
     """The share that a film asks for which was coded before, and more coarsely.
 
-    None where it was not, as its frames tell, or where they cannot tell.
+    None where it was not, as its frames tell, or where they cannot tell. In hundredths, so that all
+    machines hear the same.
     """
     share, codec = coarseness.share, coarseness.codec
     if share is None or share > MOST_ASKED or not (codec == "h264" or coarseness.adapted):
@@ -176,7 +175,7 @@ def earlier_share(path: Path, coarseness: Coarseness) -> float | None:
     said = torch.tensor([share]), torch.tensor([float(codec == "hevc")])
     logit, before = earlier_network()(torch.cat(seen, 1), *said)[0]
     counts = min((float(logit.sigmoid()) - SURE) / (CERTAIN - SURE), 1.0)
-    return share + counts * max(float(before) - share, 0.0) if counts > 0 else None
+    return round(share + counts * max(float(before) - share, 0.0), 2) if counts > 0 else None
 
 
 @cache
@@ -303,9 +302,10 @@ def quantisers_by_headers(
     return found
 
 
-def adapts_blocks(container: InputContainer, stream: VideoStream) -> bool:
+def adapts_blocks(path: Path) -> bool:
     """True where blocks of HEVC have quantisers of their own, as its first headers say."""
-    fields = fields_of(container, stream, 1)
+    with open_container(path) as container:
+        fields = fields_of(container, video_stream(container, path), 1)
     return any(value for name, value in fields if name == "cu_qp_delta_enabled_flag")
 
 
