@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from s2svr.checkpoint import load
-from s2svr.damage.table import degradation
+from s2svr.coarseness import knowing
+from s2svr.damage import degradation, told_coarseness
 from s2svr.data.clips import bounced
 from s2svr.data.folder import folder_clips
 from s2svr.media import read_clip
@@ -48,8 +49,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--side", type=int, default=320, help="pixels that are used of each side")
     chosen = parser.parse_args()
-    model = load(chosen.weights)
+    network = load(chosen.weights)
     for sequence in folder_clips(chosen.clips):
+        model = knowing(network, told_coarseness(chosen.damage, sequence.hq))
         clip = read_clip(sequence.hq)[..., : chosen.side, : chosen.side].float() / 255
         long = clip[[bounced(t, len(clip)) for t in range(chosen.frames)]]
         lq, hq = degradation(chosen.damage)(long, torch.Generator().manual_seed(0))
