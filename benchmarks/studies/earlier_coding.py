@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def films_of(clip: Path, folder: Path) -> Iterator[Film]:
-    """A clip coded in ten ways, drawn at random."""
+    """A clip coded in eight ways, drawn at random."""
     rng = random.Random(f"1{clip.stem}")
     ways = [["once"]] * 3 + [["first", "second"]] * 3
     for codings in [[drawn(kind, rng) for kind in way] for way in ways]:
